@@ -1,0 +1,59 @@
+#pragma once
+// Where a forward pass runs. model/ and session/ know this interface alone, so that they build and test without Vulkan.
+
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "runtime/base/error.h"
+#include "runtime/ops/ops.h"
+
+namespace atlas {
+
+/// What a piece of device memory is for; budgets, plans and reports are kept per use.
+enum class MemoryUse { weights, kv, scratch, step, output };
+inline constexpr int kMemoryUses = 5;
+
+struct MemoryBudget {
+    uint64_t total_bytes = 0;      // of the largest device-local heap
+    uint64_t available_bytes = 0;  // what may still be allocated without pushing anybody out
+};
+
+/// A forward pass that has been recorded once and can be run any number of times; what changes from run to run lies in step storage.
+class Program {
+  public:
+    virtual ~Program() = default;
+};
+
+class Backend {
+  public:
+    virtual ~Backend() = default;
+
+    /// One line for people: device, driver, and whether it is a software device.
+    virtual std::string describe() const = 0;
+    virtual MemoryBudget budget() const = 0;
+    /// Largest single storage it can hand out.
+    virtual uint64_t max_storage_bytes() const = 0;
+    virtual bool can_read(Format weight_format) const = 0;
+
+    /// Fails: out_of_memory (with bytes asked, there, and what would fit). Never over-commits the budget. Contents are zero.
+    virtual Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) = 0;
+
+    /// Copies bytes into the storage. The span may be reused at once; the device sees them after finish_uploads().
+    virtual Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) = 0;
+    virtual Result<void> finish_uploads() = 0;
+
+    /// Sets aside scratch for every later recording (they share it; runs do not overlap). Call once per model, with DryOps' peak.
+    virtual Result<void> reserve_scratch(uint64_t bytes) = 0;
+
+    /// Calls `pass` once with an Ops that records. Pipelines it needs are built here, not in run().
+    virtual Result<std::unique_ptr<Program>> record(std::string_view name, const std::function<void(Ops&)>& pass) = 0;
+    /// Submits and waits. Fails: device_lost, cancelled.
+    virtual Result<void> run(Program& program) = 0;
+
+    /// Small host writes and reads of step and output storages, between runs. No allocation, no command recording.
+    virtual void write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) = 0;
+    virtual void read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) = 0;
+};
+
+}  // namespace atlas

@@ -1,0 +1,116 @@
+#pragma once
+// The vocabulary of a forward pass. The contract of every operation stands here and nowhere else.
+// Implementations: VkOps (records Vulkan work), RefOps (tests/reference: the slow obvious oracle), DryOps (counts).
+// Conventions: activations are f32 [n_tokens, width]; no operand may overlap an output unless said; recording cannot fail.
+
+#include <string_view>
+
+#include "runtime/ops/tensor.h"
+
+namespace atlas {
+
+/// How head vectors are rotated. theta_i = position * freq_scale * rope_theta^(-2i/n_rot) / factor_i, i < n_rot/2, then YaRN's ramp.
+struct RopeParams {
+    enum class Pairing {
+        adjacent,  // (x[2i], x[2i+1]): llama
+        halves,    // (x[i], x[i + n_rot/2]): qwen2, gemma
+    };
+    Pairing pairing = Pairing::adjacent;
+    uint32_t head_dim = 0;
+    uint32_t n_rot = 0;  // <= head_dim, even; the rest of the head passes through
+    float rope_theta = 10000.0f;
+    float freq_scale = 1.0f;   // 1 / linear scaling factor
+    float attn_factor = 1.0f;  // multiplies sin and cos (before YaRN's own magnitude correction)
+    // YaRN (arXiv:2309.00071); ext_factor 0 turns it off.
+    float ext_factor = 0.0f;
+    float beta_fast = 32.0f;
+    float beta_slow = 1.0f;
+    uint32_t n_ctx_orig = 0;
+};
+
+/// The K and V of one layer for all pages: [n_pages * page_tokens, n_head_kv * head_dim], f32 or f16.
+struct KvLayer {
+    Tensor k;
+    Tensor v;
+    uint32_t page_tokens = 0;
+};
+
+/// Where each token of the step stands. Token t sees the keys at positions 0 .. positions[t] of its sequence seqs[t]; the key at
+/// position p lies in cache row page_table[seqs[t] * max_pages + p / page_tokens] * page_tokens + p % page_tokens.
+struct AttentionTables {
+    U32View positions;   // [n_tokens]
+    U32View seqs;        // [n_tokens]
+    U32View page_table;  // [n_seqs, max_pages]
+    uint32_t max_pages = 0;
+    uint32_t max_kv_tokens = 0;  // no position of this recording is larger or equal; bounds the cost, not the result
+};
+
+struct AttentionParams {
+    uint32_t n_head = 0;
+    uint32_t n_head_kv = 0;  // divides n_head; query head h reads KV head h / (n_head / n_head_kv)
+    uint32_t head_dim = 0;
+    float scale = 0.0f;  // usually 1/sqrt(head_dim)
+};
+
+class Ops {
+  public:
+    virtual ~Ops() = default;
+
+    /// An f32 [rows, cols] of undefined content, valid until the mark before it is released.
+    virtual Tensor scratch(uint32_t rows, uint32_t cols, std::string_view name) = 0;
+    /// Scratch is a stack: release(mark()) gives back all that was taken in between. Prefer ScratchScope.
+    virtual uint64_t mark() = 0;
+    virtual void release(uint64_t mark) = 0;
+    /// Names what follows for the profiler and for debug markers, until the next label.
+    virtual void label(std::string_view name) = 0;
+
+    /// out[i, :] = table[ids[i], :].  table: [n_rows, cols] any format; out: f32 [ids.count, cols]. Ids past the table are a bug upstream
+    /// and read row 0, never memory outside.
+    virtual void get_rows(const Tensor& table, const U32View& ids, const Tensor& out) = 0;
+
+    /// y[t, o] = sum_i w[o, i] * x[t, i].  w: [n_out, n_in] any format; x: f32 [n_tokens, n_in]; y: f32 [n_tokens, n_out].
+    virtual void matmul(const Tensor& w, const Tensor& x, const Tensor& y) = 0;
+
+    /// y[t, i] = x[t, i] * gain[i] / sqrt(mean_i(x[t, i]^2) + eps).  y may be x.  gain: f32 [1, cols].
+    virtual void rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) = 0;
+
+    /// y = a + b.  b: the shape of a, or one row that is added to every row (a bias).  y may be a or b.
+    virtual void add(const Tensor& a, const Tensor& b, const Tensor& y) = 0;
+
+    /// y = gate / (1 + exp(-gate)) * up.  All [n_tokens, n_ff].  y may be gate or up.
+    virtual void silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) = 0;
+
+    /// Rotates every head of x in place.  x: [n_tokens, n_head * head_dim]; positions: [n_tokens]; factors: f32 [1, n_rot/2] or empty
+    /// (then all are 1).
+    virtual void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) = 0;
+
+    /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format.  k, v: f32 [n_tokens, n_head_kv * head_dim].
+    virtual void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) = 0;
+
+    /// y[t, h] = sum_p softmax_p(scale * q[t, h] . K[p, h'] ) V[p, h'] over the keys that token t sees.  q, y: f32 [n_tokens, n_head * head_dim].
+    virtual void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
+                           const Tensor& y) = 0;
+
+    // Fused operations: the default body is the definition and the test oracle; VkOps overrides it where a kernel exists.
+
+    /// y = x w^T + b.  b: [1, n_out] or [n_tokens, n_out] (a residual; then y may be b). Empty b: matmul alone.
+    virtual void matmul_add(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y);
+
+    /// sum = a + b; y = rms_norm(sum).  sum may be a or b.
+    virtual void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y);
+};
+
+/// Gives back at the end of the block all scratch taken in it.
+class ScratchScope {
+  public:
+    explicit ScratchScope(Ops& ops) : ops_(ops), mark_(ops.mark()) {}
+    ~ScratchScope() { ops_.release(mark_); }
+    ScratchScope(const ScratchScope&) = delete;
+    ScratchScope& operator=(const ScratchScope&) = delete;
+
+  private:
+    Ops& ops_;
+    uint64_t mark_;
+};
+
+}  // namespace atlas

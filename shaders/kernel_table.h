@@ -1,0 +1,39 @@
+#pragma once
+// The embedded SPIR-V modules, one row per kernel variant. Generated from kernels.cmake and quant/formats.def.
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "quant/format.h"
+
+namespace atlas {
+
+enum class KernelFamily : uint16_t {
+#define ATLAS_KERNEL_FAMILY(name) name,
+#include "kernel_families.inc"
+#undef ATLAS_KERNEL_FAMILY
+};
+
+/// Format of a variant's WEIGHT axis; `none` for families without one.
+enum class WeightAxis : uint8_t {
+#define ATLAS_FORMAT(name, gguf_id, block_elems, block_bytes) name,
+#include "quant/formats.def"
+#undef ATLAS_FORMAT
+    none
+};
+
+struct KernelModule {
+    KernelFamily family;
+    WeightAxis weight;
+    std::span<const uint32_t> spirv;
+    std::string_view name;
+};
+
+std::span<const KernelModule> kernel_modules();
+
+/// The module of a family for a weight format. A variant that does not exist is our bug.
+const KernelModule& kernel_module(KernelFamily family, WeightAxis weight = WeightAxis::none);
+const KernelModule& kernel_module(KernelFamily family, Format weight);
+
+}  // namespace atlas

@@ -1,0 +1,14 @@
+#pragma once
+// The list of subcommands. Each adds its flags to the app and sets a callback that runs it and stores the exit code:
+// 0 done, 1 error (printed to stderr), 2 usage.
+
+#include <CLI/CLI.hpp>
+#include <array>
+
+namespace atlas::tools {
+
+using AddSubcommand = void (*)(CLI::App& app, int& exit_code);
+
+inline constexpr std::array<AddSubcommand, 0> kSubcommands = {};
+
+}  // namespace atlas::tools
