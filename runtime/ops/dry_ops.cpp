@@ -1,0 +1,98 @@
+#include "runtime/ops/dry_ops.h"
+
+#include <limits>
+
+namespace atlas {
+
+DryOps::DryOps() : nowhere_(std::make_unique<Storage>("dry scratch", std::numeric_limits<uint64_t>::max())) {}
+DryOps::~DryOps() = default;
+
+void DryOps::count(double flops) {
+    counts_.flops += flops;
+    ++counts_.operations;
+}
+
+Tensor DryOps::scratch(uint32_t rows, uint32_t cols, std::string_view) {
+    const uint64_t offset = stack_.push(uint64_t{rows} * cols * sizeof(float));
+    counts_.scratch_peak_bytes = stack_.peak_bytes();
+    return {nowhere_.get(), Format::f32, offset, rows, cols, cols};
+}
+
+void DryOps::get_rows(const Tensor& table, const U32View& ids, const Tensor& out) {
+    ATLAS_CHECK_EQ(table.cols, out.cols);
+    ATLAS_CHECK_EQ(ids.count, out.rows);
+    count(0);
+}
+
+void DryOps::matmul(const Tensor& w, const Tensor& x, const Tensor& y) {
+    ATLAS_CHECK_EQ(w.cols, x.cols);
+    ATLAS_CHECK_EQ(w.rows, y.cols);
+    ATLAS_CHECK_EQ(x.rows, y.rows);
+    counts_.weight_bytes_read += w.rows * w.row_stride_bytes();
+    count(2.0 * w.rows * w.cols * x.rows);
+}
+
+void DryOps::rms_norm(const Tensor& x, const Tensor& gain, float, const Tensor& y) {
+    ATLAS_CHECK_EQ(x.cols, y.cols);
+    ATLAS_CHECK_EQ(gain.cols, x.cols);
+    count(4.0 * x.rows * x.cols);
+}
+
+void DryOps::add(const Tensor& a, const Tensor& b, const Tensor& y) {
+    ATLAS_CHECK(b.rows == 1 || b.rows == a.rows, "add of {} rows to {}", b.rows, a.rows);
+    ATLAS_CHECK_EQ(a.cols, b.cols);
+    ATLAS_CHECK_EQ(a.rows, y.rows);
+    count(1.0 * a.rows * a.cols);
+}
+
+void DryOps::silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) {
+    ATLAS_CHECK_EQ(gate.cols, up.cols);
+    ATLAS_CHECK_EQ(gate.rows, y.rows);
+    count(8.0 * gate.rows * gate.cols);
+}
+
+void DryOps::rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) {
+    ATLAS_CHECK(params.head_dim > 0 && x.cols % params.head_dim == 0, "{} columns, heads of {}", x.cols, params.head_dim);
+    ATLAS_CHECK_EQ(positions.count, x.rows);
+    if (factors) ATLAS_CHECK_EQ(factors.cols, params.n_rot / 2);
+    count(6.0 * x.rows * x.cols);
+}
+
+void DryOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) {
+    ATLAS_CHECK_EQ(k.cols, cache.k.cols);
+    ATLAS_CHECK_EQ(v.cols, cache.v.cols);
+    ATLAS_CHECK_EQ(slots.count, k.rows);
+    count(0);
+}
+
+void DryOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
+                       const Tensor& y) {
+    ATLAS_CHECK_EQ(q.cols, params.n_head * params.head_dim);
+    ATLAS_CHECK_EQ(y.rows, q.rows);
+    ATLAS_CHECK(params.n_head_kv > 0 && params.n_head % params.n_head_kv == 0, "{} heads, {} KV heads", params.n_head, params.n_head_kv);
+    const uint64_t before = stack_.mark();
+    stack_.push(attention_scratch_bytes(q.rows, params, tables.max_kv_tokens));
+    stack_.release(before);
+    counts_.scratch_peak_bytes = stack_.peak_bytes();
+    const double keys = tables.max_kv_tokens;
+    counts_.kv_bytes_read += uint64_t{q.rows} * tables.max_kv_tokens * (cache.k.row_stride_bytes() + cache.v.row_stride_bytes());
+    count(4.0 * q.rows * keys * params.n_head * params.head_dim);
+}
+
+uint32_t attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
+    // 256 workgroups fill the largest supported card twice; a split of under 128 keys does not pay for its combine pass.
+    constexpr uint32_t kEnoughWorkgroups = 256;
+    constexpr uint32_t kMinKeysPerSplit = 128;
+    const uint32_t workgroups = std::max(1u, n_tokens * params.n_head_kv);
+    const uint32_t wanted = (kEnoughWorkgroups + workgroups - 1) / workgroups;
+    const uint32_t possible = std::max(1u, max_kv_tokens / kMinKeysPerSplit);
+    return std::min({wanted, possible, 64u});
+}
+
+uint64_t attention_scratch_bytes(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
+    const uint64_t splits = attention_splits(n_tokens, params, max_kv_tokens);
+    if (splits == 1) return 0;
+    return splits * n_tokens * params.n_head * (params.head_dim + 2) * sizeof(float);
+}
+
+}  // namespace atlas

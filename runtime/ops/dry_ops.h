@@ -1,0 +1,54 @@
+#pragma once
+// Runs a forward pass without doing anything: counts scratch peak, bytes moved and floating-point operations.
+
+#include <memory>
+
+#include "runtime/ops/ops.h"
+#include "runtime/ops/scratch.h"
+
+namespace atlas {
+
+struct DryCounts {
+    uint64_t scratch_peak_bytes = 0;
+    uint64_t weight_bytes_read = 0;  // each matmul reads its weights once
+    uint64_t kv_bytes_read = 0;      // at max_kv_tokens, every token of the step on its own
+    double flops = 0;
+    uint32_t operations = 0;
+};
+
+class DryOps final : public Ops {
+  public:
+    DryOps();
+    ~DryOps() override;
+    const DryCounts& counts() const { return counts_; }
+
+    Tensor scratch(uint32_t rows, uint32_t cols, std::string_view name) override;
+    uint64_t mark() override { return stack_.mark(); }
+    void release(uint64_t mark) override { stack_.release(mark); }
+    void label(std::string_view) override {}
+
+    void get_rows(const Tensor& table, const U32View& ids, const Tensor& out) override;
+    void matmul(const Tensor& w, const Tensor& x, const Tensor& y) override;
+    void rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) override;
+    void add(const Tensor& a, const Tensor& b, const Tensor& y) override;
+    void silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) override;
+    void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
+    void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
+    void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
+                   const Tensor& y) override;
+
+  private:
+    void count(double flops);
+    ScratchStack stack_;
+    DryCounts counts_;
+    std::unique_ptr<Storage> nowhere_;
+};
+
+/// Scratch that one attention call may take for itself, the same in every Ops: partial results when the keys are split over workgroups.
+/// Per token, head and split: head_dim values, a maximum and a sum.
+uint64_t attention_scratch_bytes(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
+
+/// In how many pieces attention may cut the keys: enough pieces to keep a large device busy when few tokens are asked for.
+uint32_t attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
+
+}  // namespace atlas

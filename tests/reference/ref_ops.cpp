@@ -1,0 +1,196 @@
+#include "tests/reference/ref_ops.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "quant/codec.h"
+
+namespace atlas {
+
+namespace {
+
+HostStorage& host(Storage* storage) {
+    auto* memory = dynamic_cast<HostStorage*>(storage);
+    ATLAS_CHECK(memory != nullptr, "RefOps got a storage that is not in host memory");
+    return *memory;
+}
+
+std::span<std::byte> row_bytes(const Tensor& tensor, uint32_t row) {
+    const uint64_t at = tensor.offset_bytes + row * tensor.row_stride_bytes();
+    const uint64_t bytes = bytes_of(tensor.format, tensor.cols);
+    ATLAS_CHECK(row < tensor.rows && at + bytes <= tensor.storage->bytes(), "row {} at byte {} of {}", row, at, tensor.storage->bytes());
+    return {host(tensor.storage).data() + at, bytes};
+}
+
+// How much of dimension pair `pair` stays extrapolated: YaRN's ramp, arXiv:2309.00071 section 3.2.
+double yarn_keep(const RopeParams& p, uint32_t pair) {
+    const auto dimension_at = [&](double rotations) {
+        return p.n_rot * std::log(p.n_ctx_orig / (rotations * 2.0 * M_PI)) / (2.0 * std::log(double{p.rope_theta}));
+    };
+    const double low = std::max(0.0, std::floor(dimension_at(p.beta_fast)));
+    const double high = std::min(p.n_rot - 1.0, std::ceil(dimension_at(p.beta_slow)));
+    const double ramp = (pair - low) / std::max(0.001, high - low);
+    return (1.0 - std::clamp(ramp, 0.0, 1.0)) * p.ext_factor;
+}
+
+}  // namespace
+
+std::vector<float> read_row(const Tensor& tensor, uint32_t row) {
+    std::vector<float> values(tensor.cols);
+    dequantize_row(tensor.format, row_bytes(tensor, row), values);
+    return values;
+}
+
+void write_row(const Tensor& tensor, uint32_t row, const std::vector<float>& values) {
+    ATLAS_CHECK_EQ(values.size(), size_t{tensor.cols});
+    quantize_row(tensor.format, values, row_bytes(tensor, row));
+}
+
+std::vector<uint32_t> read_u32(const U32View& view) {
+    ATLAS_CHECK(view.offset_bytes % 4 == 0 && view.offset_bytes + view.count * 4ull <= view.storage->bytes(), "{} ids at byte {} of {}",
+                view.count, view.offset_bytes, view.storage->bytes());
+    std::vector<uint32_t> values(view.count);
+    if (view.count > 0) std::memcpy(values.data(), host(view.storage).data() + view.offset_bytes, values.size() * 4);
+    return values;
+}
+
+Tensor RefOps::scratch(uint32_t rows, uint32_t cols, std::string_view name) {
+    const uint64_t bytes = uint64_t{rows} * cols * sizeof(float);
+    const uint64_t offset = stack_.push(bytes);
+    ATLAS_CHECK(offset + bytes <= scratch_.bytes(), "scratch {} [{}, {}] at {} of {} bytes", name, rows, cols, offset, scratch_.bytes());
+    std::memset(scratch_.data() + offset, 0xff, bytes);  // not-a-number: whoever reads before writing shows it
+    return {&scratch_, Format::f32, offset, rows, cols, cols};
+}
+
+void RefOps::get_rows(const Tensor& table, const U32View& ids, const Tensor& out) {
+    const auto rows = read_u32(ids);
+    for (uint32_t i = 0; i < ids.count; ++i) write_row(out, i, read_row(table, rows[i] < table.rows ? rows[i] : 0));
+}
+
+void RefOps::matmul(const Tensor& w, const Tensor& x, const Tensor& y) {
+    ATLAS_CHECK_EQ(w.cols, x.cols);
+    ATLAS_CHECK_EQ(w.rows, y.cols);
+    ATLAS_CHECK_EQ(x.rows, y.rows);
+    std::vector<std::vector<float>> inputs;
+    for (uint32_t t = 0; t < x.rows; ++t) inputs.push_back(read_row(x, t));
+    std::vector<std::vector<float>> outputs(x.rows, std::vector<float>(w.rows));
+    for (uint32_t o = 0; o < w.rows; ++o) {
+        const auto weights = read_row(w, o);
+        for (uint32_t t = 0; t < x.rows; ++t) {
+            double sum = 0;
+            for (uint32_t i = 0; i < w.cols; ++i) sum += double{weights[i]} * inputs[t][i];
+            outputs[t][o] = static_cast<float>(sum);
+        }
+    }
+    for (uint32_t t = 0; t < x.rows; ++t) write_row(y, t, outputs[t]);
+}
+
+void RefOps::rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) {
+    const auto gains = read_row(gain, 0);
+    for (uint32_t t = 0; t < x.rows; ++t) {
+        auto values = read_row(x, t);
+        double squares = 0;
+        for (float v : values) squares += double{v} * v;
+        const double scale = 1.0 / std::sqrt(squares / x.cols + eps);
+        for (uint32_t i = 0; i < x.cols; ++i) values[i] = static_cast<float>(values[i] * scale * gains[i]);
+        write_row(y, t, values);
+    }
+}
+
+void RefOps::add(const Tensor& a, const Tensor& b, const Tensor& y) {
+    ATLAS_CHECK(b.rows == 1 || b.rows == a.rows, "add of {} rows to {}", b.rows, a.rows);
+    for (uint32_t t = 0; t < a.rows; ++t) {
+        auto values = read_row(a, t);
+        const auto more = read_row(b, b.rows == 1 ? 0 : t);
+        for (uint32_t i = 0; i < a.cols; ++i) values[i] += more[i];
+        write_row(y, t, values);
+    }
+}
+
+void RefOps::silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) {
+    for (uint32_t t = 0; t < gate.rows; ++t) {
+        auto values = read_row(gate, t);
+        const auto factors = read_row(up, t);
+        for (uint32_t i = 0; i < gate.cols; ++i) {
+            values[i] = static_cast<float>(values[i] / (1.0 + std::exp(-double{values[i]})) * factors[i]);
+        }
+        write_row(y, t, values);
+    }
+}
+
+void RefOps::rope(const Tensor& x, const RopeParams& p, const U32View& positions, const Tensor& factors) {
+    ATLAS_CHECK_EQ(positions.count, x.rows);
+    const auto position = read_u32(positions);
+    const auto factor = factors ? read_row(factors, 0) : std::vector<float>(p.n_rot / 2, 1.0f);
+    // YaRN also scales q and k by 1 + 0.1 ln(scaling factor).
+    const double magnitude = p.attn_factor * (p.ext_factor != 0 ? 1.0 + 0.1 * std::log(1.0 / p.freq_scale) : 1.0);
+    const bool adjacent = p.pairing == RopeParams::Pairing::adjacent;
+    for (uint32_t t = 0; t < x.rows; ++t) {
+        auto values = read_row(x, t);
+        for (uint32_t at = 0; at < x.cols; at += p.head_dim) {
+            for (uint32_t i = 0; i < p.n_rot / 2; ++i) {
+                const double extrapolated = position[t] * std::pow(double{p.rope_theta}, -2.0 * i / p.n_rot) / factor[i];
+                const double keep = p.ext_factor != 0 ? yarn_keep(p, i) : 0.0;
+                const double angle = p.freq_scale * extrapolated * (1 - keep) + extrapolated * keep;
+                float& a = values[at + (adjacent ? 2 * i : i)];
+                float& b = values[at + (adjacent ? 2 * i + 1 : i + p.n_rot / 2)];
+                const double cosine = std::cos(angle) * magnitude;
+                const double sine = std::sin(angle) * magnitude;
+                const double turned_a = a * cosine - b * sine;
+                const double turned_b = a * sine + b * cosine;
+                a = static_cast<float>(turned_a);
+                b = static_cast<float>(turned_b);
+            }
+        }
+        write_row(x, t, values);
+    }
+}
+
+void RefOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) {
+    const auto slot = read_u32(slots);
+    for (uint32_t t = 0; t < k.rows; ++t) {
+        write_row(cache.k, slot[t], read_row(k, t));
+        write_row(cache.v, slot[t], read_row(v, t));
+    }
+}
+
+void RefOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& p, const Tensor& y) {
+    const auto positions = read_u32(tables.positions);
+    const auto seqs = read_u32(tables.seqs);
+    const auto pages = read_u32(tables.page_table);
+    const uint32_t group = p.n_head / p.n_head_kv;
+    for (uint32_t t = 0; t < q.rows; ++t) {
+        const uint32_t n_keys = positions[t] + 1;
+        ATLAS_CHECK(n_keys <= tables.max_kv_tokens, "position {} of {}", positions[t], tables.max_kv_tokens);
+        std::vector<std::vector<float>> keys, values;
+        for (uint32_t at = 0; at < n_keys; ++at) {
+            const uint32_t page = pages.at(size_t{seqs[t]} * tables.max_pages + at / cache.page_tokens);
+            const uint32_t slot = page * cache.page_tokens + at % cache.page_tokens;
+            keys.push_back(read_row(cache.k, slot));
+            values.push_back(read_row(cache.v, slot));
+        }
+        const auto query = read_row(q, t);
+        std::vector<float> out(q.cols);
+        for (uint32_t h = 0; h < p.n_head; ++h) {
+            const uint32_t kv_at = h / group * p.head_dim;
+            std::vector<double> scores(n_keys);
+            double largest = -INFINITY;
+            for (uint32_t at = 0; at < n_keys; ++at) {
+                double dot = 0;
+                for (uint32_t i = 0; i < p.head_dim; ++i) dot += double{query[h * p.head_dim + i]} * keys[at][kv_at + i];
+                scores[at] = dot * p.scale;
+                largest = std::max(largest, scores[at]);
+            }
+            double total = 0;
+            for (double& score : scores) total += score = std::exp(score - largest);
+            for (uint32_t i = 0; i < p.head_dim; ++i) {
+                double sum = 0;
+                for (uint32_t at = 0; at < n_keys; ++at) sum += scores[at] * values[at][kv_at + i];
+                out[h * p.head_dim + i] = static_cast<float>(sum / total);
+            }
+        }
+        write_row(y, t, out);
+    }
+}
+
+}  // namespace atlas

@@ -1,0 +1,57 @@
+#pragma once
+// The slow obvious oracle: every operation of Ops as loops on host memory, sums in double.
+
+#include <cstddef>
+#include <vector>
+
+#include "runtime/ops/ops.h"
+#include "runtime/ops/scratch.h"
+
+namespace atlas {
+
+/// Storage in host memory.
+class HostStorage final : public Storage {
+  public:
+    HostStorage(std::string name, uint64_t bytes) : Storage(std::move(name), bytes), data_(bytes) {}
+    std::byte* data() { return data_.data(); }
+    const std::byte* data() const { return data_.data(); }
+
+  private:
+    std::vector<std::byte> data_;
+};
+
+/// Executes at once. Reads and writes tensors whose storage is a HostStorage.
+class RefOps final : public Ops {
+  public:
+    /// `scratch` may be smaller than what a pass takes only by a bug: it is checked.
+    explicit RefOps(HostStorage& scratch) : scratch_(scratch) {}
+
+    Tensor scratch(uint32_t rows, uint32_t cols, std::string_view name) override;
+    uint64_t mark() override { return stack_.mark(); }
+    void release(uint64_t mark) override { stack_.release(mark); }
+    void label(std::string_view) override {}
+    uint64_t scratch_peak_bytes() const { return stack_.peak_bytes(); }
+
+    void get_rows(const Tensor& table, const U32View& ids, const Tensor& out) override;
+    void matmul(const Tensor& w, const Tensor& x, const Tensor& y) override;
+    void rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) override;
+    void add(const Tensor& a, const Tensor& b, const Tensor& y) override;
+    void silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) override;
+    void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
+    void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
+    void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
+                   const Tensor& y) override;
+
+  private:
+    HostStorage& scratch_;
+    ScratchStack stack_;
+};
+
+/// Row `row` of any tensor, decoded to floats: [cols].
+std::vector<float> read_row(const Tensor& tensor, uint32_t row);
+/// Stores values rounded to the tensor's format. values: [cols].
+void write_row(const Tensor& tensor, uint32_t row, const std::vector<float>& values);
+/// The integers of a view.
+std::vector<uint32_t> read_u32(const U32View& view);
+
+}  // namespace atlas
