@@ -1,0 +1,60 @@
+#pragma once
+// The logical device and what hangs on it. One thread uses a Device; only KernelCache builds on several.
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "runtime/vk/caps.h"
+#include "runtime/vk/instance.h"
+#include "runtime/vk/quirks.h"
+
+namespace atlas::vk {
+
+class Memory;
+class Uploader;
+class KernelCache;
+class Queue;
+
+struct DeviceOptions {
+    std::filesystem::path pipeline_cache;           // file of the on-disk pipeline cache; empty: none
+    std::optional<uint64_t> memory_limit_bytes;     // never use more than this of the main heap, whatever the budget says
+    std::optional<double> submission_limit_ms;      // overrides the quirk
+    double timeout_ms = 60'000;                     // after which a submission counts as hung; software devices get ten times that
+    bool capture_statistics = false;                // pipelines keep VK_KHR_pipeline_executable_properties statistics
+};
+
+class Device {
+  public:
+    /// The instance must outlive the device. Fails: unsupported (a required feature is missing), out_of_memory, device_lost.
+    static Result<std::unique_ptr<Device>> create(const Instance& instance, const DeviceEntry& entry, const DeviceOptions& options = {});
+    ~Device();
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
+
+    VkDevice handle() const;
+    VkPhysicalDevice physical() const;
+    const DeviceCaps& caps() const;
+    const Quirks& quirks() const;
+    const DeviceOptions& options() const;
+
+    Memory& memory();
+    Uploader& uploader();
+    KernelCache& kernels();
+    Queue& queue();
+
+    /// Names a Vulkan object for debuggers and validation messages; does nothing where nobody listens. type: VkObjectType.
+    void set_name(uint64_t object, int type, std::string_view name) const;
+    template <class Handle>
+    void set_name(Handle* object, int type, std::string_view name) const {
+        set_name(reinterpret_cast<uint64_t>(object), type, name);
+    }
+    bool labels_commands() const;
+
+  private:
+    struct State;
+    explicit Device(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace atlas::vk

@@ -1,0 +1,42 @@
+#pragma once
+// The device's one queue: submissions in order, counted by a timeline semaphore.
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "runtime/base/error.h"
+#include "runtime/vk/handles.h"
+
+namespace atlas::vk {
+
+class Device;
+class Recording;
+
+class Queue {
+  public:
+    explicit Queue(Device& device);
+    ~Queue();
+
+    /// Submits every part of the recording, each as a submission of its own, and waits for the last.
+    /// Fails: device_lost (with what was running and what to do), out_of_memory.
+    Result<void> run(const Recording& recording);
+
+    /// Submits one command buffer; `what` names it in errors. Returns the timeline value that is reached when it is done.
+    Result<uint64_t> submit(VkCommandBuffer commands, std::string_view what);
+    /// Waits until the timeline reaches the value. Fails: device_lost, also when timeout_ms pass without an end.
+    Result<void> wait(uint64_t value, double timeout_ms);
+    Result<void> wait(uint64_t value);  // with the device's own timeout
+    uint64_t last_submitted() const;
+    uint64_t reached() const;
+
+    /// Records, submits and waits for a few commands: for setting up, never in a step.
+    Result<void> run_once(std::string_view what, const std::function<void(VkCommandBuffer)>& record);
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace atlas::vk
