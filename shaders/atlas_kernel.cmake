@@ -4,7 +4,10 @@
 
 set(ATLAS_GEN ${CMAKE_BINARY_DIR}/gen)
 file(MAKE_DIRECTORY ${ATLAS_GEN}/spv)
-find_program(ATLAS_GLSLANG NAMES glslang glslangValidator REQUIRED)
+if(NOT ATLAS_GLSLANG)
+  find_program(ATLAS_GLSLANG NAMES glslang glslangValidator REQUIRED)
+endif()
+include(features.cmake)
 
 file(STRINGS ${CMAKE_SOURCE_DIR}/quant/formats.def rows REGEX "^ATLAS_FORMAT\\(")
 set(ATLAS_FORMATS "")
