@@ -5,7 +5,8 @@
 set(ATLAS_GEN ${CMAKE_BINARY_DIR}/gen)
 file(MAKE_DIRECTORY ${ATLAS_GEN}/spv)
 if(NOT ATLAS_GLSLANG)
-  find_program(ATLAS_GLSLANG NAMES glslang glslangValidator REQUIRED)
+  find_program(ATLAS_SYSTEM_GLSLANG NAMES glslang glslangValidator REQUIRED)
+  set(ATLAS_GLSLANG ${ATLAS_SYSTEM_GLSLANG})
 endif()
 include(features.cmake)
 
