@@ -76,6 +76,7 @@ class File {
     /// An array of integers of any width, or a single integer as an array of one.
     Result<std::vector<int64_t>> integers(std::string_view key) const;
 
+    /// The fallback stands in for a missing key and for one of another type; ask find() and the look-ups above where that matters.
     uint32_t u32_or(std::string_view key, uint32_t fallback) const;
     float f32_or(std::string_view key, float fallback) const;
     bool boolean_or(std::string_view key, bool fallback) const;
@@ -84,6 +85,8 @@ class File {
   private:
     struct Parts;
     explicit File(std::unique_ptr<Parts> parts);
+    static Result<void> join(Parts& parts);
+    Result<const KeyValue*> require(std::string_view key) const;
     std::unique_ptr<Parts> parts_;
 };
 

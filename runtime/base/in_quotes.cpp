@@ -1,0 +1,52 @@
+#include "runtime/base/in_quotes.h"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+
+namespace atlas {
+
+// The table of well-formed byte sequences: Unicode standard, section 3.9, table 3-7.
+size_t utf8_length(std::string_view text) {
+    if (text.empty()) return 0;
+    const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+    const uint8_t lead = byte(0);
+    if (lead < 0x80) return 1;
+    const size_t length = lead >= 0xC2 && lead <= 0xDF ? 2 : (lead & 0xF0) == 0xE0 ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+    if (length == 0 || text.size() < length) return 0;
+    for (size_t i = 1; i < length; ++i) {
+        if ((byte(i) & 0xC0) != 0x80) return 0;
+    }
+    const bool too_short = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
+    const bool surrogate_or_too_large = (lead == 0xED && byte(1) > 0x9F) || (lead == 0xF4 && byte(1) > 0x8F);
+    return too_short || surrogate_or_too_large ? 0 : length;
+}
+
+std::string in_quotes(std::string_view text, size_t max_bytes) {
+    std::string out = "'";
+    size_t at = 0;
+    while (at < text.size()) {
+        const size_t length = utf8_length(text.substr(at));
+        if (at + (length == 0 ? 1 : length) > max_bytes) break;
+        const auto byte = static_cast<uint8_t>(text[at]);
+        // C1 controls (U+0080 to U+009F) move cursors on some terminals just as C0 ones do.
+        const bool c1_control = length == 2 && byte == 0xC2 && static_cast<uint8_t>(text[at + 1]) < 0xA0;
+        if (length == 0 || c1_control || byte < 0x20 || byte == 0x7F) {
+            if (byte == '\n') {
+                out += "\\n";
+            } else if (byte == '\t') {
+                out += "\\t";
+            } else {
+                for (size_t i = 0; i < (c1_control ? 2u : 1u); ++i) out += fmt::format("\\x{:02x}", static_cast<uint8_t>(text[at + i]));
+            }
+        } else {
+            out += text.substr(at, length);
+        }
+        at += length == 0 ? 1 : length;
+    }
+    out += "'";
+    if (at < text.size()) out += fmt::format("... ({} bytes)", text.size());
+    return out;
+}
+
+}  // namespace atlas

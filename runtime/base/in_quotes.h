@@ -1,0 +1,16 @@
+#pragma once
+// Text from outside, made safe to print.
+
+#include <string>
+#include <string_view>
+
+namespace atlas {
+
+/// `text` in single quotes for a message or a terminal: control characters and bytes that are not UTF-8 become escapes,
+/// what is longer than max_bytes is cut (never inside a character) and says how long it was.
+std::string in_quotes(std::string_view text, size_t max_bytes = 80);
+
+/// Bytes of the well-formed UTF-8 character at the start of `text`, 0 when there is none.
+size_t utf8_length(std::string_view text);
+
+}  // namespace atlas

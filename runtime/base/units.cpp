@@ -1,0 +1,53 @@
+#include "runtime/base/units.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <span>
+#include <string_view>
+
+namespace atlas {
+namespace {
+
+// Three significant digits, so that 9.99, 99.9 and 999 take about the same room. Rounds before it chooses the digits:
+// 9.999 is "10.0", not "10.00".
+std::string three_digits(double value) {
+    if (value < 9.995) return fmt::format("{:.2f}", value);
+    if (value < 99.95) return fmt::format("{:.1f}", value);
+    return fmt::format("{:.0f}", value);
+}
+
+std::string scaled(uint64_t number, double step, std::span<const std::string_view> units) {
+    double value = static_cast<double>(number);
+    size_t unit = 0;
+    while (value >= step - 0.5 && unit + 1 < units.size()) {
+        value /= step;
+        ++unit;
+    }
+    return fmt::format("{}{}", three_digits(value), units[unit]);
+}
+
+}  // namespace
+
+std::string bytes_text(uint64_t bytes) {
+    static constexpr std::array<std::string_view, 6> kUnits = {" B", " KiB", " MiB", " GiB", " TiB", " PiB"};
+    if (bytes < kKiB) return fmt::format("{} B", bytes);
+    return scaled(bytes, 1024.0, kUnits);
+}
+
+std::string count_text(uint64_t count) {
+    static constexpr std::array<std::string_view, 5> kUnits = {"", "K", "M", "B", "T"};
+    if (count < 1000) return fmt::format("{}", count);
+    return scaled(count, 1000.0, kUnits);
+}
+
+std::string duration_text(double seconds) {
+    if (seconds < 0.9995) return fmt::format("{} ms", three_digits(seconds * 1000.0));
+    if (seconds < 59.95) return fmt::format("{} s", three_digits(seconds));
+    const auto whole = static_cast<uint64_t>(std::llround(seconds));
+    if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+    return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
+}
+
+}  // namespace atlas

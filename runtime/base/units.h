@@ -1,0 +1,22 @@
+#pragma once
+// Byte counts, element counts and times as people read them.
+
+#include <cstdint>
+#include <string>
+
+namespace atlas {
+
+inline constexpr uint64_t kKiB = uint64_t{1} << 10;
+inline constexpr uint64_t kMiB = uint64_t{1} << 20;
+inline constexpr uint64_t kGiB = uint64_t{1} << 30;
+
+/// "512 B", "1.50 KiB", "37.2 MiB", "4.00 GiB": three digits that mean something, binary units.
+std::string bytes_text(uint64_t bytes);
+
+/// "999", "12.3K", "134M", "7.62B": decimal units, for parameters and tokens.
+std::string count_text(uint64_t count);
+
+/// "0.42 ms", "380 ms", "12.3 s", "4 min 05 s", "2 h 10 min".
+std::string duration_text(double seconds);
+
+}  // namespace atlas
