@@ -1,0 +1,44 @@
+#include "quant/codec.h"
+
+#include <cstring>
+
+#include "quant/block_codec.h"
+#include "runtime/base/check.h"
+
+namespace atlas {
+namespace {
+
+using DequantizeRow = void (*)(std::span<const std::byte>, std::span<float>);
+
+// Rows may start at any byte, so blocks are copied in and out.
+template <Format F>
+void dequantize_blocks(std::span<const std::byte> src, std::span<float> out) {
+    constexpr size_t kElems = info(F).block_elems;
+    for (size_t at = 0; at < out.size() / kElems; ++at) {
+        Block<F> block;
+        std::memcpy(&block, src.data() + at * sizeof(block), sizeof(block));
+        decode(block, std::span<float, kElems>(out.subspan(at * kElems, kElems)));
+    }
+}
+
+constexpr auto kDequantizeRow = std::to_array<DequantizeRow>({
+#define ATLAS_FORMAT(name, gguf_id, block_elems, block_bytes) dequantize_blocks<Format::name>,
+#include "quant/formats.def"
+#undef ATLAS_FORMAT
+});
+
+void check_sizes(Format format, size_t elems, size_t bytes) {
+    ATLAS_CHECK(elems % info(format).block_elems == 0, "{}: {} elements are not whole blocks of {}", info(format).name,
+                elems, info(format).block_elems);
+    ATLAS_CHECK(bytes == bytes_of(format, elems), "{}: {} elements need {} bytes, not {}", info(format).name, elems,
+                bytes_of(format, elems), bytes);
+}
+
+}  // namespace
+
+void dequantize_row(Format format, std::span<const std::byte> src, std::span<float> out) {
+    check_sizes(format, out.size(), src.size());
+    kDequantizeRow[static_cast<size_t>(format)](src, out);
+}
+
+}  // namespace atlas

@@ -1,0 +1,23 @@
+// iq4_xs: 8 sub-blocks of 32 elements. Element i is d * (scale - 32) * kNonlinear4[code]. Sub-block s has 16 bytes of q, nibbles placed as
+// in q4_0; its 6-bit scale has the low four bits in nibble s of scales_l and the upper two at bit 2 * s of scales_h.
+#include "quant/block_codec.h"
+#include "quant/half.h"
+#include "quant/nonlinear4.h"
+
+namespace atlas {
+
+void decode(const Block<Format::iq4_xs>& block, std::span<float, 256> out) {
+    const float d = half_to_float(block.d);
+    for (size_t sub = 0; sub < 8; ++sub) {
+        const int low = block.scales_l[sub / 2] >> (4 * (sub % 2)) & 15;
+        const int high = block.scales_h >> (2 * sub) & 3;
+        const float scale = d * static_cast<float>((low | high << 4) - 32);
+        const uint8_t* bytes = block.q + 16 * sub;
+        for (size_t i = 0; i < 16; ++i) {
+            out[32 * sub + i] = scale * static_cast<float>(kNonlinear4[bytes[i] & 15]);
+            out[32 * sub + i + 16] = scale * static_cast<float>(kNonlinear4[bytes[i] >> 4]);
+        }
+    }
+}
+
+}  // namespace atlas

@@ -1,0 +1,17 @@
+// q5_1: element i is d * code + m. Codes are placed as in q5_0.
+#include "quant/block_codec.h"
+#include "quant/half.h"
+
+namespace atlas {
+
+void decode(const Block<Format::q5_1>& block, std::span<float, 32> out) {
+    const float d = half_to_float(block.d);
+    const float m = half_to_float(block.m);
+    for (size_t i = 0; i < 32; ++i) {
+        const int low = i < 16 ? block.q[i] & 15 : block.q[i - 16] >> 4;
+        const int high = (block.qh[i / 8] >> (i % 8)) & 1;
+        out[i] = static_cast<float>(low | high << 4) * d + m;
+    }
+}
+
+}  // namespace atlas

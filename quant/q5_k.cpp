@@ -1,0 +1,24 @@
+// q5_k: as q4_k with a fifth bit: bit i / 32 of qh[i % 32].
+#include "quant/block_codec.h"
+#include "quant/half.h"
+#include "quant/scales_6bit.h"
+
+namespace atlas {
+
+void decode(const Block<Format::q5_k>& block, std::span<float, 256> out) {
+    const float d = half_to_float(block.d);
+    const float dmin = half_to_float(block.dmin);
+    const Scales6Bit scales = unpack_scales_6bit(block.scales);
+    for (size_t sub = 0; sub < 8; ++sub) {
+        const float scale = d * static_cast<float>(scales.scale[sub]);
+        const float min = dmin * static_cast<float>(scales.min[sub]);
+        const uint8_t* bytes = block.q + 32 * (sub / 2);
+        const size_t shift = 4 * (sub % 2);
+        for (size_t i = 0; i < 32; ++i) {
+            const int code = (bytes[i] >> shift & 15) | (block.qh[i] >> sub & 1) << 4;
+            out[32 * sub + i] = scale * static_cast<float>(code) - min;
+        }
+    }
+}
+
+}  // namespace atlas
