@@ -7,6 +7,7 @@
 #include <span>
 
 #include "runtime/base/error.h"
+#include "runtime/base/user_dirs.h"
 
 namespace atlas::os {
 
@@ -22,5 +23,19 @@ void unmap(const Mapping& mapping);
 /// Hints about a part of a mapping; any range inside it is allowed.
 void drop_pages(const std::byte* data, uint64_t bytes);      // only pages that lie wholly inside leave the process
 void prefetch_pages(const std::byte* data, uint64_t bytes);  // starts reading them from the disk
+
+/// Files that are written from start to end. `shown` is the name in messages.
+using FileHandle = intptr_t;
+inline constexpr FileHandle kNoFile = -1;
+Result<FileHandle> create_file(const std::filesystem::path& path);  // new: fails when the name is taken
+Result<void> write_file(FileHandle file, std::span<const std::byte> bytes, const std::filesystem::path& shown);
+Result<void> sync_file(FileHandle file, const std::filesystem::path& shown);
+Result<void> close_file(FileHandle file, const std::filesystem::path& shown);
+/// Gives `from` the name `to`, replacing what was there in one step, and waits until the disk knows.
+Result<void> replace_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Parents of every program's folders for this user.
+Result<std::filesystem::path> cache_root(const Environment& environment);
+Result<std::filesystem::path> config_root(const Environment& environment);
 
 }  // namespace atlas::os

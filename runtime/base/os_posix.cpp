@@ -1,10 +1,11 @@
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <system_error>
 
 #include "runtime/base/os.h"
@@ -73,5 +74,63 @@ void prefetch_pages(const std::byte* data, uint64_t bytes) {
     const uintptr_t first = begin / page * page;
     if (bytes > 0) (void)::madvise(reinterpret_cast<void*>(first), begin + bytes - first, MADV_WILLNEED);
 }
+
+Result<FileHandle> create_file(const std::filesystem::path& path) {
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file < 0) return fail(code_of(errno), "cannot create {}: {}", in_quotes(path.string(), 400), reason(errno));
+    return FileHandle{file};
+}
+
+Result<void> write_file(FileHandle file, std::span<const std::byte> bytes, const std::filesystem::path& shown) {
+    constexpr size_t kMostAtOnce = size_t{1} << 30;  // Linux writes at most 2 GiB - 4 KiB a call, macOS refuses more
+    while (!bytes.empty()) {
+        const ssize_t written = ::write(static_cast<int>(file), bytes.data(), std::min(bytes.size(), kMostAtOnce));
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return fail(ErrorCode::io, "cannot write {}: {}", in_quotes(shown.string(), 400), reason(errno));
+        bytes = bytes.subspan(static_cast<size_t>(written));
+    }
+    return {};
+}
+
+Result<void> sync_file(FileHandle file, const std::filesystem::path& shown) {
+    if (::fsync(static_cast<int>(file)) == 0) return {};
+    return fail(ErrorCode::io, "cannot store {} on the disk: {}", in_quotes(shown.string(), 400), reason(errno));
+}
+
+Result<void> close_file(FileHandle file, const std::filesystem::path& shown) {
+    // Network file systems report a full disk as late as here. After EINTR the descriptor is gone all the same.
+    if (::close(static_cast<int>(file)) == 0 || errno == EINTR) return {};
+    return fail(ErrorCode::io, "cannot finish {}: {}", in_quotes(shown.string(), 400), reason(errno));
+}
+
+Result<void> replace_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+    if (::rename(from.c_str(), to.c_str()) != 0) {
+        return fail(code_of(errno), "cannot give a new file the name {}: {}", in_quotes(to.string(), 400), reason(errno));
+    }
+    const auto folder = to.has_parent_path() ? to.parent_path() : std::filesystem::path(".");
+    const Descriptor entry(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    // Some file systems cannot sync a folder; the file is whole under one of its two names in any case.
+    if (entry.get() >= 0) (void)::fsync(entry.get());
+    return {};
+}
+
+namespace {
+
+Result<std::filesystem::path> user_root(const Environment& environment, const char* variable, const char* below_home) {
+    if (const auto value = environment(variable); value && std::filesystem::path(*value).is_absolute()) return std::filesystem::path(*value);
+    std::filesystem::path home;
+    if (const auto value = environment("HOME"); value && !value->empty()) {
+        home = *value;
+    } else if (const passwd* user = ::getpwuid(::getuid()); user && user->pw_dir) {
+        home = user->pw_dir;
+    }
+    if (home.is_absolute()) return home / below_home;
+    return fail(ErrorCode::not_found, "no home folder for this user: set {} or HOME", variable);
+}
+
+}  // namespace
+
+Result<std::filesystem::path> cache_root(const Environment& environment) { return user_root(environment, "XDG_CACHE_HOME", ".cache"); }
+Result<std::filesystem::path> config_root(const Environment& environment) { return user_root(environment, "XDG_CONFIG_HOME", ".config"); }
 
 }  // namespace atlas::os

@@ -3,8 +3,10 @@
 
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "quant/format.h"
@@ -13,27 +15,30 @@
 
 namespace atlas::gguf {
 
+/// Collects keys and tensors, then writes them in the order they came. Mistakes of the caller (a key or tensor twice, a row that
+/// is no multiple of the block) are our own bugs and abort.
 class Writer {
   public:
     /// Adds a key with the natural type of the C++ value. Requires that the key is new.
-    void add(std::string key, uint32_t value);
-    void add(std::string key, int32_t value);
-    void add(std::string key, uint64_t value);
-    void add(std::string key, float value);
-    void add(std::string key, bool value);
-    void add(std::string key, std::string value);
-    void add(std::string key, const char* value) { add(std::move(key), std::string(value)); }
-    void add(std::string key, std::vector<std::string> value);
-    void add(std::string key, std::vector<float> value);
-    void add(std::string key, std::vector<int32_t> value);
-    void add(std::string key, std::vector<uint32_t> value);
-    /// Copies a key as it stands in another file, with its stored type.
+    void add(std::string_view key, uint32_t value);
+    void add(std::string_view key, int32_t value);
+    void add(std::string_view key, uint64_t value);
+    void add(std::string_view key, float value);
+    void add(std::string_view key, bool value);
+    void add(std::string_view key, std::string_view value);
+    void add(std::string_view key, const char* value) { add(key, std::string_view(value)); }
+    void add(std::string_view key, const std::string& value) { add(key, std::string_view(value)); }
+    void add(std::string_view key, const std::vector<std::string>& value);
+    void add(std::string_view key, const std::vector<float>& value);
+    void add(std::string_view key, const std::vector<int32_t>& value);
+    void add(std::string_view key, const std::vector<uint32_t>& value);
+    /// Copies a key as it stands in another file, with its stored type. "general.alignment" also sets this file's alignment.
     void add(const KeyValue& key_value);
 
-    /// Declares a tensor, shape outermost first; `produce` is called once, in order, when the file is written, and fills the whole span.
+    /// Declares a tensor, shape outermost first; `produce` is called once per write(), in order, and fills the whole span.
     void add_tensor(std::string name, std::vector<uint64_t> shape, Format format, std::function<void(std::span<std::byte>)> produce);
 
-    /// Fails: io (disk full, no permission: what, where). On failure nothing is left under `path`.
+    /// Fails: io, not_found (disk full, no permission, no folder: what, where). On failure `path` is as it was before.
     Result<void> write(const std::filesystem::path& path) const;
 
   private:
@@ -43,8 +48,12 @@ class Writer {
         Format format;
         std::function<void(std::span<std::byte>)> produce;
     };
-    std::vector<std::byte> header_;  // encoded key-values
-    uint64_t n_keys_ = 0;
+    std::vector<std::byte> head() const;
+
+    std::vector<std::byte> encoded_keys_;
+    std::set<std::string, std::less<>> key_names_;
+    std::set<std::string, std::less<>> tensor_names_;
+    uint32_t alignment_ = 32;
     std::vector<PendingTensor> tensors_;
 };
 

@@ -1,0 +1,53 @@
+#include "runtime/base/atomic_file.h"
+
+#include <random>
+#include <utility>
+
+#include "runtime/base/check.h"
+
+namespace atlas {
+
+Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
+    if (!path.has_filename()) return fail(ErrorCode::invalid_argument, "cannot write '{}': it names no file", path.string());
+    // Another process may write the same name at the same time: whoever renames last wins, both stay whole.
+    std::random_device random;
+    for (int attempt = 0;; ++attempt) {
+        auto beside = path;
+        beside.replace_filename(fmt::format(".{}.{:08x}.tmp", path.filename().string(), random()));
+        auto handle = os::create_file(beside);
+        if (handle) return AtomicFile(path, std::move(beside), *handle);
+        std::error_code ignored;
+        if (attempt >= 3 || !std::filesystem::exists(beside, ignored)) return tl::unexpected(std::move(handle).error());
+    }
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)), beside_(std::move(other.beside_)), handle_(std::exchange(other.handle_, os::kNoFile)) {}
+
+AtomicFile::~AtomicFile() {
+    if (handle_ == os::kNoFile) return;
+    (void)os::close_file(handle_, beside_);
+    std::error_code ignored;  // nothing more can be done here, and the name says that it is a leftover
+    std::filesystem::remove(beside_, ignored);
+}
+
+Result<void> AtomicFile::write(std::span<const std::byte> bytes) {
+    ATLAS_CHECK(handle_ != os::kNoFile, "{} is already complete", path_.string());
+    return os::write_file(handle_, bytes, path_);
+}
+
+Result<void> AtomicFile::write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
+
+Result<void> AtomicFile::commit() {
+    ATLAS_CHECK(handle_ != os::kNoFile, "{} is already complete", path_.string());
+    ATLAS_TRY_VOID(os::sync_file(handle_, path_));
+    auto done = os::close_file(std::exchange(handle_, os::kNoFile), path_);
+    if (done) done = os::replace_file(beside_, path_);
+    if (!done) {
+        std::error_code ignored;
+        std::filesystem::remove(beside_, ignored);
+    }
+    return done;
+}
+
+}  // namespace atlas

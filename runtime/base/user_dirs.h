@@ -1,0 +1,27 @@
+#pragma once
+// Where a user's files live. Pure: what the environment says comes in as a function, so that libraries read no environment.
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "runtime/base/error.h"
+
+namespace atlas {
+
+/// Looks up one environment variable; nothing when it is not set.
+using Environment = std::function<std::optional<std::string>(const char* name)>;
+
+struct UserDirs {
+    std::filesystem::path cache;   // may be deleted at any time: downloads, pipeline caches
+    std::filesystem::path config;  // what the user wrote
+};
+
+/// The folders of atlas-vk for this user; they need not exist yet.
+/// POSIX: $XDG_CACHE_HOME or ~/.cache, $XDG_CONFIG_HOME or ~/.config, with "atlas-vk" below; relative values are ignored.
+/// Fails: not_found (no variable set and the system knows no home folder).
+/// Source: XDG base directory specification 0.8.
+Result<UserDirs> user_dirs(const Environment& environment);
+
+}  // namespace atlas

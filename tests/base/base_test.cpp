@@ -1,0 +1,156 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <map>
+
+#include "runtime/base/atomic_file.h"
+#include "runtime/base/checked.h"
+#include "runtime/base/in_quotes.h"
+#include "runtime/base/mapped_file.h"
+#include "runtime/base/units.h"
+#include "runtime/base/user_dirs.h"
+#include "tests/support/file_size_limit.h"
+#include "tests/support/temp_dir.h"
+
+namespace atlas {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string read_all(const std::filesystem::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+TEST(Checked, NothingInsteadOfAWrappedNumber) {
+    EXPECT_EQ(checked_add(UINT64_MAX - 1, 1), UINT64_MAX);
+    EXPECT_EQ(checked_add(UINT64_MAX, 1), std::nullopt);
+    EXPECT_EQ(checked_mul(uint64_t{1} << 32, (uint64_t{1} << 32) - 1), 0xFFFFFFFF00000000u);
+    EXPECT_EQ(checked_mul(uint64_t{1} << 32, uint64_t{1} << 32), std::nullopt);
+    EXPECT_EQ(checked_mul(UINT64_MAX, 0), 0u);
+    EXPECT_EQ(checked_align_up(0, 32), 0u);
+    EXPECT_EQ(checked_align_up(33, 32), 64u);
+    EXPECT_EQ(checked_align_up(UINT64_MAX, 2), std::nullopt);
+}
+
+TEST(Units, ReadWell) {
+    EXPECT_EQ(bytes_text(0), "0 B");
+    EXPECT_EQ(bytes_text(1023), "1023 B");
+    EXPECT_EQ(bytes_text(1536), "1.50 KiB");
+    EXPECT_EQ(bytes_text(kMiB - 1), "1.00 MiB");  // not "1024 KiB"
+    EXPECT_EQ(bytes_text(37 * kMiB + kMiB / 4), "37.2 MiB");
+    EXPECT_EQ(bytes_text(4 * kGiB), "4.00 GiB");
+    EXPECT_EQ(bytes_text(UINT64_MAX), "16384 PiB");
+    EXPECT_EQ(count_text(999), "999");
+    EXPECT_EQ(count_text(134515008), "135M");
+    EXPECT_EQ(count_text(7615616512), "7.62B");
+    EXPECT_EQ(count_text(999999), "1.00M");
+    EXPECT_EQ(duration_text(0.0004), "0.40 ms");
+    EXPECT_EQ(duration_text(0.38), "380 ms");
+    EXPECT_EQ(duration_text(12.34), "12.3 s");
+    EXPECT_EQ(duration_text(245), "4 min 05 s");
+    EXPECT_EQ(duration_text(7800), "2 h 10 min");
+}
+
+TEST(InQuotes, KeepsTextAndDisarmsTheRest) {
+    EXPECT_EQ(in_quotes("plain"), "'plain'");
+    EXPECT_EQ(in_quotes("grüße 😀"), "'grüße 😀'");
+    EXPECT_EQ(in_quotes("\x1b[31m\n\x7f"), "'\\x1b[31m\\n\\x7f'");
+    EXPECT_EQ(in_quotes("\xc2\x9b"), "'\\xc2\\x9b'");                     // a C1 control
+    EXPECT_EQ(in_quotes("a\xff\xe2\x82"), "'a\\xff\\xe2\\x82'");          // not UTF-8, cut short
+    EXPECT_EQ(in_quotes("\xed\xa0\x80"), "'\\xed\\xa0\\x80'");            // a surrogate
+    EXPECT_EQ(in_quotes("aaaä", 4), "'aaa'... (5 bytes)");                // never half a character
+    EXPECT_EQ(in_quotes(std::string(100, 'x'), 3), "'xxx'... (100 bytes)");
+}
+
+TEST(MappedFile, ShowsTheBytesAndLetsThemGo) {
+    const TempDir folder;
+    const std::string text(100000, 'x');
+    std::ofstream(folder / "f", std::ios::binary) << text;
+    auto file = MappedFile::open(folder / "f");
+    ASSERT_TRUE(file);
+    EXPECT_EQ(file->bytes().size(), text.size());
+    file->prefetch(file->bytes());
+    file->release(file->bytes().subspan(5000, 80000));
+    EXPECT_EQ(std::memcmp(file->bytes().data(), text.data(), text.size()), 0);
+    const MappedFile moved = std::move(*file);
+    EXPECT_TRUE(file->bytes().empty());
+    EXPECT_EQ(moved.bytes().size(), text.size());
+}
+
+TEST(MappedFile, EmptyAndAbsent) {
+    const TempDir folder;
+    std::ofstream(folder / "empty");
+    const auto empty = MappedFile::open(folder / "empty");
+    ASSERT_TRUE(empty);
+    EXPECT_TRUE(empty->bytes().empty());
+    EXPECT_EQ(MappedFile::open(folder / "none").error().code, ErrorCode::not_found);
+    EXPECT_EQ(MappedFile::open(folder.path()).error().code, ErrorCode::io);
+}
+
+TEST(AtomicFile, AppearsOnlyWhenComplete) {
+    const TempDir folder;
+    {
+        auto file = AtomicFile::create(folder / "f");
+        ASSERT_TRUE(file);
+        ASSERT_TRUE(file->write("abc"));
+        EXPECT_FALSE(std::filesystem::exists(folder / "f"));
+        ASSERT_TRUE(file->write("def"));
+        ASSERT_TRUE(file->commit());
+    }
+    EXPECT_EQ(read_all(folder / "f"), "abcdef");
+    {
+        auto file = AtomicFile::create(folder / "f");
+        ASSERT_TRUE(file);
+        ASSERT_TRUE(file->write("given up"));
+    }
+    EXPECT_EQ(read_all(folder / "f"), "abcdef");
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+}
+
+TEST(AtomicFile, FailuresLeaveNothing) {
+    const TempDir folder;
+    EXPECT_EQ(AtomicFile::create(folder / "none" / "f").error().code, ErrorCode::not_found);
+    {
+        auto file = AtomicFile::create(folder / "f");
+        ASSERT_TRUE(file);
+        const FileSizeLimit limit(4096);
+        const auto written = file->write(std::string(10000, 'x'));
+        ASSERT_FALSE(written);
+        EXPECT_EQ(written.error().code, ErrorCode::io);
+        EXPECT_THAT(written.error().message, HasSubstr("cannot write"));
+    }
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+    // The name is taken by a folder: only the last step fails.
+    std::filesystem::create_directories(folder / "d" / "inside");
+    {
+        auto file = AtomicFile::create(folder / "d");
+        ASSERT_TRUE(file);
+        ASSERT_TRUE(file->write("x"));
+        EXPECT_FALSE(file->commit());
+    }
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+}
+
+Environment with(std::map<std::string, std::string> values) {
+    return [values = std::move(values)](const char* name) {
+        const auto found = values.find(name);
+        return found == values.end() ? std::nullopt : std::optional(found->second);
+    };
+}
+
+TEST(UserDirs, FollowXdg) {
+    const auto home = user_dirs(with({{"HOME", "/home/u"}}));
+    ASSERT_TRUE(home);
+    EXPECT_EQ(home->cache, "/home/u/.cache/atlas-vk");
+    EXPECT_EQ(home->config, "/home/u/.config/atlas-vk");
+    const auto set = user_dirs(with({{"HOME", "/home/u"}, {"XDG_CACHE_HOME", "/big"}, {"XDG_CONFIG_HOME", "relative"}}));
+    ASSERT_TRUE(set);
+    EXPECT_EQ(set->cache, "/big/atlas-vk");
+    EXPECT_EQ(set->config, "/home/u/.config/atlas-vk");  // the specification: relative values are ignored
+}
+
+}  // namespace
+}  // namespace atlas
