@@ -9,6 +9,8 @@ namespace atlas::tools {
 
 using AddSubcommand = void (*)(CLI::App& app, int& exit_code);
 
-inline constexpr std::array<AddSubcommand, 0> kSubcommands = {};
+void add_tokenize(CLI::App& app, int& exit_code);
+
+inline constexpr std::array<AddSubcommand, 1> kSubcommands = {add_tokenize};
 
 }  // namespace atlas::tools

@@ -1,0 +1,118 @@
+#include "runtime/text/bpe.h"
+
+#include <algorithm>
+#include <array>
+
+#include "runtime/base/check.h"
+#include "runtime/text/byte_alphabet.h"
+#include "runtime/text/merge_table.h"
+#include "runtime/text/merger.h"
+#include "runtime/text/splitter.h"
+#include "runtime/text/vocabulary_tokenizer.h"
+
+namespace atlas {
+namespace {
+
+class BpeTokenizer final : public VocabularyTokenizer {
+  public:
+    BpeTokenizer(Vocabulary source, MergeTable merges, const PreTokenizer& pre)
+        : VocabularyTokenizer(std::move(source), pre.add_bos, pre.add_eos), merges_(std::move(merges)), splitter_(pre.patterns) {
+        const auto& characters = byte_alphabet();
+        for (unsigned byte = 0; byte < 256; ++byte) {
+            byte_symbols_[byte] = vocabulary().find(characters[byte]).value_or(kNoToken);
+            has_holes_ |= byte_symbols_[byte] == kNoToken;
+        }
+        if (pre.ignore_merges) index_whole_words();
+    }
+
+    bool strips_first_space() const override { return false; }
+
+  protected:
+    void encode_plain(std::string_view text, bool, std::vector<TokenId>& tokens) const override {
+        ATLAS_CHECK(text.size() < UINT32_MAX, "text of {} bytes in one call", text.size());
+        std::vector<size_t> word_bytes;
+        splitter_.split(text, word_bytes);
+        Merger<TokenId> merger;
+        for (const size_t bytes : word_bytes) {
+            encode_word(text.substr(0, bytes), merger, tokens);
+            text.remove_prefix(bytes);
+        }
+    }
+
+    std::string plain_piece(TokenId token) const override {
+        const std::string& spelling = vocabulary().spellings[token];
+        auto bytes = bytes_of_spelling(spelling);
+        return bytes ? std::move(*bytes) : spelling;
+    }
+
+  private:
+    static constexpr TokenId kNoToken = UINT32_MAX;
+
+    void index_whole_words() {
+        for (const auto& [spelling, id] : vocabulary().ids)
+            if (auto bytes = bytes_of_spelling(spelling)) words_.emplace(std::move(*bytes), id);
+    }
+
+    void encode_word(std::string_view word, Merger<TokenId>& merger, std::vector<TokenId>& tokens) const {
+        if (!words_.empty()) {
+            // std::string: C++20 look-up by view needs a transparent hash, and few models come here.
+            const auto whole = words_.find(std::string(word));
+            if (whole != words_.end()) {
+                tokens.push_back(whole->second);
+                return;
+            }
+        }
+        const size_t begin = tokens.size();
+        for (const char c : word) tokens.push_back(byte_symbols_[static_cast<unsigned char>(c)]);
+        const auto symbols = std::span(tokens).subspan(begin);
+        const size_t left = merger.merge(symbols, [this](TokenId a, TokenId b) { const Merge merge = merges_.find(a, b); return std::pair(merge.rank, merge.result); });
+        tokens.resize(begin + left);
+        // Bytes without a token.
+        if (has_holes_) tokens.erase(std::remove(tokens.begin() + static_cast<ptrdiff_t>(begin), tokens.end(), kNoToken), tokens.end());
+    }
+
+    MergeTable merges_;
+    Splitter splitter_;
+    std::array<TokenId, 256> byte_symbols_{};
+    std::unordered_map<std::string, TokenId> words_;
+    bool has_holes_ = false;
+};
+
+Result<MergeTable> number_merges(const Vocabulary& vocabulary) {
+    MergeTable table(vocabulary.merges.size());
+    std::string joined;
+    for (size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
+        const std::string_view merge = vocabulary.merges[rank];
+        const size_t space = merge.find(' ', 1);
+        if (space == std::string_view::npos || space + 1 == merge.size())
+            return fail(ErrorCode::corrupt, "tokenizer.ggml.merges: entry {} is \"{}\", expected two words with one space between", rank, merge.substr(0, 80));
+        joined.assign(merge.substr(0, space)).append(merge.substr(space + 1));
+        const auto left = vocabulary.find(merge.substr(0, space));
+        const auto right = vocabulary.find(merge.substr(space + 1));
+        const auto result = vocabulary.find(joined);
+        if (!left || !right || !result)
+            return fail(ErrorCode::corrupt, "tokenizer.ggml.merges: entry {} is \"{}\", but the vocabulary has no token \"{}\"", rank, merge.substr(0, 80),
+                        (!left ? merge.substr(0, space) : !right ? merge.substr(space + 1) : std::string_view(joined)).substr(0, 80));
+        table.insert(*left, *right, {static_cast<uint32_t>(rank), *result});
+    }
+    return table;
+}
+
+std::string known_names() {
+    std::string names;
+    for (const PreTokenizer& row : pre_tokenizers()) names.append(names.empty() ? "" : " ").append(row.names);
+    return names;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Tokenizer>> make_bpe_tokenizer(Vocabulary vocabulary) {
+    const std::string_view name = vocabulary.pre.empty() ? "default" : std::string_view(vocabulary.pre);
+    const PreTokenizer* pre = find_pre_tokenizer(name);
+    if (pre == nullptr) return fail(ErrorCode::unsupported, "tokenizer.ggml.pre: unknown pre-tokenizer \"{}\"; known: {}", name.substr(0, 80), known_names());
+    if (vocabulary.merges.empty()) return fail(ErrorCode::not_found, "tokenizer.ggml.merges: missing; a byte-level BPE vocabulary needs it");
+    ATLAS_TRY(auto merges, number_merges(vocabulary));
+    return std::make_shared<const BpeTokenizer>(std::move(vocabulary), std::move(merges), *pre);
+}
+
+}  // namespace atlas

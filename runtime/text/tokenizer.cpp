@@ -1,0 +1,34 @@
+#include "runtime/text/tokenizer.h"
+
+#include "runtime/text/bpe.h"
+#include "runtime/text/spm.h"
+#include "runtime/text/vocabulary.h"
+
+namespace atlas {
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const gguf::File& file) {
+    auto vocabulary = read_vocabulary(file);
+    if (!vocabulary) return fail_in(file.path().string(), std::move(vocabulary).error());
+    const std::string model = vocabulary->model;
+    auto tokenizer = model == "gpt2"    ? make_bpe_tokenizer(std::move(*vocabulary))
+                     : model == "llama" ? make_spm_tokenizer(std::move(*vocabulary))
+                                        : Result<std::shared_ptr<const Tokenizer>>(fail(
+                                              ErrorCode::unsupported, "tokenizer.ggml.model: unknown tokenizer \"{}\"; known: gpt2 (byte-level BPE), llama (SPM)",
+                                              model.substr(0, 80)));
+    if (!tokenizer) return fail_in(file.path().string(), std::move(tokenizer).error());
+    return tokenizer;
+}
+
+std::string Tokenizer::decode(std::span<const TokenId> tokens, bool special) const {
+    std::string text;
+    bool first = strips_first_space();
+    for (const TokenId token : tokens) {
+        const std::string bytes = piece(token, special);
+        if (bytes.empty()) continue;  // a control token before the text
+        text.append(bytes, first && bytes.front() == ' ' ? 1 : 0);
+        first = false;
+    }
+    return text;
+}
+
+}  // namespace atlas

@@ -1,0 +1,52 @@
+#pragma once
+// The tables of a tokenizer as the file holds them, checked: every index is in range, every table has the length it must have.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "runtime/base/error.h"
+#include "runtime/gguf/reader.h"
+
+namespace atlas {
+
+using TokenId = uint32_t;
+
+/// GGUF's tokenizer.ggml.token_type.
+enum class TokenKind : uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+
+struct Vocabulary {
+    std::string model;                  // tokenizer.ggml.model: "gpt2", "llama"
+    std::string pre;                    // tokenizer.ggml.pre; empty when the file has none
+    std::string family;                 // general.name and general.architecture, lower case: some families have habits no key tells
+    std::vector<std::string> spellings;  // [n_vocab], as stored
+    std::vector<TokenKind> kinds;        // [n_vocab]
+    std::vector<float> scores;           // [n_vocab] or empty
+    std::vector<std::string> merges;     // "left right", best first; may be empty
+    std::unordered_map<std::string_view, TokenId> ids;  // of two tokens spelt alike the last; points into spellings
+
+    std::optional<TokenId> bos, eos, unknown;
+    std::vector<TokenId> end_of_generation;  // ascending
+    std::optional<bool> add_bos, add_eos, add_space_prefix;  // nothing: the file does not say
+
+    Vocabulary() = default;
+    Vocabulary(Vocabulary&&) = default;
+    Vocabulary& operator=(Vocabulary&&) = default;
+    Vocabulary(const Vocabulary&) = delete;  // ids points into spellings
+
+    uint32_t n_vocab() const { return static_cast<uint32_t>(spellings.size()); }
+    std::optional<TokenId> find(std::string_view spelling) const;
+    bool is_control(TokenId token) const { return token < kinds.size() && kinds[token] == TokenKind::control; }
+
+    /// Fills `ids`, gives control kind to tokens that families mark so by their spelling alone, and finds `end_of_generation`.
+    /// Requires that spellings and kinds have the same length. `declared` are ids that the file itself calls an end of a turn.
+    void index(const std::vector<TokenId>& declared = {});
+};
+
+/// Fails: not_found (no tokens: not a model file with a vocabulary), corrupt (tables that disagree, ids out of range), limit.
+Result<Vocabulary> read_vocabulary(const gguf::File& file);
+
+}  // namespace atlas
