@@ -50,6 +50,7 @@ struct MemoryType {
     bool host_visible = false;
     bool host_coherent = false;
     bool host_cached = false;
+    bool special = false;  // protected, lazily allocated or vendor-only: not for us
 };
 
 struct DeviceCaps {

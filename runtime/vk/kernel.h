@@ -48,12 +48,6 @@ class Kernel {
     VkDescriptorSetLayout set_layout_ = nullptr;
 };
 
-/// One figure that the driver's compiler reports of a pipeline: registers, spills, instructions.
-struct KernelStatistic {
-    std::string name;
-    double value = 0;
-};
-
 class KernelCache {
   public:
     /// cache_file: the on-disk VkPipelineCache, or empty. A file of another device or driver, or a damaged one, is ignored with a warning.
@@ -70,12 +64,18 @@ class KernelCache {
     /// Writes the file (beside it, then renamed) if anything was built since it was read. Also done, quietly, at the end.
     Result<void> save();
 
-    /// What the driver's compiler says of a kernel; needs DeviceOptions::capture_statistics. Fails: unsupported.
-    Result<std::vector<KernelStatistic>> statistics(const Kernel& kernel) const;
-
   private:
     struct State;
     std::unique_ptr<State> state_;
 };
+
+/// One figure that the driver's compiler reports of a pipeline: registers, spills, instructions.
+struct KernelStatistic {
+    std::string name;
+    double value = 0;
+};
+
+/// What the driver's compiler says of a kernel; needs DeviceOptions::capture_statistics. Fails: unsupported.
+Result<std::vector<KernelStatistic>> kernel_statistics(const Device& device, const Kernel& kernel);
 
 }  // namespace atlas::vk

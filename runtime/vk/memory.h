@@ -32,6 +32,7 @@ enum class Placement {
     device,      // fastest for the device; mapped only where that costs nothing
     host_write,  // always mapped: written by the host, read by the device (step buffers)
     host_read,   // always mapped and cached: written by the device, read by the host (logits)
+    staging,     // always mapped, away from the device: written by the host once, copied by the device
 };
 
 struct AllocateOptions {
@@ -58,11 +59,12 @@ struct UseStatistics {
 class Memory {
   public:
     static constexpr uint64_t kAlignment = 256;
+    static constexpr int kStagingUse = 15;  // the uploader's own; callers take 0..14
 
     explicit Memory(Device& device);
     ~Memory();
 
-    /// A range aligned to kAlignment. `use` is a small number of the caller's (0..15) that slabs and statistics are kept by.
+    /// A range aligned to kAlignment. `use` is a small number of the caller's (0..14) that slabs and statistics are kept by.
     /// Fails: out_of_memory (asked, available, who holds what, what would fit), limit (larger than one allocation can be).
     Result<BufferRange> allocate(int use, uint64_t bytes, std::string_view name, const AllocateOptions& options = {});
     /// Gives an allocated range (as it came from allocate) back. The device must be done with it.
@@ -79,8 +81,10 @@ class Memory {
     void name_use(int use, std::string_view name);  // for messages: "weights"
 
     /// Makes host writes to a mapped range visible to the device, and device writes to the host. Nothing to do on coherent memory.
-    void flush(const BufferRange& range);
-    void invalidate(const BufferRange& range);
+    Result<void> flush(const BufferRange& range);
+    Result<void> invalidate(const BufferRange& range);
+    /// True if the range is mapped and host reads of it go through the CPU's caches.
+    bool reads_fast(const BufferRange& range) const;
 
     /// True if Placement::device gives mapped memory here.
     bool device_memory_is_mapped() const;

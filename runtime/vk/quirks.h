@@ -18,6 +18,7 @@ struct Quirks {
     double gflops = 0;                  // what any kernel of ours reaches at the very least; for cutting only
     double gbps = 0;                    // likewise, bytes read and written
     bool slow = false;                  // a software device
+    bool last_resort = false;           // works, but any other device of its class or below goes first
     std::string rejected;               // a driver known to be broken: why, and from which version it works
     std::vector<std::string> notes;     // for `devices`: what was worked around
 };

@@ -51,6 +51,7 @@ struct RecorderOptions {
 
 class Recorder {
   public:
+    struct State;
     Recorder(Device& device, std::string_view name, const RecorderOptions& options = {});
     ~Recorder();
 
@@ -66,7 +67,6 @@ class Recorder {
     Result<Recording> finish();
 
   private:
-    struct State;
     std::unique_ptr<State> state_;
 };
 

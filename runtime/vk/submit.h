@@ -16,7 +16,7 @@ class Recording;
 
 class Queue {
   public:
-    explicit Queue(Device& device);
+    static Result<std::unique_ptr<Queue>> create(Device& device);
     ~Queue();
 
     /// Submits every part of the recording, each as a submission of its own, and waits for the last.
@@ -36,6 +36,7 @@ class Queue {
 
   private:
     struct State;
+    explicit Queue(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };
 

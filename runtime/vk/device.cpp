@@ -1,0 +1,106 @@
+#include "runtime/vk/device.h"
+
+#include <volk.h>
+
+#include <string>
+#include <vector>
+
+#include "runtime/vk/features.h"
+#include "runtime/vk/kernel.h"
+#include "runtime/vk/memory.h"
+#include "runtime/vk/submit.h"
+#include "runtime/vk/upload.h"
+#include "runtime/vk/vk_error.h"
+
+namespace atlas::vk {
+
+struct Device::State {
+    DeviceOptions options;
+    VkPhysicalDevice physical = nullptr;
+    VkDevice handle = nullptr;
+    DeviceCaps caps;
+    Quirks quirks;
+    bool debug_utils = false;
+    // In the order in which they need each other.
+    std::unique_ptr<Queue> queue;
+    std::unique_ptr<Memory> memory;
+    std::unique_ptr<Uploader> uploader;
+    std::unique_ptr<KernelCache> kernels;
+
+    ~State() {
+        kernels.reset();
+        uploader.reset();
+        memory.reset();
+        queue.reset();
+        if (handle) vkDestroyDevice(handle, nullptr);
+    }
+};
+
+Device::Device(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Device::~Device() = default;
+VkDevice Device::handle() const { return state_->handle; }
+VkPhysicalDevice Device::physical() const { return state_->physical; }
+const DeviceCaps& Device::caps() const { return state_->caps; }
+const Quirks& Device::quirks() const { return state_->quirks; }
+const DeviceOptions& Device::options() const { return state_->options; }
+Memory& Device::memory() { return *state_->memory; }
+Uploader& Device::uploader() { return *state_->uploader; }
+KernelCache& Device::kernels() { return *state_->kernels; }
+Queue& Device::queue() { return *state_->queue; }
+bool Device::labels_commands() const { return state_->debug_utils; }
+
+void Device::set_name(uint64_t object, int type, std::string_view name) const {
+    if (!state_->debug_utils || object == 0) return;
+    const std::string text(name);
+    VkDebugUtilsObjectNameInfoEXT info{};
+    info.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT;
+    info.objectType = static_cast<VkObjectType>(type);
+    info.objectHandle = object;
+    info.pObjectName = text.c_str();
+    vkSetDebugUtilsObjectNameEXT(state_->handle, &info);
+}
+
+Result<std::unique_ptr<Device>> Device::create(const Instance& instance, const DeviceEntry& entry, const DeviceOptions& options) {
+    if (!entry.caps.has_compute_queue) return fail(ErrorCode::unsupported, "{} has no compute queue", entry.caps.name);
+    auto state = std::make_unique<State>();
+    state->options = options;
+    state->physical = entry.handle;
+    state->caps = entry.caps;
+    state->quirks = quirks_for(entry.caps);
+    state->debug_utils = instance.debug_utils();
+    if (options.submission_limit_ms) state->quirks.submission_limit_ms = *options.submission_limit_ms;
+
+    const ExtensionNames available = extensions_of(entry.handle);
+    FeatureChain features(available, entry.caps.api_version);
+    features.query(entry.handle);
+    features.keep_wanted(options.capture_statistics);
+    std::vector<const char*> extensions;
+    const ExtensionNames wanted = wanted_extensions(available, entry.caps.api_version);
+    for (const std::string& name : wanted) extensions.push_back(name.c_str());
+
+    const float priority = 1.0f;
+    VkDeviceQueueCreateInfo queue{};
+    queue.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO;
+    queue.queueFamilyIndex = entry.caps.compute_queue_family;
+    queue.queueCount = 1;
+    queue.pQueuePriorities = &priority;
+    VkDeviceCreateInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
+    info.pNext = &features.root;
+    info.queueCreateInfoCount = 1;
+    info.pQueueCreateInfos = &queue;
+    info.enabledExtensionCount = uint32_t(extensions.size());
+    info.ppEnabledExtensionNames = extensions.data();
+    const std::string what = fmt::format("opening {}", entry.caps.name);
+    ATLAS_TRY_VOID(check(vkCreateDevice(entry.handle, &info, nullptr, &state->handle), what));
+
+    auto device = std::unique_ptr<Device>(new Device(std::move(state)));
+    device->set_name(device->handle(), VK_OBJECT_TYPE_DEVICE, entry.caps.name);
+    ATLAS_TRY(device->state_->queue, Queue::create(*device));
+    device->state_->memory = std::make_unique<Memory>(*device);
+    device->state_->uploader = std::make_unique<Uploader>(*device);
+    device->state_->kernels = std::make_unique<KernelCache>(*device, options.pipeline_cache);
+    return device;
+}
+
+}  // namespace atlas::vk

@@ -1,0 +1,100 @@
+// Facts about devices and drivers. Each row says where it comes from.
+#include "runtime/vk/quirks.h"
+
+#include <algorithm>
+
+#include "runtime/base/units.h"
+
+namespace atlas::vk {
+namespace {
+
+// VkDriverId, from the Vulkan specification. Plain numbers: older headers lack the newer names.
+constexpr uint32_t kDriverAmdProprietary = 1;
+constexpr uint32_t kDriverIntelProprietaryWindows = 5;
+constexpr uint32_t kDriverMoltenVk = 14;
+constexpr uint32_t kDriverMesaDozen = 23;
+
+/// Rates that a kernel of ours reaches even when it is written badly and the device is the weakest of its class. They cut work into
+/// submissions, so a factor of ten too low costs a few submissions more and nothing else; too high would let a watchdog bite.
+/// Slowest devices thought of: discrete GTX 1050 (1.8 TFLOP/s, 112 GB/s), integrated UHD 620 (0.4 TFLOP/s, 30 GB/s shared with the CPU).
+void set_rates(const DeviceCaps& caps, Quirks& quirks) {
+    switch (caps.type) {
+        case DeviceType::discrete:
+        case DeviceType::virtual_gpu:
+            quirks.gflops = 400;
+            quirks.gbps = 50;
+            break;
+        case DeviceType::integrated:
+            quirks.gflops = 80;
+            quirks.gbps = 8;
+            break;
+        case DeviceType::software:
+        case DeviceType::other:
+            // lavapipe on two cores: 1.2 to 1.5 GB/s of 4-bit weights in a plain mat-vec (Mesa 25.0.7).
+            quirks.gflops = 2;
+            quirks.gbps = 1;
+            break;
+    }
+}
+
+void set_memory(const DeviceCaps& caps, Quirks& quirks) {
+    quirks.max_slab_bytes = std::min(caps.max_allocation_bytes, caps.max_buffer_bytes);
+    const MainHeap main = main_heap(caps);
+    const uint64_t heap_bytes = main.found ? caps.heaps[main.index].bytes : 0;
+    switch (caps.type) {
+        case DeviceType::discrete:
+            // The desktop on the same card takes more while we run: a browser's video, a second window.
+            quirks.budget_margin_bytes = std::min(256 * kMiB, heap_bytes / 16);
+            break;
+        case DeviceType::integrated:
+            // Its memory is the system's: what we take, everything else on the computer lacks.
+            quirks.budget_margin_bytes = std::min(kGiB, heap_bytes / 8);
+            break;
+        case DeviceType::software:
+            // Drivers without knowledge of the host report all of its memory as free.
+            quirks.budget_fraction = 0.8;
+            break;
+        default:
+            quirks.budget_margin_bytes = std::min(256 * kMiB, heap_bytes / 16);
+            break;
+    }
+}
+
+void set_driver_facts(const DeviceCaps& caps, Quirks& quirks) {
+    switch (caps.driver_id) {
+        case kDriverAmdProprietary:
+            // A binding ends at 2 GiB there, so larger slabs gain nothing.
+            if (quirks.max_slab_bytes > 2 * kGiB) {
+                quirks.max_slab_bytes = 2 * kGiB;
+                quirks.notes.push_back("single allocations are kept to 2 GiB");
+            }
+            break;
+        case kDriverIntelProprietaryWindows:
+            // Windows may count shared system memory in the budget of a card: it has been seen larger than the heap.
+            quirks.notes.push_back("the budget is clamped to the heap");
+            break;
+        case kDriverMoltenVk:
+            // Metal has no watchdog that we know, but it commits whole command buffers at once; keep them short.
+            quirks.max_dispatches = 100;
+            break;
+        case kDriverMesaDozen:
+            // Not conformant (says so itself), and device creation has crashed under WSL (microsoft/wslg #1492).
+            quirks.last_resort = true;
+            quirks.notes.push_back("a translation to Direct3D 12, not conformant: the vendor's own driver is better");
+            break;
+        default: break;
+    }
+}
+
+}  // namespace
+
+Quirks quirks_for(const DeviceCaps& caps) {
+    Quirks quirks;
+    set_rates(caps, quirks);
+    set_memory(caps, quirks);
+    quirks.slow = caps.type == DeviceType::software;
+    set_driver_facts(caps, quirks);
+    return quirks;
+}
+
+}  // namespace atlas::vk

@@ -1,0 +1,173 @@
+#include "runtime/vk/submit.h"
+
+#include <volk.h>
+
+#include <deque>
+#include <string>
+
+#include "runtime/base/check.h"
+#include "runtime/vk/device.h"
+#include "runtime/vk/recording.h"
+#include "runtime/vk/vk_error.h"
+
+namespace atlas::vk {
+
+struct Queue::State {
+    Device& device;
+    VkQueue handle = nullptr;
+    VkSemaphore timeline = nullptr;
+    VkCommandPool pool = nullptr;  // of run_once
+    uint64_t submitted = 0;
+    bool lost = false;
+    struct Flight {
+        uint64_t value;
+        std::string what;
+    };
+    std::deque<Flight> flights;  // submitted and not known to be done, oldest first
+
+    ~State() {
+        vkDestroyCommandPool(device.handle(), pool, nullptr);
+        vkDestroySemaphore(device.handle(), timeline, nullptr);
+    }
+
+    uint64_t reached() const {
+        uint64_t value = 0;
+        vkGetSemaphoreCounterValue(device.handle(), timeline, &value);
+        return value;
+    }
+
+    /// What the device was at when it stopped.
+    std::string running() {
+        const uint64_t value = reached();
+        while (!flights.empty() && flights.front().value <= value) flights.pop_front();
+        return flights.empty() ? "nothing of ours" : flights.front().what;
+    }
+
+    Error failed(VkResult result) {
+        const std::string what = fmt::format("{}: running {}", device.caps().name, running());
+        if (result == VK_ERROR_DEVICE_LOST) lost = true;
+        return error_of(result, what);
+    }
+};
+
+Queue::Queue(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Queue::~Queue() = default;
+uint64_t Queue::last_submitted() const { return state_->submitted; }
+uint64_t Queue::reached() const { return state_->reached(); }
+
+Result<std::unique_ptr<Queue>> Queue::create(Device& device) {
+    auto state = std::unique_ptr<State>(new State{.device = device, .flights = {}});
+    vkGetDeviceQueue(device.handle(), device.caps().compute_queue_family, 0, &state->handle);
+    device.set_name(state->handle, VK_OBJECT_TYPE_QUEUE, "compute queue");
+
+    VkSemaphoreTypeCreateInfo type{};
+    type.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO;
+    type.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE;
+    VkSemaphoreCreateInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO;
+    info.pNext = &type;
+    ATLAS_TRY_VOID(check(vkCreateSemaphore(device.handle(), &info, nullptr, &state->timeline), "making the queue's timeline"));
+    device.set_name(state->timeline, VK_OBJECT_TYPE_SEMAPHORE, "queue timeline");
+
+    VkCommandPoolCreateInfo pool{};
+    pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
+    pool.flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT;
+    pool.queueFamilyIndex = device.caps().compute_queue_family;
+    ATLAS_TRY_VOID(check(vkCreateCommandPool(device.handle(), &pool, nullptr, &state->pool), "making a command pool"));
+    device.set_name(state->pool, VK_OBJECT_TYPE_COMMAND_POOL, "single commands");
+    return std::unique_ptr<Queue>(new Queue(std::move(state)));
+}
+
+Result<uint64_t> Queue::submit(VkCommandBuffer commands, std::string_view what) {
+    State& s = *state_;
+    if (s.lost) return fail(ErrorCode::device_lost, "{}: the device was lost before; start again", s.device.caps().name);
+    const uint64_t value = s.submitted + 1;
+    VkTimelineSemaphoreSubmitInfo timeline{};
+    timeline.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO;
+    timeline.signalSemaphoreValueCount = 1;
+    timeline.pSignalSemaphoreValues = &value;
+    VkSubmitInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
+    info.pNext = &timeline;
+    info.commandBufferCount = 1;
+    info.pCommandBuffers = &commands;
+    info.signalSemaphoreCount = 1;
+    info.pSignalSemaphores = &s.timeline;
+    s.flights.push_back({value, std::string(what)});
+    const VkResult result = vkQueueSubmit(s.handle, 1, &info, VK_NULL_HANDLE);
+    if (result != VK_SUCCESS) {
+        Error error = s.failed(result);
+        if (!s.flights.empty()) s.flights.pop_back();
+        return tl::unexpected(std::move(error));
+    }
+    s.submitted = value;
+    return value;
+}
+
+Result<void> Queue::wait(uint64_t value) {
+    // A software device does on two cores what a card does on thousands.
+    return wait(value, state_->device.options().timeout_ms * (state_->device.quirks().slow ? 10 : 1));
+}
+
+Result<void> Queue::wait(uint64_t value, double timeout_ms) {
+    State& s = *state_;
+    ATLAS_CHECK(value <= s.submitted, "waiting for {}, submitted {}", value, s.submitted);
+    if (s.lost) return fail(ErrorCode::device_lost, "{}: the device was lost before; start again", s.device.caps().name);
+    VkSemaphoreWaitInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO;
+    info.semaphoreCount = 1;
+    info.pSemaphores = &s.timeline;
+    info.pValues = &value;
+    const VkResult result = vkWaitSemaphores(s.device.handle(), &info, uint64_t(timeout_ms * 1e6));
+    if (result == VK_TIMEOUT) {
+        return fail(ErrorCode::device_lost, "{}: running {}: no end after {:.1f} s; the device hangs or is far slower than thought", s.device.caps().name,
+                    s.running(), timeout_ms / 1000);
+    }
+    if (result != VK_SUCCESS) return tl::unexpected(s.failed(result));
+    while (!s.flights.empty() && s.flights.front().value <= value) s.flights.pop_front();
+    return {};
+}
+
+Result<void> Queue::run(const Recording& recording) {
+    uint64_t last = 0;
+    for (const Recording::State::Part& part : recording.state().parts) {
+        auto value = submit(part.commands, part.what);
+        if (!value) {
+            // What was submitted may still run, and must not outlive its buffers.
+            if (last != 0) (void)wait(last);
+            return tl::unexpected(std::move(value).error());
+        }
+        last = *value;
+    }
+    return last == 0 ? Result<void>{} : wait(last);
+}
+
+Result<void> Queue::run_once(std::string_view what, const std::function<void(VkCommandBuffer)>& record) {
+    State& s = *state_;
+    VkCommandBufferAllocateInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
+    info.commandPool = s.pool;
+    info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+    info.commandBufferCount = 1;
+    VkCommandBuffer commands = nullptr;
+    ATLAS_TRY_VOID(check(vkAllocateCommandBuffers(s.device.handle(), &info, &commands), what));
+    s.device.set_name(commands, VK_OBJECT_TYPE_COMMAND_BUFFER, what);
+    VkCommandBufferBeginInfo begin{};
+    begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
+    begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
+    Result<void> done = check(vkBeginCommandBuffer(commands, &begin), what);
+    if (done) {
+        record(commands);
+        done = check(vkEndCommandBuffer(commands), what);
+    }
+    bool in_flight = false;
+    if (done) {
+        auto value = submit(commands, what);
+        done = value ? wait(*value) : Result<void>(tl::unexpected(std::move(value).error()));
+        in_flight = value && !done;  // hung: the buffer stays with the pool
+    }
+    if (!in_flight) vkFreeCommandBuffers(s.device.handle(), s.pool, 1, &commands);
+    return done;
+}
+
+}  // namespace atlas::vk
