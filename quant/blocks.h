@@ -1,6 +1,6 @@
 #pragma once
-// The packed blocks of every storage format, byte for byte as in a GGUF file (little-endian). What each bit means is said in the codec file.
-// Source: the ggml block definitions that the GGUF specification names.
+// The packed blocks of every storage format, byte for byte as in a GGUF file (little-endian). What each bit means is
+// said in the codec file. Source: the ggml block definitions that the GGUF specification names.
 
 #include <bit>
 #include <cstddef>
@@ -113,7 +113,8 @@ struct Block<Format::mxfp4> {
     uint8_t q[16];
 };
 
-#define ATLAS_FORMAT(name, gguf_id, block_elems, block_bytes) static_assert(sizeof(Block<Format::name>) == (block_bytes));
+#define ATLAS_FORMAT(name, gguf_id, block_elems, block_bytes) \
+    static_assert(sizeof(Block<Format::name>) == (block_bytes));
 #include "quant/formats.def"
 #undef ATLAS_FORMAT
 

@@ -2,6 +2,7 @@
 #include "quant/block_codec.h"
 #include "quant/half.h"
 #include "quant/scales_6bit.h"
+#include "quant/superblock_fit.h"
 
 namespace atlas {
 
@@ -17,6 +18,23 @@ void decode(const Block<Format::q5_k>& block, std::span<float, 256> out) {
         for (size_t i = 0; i < 32; ++i) {
             const int code = (bytes[i] >> shift & 15) | (block.qh[i] >> sub & 1) << 4;
             out[32 * sub + i] = scale * static_cast<float>(code) - min;
+        }
+    }
+}
+
+void encode(std::span<const float, 256> in, std::span<const float> importance, Block<Format::q5_k>& block) {
+    const auto fit = fit_affine_subs<8>(in, weights_or_ones<256>(importance), 31, 63);
+    block = {};
+    block.d = fit.d;
+    block.dmin = fit.dmin;
+    pack_scales_6bit({fit.scale, fit.min}, block.scales);
+    for (size_t sub = 0; sub < 8; ++sub) {
+        const float inverse = inverse_or_zero(half_to_float(fit.d) * fit.scale[sub]);
+        const float min = half_to_float(fit.dmin) * fit.min[sub];
+        for (size_t i = 0; i < 32; ++i) {
+            const int code = static_cast<int>(affine_code(in[32 * sub + i], inverse, min, 31));
+            block.q[32 * (sub / 2) + i] |= static_cast<uint8_t>((code & 15) << (4 * (sub % 2)));
+            block.qh[i] |= static_cast<uint8_t>(code >> 4 << sub);
         }
     }
 }

@@ -1,7 +1,7 @@
 #pragma once
-// The 12 bytes that q4_k and q5_k pack eight 6-bit scales and eight 6-bit minimums into: sub-blocks 0..3 in the low six bits of bytes
-// 0..3 (scale) and 4..7 (min); of 4..7 the low four bits in the nibbles of bytes 8..11 (low: scale, high: min) and the
-// upper two on top of bytes 0..3 (scale) and 4..7 (min).
+// The 12 bytes that q4_k and q5_k pack eight 6-bit scales and eight 6-bit minimums into: sub-blocks 0..3 in the low six
+// bits of bytes 0..3 (scale) and 4..7 (min); of 4..7 the low four bits in the nibbles of bytes 8..11 (low: scale, high:
+// min) and the upper two on top of bytes 0..3 (scale) and 4..7 (min).
 
 #include <array>
 #include <cstddef>

@@ -34,9 +34,11 @@ struct Golden {
 Golden read_golden(const FormatInfo& facts) {
     constexpr size_t kBlocks = 26;
     Golden golden{std::vector<std::byte>(kBlocks * facts.block_bytes), std::vector<float>(kBlocks * facts.block_elems)};
-    std::ifstream file(std::string(ATLAS_TEST_DATA "/golden/quant/") + std::string(facts.name) + ".bin", std::ios::binary);
+    std::ifstream file(std::string(ATLAS_TEST_DATA "/golden/quant/") + std::string(facts.name) + ".bin",
+                       std::ios::binary);
     file.read(reinterpret_cast<char*>(golden.blocks.data()), static_cast<std::streamsize>(golden.blocks.size()));
-    file.read(reinterpret_cast<char*>(golden.values.data()), static_cast<std::streamsize>(golden.values.size() * sizeof(float)));
+    file.read(reinterpret_cast<char*>(golden.values.data()),
+              static_cast<std::streamsize>(golden.values.size() * sizeof(float)));
     EXPECT_TRUE(file) << "golden file of " << facts.name << " is missing or short";
     EXPECT_EQ(file.peek(), std::ifstream::traits_type::eof());
     return golden;

@@ -59,7 +59,8 @@ TEST(Bf16, RoundsToNearestEvenAndKeepsNan) {
 }
 
 TEST(HalfE8m0, IsHalfThePowerOfTwo) {
-    for (int e = 0; e < 256; ++e) ASSERT_EQ(half_e8m0_to_float(static_cast<uint8_t>(e)), std::ldexp(1.0f, e - 128)) << e;
+    for (int e = 0; e < 256; ++e)
+        ASSERT_EQ(half_e8m0_to_float(static_cast<uint8_t>(e)), std::ldexp(1.0f, e - 128)) << e;
 }
 
 }  // namespace

@@ -1,0 +1,35 @@
+#pragma once
+// What a forward pass is given. The pass itself is a plain function per architecture, written on Ops.
+
+#include <span>
+
+#include "runtime/model/config.h"
+#include "runtime/model/weights.h"
+#include "runtime/ops/ops.h"
+
+namespace atlas {
+
+/// Everything that changes from run to run; views into step storages. n_tokens = tokens.count.
+struct StepViews {
+    U32View tokens;     // [n_tokens] ids
+    U32View positions;  // [n_tokens]
+    U32View slots;      // [n_tokens] cache rows to write
+    U32View seqs;       // [n_tokens] rows of the page table
+    U32View page_table;
+    U32View out_rows;  // [n_outputs] tokens of the step whose logits are wanted, ascending; as many as tokens: all of them; 0: none
+    uint32_t max_pages = 0;
+    uint32_t max_kv_tokens = 0;
+};
+
+struct ForwardInputs {
+    const ModelConfig& config;
+    const Weights& weights;
+    std::span<const KvLayer> kv;  // [n_layer]
+    StepViews step;
+    Tensor logits;  // f32 [n_outputs, n_vocab]; empty when no output is wanted
+};
+
+/// Records one step: writes the K and V of its tokens and the logits of its outputs.
+using Forward = void (*)(const ForwardInputs& inputs, Ops& ops);
+
+}  // namespace atlas

@@ -1,0 +1,132 @@
+#include "runtime/model/load.h"
+
+#include <algorithm>
+
+#include "quant/codec.h"
+#include "runtime/base/units.h"
+
+namespace atlas {
+
+namespace {
+
+// Large enough that per-call costs vanish, small enough that process memory stays flat.
+constexpr uint64_t kChunkBytes = 4u << 20;
+
+struct Resolution {
+    const Architecture* architecture = nullptr;
+    ModelConfig config;
+    std::vector<ResolvedWeight> weights;
+};
+
+Result<Resolution> resolve(const gguf::File& file, const std::function<bool(Format)>& can_read) {
+    Resolution found;
+    ATLAS_TRY(found.architecture, find_architecture(file));
+    ATLAS_TRY(found.config, found.architecture->read_config(file));
+    ATLAS_TRY(found.weights, resolve_weights(file, found.architecture->weights(), found.config, can_read));
+    return found;
+}
+
+class Streamer {
+  public:
+    Streamer(const gguf::File& file, Backend& backend, uint64_t total_bytes, const LoadProgress& progress)
+        : file_(file), backend_(backend), total_bytes_(total_bytes), progress_(progress) {}
+
+    Result<void> upload(const ResolvedWeight& weight, Storage& to) {
+        const bool as_is = weight.format == weight.source->format && weight.scale == 1.0f;
+        return as_is ? upload_bytes(weight, to) : upload_floats(weight, to);
+    }
+
+  private:
+    Result<void> upload_bytes(const ResolvedWeight& weight, Storage& to) {
+        const std::span<const std::byte> data = file_.data(*weight.source);
+        ATLAS_CHECK_EQ(data.size(), weight.bytes());
+        for (uint64_t at = 0; at < data.size(); at += kChunkBytes) {
+            const uint64_t n_bytes = std::min(kChunkBytes, data.size() - at);
+            ATLAS_TRY_VOID(backend_.upload(to, at, data.subspan(at, n_bytes)));
+            file_.release(*weight.source, at, n_bytes);
+            advance(n_bytes);
+        }
+        return {};
+    }
+
+    // Row by row through floats: vectors that the file stores in another format, and scaled f32 matrices.
+    Result<void> upload_floats(const ResolvedWeight& weight, Storage& to) {
+        const Format from = *weight.source->format;
+        const std::span<const std::byte> data = file_.data(*weight.source);
+        const uint64_t row_bytes = bytes_of(from, weight.cols);
+        ATLAS_CHECK(weight.format == Format::f32 && data.size() == weight.rows * row_bytes, "{}", weight.source->name);
+        std::vector<float> row(weight.cols);
+        for (uint32_t r = 0; r < weight.rows; ++r) {
+            dequantize_row(from, data.subspan(r * row_bytes, row_bytes), row);
+            for (float& value : row) value *= weight.scale;
+            ATLAS_TRY_VOID(backend_.upload(to, r * row.size() * sizeof(float), std::as_bytes(std::span(row))));
+            advance(row.size() * sizeof(float));
+        }
+        file_.release(*weight.source, 0, data.size());
+        return {};
+    }
+
+    void advance(uint64_t n_bytes) {
+        done_bytes_ += n_bytes;
+        if (progress_) progress_(done_bytes_, total_bytes_);
+    }
+
+    const gguf::File& file_;
+    Backend& backend_;
+    uint64_t total_bytes_;
+    const LoadProgress& progress_;
+    uint64_t done_bytes_ = 0;
+};
+
+Result<void> check_storage_sizes(std::span<const ResolvedWeight> weights, const Backend& backend) {
+    for (const ResolvedWeight& weight : weights) {
+        if (weight.bytes() <= backend.max_storage_bytes()) continue;
+        return fail(ErrorCode::unsupported, "{}: {} bytes ({}), but this device hands out at most {} bytes ({}) in one piece",
+                    weight.source->name, weight.bytes(), bytes_text(weight.bytes()), backend.max_storage_bytes(),
+                    bytes_text(backend.max_storage_bytes()));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend& backend, const SessionShape& shape,
+                                                 const LoadProgress& progress) {
+    const auto in_file = [&](Error error) { return fail_in(file.path().string(), std::move(error)); };
+    auto found = resolve(file, [&](Format format) { return backend.can_read(format); });
+    if (!found) return in_file(std::move(found).error());
+    if (auto sizes = check_storage_sizes(found->weights, backend); !sizes) return in_file(std::move(sizes).error());
+    const auto plan = plan_within({found->config, found->weights, found->architecture->forward}, shape, backend.budget().available_bytes);
+    if (!plan) return in_file(plan.error());
+
+    std::shared_ptr<Model> model(new Model(backend));
+    model->architecture_ = found->architecture;
+    model->config_ = std::move(found->config);
+    model->resolved_ = std::move(found->weights);
+    model->weights_bytes_ = total_bytes(model->resolved_);
+    Streamer streamer(file, backend, model->weights_bytes_, progress);
+    for (const ResolvedWeight& weight : model->resolved_) {
+        ATLAS_TRY(auto storage, backend.allocate(MemoryUse::weights, weight.bytes(), weight.source->name));
+        if (auto done = streamer.upload(weight, *storage); !done) return fail_in(weight.source->name, std::move(done).error());
+        model->storages_.push_back(std::move(storage));
+    }
+    ATLAS_TRY_VOID(backend.finish_uploads());
+
+    size_t next = 0;
+    model->weights_ = assemble_weights(model->config_, model->resolved_, [&](const ResolvedWeight& weight) {
+        return dense(*model->storages_[next++], weight.format, weight.rows, weight.cols);
+    });
+    for (ResolvedWeight& weight : model->resolved_) weight.source = nullptr;
+    return model;
+}
+
+Result<MemoryPlan> Model::plan_session(const SessionShape& shape) const {
+    return plan_within({config_, resolved_, architecture_->forward}, shape, backend_.budget().available_bytes, true);
+}
+
+Result<MemoryPlan> plan_file(const gguf::File& file, const SessionShape& shape) {
+    ATLAS_TRY(const Resolution found, resolve(file, [](Format) { return true; }));
+    return plan_memory({found.config, found.weights, found.architecture->forward}, shape);
+}
+
+}  // namespace atlas

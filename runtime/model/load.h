@@ -1,0 +1,50 @@
+#pragma once
+// The loaded model: weights on a backend, immutable, shared by any number of sessions.
+
+#include <functional>
+#include <memory>
+
+#include "runtime/model/plan.h"
+#include "runtime/model/registry.h"
+
+namespace atlas {
+
+/// Called on the loading thread after every chunk.
+using LoadProgress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
+
+class Model {
+  public:
+    /// Streams the file's tensors into storages of `backend`, which must outlive the model. Refuses before the first byte if the weights and
+    /// one session of `shape` do not fit together.
+    /// Fails: what config, weights and plan refuse; out_of_memory, device_lost, io from the backend.
+    static Result<std::shared_ptr<const Model>> load(const gguf::File& file, Backend& backend, const SessionShape& shape = {},
+                                                     const LoadProgress& progress = {});
+
+    const ModelConfig& config() const { return config_; }
+    const Architecture& architecture() const { return *architecture_; }
+    const Weights& weights() const { return weights_; }
+    uint64_t weights_bytes() const { return weights_bytes_; }
+    Backend& backend() const { return backend_; }
+
+    /// What one more session of `shape` takes on the backend as it is now. Fails: as plan_within.
+    Result<MemoryPlan> plan_session(const SessionShape& shape) const;
+
+    Model(const Model&) = delete;
+    Model& operator=(const Model&) = delete;
+
+  private:
+    explicit Model(Backend& backend) : backend_(backend) {}
+
+    Backend& backend_;
+    ModelConfig config_;
+    const Architecture* architecture_ = nullptr;
+    std::vector<std::unique_ptr<Storage>> storages_;
+    std::vector<ResolvedWeight> resolved_;  // without `source`: the file may be closed
+    Weights weights_;
+    uint64_t weights_bytes_ = 0;
+};
+
+/// What a file needs, without a device: config, table and plan. Fails: as Model::load, without the memory checks.
+Result<MemoryPlan> plan_file(const gguf::File& file, const SessionShape& shape);
+
+}  // namespace atlas

@@ -1,0 +1,131 @@
+#include "runtime/model/plan.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "runtime/base/units.h"
+#include "runtime/ops/dry_ops.h"
+
+namespace atlas {
+
+namespace {
+
+constexpr uint32_t kMaxBatch = 1u << 16;
+constexpr uint32_t kMaxContext = 1u << 26;
+
+Result<void> check_shape(const SessionShape& shape) {
+    if (shape.n_ctx > kMaxContext) {
+        return fail(ErrorCode::invalid_argument, "context of {} tokens: at most {} are possible", shape.n_ctx, kMaxContext);
+    }
+    if (shape.n_batch < 1 || shape.n_batch > kMaxBatch) {
+        return fail(ErrorCode::invalid_argument, "batch of {} tokens: expected 1 .. {}", shape.n_batch, kMaxBatch);
+    }
+    if (shape.max_outputs < 1 || shape.max_outputs > shape.n_batch) {
+        return fail(ErrorCode::invalid_argument, "{} outputs per step: expected 1 .. {} (the batch)", shape.max_outputs, shape.n_batch);
+    }
+    if (shape.kv_format != Format::f16 && shape.kv_format != Format::f32) {
+        return fail(ErrorCode::invalid_argument, "KV cache of {}: expected f16 or f32", info(shape.kv_format).name);
+    }
+    return {};
+}
+
+uint32_t whole_pages(uint32_t n_tokens) { return pages_for(n_tokens) * kPageTokens; }
+
+class Planner {
+  public:
+    Planner(const PlanInput& input, const SessionShape& shape)
+        : input_(input), shape_(shape), nowhere_("dry", std::numeric_limits<uint64_t>::max()) {
+        weights_ = assemble_weights(input.config, input.weights, [&](const ResolvedWeight& w) {
+            return Tensor{&nowhere_, w.format, 0, w.rows, w.cols, w.cols};
+        });
+    }
+
+    MemoryPlan at(uint32_t n_ctx) {
+        MemoryPlan plan;
+        plan.n_ctx = whole_pages(n_ctx);
+        plan.weights_bytes = total_bytes(input_.weights);
+        plan.kv_bytes = 2ull * input_.config.n_layer * kv_layer_bytes(input_.config, plan.n_ctx, shape_.kv_format);
+        plan.scratch_bytes = scratch_peak(plan.n_ctx);
+        plan.step_bytes = step_buffer_bytes(shape_.n_batch) + page_table_bytes(plan.n_ctx);
+        plan.output_bytes = uint64_t{shape_.max_outputs} * input_.config.n_vocab * sizeof(float);
+        return plan;
+    }
+
+  private:
+    uint64_t scratch_of(uint32_t n_tokens, uint32_t n_ctx) {
+        const ModelConfig& c = input_.config;
+        const auto view = [&](uint32_t count) { return U32View{&nowhere_, 0, count}; };
+        const uint32_t n_outputs = std::min(n_tokens, shape_.max_outputs);
+        const std::vector<KvLayer> kv(c.n_layer, KvLayer{
+            {&nowhere_, shape_.kv_format, 0, n_ctx, c.kv_width(), c.kv_width()},
+            {&nowhere_, shape_.kv_format, 0, n_ctx, c.kv_width(), c.kv_width()}, kPageTokens});
+        StepViews step{view(n_tokens), view(n_tokens), view(n_tokens), view(n_tokens), view(pages_for(n_ctx)), view(n_outputs)};
+        step.max_pages = pages_for(n_ctx);
+        step.max_kv_tokens = n_ctx;
+        DryOps ops;
+        input_.forward({c, weights_, kv, step, {&nowhere_, Format::f32, 0, n_outputs, c.n_vocab, c.n_vocab}}, ops);
+        return ops.counts().scratch_peak_bytes;
+    }
+
+    // Attention splits the keys when few tokens are asked for, so the peak is not where most tokens are: every small step is counted.
+    uint64_t scratch_peak(uint32_t n_ctx) {
+        constexpr uint32_t kMostTokensThatSplit = 256;
+        uint64_t peak = scratch_of(shape_.n_batch, n_ctx);
+        for (uint32_t n = 1; n <= std::min(shape_.n_batch, kMostTokensThatSplit); ++n) peak = std::max(peak, scratch_of(n, n_ctx));
+        return peak;
+    }
+
+    const PlanInput& input_;
+    const SessionShape& shape_;
+    Storage nowhere_;
+    Weights weights_;
+};
+
+// The largest context of at most `most` tokens that needs at most `available` bytes; 0: not even one page.
+uint32_t largest_context(Planner& planner, uint32_t most, uint64_t available, bool weights_loaded) {
+    const auto fits = [&](uint32_t pages) {
+        const MemoryPlan plan = planner.at(pages * kPageTokens);
+        return (weights_loaded ? plan.session_bytes() : plan.total_bytes()) <= available;
+    };
+    uint32_t good = 0;
+    uint32_t bad = pages_for(most) + 1;
+    while (bad - good > 1) {
+        const uint32_t middle = good + (bad - good) / 2;
+        (fits(middle) ? good : bad) = middle;
+    }
+    return good * kPageTokens;
+}
+
+}  // namespace
+
+uint64_t kv_layer_bytes(const ModelConfig& config, uint32_t n_ctx, Format format) {
+    return uint64_t{whole_pages(n_ctx)} * bytes_of(format, config.kv_width());
+}
+
+Result<MemoryPlan> plan_memory(const PlanInput& input, const SessionShape& shape) {
+    ATLAS_TRY_VOID(check_shape(shape));
+    return Planner(input, shape).at(shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx);
+}
+
+Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape, uint64_t available_bytes, bool weights_loaded) {
+    ATLAS_TRY_VOID(check_shape(shape));
+    Planner planner(input, shape);
+    const uint32_t wanted = shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx;
+    const MemoryPlan plan = planner.at(wanted);
+    const uint64_t needed = weights_loaded ? plan.session_bytes() : plan.total_bytes();
+    if (needed <= available_bytes) return plan;
+
+    const uint32_t fitting = largest_context(planner, wanted, available_bytes, weights_loaded);
+    if (shape.n_ctx == 0 && fitting > 0) return planner.at(fitting);
+    const std::string weights_part = weights_loaded ? "" : fmt::format("weights {}, ", bytes_text(plan.weights_bytes));
+    const std::string hint =
+        fitting > 0 ? fmt::format("a context of {} tokens would fit", fitting)
+                    : std::string("no context fits: take a smaller model or a smaller quantization");
+    return fail(ErrorCode::out_of_memory,
+                "not enough device memory for a context of {} tokens: {} bytes are needed ({}: {}KV cache {}, scratch {}, the rest {}), "
+                "{} bytes ({}) are there; {}",
+                plan.n_ctx, needed, bytes_text(needed), weights_part, bytes_text(plan.kv_bytes), bytes_text(plan.scratch_bytes),
+                bytes_text(plan.step_bytes + plan.output_bytes), available_bytes, bytes_text(available_bytes), hint);
+}
+
+}  // namespace atlas

@@ -1,0 +1,62 @@
+#pragma once
+// How much memory a model and one session need, before a byte is allocated. Pure: the same numbers with and without a device.
+
+#include <functional>
+#include <span>
+
+#include "runtime/model/forward.h"
+#include "runtime/model/weights.h"
+#include "runtime/ops/backend.h"
+
+namespace atlas {
+
+/// Tokens per page of the KV cache. 32 rows keep the page table small (a 128 KiB table for a million tokens) and waste at most 31 rows per
+/// session; a multiple of the 16 and 32 row tiles that attention kernels read, so that no tile crosses a page.
+inline constexpr uint32_t kPageTokens = 32;
+
+/// What a session is wanted to hold.
+struct SessionShape {
+    uint32_t n_ctx = 0;              // longest timeline in tokens; rounded up to whole pages; 0: the model's own, or what fits
+    uint32_t n_batch = 512;          // most tokens per step; bounds scratch, not the length of a prompt
+    uint32_t max_outputs = 1;        // most logit rows per step, <= n_batch
+    Format kv_format = Format::f16;  // f16 or f32
+};
+
+struct MemoryPlan {
+    uint32_t n_ctx = 0;  // as planned: whole pages
+    uint64_t weights_bytes = 0;
+    uint64_t kv_bytes = 0;
+    uint64_t scratch_bytes = 0;
+    uint64_t step_bytes = 0;
+    uint64_t output_bytes = 0;
+
+    uint64_t session_bytes() const { return kv_bytes + scratch_bytes + step_bytes + output_bytes; }
+    uint64_t total_bytes() const { return weights_bytes + session_bytes(); }
+};
+
+/// What planning knows of a model.
+struct PlanInput {
+    const ModelConfig& config;
+    std::span<const ResolvedWeight> weights;
+    Forward forward = nullptr;
+};
+
+/// Counts every byte; ignores what is there. `shape.n_ctx` 0: the model's training context.
+/// Fails: invalid_argument (a shape that makes no sense: names the field).
+Result<MemoryPlan> plan_memory(const PlanInput& input, const SessionShape& shape);
+
+/// The same, held against `available_bytes` (of which `weights_loaded` says whether the weights are already taken). With n_ctx 0 the largest
+/// context that fits, at most the model's own.
+/// Fails: invalid_argument; out_of_memory with the bytes needed, the bytes there, and the largest context that would fit, if any does.
+Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape, uint64_t available_bytes, bool weights_loaded = false);
+
+// The layout of step storages, shared by plan and session.
+
+/// Per step: tokens, positions, slots, seqs, out_rows, each at most n_batch numbers of 4 bytes.
+constexpr uint64_t step_buffer_bytes(uint32_t n_batch) { return 5ull * n_batch * sizeof(uint32_t); }
+constexpr uint32_t pages_for(uint32_t n_tokens) { return (n_tokens + kPageTokens - 1) / kPageTokens; }
+constexpr uint64_t page_table_bytes(uint32_t n_ctx) { return pages_for(n_ctx) * sizeof(uint32_t); }
+/// One of K and V of one layer.
+uint64_t kv_layer_bytes(const ModelConfig& config, uint32_t n_ctx, Format format);
+
+}  // namespace atlas

@@ -1,0 +1,31 @@
+#pragma once
+// Which pages of the KV cache are free, and how many timelines read each page.
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace atlas {
+
+class KvPages {
+  public:
+    explicit KvPages(uint32_t n_pages);
+
+    uint32_t n_pages() const { return static_cast<uint32_t>(references_.size()); }
+    uint32_t n_free() const { return static_cast<uint32_t>(free_.size()); }
+
+    /// A page with one reference, or nothing when all are taken. The lowest free page number after a fresh start, then last freed first.
+    std::optional<uint32_t> take();
+    /// One more reader of a taken page.
+    void share(uint32_t page);
+    /// One reader less; the last one frees the page.
+    void drop(uint32_t page);
+    /// More than one reader: whoever wants to write must copy first.
+    bool is_shared(uint32_t page) const;
+
+  private:
+    std::vector<uint32_t> references_;  // [n_pages]
+    std::vector<uint32_t> free_;        // a stack
+};
+
+}  // namespace atlas
