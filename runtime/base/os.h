@@ -37,5 +37,6 @@ Result<void> replace_file(const std::filesystem::path& from, const std::filesyst
 /// Parents of every program's folders for this user.
 Result<std::filesystem::path> cache_root(const Environment& environment);
 Result<std::filesystem::path> config_root(const Environment& environment);
+Result<std::filesystem::path> state_root(const Environment& environment);
 
 }  // namespace atlas::os

@@ -132,5 +132,6 @@ Result<std::filesystem::path> user_root(const Environment& environment, const ch
 
 Result<std::filesystem::path> cache_root(const Environment& environment) { return user_root(environment, "XDG_CACHE_HOME", ".cache"); }
 Result<std::filesystem::path> config_root(const Environment& environment) { return user_root(environment, "XDG_CONFIG_HOME", ".config"); }
+Result<std::filesystem::path> state_root(const Environment& environment) { return user_root(environment, "XDG_STATE_HOME", ".local/state"); }
 
 }  // namespace atlas::os

@@ -7,7 +7,8 @@ namespace atlas {
 Result<UserDirs> user_dirs(const Environment& environment) {
     ATLAS_TRY(auto cache, os::cache_root(environment));
     ATLAS_TRY(auto config, os::config_root(environment));
-    return UserDirs{cache / "atlas-vk", config / "atlas-vk"};
+    ATLAS_TRY(auto state, os::state_root(environment));
+    return UserDirs{cache / "atlas-vk", config / "atlas-vk", state / "atlas-vk"};
 }
 
 }  // namespace atlas

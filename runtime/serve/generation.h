@@ -1,0 +1,54 @@
+#pragma once
+// From a prompt's tokens to an answer's text: the loop that run, chat and a server share.
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/error.h"
+#include "runtime/session/sampler.h"
+#include "runtime/session/session.h"
+#include "runtime/text/tokenizer.h"
+
+namespace atlas {
+
+struct GenerateOptions {
+    SamplerOptions sampler;
+    uint32_t max_tokens = 0;  // of the answer; 0: until the model stops or the context is full
+    std::vector<std::string> stop_strings;
+    std::stop_token stop;
+};
+
+enum class FinishReason {
+    end_of_generation,  // the model said so
+    stop_string,
+    max_tokens,
+    context_full,
+    cancelled,  // the answer so far stands
+};
+
+struct GenerateReport {
+    FinishReason finish = FinishReason::end_of_generation;
+    uint32_t prompt_tokens = 0;
+    uint32_t reused_tokens = 0;  // of the prompt: they were in the cache
+    uint32_t answer_tokens = 0;  // without the token that ended it
+    double prefill_ms = 0;
+    double decode_ms = 0;
+    std::string text;
+
+    double prefill_tokens_per_s() const;  // of the tokens that were not reused
+    double decode_tokens_per_s() const;
+};
+
+/// Brings the session to `prompt` and lets it go on. `emit` gets the text piece by piece: whole characters, never part of a stop string.
+/// `progress` is called after every prefill chunk. Afterwards the session holds prompt and answer.
+/// Fails: limit (prompt longer than the context), invalid_argument (empty prompt, sampler options), device_lost, cancelled (during prefill).
+Result<GenerateReport> generate(Session& session, const std::shared_ptr<const Tokenizer>& tokenizer, std::span<const TokenId> prompt,
+                                const GenerateOptions& options, const std::function<void(std::string_view)>& emit,
+                                const std::function<void(uint32_t done_tokens, uint32_t total_tokens)>& progress = {});
+
+}  // namespace atlas
