@@ -1,0 +1,183 @@
+#include "tests/support/tiny_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "quant/codec.h"
+#include "runtime/base/check.h"
+
+namespace atlas::testing {
+
+// SplitMix64 (Steele, Lea, Flood 2014).
+double TinyRandom::uniform() {
+    uint64_t z = state_ += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1.0p-53;
+}
+
+double TinyRandom::bell() {
+    const double sum = uniform() + uniform() + uniform() + uniform();
+    return (sum - 2.0) * std::sqrt(3.0);
+}
+
+std::vector<uint32_t> tiny_tokens(uint32_t count, uint32_t n_vocab, uint64_t seed) {
+    TinyRandom random(seed);
+    std::vector<uint32_t> tokens(count);
+    for (uint32_t& token : tokens) token = static_cast<uint32_t>(random.uniform() * n_vocab);
+    return tokens;
+}
+
+TinyShape tiny_shape(std::string_view words) {
+    std::istringstream in{std::string(words)};
+    TinyShape shape;
+    in >> shape.architecture;
+    for (std::string word; in >> word;) {
+        if (const auto format = format_from_name(word)) {
+            shape.format = *format;
+        } else if (word == "biases") {
+            shape.biases = true;
+        } else if (word == "tied") {
+            shape.tied = true;
+        } else if (word == "rope_freqs") {
+            shape.rope_freqs = true;
+        } else if (word == "linear" || word == "yarn") {
+            shape.rope_scaling = word;
+        } else if (word == "whole") {
+            shape.head_dim = 32;
+        } else {
+            ATLAS_CHECK(word == "wide", "tiny model: unknown word '{}'", word);
+            shape.n_layer = 4;
+            shape.n_head = 8;
+            shape.n_head_kv = 2;
+            shape.head_dim = 64;
+            shape.n_embd = 512;
+            shape.n_ff = 1280;
+            shape.n_vocab = 1000;
+            shape.n_ctx_train = 1024;
+        }
+    }
+    if (shape.architecture == "qwen2") shape.n_embd = shape.n_head * shape.head_dim;  // other programs insist on it
+    return shape;
+}
+
+namespace {
+
+class TinyWriter {
+  public:
+    explicit TinyWriter(const TinyShape& shape) : s_(shape) {}
+
+    void write(const std::filesystem::path& path) {
+        add_keys();
+        add_model_tensors();
+        for (uint32_t il = 0; il < s_.n_layer; ++il) add_layer(fmt::format("blk.{}.", il));
+        if (s_.more) s_.more(writer_);
+        const auto done = writer_.write(path);
+        ATLAS_CHECK(done.has_value(), "{}", done.error().message);
+    }
+
+  private:
+    void number(const std::string& key, uint32_t value) {
+        const std::string name = s_.architecture + "." + key;
+        for (const auto& [other, replacement] : s_.override_keys) {
+            if (other == name) value = replacement;
+        }
+        writer_.add(name, value);
+    }
+
+    void add_keys() {
+        writer_.add("general.architecture", s_.architecture);
+        writer_.add("general.name", "tiny");
+        number("block_count", s_.n_layer);
+        number("context_length", s_.n_ctx_train);
+        number("embedding_length", s_.n_embd);
+        number("feed_forward_length", s_.n_ff);
+        number("attention.head_count", s_.n_head);
+        number("attention.head_count_kv", s_.n_head_kv);
+        number("attention.key_length", s_.head_dim);
+        number("attention.value_length", s_.head_dim);
+        number("rope.dimension_count", s_.head_dim);
+        writer_.add(s_.architecture + ".attention.layer_norm_rms_epsilon", 1e-5f);
+        writer_.add(s_.architecture + ".rope.freq_base", 10000.0f);
+        if (!s_.rope_scaling.empty()) {
+            writer_.add(s_.architecture + ".rope.scaling.type", s_.rope_scaling);
+            writer_.add(s_.architecture + ".rope.scaling.factor", s_.rope_factor);
+            number("rope.scaling.original_context_length", s_.n_ctx_train / 4);
+        }
+        add_vocabulary();
+    }
+
+    // Enough for other programs to load the file; text is not what these models are for.
+    void add_vocabulary() {
+        std::vector<std::string> pieces(s_.n_vocab);
+        for (uint32_t i = 0; i < s_.n_vocab; ++i) pieces[i] = i == 0 ? "<unk>" : i == 1 ? "<s>" : i == 2 ? "</s>" : fmt::format("t{}", i);
+        writer_.add("tokenizer.ggml.model", "llama");
+        writer_.add("tokenizer.ggml.tokens", pieces);
+        writer_.add("tokenizer.ggml.scores", std::vector<float>(s_.n_vocab, 0.0f));
+        std::vector<int32_t> types(s_.n_vocab, 1);
+        types[0] = 2;
+        types[1] = types[2] = 3;
+        writer_.add("tokenizer.ggml.token_type", types);
+    }
+
+    void add(const std::string& name, std::vector<uint64_t> shape, Format format, double scale, double offset) {
+        const uint64_t seed = s_.seed * 1000003 + n_tensors_++;
+        if (std::find(s_.leave_out.begin(), s_.leave_out.end(), name) != s_.leave_out.end()) return;
+        if (name == s_.reshape) shape[0] += info(format).block_elems;
+        uint64_t n_elems = 1;
+        for (uint64_t side : shape) n_elems *= side;
+        writer_.add_tensor(name, shape, format, [=](std::span<std::byte> out) {
+            TinyRandom random(seed);
+            std::vector<float> values(n_elems);
+            for (float& value : values) value = static_cast<float>(offset + scale * random.bell());
+            quantize_row(format, values, out);
+        });
+    }
+
+    void matrix(const std::string& name, uint32_t rows, uint32_t cols) {
+        add(name, {rows, cols}, s_.format, 1.0 / std::sqrt(cols), 0);
+    }
+    void gain(const std::string& name, uint32_t n) { add(name, {n}, Format::f32, 0.1, 1.0); }
+    void bias(const std::string& name, uint32_t n) { add(name, {n}, Format::f32, 0.3, 0.0); }
+
+    void add_model_tensors() {
+        add("token_embd.weight", {s_.n_vocab, s_.n_embd}, s_.format, 1.0, 0);
+        gain("output_norm.weight", s_.n_embd);
+        if (!s_.tied) add("output.weight", {s_.n_vocab, s_.n_embd}, s_.format, 3.0 / std::sqrt(s_.n_embd), 0);
+        if (s_.rope_freqs) add("rope_freqs.weight", {s_.head_dim / 2}, Format::f32, 0.5, 2.0);
+    }
+
+    void add_layer(const std::string& layer) {
+        const uint32_t q_width = s_.n_head * s_.head_dim;
+        const uint32_t kv_width = s_.n_head_kv * s_.head_dim;
+        gain(layer + "attn_norm.weight", s_.n_embd);
+        matrix(layer + "attn_q.weight", q_width, s_.n_embd);
+        matrix(layer + "attn_k.weight", kv_width, s_.n_embd);
+        matrix(layer + "attn_v.weight", kv_width, s_.n_embd);
+        matrix(layer + "attn_output.weight", s_.n_embd, q_width);
+        gain(layer + "ffn_norm.weight", s_.n_embd);
+        matrix(layer + "ffn_gate.weight", s_.n_ff, s_.n_embd);
+        matrix(layer + "ffn_up.weight", s_.n_ff, s_.n_embd);
+        matrix(layer + "ffn_down.weight", s_.n_embd, s_.n_ff);
+        if (!s_.biases) return;
+        bias(layer + "attn_q.bias", q_width);
+        bias(layer + "attn_k.bias", kv_width);
+        bias(layer + "attn_v.bias", kv_width);
+        if (s_.architecture == "qwen2") return;
+        bias(layer + "attn_output.bias", s_.n_embd);
+        bias(layer + "ffn_gate.bias", s_.n_ff);
+        bias(layer + "ffn_up.bias", s_.n_ff);
+        bias(layer + "ffn_down.bias", s_.n_embd);
+    }
+
+    const TinyShape& s_;
+    gguf::Writer writer_;
+    uint64_t n_tensors_ = 0;
+};
+
+}  // namespace
+
+void write_tiny_model(const std::filesystem::path& path, const TinyShape& shape) { TinyWriter(shape).write(path); }
+
+}  // namespace atlas::testing
