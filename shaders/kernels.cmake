@@ -1,1 +1,12 @@
 # The table of kernels: one line per family, see atlas_kernel.cmake. WEIGHT @all makes one variant per row of quant/formats.def.
+atlas_kernel(get_rows SOURCE embed/get_rows.comp WEIGHT @all)
+atlas_kernel(matvec SOURCE matmul/matvec.comp WEIGHT @all)
+atlas_kernel(matmul SOURCE matmul/matmul.comp WEIGHT @all)
+atlas_kernel(rms_norm SOURCE norm/rms_norm.comp)
+atlas_kernel(add_rms_norm SOURCE norm/rms_norm.comp DEFINES WITH_ADD=1)
+atlas_kernel(add SOURCE elementwise/add.comp)
+atlas_kernel(silu_mul SOURCE elementwise/silu_mul.comp)
+atlas_kernel(rope SOURCE rope/rope.comp)
+atlas_kernel(kv_write SOURCE kv/kv_write.comp WEIGHT f32 f16)
+atlas_kernel(attention SOURCE attention/attention.comp WEIGHT f32 f16)
+atlas_kernel(attention_combine SOURCE attention/attention_combine.comp)

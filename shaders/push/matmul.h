@@ -1,0 +1,20 @@
+#ifndef ATLAS_PUSH_MATMUL_H
+#define ATLAS_PUSH_MATMUL_H
+#include "shaders/push/push.h"
+
+ATLAS_PUSH_BEGIN(MatmulPush)
+    uint n_out;            // rows of this part of w
+    uint n_in;             // columns of w
+    uint n_tokens;         // rows of x
+    uint w_at_blocks;      // first block of the part's first row
+    uint w_stride_blocks;  // from row to row
+    uint x_at;
+    uint x_stride;
+    uint y_at;
+    uint y_stride;
+    uint has_b;     // 1: b is added
+    uint b_at;
+    uint b_stride;  // 0: one row for all tokens (a bias)
+ATLAS_PUSH_END(MatmulPush)
+
+#endif
