@@ -35,7 +35,7 @@ function(atlas_kernel family)
     set(include -I${CMAKE_SOURCE_DIR}/shaders -I${CMAKE_SOURCE_DIR})
     if(NOT weight STREQUAL none)
       string(APPEND id "_${weight}")
-      list(APPEND include -I${ATLAS_GEN}/weight/${weight})
+      list(APPEND include -I${ATLAS_GEN}/weight/${weight} -DWEIGHT_${weight})
     endif()
     set(out ${ATLAS_GEN}/spv/${id}.h)
     add_custom_command(OUTPUT ${out} DEPFILE ${out}.d
