@@ -25,8 +25,10 @@ void main() {
     uvec2 frequency = turns[pc.turns_at + pair];
     if (pc.has_factors != 0) {
         // The quotient as a float, then back to a fraction: both words are exact (24 significant bits).
-        const float f = (float(frequency.y) + float(frequency.x) * 2.3283064365386963e-10) / factors[pc.factors_at + pair];
-        frequency = uvec2(uint(fract(f) * 4294967296.0), uint(f));
+        const float f =
+            (float(frequency.y) + float(frequency.x) * 2.3283064365386963e-10) / factors[pc.factors_at + pair];
+        const float part = f - floor(f * 2.3283064365386963e-10) * 4294967296.0;  // whole turns do not count
+        frequency = uvec2(uint(fract(part) * 4294967296.0), uint(part));
     }
     const vec2 cs = pc.magnitude * cos_sin_of_turns(turns_of(positions[pc.positions_at + token], frequency));
 

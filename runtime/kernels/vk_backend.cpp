@@ -1,0 +1,221 @@
+#include "runtime/kernels/vk_backend.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/kernels/vk_ops.h"
+#include "runtime/vk/profiler.h"
+#include "runtime/vk/recorder.h"
+#include "runtime/vk/submit.h"
+#include "runtime/vk/upload.h"
+
+namespace atlas {
+
+namespace {
+
+constexpr int kConstantsUse = kMemoryUses;  // the uses after MemoryUse are ours
+constexpr const char* kUseNames[] = {"weights", "kv", "scratch", "step", "output", "constants"};
+
+class VkProgram final : public Program {
+  public:
+    VkProgram(std::shared_ptr<VkHolder> made_on, std::shared_ptr<Storage> with_scratch, vk::Recording recorded)
+        : holder(std::move(made_on)), scratch(std::move(with_scratch)), recording(std::move(recorded)) {}
+
+    std::shared_ptr<VkHolder> holder;
+    std::shared_ptr<Storage> scratch;  // stays while this program may run, also when a larger one has been reserved since
+    vk::Recording recording;
+};
+
+const VkProgram& vulkan(const Program& program) {
+    const auto* mine = dynamic_cast<const VkProgram*>(&program);
+    ATLAS_CHECK(mine != nullptr, "a program of another backend");
+    return *mine;
+}
+
+const vk::BufferRange& range_of(const Storage& storage) {
+    const auto* mine = dynamic_cast<const VkStorage*>(&storage);
+    ATLAS_CHECK(mine != nullptr, "{} is not of this backend", storage.name());
+    return mine->range();
+}
+
+vk::Placement placement_of(int use) {
+    if (use == int(MemoryUse::step)) return vk::Placement::host_write;
+    if (use == int(MemoryUse::output)) return vk::Placement::host_read;
+    return vk::Placement::device;
+}
+
+}  // namespace
+
+struct VkBackend::State {
+    std::shared_ptr<VkHolder> holder;
+    VkBackendOptions options;
+    VkOpsContext context;
+    ConstantPool pool;
+    size_t constants_uploaded_bytes = 0;
+    std::unique_ptr<Storage> constants;
+    std::shared_ptr<Storage> scratch;
+
+    vk::Device& device() const { return *holder->device; }
+    Result<std::unique_ptr<Storage>> allocate(int use, uint64_t bytes, std::string_view name);
+    Result<void> upload_constants();
+};
+
+Result<std::unique_ptr<Storage>> VkBackend::State::allocate(int use, uint64_t bytes, std::string_view name) {
+    ATLAS_TRY(const vk::BufferRange range,
+              device().memory().allocate(use, bytes, name, {.placement = placement_of(use), .zero = true}));
+    return std::make_unique<VkStorage>(holder, std::string(name), range);
+}
+
+Result<void> VkBackend::State::upload_constants() {
+    if (pool.overflowed()) {
+        return fail(ErrorCode::limit, "rope tables of more than {} bytes: too many different rotations on one device",
+                    ConstantPool::kCapacityBytes);
+    }
+    const auto fresh = pool.bytes().subspan(constants_uploaded_bytes);
+    if (fresh.empty()) return {};
+    ATLAS_TRY_VOID(device().uploader().upload(range_of(*constants), constants_uploaded_bytes, fresh));
+    ATLAS_TRY_VOID(device().uploader().finish());
+    constants_uploaded_bytes = pool.bytes().size();
+    return {};
+}
+
+VkBackend::VkBackend(std::unique_ptr<State> state) : state_(std::move(state)) {}
+VkBackend::~VkBackend() = default;
+
+std::string VkBackend::describe() const {
+    return fmt::format("{}, {}{}", caps().name, caps().driver_line(), is_software() ? ", no GPU: slow" : "");
+}
+
+const vk::DeviceCaps& VkBackend::caps() const { return state_->device().caps(); }
+bool VkBackend::is_software() const { return state_->device().quirks().slow; }
+
+MemoryBudget VkBackend::budget() const {
+    const vk::HeapState heap = state_->device().memory().heap();
+    return {heap.total_bytes, heap.available_bytes};
+}
+
+uint64_t VkBackend::max_storage_bytes() const { return state_->device().memory().max_range_bytes(); }
+
+// Every format has a baseline variant, and devices without 8- and 16-bit storage are rejected.
+bool VkBackend::can_read(Format) const { return true; }
+
+Result<std::unique_ptr<Storage>> VkBackend::allocate(MemoryUse use, uint64_t bytes, std::string_view name) {
+    return state_->allocate(int(use), bytes, name);
+}
+
+Result<void> VkBackend::upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) {
+    ATLAS_CHECK(offset_bytes + bytes.size() <= to.bytes(), "{}: upload {}+{} of {}", to.name(), offset_bytes, bytes.size(), to.bytes());
+    return state_->device().uploader().upload(range_of(to), offset_bytes, bytes);
+}
+
+Result<void> VkBackend::finish_uploads() { return state_->device().uploader().finish(); }
+
+Result<void> VkBackend::reserve_scratch(uint64_t bytes) {
+    if (state_->scratch && state_->scratch->bytes() >= bytes) return {};
+    ATLAS_TRY(auto fresh, state_->allocate(int(MemoryUse::scratch), std::max<uint64_t>(bytes, 1), "scratch"));
+    state_->scratch = std::move(fresh);
+    state_->context.scratch = state_->scratch.get();
+    return {};
+}
+
+Result<std::unique_ptr<Program>> VkBackend::record(std::string_view name, const std::function<void(Ops&)>& pass) {
+    DispatchPlan plan;
+    VkOps ops(state_->context, plan);
+    pass(ops);
+    if (plan.error) return fail_in(name, *plan.error);
+    ATLAS_TRY_VOID(state_->upload_constants());
+
+    vk::Device& device = state_->device();
+    ATLAS_TRY_VOID(device.kernels().build_all(plan.kernels));
+    std::vector<const vk::Kernel*> kernels;
+    for (const vk::KernelSpec& spec : plan.kernels) {
+        ATLAS_TRY(const vk::Kernel* kernel, device.kernels().get(spec));
+        kernels.push_back(kernel);
+    }
+    vk::Recorder recorder(device, name, {.profile = state_->options.profile});
+    for (const PlannedDispatch& planned : plan.dispatches) {
+        if (!planned.label.empty()) recorder.label(planned.label);
+        recorder.dispatch({.kernel = kernels[planned.kernel],
+                           .bindings = planned.bindings,
+                           .push = planned.push,
+                           .groups = planned.groups,
+                           .cost = planned.cost});
+    }
+    ATLAS_TRY(auto recording, recorder.finish());
+    return std::make_unique<VkProgram>(state_->holder, state_->scratch, std::move(recording));
+}
+
+Result<void> VkBackend::run(Program& program) { return state_->device().queue().run(vulkan(program).recording); }
+
+void VkBackend::write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) {
+    ATLAS_CHECK(offset_bytes + bytes.size() <= to.bytes(), "{}: write {}+{} of {}", to.name(), offset_bytes, bytes.size(), to.bytes());
+    if (bytes.empty()) return;
+    const vk::BufferRange part = range_of(to).sub(offset_bytes, bytes.size());
+    ATLAS_CHECK(part.mapped != nullptr, "{}: only step and output storages are written between runs; use upload", to.name());
+    std::memcpy(part.mapped, bytes.data(), bytes.size());
+    state_->device().memory().flush(part);
+}
+
+void VkBackend::read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) {
+    ATLAS_CHECK(offset_bytes + bytes.size() <= from.bytes(), "{}: read {}+{} of {}", from.name(), offset_bytes, bytes.size(), from.bytes());
+    if (bytes.empty()) return;
+    const vk::BufferRange part = range_of(from).sub(offset_bytes, bytes.size());
+    ATLAS_CHECK(part.mapped != nullptr, "{}: only step and output storages are read between runs", from.name());
+    state_->device().memory().invalidate(part);
+    std::memcpy(bytes.data(), part.mapped, bytes.size());
+}
+
+Result<std::vector<vk::LabelTime>> VkBackend::label_times(const Program& program) const {
+    return vk::label_times(state_->device(), vulkan(program).recording);
+}
+
+VkBackend::ProgramSize VkBackend::size_of(const Program& program) const {
+    const vk::Recording& recording = vulkan(program).recording;
+    return {recording.n_dispatches(), recording.n_submissions()};
+}
+
+std::vector<vk::ValidationMessage> VkBackend::take_validation_messages() { return state_->holder->instance.messages().take(); }
+
+namespace {
+
+VkOpsContext make_context(const VkBackendOptions& options, const vk::Device& device) {
+    VkOpsContext context;
+    context.caps = device.caps();
+    context.quirks = device.quirks();
+    if (options.submission_limit_ms) context.quirks.submission_limit_ms = *options.submission_limit_ms;
+    if (options.rates) std::tie(context.quirks.gflops, context.quirks.gbps) = std::pair((*options.rates)[0], (*options.rates)[1]);
+    context.max_binding_bytes = std::min(options.max_binding_bytes.value_or(UINT64_MAX), context.caps.max_storage_buffer_range);
+    for (size_t i = 0; i < 3; ++i) {
+        context.max_groups[i] = std::min(options.max_groups.value_or(UINT32_MAX), context.caps.max_workgroup_count[i]);
+    }
+    context.fused = options.fused;
+    return context;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<VkBackend>> make_vk_backend(const VkBackendOptions& options) {
+    ATLAS_TRY(auto instance, vk::Instance::create({.validation = options.validation, .sync_validation = options.validation}));
+    ATLAS_TRY(const auto entries, instance.devices());
+    std::vector<vk::DeviceCaps> caps;
+    for (const vk::DeviceEntry& entry : entries) caps.push_back(entry.caps);
+    ATLAS_TRY(const vk::DeviceChoice choice, vk::choose_device(caps, options.device));
+
+    auto state = std::make_unique<VkBackend::State>();
+    state->options = options;
+    state->holder = std::make_shared<VkHolder>(std::move(instance));
+    vk::DeviceOptions device_options;
+    device_options.pipeline_cache = options.pipeline_cache;
+    device_options.memory_limit_bytes = options.memory_limit_bytes;
+    device_options.submission_limit_ms = options.submission_limit_ms;
+    ATLAS_TRY(state->holder->device, vk::Device::create(state->holder->instance, entries[choice.index], device_options));
+    vk::Device& device = state->device();
+    for (int use = 0; use <= kConstantsUse; ++use) device.memory().name_use(use, kUseNames[use]);
+    ATLAS_TRY(state->constants, state->allocate(kConstantsUse, ConstantPool::kCapacityBytes, "constants"));
+    state->context = make_context(options, device);
+    state->context.constants = state->constants.get();
+    state->context.pool = &state->pool;
+    return std::make_unique<VkBackend>(std::move(state));
+}
+
+}  // namespace atlas

@@ -1,0 +1,75 @@
+#pragma once
+// A Backend on one Vulkan device.
+
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/ops/backend.h"
+
+namespace atlas::vk {
+struct DeviceCaps;
+struct LabelTime;
+struct ValidationMessage;
+}  // namespace atlas::vk
+
+namespace atlas {
+
+struct VkBackendOptions {
+    std::string device;                            // "" = the best, "1" = by index, else a part of the name or a UUID
+    bool validation = false;                       // validation layers with synchronisation checks; fails if they are not installed
+    bool profile = false;                          // programs keep device times per label
+    std::filesystem::path pipeline_cache;          // file; empty: none
+    std::optional<uint64_t> memory_limit_bytes;    // use no more than this of the device's memory
+    std::optional<double> submission_limit_ms;     // estimated cost at which work is cut
+    std::optional<uint64_t> max_binding_bytes;     // tests: pretend that a binding ends here
+    std::optional<uint32_t> max_groups;            // tests: pretend that a dispatch takes no more workgroups per dimension
+    std::optional<std::array<double, 2>> rates;    // tests: { GFLOP/s, GB/s } that costs are estimated with
+    bool fused = true;                             // false: fused operations run as their default bodies
+};
+
+class VkBackend final : public Backend {
+  public:
+    struct State;
+    explicit VkBackend(std::unique_ptr<State> state);
+    ~VkBackend() override;
+
+    std::string describe() const override;
+    MemoryBudget budget() const override;
+    uint64_t max_storage_bytes() const override;
+    bool can_read(Format weight_format) const override;
+    Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) override;
+    Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override;
+    Result<void> finish_uploads() override;
+    Result<void> reserve_scratch(uint64_t bytes) override;
+    /// The pass is run once to plan its dispatches; its pipelines are then built on several threads, and the plan is recorded.
+    /// Fails as well: limit (a row or a layer's cache larger than a binding), unsupported, out_of_memory.
+    Result<std::unique_ptr<Program>> record(std::string_view name, const std::function<void(Ops&)>& pass) override;
+    Result<void> run(Program& program) override;
+    void write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override;
+    void read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) override;
+
+    const vk::DeviceCaps& caps() const;
+    /// A device without hardware: correct, and slow.
+    bool is_software() const;
+    /// Device time by label of the program's last run. Requires VkBackendOptions::profile. Fails: unsupported.
+    Result<std::vector<vk::LabelTime>> label_times(const Program& program) const;
+    /// How many dispatches and submissions a program has.
+    struct ProgramSize {
+        size_t dispatches = 0;
+        size_t submissions = 0;
+    };
+    ProgramSize size_of(const Program& program) const;
+    /// What the validation layers have said since the last call.
+    std::vector<vk::ValidationMessage> take_validation_messages();
+
+  private:
+    std::unique_ptr<State> state_;
+};
+
+/// Fails: no_device (with a reason per device), unsupported, out_of_memory.
+Result<std::unique_ptr<VkBackend>> make_vk_backend(const VkBackendOptions& options);
+
+}  // namespace atlas

@@ -1,0 +1,33 @@
+#pragma once
+// Storage on a Vulkan device.
+
+#include <memory>
+
+#include "runtime/ops/tensor.h"
+#include "runtime/vk/device.h"
+#include "runtime/vk/instance.h"
+#include "runtime/vk/memory.h"
+
+namespace atlas {
+
+/// An instance with its one device, alive as long as anything that lies on it.
+struct VkHolder {
+    explicit VkHolder(vk::Instance made) : instance(std::move(made)) {}
+    vk::Instance instance;
+    std::unique_ptr<vk::Device> device;
+};
+
+class VkStorage final : public Storage {
+  public:
+    VkStorage(std::shared_ptr<VkHolder> holder, std::string name, const vk::BufferRange& range)
+        : Storage(std::move(name), range.bytes), holder_(std::move(holder)), range_(range) {}
+    ~VkStorage() override { holder_->device->memory().release(range_); }
+
+    const vk::BufferRange& range() const { return range_; }
+
+  private:
+    std::shared_ptr<VkHolder> holder_;
+    vk::BufferRange range_;
+};
+
+}  // namespace atlas
