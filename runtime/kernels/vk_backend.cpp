@@ -182,6 +182,10 @@ VkOpsContext make_context(const VkBackendOptions& options, const vk::Device& dev
     VkOpsContext context;
     context.caps = device.caps();
     context.quirks = device.quirks();
+    if (options.tune_for_gpu) {
+        context.caps.type = vk::DeviceType::discrete;
+        context.caps.subgroup_size = 32;
+    }
     if (options.submission_limit_ms) context.quirks.submission_limit_ms = *options.submission_limit_ms;
     if (options.rates) std::tie(context.quirks.gflops, context.quirks.gbps) = std::pair((*options.rates)[0], (*options.rates)[1]);
     context.max_binding_bytes = std::min(options.max_binding_bytes.value_or(UINT64_MAX), context.caps.max_storage_buffer_range);

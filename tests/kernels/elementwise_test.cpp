@@ -1,0 +1,115 @@
+// add, silu_mul, rms_norm and add_rms_norm.
+#include "tests/kernels/twin.h"
+
+namespace atlas::test {
+namespace {
+
+constexpr uint32_t kTokens[] = {1, 2, 7, 8, 9, 33};
+constexpr uint32_t kCols[] = {1, 3, 63, 64, 65, 300, 576};
+
+class Elementwise : public KernelTest {};
+
+TEST_F(Elementwise, AddIsExact) {
+    for (const uint32_t n : kTokens) {
+        for (const uint32_t cols : {1u, 65u, 300u}) {
+            Twin a(backend(), Format::f32, n, cols), b(backend(), Format::f32, n, cols), bias(backend(), Format::f32, 1, cols);
+            Twin y(backend(), Format::f32, n, cols), z(backend(), Format::f32, n, cols);
+            for (Twin* twin : {&a, &b, &bias}) twin->randomize(random_);
+            run_both(backend(), {&a, &b, &bias, &y, &z}, [&](Ops& ops, Side side) {
+                ops.add(a.on(side), b.on(side), y.on(side));
+                ops.add(y.on(side), bias.on(side), z.on(side));
+                ops.add(a.on(side), z.on(side), a.on(side));  // y is a
+                ops.add(a.on(side), b.on(side), b.on(side));  // y is b
+            });
+            y.expect_equal("a + b");
+            z.expect_equal("+ bias");
+            a.expect_equal("in place of a");
+            b.expect_equal("in place of b");
+        }
+    }
+}
+
+/// GLSL's exp(x) may be off by 3 + 2|x| units in the last place (Vulkan, precision of operations); division by 2.5; 4 roundings.
+double silu_bound(double gate, double expected) { return kUlp * 2 * (3 + 2 * std::abs(gate) + 2.5 + 4) * std::abs(expected) + 1e-37; }
+
+TEST_F(Elementwise, SiluMul) {
+    for (const uint32_t n : kTokens) {
+        for (const uint32_t cols : {1u, 65u, 300u}) {
+            Twin gate(backend(), Format::f32, n, cols), up(backend(), Format::f32, n, cols), y(backend(), Format::f32, n, cols);
+            gate.randomize(random_, -20, 20);
+            up.randomize(random_);
+            const Tensor gates = gate.on(Side::host);
+            run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) { ops.silu_mul(gate.on(side), up.on(side), y.on(side)); });
+            const auto bound = [&](uint32_t r, uint32_t c, double expected) { return silu_bound(read_row(gates, r)[c], expected); };
+            y.expect_near(bound, "y");
+        }
+    }
+}
+
+TEST_F(Elementwise, SiluMulInPlaceAndAtTheEnds) {
+    Twin gate(backend(), Format::f32, 1, 6), up(backend(), Format::f32, 1, 6), y(backend(), Format::f32, 1, 6);
+    constexpr float kEnds[] = {-1e30f, -89.0f, -0.0f, 0.0f, 89.0f, 1e30f};
+    gate.fill([&](uint32_t, uint32_t c) { return kEnds[c]; });
+    up.fill([](uint32_t, uint32_t) { return 2; });
+    run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) {
+        ops.silu_mul(gate.on(side), up.on(side), y.on(side));
+        ops.silu_mul(gate.on(side), up.on(side), up.on(side));  // y is up
+    });
+    const auto bound = [&](uint32_t, uint32_t c, double expected) { return silu_bound(std::min(std::abs(kEnds[c]), 90.0f), expected); };
+    y.expect_near(bound, "y");
+    up.expect_near(bound, "up");
+}
+
+/// A sum of n squares, a square root, two divisions and two products.
+double norm_bound(uint32_t cols, double expected) { return kUlp * (std::sqrt(double(cols)) + 12) * std::abs(expected); }
+
+TEST_F(Elementwise, RmsNorm) {
+    for (const bool gpu : {false, true}) {
+        for (const uint32_t n : kTokens) {
+            for (const uint32_t cols : kCols) {
+                VkBackend& vk = backend(gpu);
+                Twin x(vk, Format::f32, n, cols), gain(vk, Format::f32, 1, cols), y(vk, Format::f32, n, cols);
+                x.randomize(random_);
+                gain.randomize(random_);
+                run_both(vk, {&x, &gain, &y}, [&](Ops& ops, Side side) {
+                    ops.rms_norm(x.on(side), gain.on(side), 1e-5f, y.on(side));
+                    ops.rms_norm(x.on(side), gain.on(side), 0.25f, x.on(side));  // in place
+                });
+                y.expect_near([&](uint32_t, uint32_t, double expected) { return norm_bound(cols, expected); }, "y");
+                x.expect_near([&](uint32_t, uint32_t, double expected) { return norm_bound(cols, expected); }, "x");
+            }
+        }
+    }
+}
+
+TEST_F(Elementwise, RmsNormOfZerosIsZero) {
+    Twin x(backend(), Format::f32, 2, 40), gain(backend(), Format::f32, 1, 40), y(backend(), Format::f32, 2, 40);
+    x.fill([](uint32_t, uint32_t) { return 0; });
+    gain.randomize(random_);
+    run_both(backend(), {&x, &gain, &y}, [&](Ops& ops, Side side) { ops.rms_norm(x.on(side), gain.on(side), 1e-5f, y.on(side)); });
+    y.expect_equal("y");
+}
+
+TEST_F(Elementwise, AddRmsNormIsItsDefaultBody) {
+    for (const bool gpu : {false, true}) {
+        for (const uint32_t n : kTokens) {
+            for (const uint32_t cols : {1u, 65u, 576u}) {
+                VkBackend& vk = backend(gpu);
+                Twin a(vk, Format::f32, n, cols), b(vk, Format::f32, n, cols), bias(vk, Format::f32, 1, cols);
+                Twin gain(vk, Format::f32, 1, cols), sum(vk, Format::f32, n, cols), y(vk, Format::f32, n, cols), z(vk, Format::f32, n, cols);
+                for (Twin* twin : {&a, &b, &bias, &gain}) twin->randomize(random_);
+                run_both(vk, {&a, &b, &bias, &gain, &sum, &y, &z}, [&](Ops& ops, Side side) {
+                    ops.add_rms_norm(a.on(side), b.on(side), gain.on(side), 1e-5f, sum.on(side), y.on(side));
+                    ops.add_rms_norm(a.on(side), bias.on(side), gain.on(side), 1e-5f, a.on(side), z.on(side));  // sum is a
+                });
+                sum.expect_equal("sum");
+                a.expect_equal("sum in place");
+                y.expect_near([&](uint32_t, uint32_t, double expected) { return norm_bound(cols, expected); }, "y");
+                z.expect_near([&](uint32_t, uint32_t, double expected) { return norm_bound(cols, expected); }, "z");
+            }
+        }
+    }
+}
+
+}  // namespace
+}  // namespace atlas::test
