@@ -1,0 +1,112 @@
+#include "runtime/model/plan.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/model/load.h"
+#include "runtime/ops/dry_ops.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_model.h"
+
+namespace atlas {
+namespace {
+
+class Planning : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        testing::write_tiny_model(dir_ / "tiny.gguf", testing::tiny_shape("llama"));
+        file_ = std::make_unique<gguf::File>(gguf::File::open(dir_ / "tiny.gguf").value());
+        architecture_ = find_architecture(*file_).value();
+        config_ = architecture_->read_config(*file_).value();
+        weights_ = resolve_weights(*file_, architecture_->weights(), config_, [](Format) { return true; }).value();
+    }
+    PlanInput input() const { return {config_, weights_, architecture_->forward}; }
+
+    TempDir dir_;
+    std::unique_ptr<gguf::File> file_;
+    const Architecture* architecture_ = nullptr;
+    ModelConfig config_;
+    std::vector<ResolvedWeight> weights_;
+};
+
+TEST_F(Planning, CountsWhatCanBeCountedByHand) {
+    const MemoryPlan plan = plan_memory(input(), {.n_ctx = 70, .n_batch = 8, .max_outputs = 4, .kv_format = Format::f16}).value();
+    EXPECT_EQ(plan.n_ctx, 96u) << "whole pages";
+    // Two layers, K and V, 96 rows of one head of 24 halves.
+    EXPECT_EQ(plan.kv_bytes, 2u * 2 * 96 * 24 * 2);
+    // Embedding and output of 97 rows; q and o of 72, k and v of 24, three feed-forward matrices of 160; five norms.
+    const uint64_t n_weights = 2 * 97 * 96 + 2 * (2 * 72 * 96 + 2 * 24 * 96 + 3 * 160 * 96) + 5 * 96;
+    EXPECT_EQ(plan.weights_bytes, 4 * n_weights);
+    EXPECT_EQ(plan.output_bytes, 4u * 97 * 4);
+    EXPECT_EQ(plan.step_bytes, 5u * 8 * 4 + 3 * 4);
+    EXPECT_EQ(plan.total_bytes(), plan.weights_bytes + plan.session_bytes());
+}
+
+TEST_F(Planning, MoreOfAnythingNeverNeedsLess) {
+    const SessionShape small{.n_ctx = 64, .n_batch = 8, .max_outputs = 1, .kv_format = Format::f16};
+    const MemoryPlan base = plan_memory(input(), small).value();
+    SessionShape longer = small, wider = small, outputs = small, exact = small;
+    longer.n_ctx = 4096;
+    wider.n_batch = 64;
+    outputs.max_outputs = 8;
+    exact.kv_format = Format::f32;
+    EXPECT_EQ(plan_memory(input(), longer).value().kv_bytes, base.kv_bytes * 64);
+    EXPECT_GE(plan_memory(input(), longer).value().scratch_bytes, base.scratch_bytes);
+    EXPECT_GT(plan_memory(input(), wider).value().scratch_bytes, base.scratch_bytes);
+    EXPECT_GT(plan_memory(input(), outputs).value().output_bytes, base.output_bytes);
+    EXPECT_EQ(plan_memory(input(), exact).value().kv_bytes, base.kv_bytes * 2);
+}
+
+// Attention cuts long keys in pieces when few tokens are asked for: a step of one can need more scratch than the whole batch.
+TEST_F(Planning, ScratchCoversTheSmallStepsToo) {
+    const SessionShape shape{.n_ctx = 1u << 20, .n_batch = 2, .max_outputs = 1, .kv_format = Format::f16};
+    const AttentionParams attention{config_.n_head, config_.n_head_kv, config_.head_dim, 1.0f};
+    const uint64_t needed = attention_scratch_bytes(1, attention, 1u << 20);
+    ASSERT_GT(needed, 0u);
+    EXPECT_GE(plan_memory(input(), shape).value().scratch_bytes, needed);
+}
+
+TEST_F(Planning, TheLargestContextThatFitsIsTheLargest) {
+    SessionShape shape{.n_ctx = 4096, .n_batch = 8};
+    shape.n_ctx = 1024;
+    const uint64_t budget = plan_memory(input(), shape).value().total_bytes();
+    shape.n_ctx = 0;
+    config_.n_ctx_train = 100000;
+    EXPECT_EQ(plan_within(input(), shape, budget).value().n_ctx, 1024u);
+    EXPECT_EQ(plan_within(input(), shape, budget - 1).value().n_ctx, 1024u - kPageTokens);
+    shape.n_ctx = 1024;
+    EXPECT_TRUE(plan_within(input(), shape, budget).has_value());
+    const auto refused = plan_within(input(), shape, budget - 1);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::out_of_memory);
+    const std::string& message = refused.error().message;
+    EXPECT_NE(message.find(fmt::format("{} bytes are needed", budget)), std::string::npos) << message;
+    EXPECT_NE(message.find(fmt::format("{} bytes", budget - 1)), std::string::npos) << message;
+    EXPECT_NE(message.find("context of 992 tokens would fit"), std::string::npos) << message;
+}
+
+TEST_F(Planning, WithoutAContextTheModelsOwnIsTaken) {
+    EXPECT_EQ(plan_within(input(), {.n_ctx = 0}, uint64_t{1} << 40).value().n_ctx, 256u);
+}
+
+TEST_F(Planning, LoadedWeightsAreNotCountedTwice) {
+    const SessionShape shape{.n_ctx = 64, .n_batch = 8};
+    const MemoryPlan plan = plan_memory(input(), shape).value();
+    EXPECT_TRUE(plan_within(input(), shape, plan.session_bytes(), true).has_value());
+    EXPECT_FALSE(plan_within(input(), shape, plan.session_bytes() - 1, true).has_value());
+    EXPECT_FALSE(plan_within(input(), shape, plan.session_bytes(), false).has_value());
+}
+
+TEST_F(Planning, NonsenseIsNamed) {
+    EXPECT_NE(plan_memory(input(), {.n_batch = 0}).error().message.find("batch of 0"), std::string::npos);
+    EXPECT_NE(plan_memory(input(), {.n_batch = 4, .max_outputs = 5}).error().message.find("5 outputs"), std::string::npos);
+    EXPECT_NE(plan_memory(input(), {.kv_format = Format::q4_0}).error().message.find("q4_0"), std::string::npos);
+    EXPECT_FALSE(plan_memory(input(), {.n_ctx = 4000000000u}).has_value());
+}
+
+TEST_F(Planning, AFileCanBePlannedWithoutADevice) {
+    const SessionShape shape{.n_ctx = 64, .n_batch = 8};
+    EXPECT_EQ(plan_file(*file_, shape).value().total_bytes(), plan_memory(input(), shape).value().total_bytes());
+}
+
+}  // namespace
+}  // namespace atlas
