@@ -13,6 +13,7 @@
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/vk/caps.h"
 #include "runtime/vk/instance.h"
+#include "runtime/ops/dry_ops.h"
 #include "tests/reference/ref_ops.h"
 
 namespace atlas::test {
@@ -155,6 +156,10 @@ class Twin {
 /// Runs a pass on the device and, with RefOps, on the host. Every twin that the pass uses must be listed.
 inline void run_both(VkBackend& vk, std::initializer_list<Twin*> twins, const std::function<void(Ops&, Side)>& pass) {
     for (Twin* twin : twins) twin->to_device();
+    DryOps counted;
+    pass(counted, Side::host);
+    const auto reserved = vk.reserve_scratch(counted.counts().scratch_peak_bytes);
+    ASSERT_TRUE(reserved) << reserved.error().message;
     auto program = vk.record("test", [&](Ops& ops) { pass(ops, Side::device); });
     ASSERT_TRUE(program) << program.error().message;
     const auto ran = vk.run(**program);
