@@ -42,4 +42,10 @@ void MappedFile::prefetch(std::span<const std::byte> part) const {
     os::prefetch_pages(part.data(), part.size());
 }
 
+Result<void> MappedFile::populate(std::span<const std::byte> part) const {
+    if (part.empty()) return {};
+    ATLAS_CHECK(inside(part, bytes()), "populated {} bytes that are not of this file", part.size());
+    return os::populate_pages(part.data(), part.size());
+}
+
 }  // namespace atlas

@@ -27,6 +27,8 @@ class MappedFile {
     /// Hints; `part` must lie inside bytes(). After release() the bytes can still be read, from the disk cache or the disk.
     void release(std::span<const std::byte> part) const;
     void prefetch(std::span<const std::byte> part) const;
+    /// Reads a part from the disk now. Fails: io, where touching it would have ended the process (a bad disk, a shortened file).
+    Result<void> populate(std::span<const std::byte> part) const;
 
   private:
     explicit MappedFile(os::Mapping mapping) : mapping_(mapping) {}

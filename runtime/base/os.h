@@ -21,8 +21,11 @@ Result<Mapping> map_file(const std::filesystem::path& path);
 void unmap(const Mapping& mapping);
 
 /// Hints about a part of a mapping; any range inside it is allowed.
-void drop_pages(const std::byte* data, uint64_t bytes);      // only pages that lie wholly inside leave the process
+void drop_pages(const std::byte* data, uint64_t bytes);      // all pages that it touches leave the process
 void prefetch_pages(const std::byte* data, uint64_t bytes);  // starts reading them from the disk
+/// Reads them from the disk now. Fails: io, where touching them would have ended the process; where the system cannot do
+/// this, nothing happens.
+Result<void> populate_pages(const std::byte* data, uint64_t bytes);
 
 /// Files that are written from start to end. `shown` is the name in messages.
 using FileHandle = intptr_t;

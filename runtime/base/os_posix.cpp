@@ -33,8 +33,6 @@ class Descriptor {
     int number_;
 };
 
-uint64_t page_bytes() { return static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)); }
-
 }  // namespace
 
 Result<Mapping> map_file(const std::filesystem::path& path) {
@@ -59,20 +57,45 @@ void unmap(const Mapping& mapping) {
     if (mapping.data) ::munmap(const_cast<std::byte*>(mapping.data), mapping.bytes);
 }
 
-void drop_pages(const std::byte* data, uint64_t bytes) {
-    const uint64_t page = page_bytes();
+namespace {
+
+/// All pages that a range touches. The mapping begins at a page and the system rounds its end up, so they are all in it.
+struct Pages {
+    void* first;
+    size_t bytes;
+};
+Pages pages_of(const std::byte* data, uint64_t bytes) {
+    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
     const auto begin = reinterpret_cast<uintptr_t>(data);
-    const uintptr_t first = (begin + page - 1) / page * page;
-    const uintptr_t last = (begin + bytes) / page * page;
-    // A hint: when the system refuses it, memory stays used a while longer and nothing else changes.
-    if (last > first) (void)::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+    const uintptr_t first = begin / page * page;
+    const uintptr_t last = (begin + bytes + page - 1) / page * page;
+    return {reinterpret_cast<void*>(first), last - first};
+}
+
+}  // namespace
+
+// Hints: when the system refuses one, memory stays used a while longer or the disk starts later, and nothing else changes.
+void drop_pages(const std::byte* data, uint64_t bytes) {
+    const Pages pages = pages_of(data, bytes);
+    (void)::madvise(pages.first, pages.bytes, MADV_DONTNEED);
 }
 
 void prefetch_pages(const std::byte* data, uint64_t bytes) {
-    const uint64_t page = page_bytes();
-    const auto begin = reinterpret_cast<uintptr_t>(data);
-    const uintptr_t first = begin / page * page;
-    if (bytes > 0) (void)::madvise(reinterpret_cast<void*>(first), begin + bytes - first, MADV_WILLNEED);
+    const Pages pages = pages_of(data, bytes);
+    (void)::madvise(pages.first, pages.bytes, MADV_WILLNEED);
+}
+
+Result<void> populate_pages([[maybe_unused]] const std::byte* data, [[maybe_unused]] uint64_t bytes) {
+#ifdef __linux__
+    constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ of Linux 5.14, newer than some distributions' headers
+    const Pages pages = pages_of(data, bytes);
+    while (::madvise(pages.first, pages.bytes, kPopulateRead) != 0) {
+        if (errno == EINTR || errno == EAGAIN) continue;
+        if (errno == EINVAL) break;  // an older kernel
+        return fail(ErrorCode::io, "cannot read the file (is it damaged, or was it shortened?): {}", reason(errno));
+    }
+#endif
+    return {};
 }
 
 Result<FileHandle> create_file(const std::filesystem::path& path) {

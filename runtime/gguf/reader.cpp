@@ -183,11 +183,30 @@ std::span<const std::byte> File::data(const TensorInfo& tensor) const {
     return part.bytes.subspan(part.data_start + tensor.offset_bytes, tensor.bytes);
 }
 
-void File::release(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const {
+std::span<const std::byte> File::piece(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const {
     const auto all = data(tensor);
     ATLAS_CHECK(from_byte <= all.size() && bytes <= all.size() - from_byte, "bytes {} + {} of tensor {} of {}", from_byte, bytes, tensor.name,
                 all.size());
-    if (const auto& map = parts_->parts[tensor.part].map; map && bytes > 0) map->release(all.subspan(from_byte, bytes));
+    return all.subspan(from_byte, bytes);
+}
+
+void File::release(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const {
+    const auto part = piece(tensor, from_byte, bytes);
+    if (const auto& map = parts_->parts[tensor.part].map) map->release(part);
+}
+
+Result<void> File::populate(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const {
+    const auto part = piece(tensor, from_byte, bytes);
+    if (const auto& map = parts_->parts[tensor.part].map) return map->populate(part);
+    return {};
+}
+
+void File::prefetch(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const {
+    const Parts::Part& part = parts_->parts[tensor.part];
+    const auto whole = part.bytes.subspan(std::min<uint64_t>(part.data_start, part.bytes.size()));
+    const auto rest = whole.subspan(std::min<uint64_t>(tensor.offset_bytes, whole.size()));
+    if (!part.map || from_byte >= rest.size()) return;
+    part.map->prefetch(rest.subspan(from_byte, std::min<uint64_t>(bytes, rest.size() - from_byte)));
 }
 
 }  // namespace atlas::gguf

@@ -65,6 +65,10 @@ class File {
     std::span<const std::byte> data(const TensorInfo& tensor) const;
     /// Tells the system that these bytes will not be needed again soon (they leave this process's memory).
     void release(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const;
+    /// Asks the disk to start on bytes that will be needed soon; the range may reach past the tensor and past the file's end.
+    void prefetch(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const;
+    /// Reads these bytes from the disk now. Fails: io (a bad disk, a file that became shorter).
+    Result<void> populate(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const;
 
     /// Typed look-ups. Fails: not_found (names key and file), corrupt (the key has another type or the number does not fit).
     Result<uint32_t> u32(std::string_view key) const;
@@ -86,6 +90,7 @@ class File {
     struct Parts;
     explicit File(std::unique_ptr<Parts> parts);
     static Result<void> join(Parts& parts);
+    std::span<const std::byte> piece(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const;
     Result<const KeyValue*> require(std::string_view key) const;
     std::unique_ptr<Parts> parts_;
 };
