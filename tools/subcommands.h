@@ -9,8 +9,9 @@ namespace atlas::tools {
 
 using AddSubcommand = void (*)(CLI::App& app, int& exit_code);
 
+void add_devices(CLI::App& app, int& exit_code);
 void add_tokenize(CLI::App& app, int& exit_code);
 
-inline constexpr std::array<AddSubcommand, 1> kSubcommands = {add_tokenize};
+inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({add_devices, add_tokenize});
 
 }  // namespace atlas::tools

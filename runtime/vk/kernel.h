@@ -17,9 +17,9 @@ class Device;
 
 /// Bindings 0..n_bindings-1 of set 0 are storage buffers; push constants start at 0. The entry point is "main".
 struct KernelSpec {
-    std::span<const uint32_t> spirv;  // must outlive the cache (embedded modules do); its address is part of the key
-    std::string_view name;
-    std::vector<uint32_t> spec_constants;  // of ids 0..n-1; floats as their bits
+    std::span<const uint32_t> spirv = {};  // must outlive the cache (embedded modules do); its address is part of the key
+    std::string_view name = {};
+    std::vector<uint32_t> spec_constants = {};  // of ids 0..n-1; floats as their bits
     uint32_t n_bindings = 0;               // 1..kMaxBindings
     uint32_t push_bytes = 0;               // <= kMaxPushBytes, a multiple of 4
     uint32_t required_subgroup_size = 0;   // 0: the driver's choice; else full subgroups of this size

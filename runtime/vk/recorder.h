@@ -19,10 +19,10 @@ namespace atlas::vk {
 
 struct Dispatch {
     const Kernel* kernel = nullptr;
-    std::span<const Binding> bindings;  // kernel->n_bindings() of them
-    std::span<const std::byte> push;    // kernel->push_bytes() long
+    std::span<const Binding> bindings = {};  // kernel->n_bindings() of them
+    std::span<const std::byte> push = {};    // kernel->push_bytes() long
     std::array<uint32_t, 3> groups{1, 1, 1};
-    Cost cost;
+    Cost cost = {};
 };
 
 /// Command buffers that can be submitted again and again (runs do not overlap), with everything they need. The memory they touch and

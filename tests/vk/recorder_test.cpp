@@ -1,4 +1,7 @@
 // Recording and running on a device, watched by validation.
+#include <chrono>
+
+#include "runtime/vk/profiler.h"
 #include "tests/vk/test_kernel.h"
 
 namespace atlas::vk {
@@ -13,18 +16,243 @@ class RecorderTest : public DeviceTest {
         ASSERT_TRUE(kernel) << kernel.error().message;
         kernel_ = *kernel;
     }
+    BufferRange vector(float value) { return floats(*device_, 1000, value, "vector"); }
+    Recording finish(Recorder& recorder) {
+        auto recording = recorder.finish();
+        if (!recording) ADD_FAILURE() << recording.error().message;
+        return std::move(*recording);
+    }
+    void run(const Recording& recording) {
+        const auto done = device_->queue().run(recording);
+        ASSERT_TRUE(done) << done.error().message;
+    }
+    void expect_all(const BufferRange& range, float value) { EXPECT_EQ(read_floats(*device_, range), std::vector<float>(range.bytes / 4, value)); }
+
     const Kernel* kernel_ = nullptr;
 };
 
 TEST_F(RecorderTest, OneDispatchComputes) {
-    const BufferRange x = floats(*device_, 1000, 3, "x"), y = floats(*device_, 1000, 1, "y"), z = floats(*device_, 1000, 0, "z");
+    const BufferRange x = vector(3), y = vector(1), z = vector(0);
     Recorder recorder(*device_, "one");
     record_scale_add(recorder, *kernel_, x, y, z, 2);
-    auto recording = recorder.finish();
-    ASSERT_TRUE(recording) << recording.error().message;
-    const auto done = device_->queue().run(*recording);
-    ASSERT_TRUE(done) << done.error().message;
-    EXPECT_EQ(read_floats(*device_, z), std::vector<float>(1000, 7));
+    run(finish(recorder));
+    expect_all(z, 7);
+}
+
+TEST_F(RecorderTest, AnEmptyRecordingRuns) {
+    Recorder recorder(*device_, "nothing");
+    const Recording recording = finish(recorder);
+    EXPECT_EQ(recording.n_submissions(), 0u);
+    run(recording);
+}
+
+TEST_F(RecorderTest, ReadAfterWriteGetsABarrier) {
+    const BufferRange x = vector(1), y = vector(1), z = vector(0), w = vector(0);
+    Recorder recorder(*device_, "raw");
+    record_scale_add(recorder, *kernel_, x, y, z);  // z = 2
+    record_scale_add(recorder, *kernel_, z, z, w);  // w = 4
+    const Recording recording = finish(recorder);
+    EXPECT_EQ(recording.n_barriers(), 1u);
+    run(recording);
+    expect_all(w, 4);
+}
+
+TEST_F(RecorderTest, WriteAfterReadGetsABarrier) {
+    const BufferRange x = vector(1), y = vector(1), z = vector(0), w = vector(5);
+    Recorder recorder(*device_, "war");
+    record_scale_add(recorder, *kernel_, x, y, z);  // reads x
+    record_scale_add(recorder, *kernel_, w, w, x);  // writes x
+    const Recording recording = finish(recorder);
+    EXPECT_EQ(recording.n_barriers(), 1u);
+    run(recording);
+    expect_all(z, 2);
+    expect_all(x, 10);
+}
+
+TEST_F(RecorderTest, WriteAfterWriteGetsABarrier) {
+    const BufferRange x = vector(1), y = vector(2), z = vector(0);
+    Recorder recorder(*device_, "waw");
+    record_scale_add(recorder, *kernel_, x, x, z);
+    record_scale_add(recorder, *kernel_, y, y, z);
+    const Recording recording = finish(recorder);
+    EXPECT_EQ(recording.n_barriers(), 1u);
+    run(recording);
+    expect_all(z, 4);
+}
+
+TEST_F(RecorderTest, IndependentWorkGetsNone) {
+    const BufferRange x = vector(1), z = vector(0), w = vector(0);
+    const BufferRange halves = vector(0);
+    Recorder recorder(*device_, "none");
+    record_scale_add(recorder, *kernel_, x, x, z);
+    record_scale_add(recorder, *kernel_, x, x, w);
+    record_scale_add(recorder, *kernel_, x, x, halves.sub(0, 2048));
+    record_scale_add(recorder, *kernel_, x, x, halves.sub(2048, 1952));
+    const Recording recording = finish(recorder);
+    EXPECT_EQ(recording.n_barriers(), 0u);
+    run(recording);
+    expect_all(halves, 2);
+}
+
+TEST_F(RecorderTest, CopiesAndFillsAreOrderedToo) {
+    const BufferRange x = vector(0), y = vector(0), z = vector(0);
+    Recorder recorder(*device_, "copies");
+    recorder.fill(x, 0x40400000);                   // 3
+    recorder.copy(x, y);                            // RAW
+    record_scale_add(recorder, *kernel_, x, y, z);  // RAW of y
+    recorder.fill(x, 0);                            // WAR
+    const Recording recording = finish(recorder);
+    EXPECT_EQ(recording.n_barriers(), 3u);
+    EXPECT_EQ(recording.n_dispatches(), 1u);
+    run(recording);
+    expect_all(z, 6);
+    expect_all(x, 0);
+}
+
+TEST_F(RecorderTest, ALieAboutAnAccessIsCaughtByValidation) {
+    if (!is_validating()) GTEST_SKIP() << "the validation layer is not installed";
+    const BufferRange x = vector(1), z = vector(0), w = vector(0);
+    Recorder recorder(*device_, "a lie");
+    record_scale_add(recorder, *kernel_, x, x, z, 1, Access::read);  // it writes z
+    record_scale_add(recorder, *kernel_, z, z, w);
+    const Recording recording = finish(recorder);
+    EXPECT_EQ(recording.n_barriers(), 0u);
+    const std::string said = validation_messages();
+    EXPECT_NE(said.find("SYNC-HAZARD-READ-AFTER-WRITE"), std::string::npos) << "said: " << said;
+}
+
+TEST_F(RecorderTest, RunsAgainAndAgain) {
+    const BufferRange x = vector(1), z = vector(0);
+    Recorder recorder(*device_, "count");
+    record_scale_add(recorder, *kernel_, x, z, z, 1, Access::read_write);
+    const Recording recording = finish(recorder);
+    for (int i = 0; i < 50; ++i) run(recording);
+    expect_all(z, 50);
+}
+
+TEST_F(RecorderTest, TwoRecordingsFollowEachOther) {
+    const BufferRange x = vector(1), y = vector(0), z = vector(0);
+    Recorder first(*device_, "first"), second(*device_, "second");
+    record_scale_add(first, *kernel_, x, x, y);   // y = 2
+    record_scale_add(second, *kernel_, y, y, z);  // z = 4
+    const Recording a = finish(first), b = finish(second);
+    run(a);
+    run(b);
+    expect_all(z, 4);
+}
+
+TEST_F(RecorderTest, HostWritesBetweenRunsAreSeen) {
+    auto step = device_->memory().allocate(1, 4000, "step", {.placement = Placement::host_write});
+    auto result = device_->memory().allocate(2, 4000, "result", {.placement = Placement::host_read});
+    ASSERT_TRUE(step && result);
+    Recorder recorder(*device_, "step");
+    record_scale_add(recorder, *kernel_, *step, *step, *result);
+    const Recording recording = finish(recorder);
+    for (const float value : {1.0f, 2.0f, 3.0f}) {
+        const std::vector<float> values(1000, value);
+        std::memcpy(step->mapped, values.data(), 4000);
+        ASSERT_TRUE(device_->memory().flush(*step));
+        run(recording);
+        ASSERT_TRUE(device_->memory().invalidate(*result));
+        std::vector<float> got(1000);
+        std::memcpy(got.data(), result->mapped, 4000);
+        EXPECT_EQ(got, std::vector<float>(1000, 2 * value));
+    }
+}
+
+TEST_F(RecorderTest, ManyPartsGiveTheSameResult) {
+    const BufferRange x = vector(1), z = vector(0);
+    const Cost most{.flops = 0.9 * device_->quirks().submission_limit_ms * device_->quirks().gflops * 1e6};
+    Recorder recorder(*device_, "parts");
+    for (int i = 0; i < 10; ++i) record_scale_add(recorder, *kernel_, x, z, z, 1, Access::read_write, most);
+    const Recording recording = finish(recorder);
+    EXPECT_EQ(recording.n_submissions(), 10u);
+    // A barrier between any two, also across submissions.
+    EXPECT_EQ(recording.n_barriers(), 9u);
+    run(recording);
+    expect_all(z, 10);
+}
+
+TEST_F(RecorderTest, LabelsAreTimed) {
+    if (device_->caps().timestamp_valid_bits == 0) GTEST_SKIP() << "the device has no timestamps";
+    const Kernel* slow = *device_->kernels().get(scale_add_spec(64, 3000));
+    const BufferRange x = vector(1), z = vector(0), w = vector(0);
+    Recorder recorder(*device_, "timed", {.profile = true});
+    recorder.label("short");
+    record_scale_add(recorder, *kernel_, x, x, z);
+    recorder.label("long");
+    record_scale_add(recorder, *slow, x, x, w);
+    record_scale_add(recorder, *slow, w, w, z);
+    recorder.label("short");
+    record_scale_add(recorder, *kernel_, x, x, w);
+    const Recording recording = finish(recorder);
+    const auto begin = std::chrono::steady_clock::now();
+    run(recording);
+    const double wall_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+    const auto times = label_times(*device_, recording);
+    ASSERT_TRUE(times) << times.error().message;
+    ASSERT_EQ(times->size(), 2u);
+    EXPECT_EQ((*times)[0].label, "short");
+    EXPECT_EQ((*times)[0].dispatches, 2u);
+    EXPECT_EQ((*times)[1].label, "long");
+    EXPECT_EQ((*times)[1].dispatches, 2u);
+    EXPECT_GT((*times)[1].ms, (*times)[0].ms);
+    EXPECT_GT((*times)[0].ms, 0);
+    EXPECT_LE((*times)[0].ms + (*times)[1].ms, wall_ms);
+}
+
+TEST_F(RecorderTest, TimesOfAnUnprofiledRecordingAreAnError) {
+    const BufferRange x = vector(1), z = vector(0);
+    Recorder recorder(*device_, "plain");
+    record_scale_add(recorder, *kernel_, x, x, z);
+    const Recording recording = finish(recorder);
+    run(recording);
+    EXPECT_FALSE(label_times(*device_, recording));
+}
+
+using RecorderDeathTest = RecorderTest;
+TEST_F(RecorderDeathTest, WrongBindingsAreOurBug) {
+    const BufferRange x = vector(1);
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    Recorder recorder(*device_, "bad");
+    const std::array<Binding, 1> one = {Binding{x, Access::read}};
+    EXPECT_DEATH(recorder.dispatch({.kernel = kernel_, .bindings = one, .push = {}}), "1 bindings, takes 3");
+    BufferRange odd = x.sub(4, 96);
+    EXPECT_DEATH(record_scale_add(recorder, *kernel_, odd, x, x), "alignment");
+}
+
+class QueueTest : public RecorderTest {};
+
+TEST_F(QueueTest, TheTimelineCountsSubmissions) {
+    const BufferRange x = vector(1), z = vector(0);
+    Recorder recorder(*device_, "count");
+    record_scale_add(recorder, *kernel_, x, x, z);
+    const Recording recording = finish(recorder);
+    Queue& queue = device_->queue();
+    const uint64_t before = queue.last_submitted();
+    run(recording);
+    EXPECT_EQ(queue.last_submitted(), before + 1);
+    EXPECT_EQ(queue.reached(), before + 1);
+    EXPECT_TRUE(queue.wait(before + 1, 0));
+}
+
+class ImpatientTest : public QueueTest {
+    DeviceOptions options() const override { return {.timeout_ms = 0.1}; }  // ten times that on a software device
+};
+
+TEST_F(ImpatientTest, AHangIsAnErrorThatNamesWhatWasRunning) {
+    const Kernel* slow = *device_->kernels().get(scale_add_spec(64, 4000));
+    const BufferRange x = floats(*device_, 40'000, 1, "x"), z = floats(*device_, 40'000, 0, "z");
+    Recorder recorder(*device_, "decode");
+    recorder.label("layer 7 ffn");
+    record_scale_add(recorder, *slow, x, x, z);
+    const Recording recording = finish(recorder);
+    const auto done = device_->queue().run(recording);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, ErrorCode::device_lost);
+    for (const char* part : {"decode", "layer 7 ffn"}) EXPECT_NE(done.error().message.find(part), std::string::npos) << done.error().message;
+    // It was only slow: its end must be awaited before its buffers go.
+    ASSERT_TRUE(device_->queue().wait(device_->queue().last_submitted(), 100'000));
 }
 
 }  // namespace

@@ -1,0 +1,100 @@
+// The instance, its messenger, and `atlas-vk devices`.
+#include <sys/wait.h>
+#include <volk.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/vk/test_device.h"
+
+namespace atlas::vk {
+namespace {
+
+TEST(Instance, ListsDevicesWithEverythingFilledIn) {
+    ASSERT_TRUE(test_instance());
+    const auto entries = test_instance()->devices();
+    ASSERT_TRUE(entries) << entries.error().message;
+    ASSERT_FALSE(entries->empty());
+    for (const auto& entry : *entries) {
+        EXPECT_FALSE(entry.caps.name.empty());
+        EXPECT_FALSE(entry.caps.driver_name.empty());
+        if (!entry.rejection.empty()) continue;
+        EXPECT_GE(entry.caps.subgroup_size, 1u);
+        EXPECT_LE(entry.caps.min_subgroup_size, entry.caps.max_subgroup_size);
+        EXPECT_GE(entry.caps.max_storage_buffer_range, uint64_t{128} << 20);
+        EXPECT_GE(entry.caps.max_allocation_bytes, uint64_t{1} << 30);
+        EXPECT_TRUE(main_heap(entry.caps).found);
+        EXPECT_FALSE(entry.caps.memory_types.empty());
+    }
+    EXPECT_EQ(validation_messages(), "");
+}
+
+TEST(Instance, TheMessengerHearsABreachOfTheRules) {
+    if (!is_validating()) GTEST_SKIP() << "the validation layer is not installed";
+    const auto device = open_test_device();
+    ASSERT_TRUE(device);
+    VkBufferCreateInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
+    info.size = 0;  // not allowed
+    info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
+    VkBuffer buffer = VK_NULL_HANDLE;
+    if (vkCreateBuffer(device->handle(), &info, nullptr, &buffer) == VK_SUCCESS) vkDestroyBuffer(device->handle(), buffer, nullptr);
+    EXPECT_NE(validation_messages().find("VUID-VkBufferCreateInfo-size"), std::string::npos);
+}
+
+struct Ran {
+    int exit_code = -1;
+    std::string out;
+};
+
+Ran run_devices(const std::string& environment, const std::string& flags) {
+    const std::string command = environment + " " ATLAS_BINARY_DIR "/atlas-vk devices " + flags + " 2>&1";
+    std::FILE* pipe = popen(command.c_str(), "r");
+    Ran ran;
+    if (!pipe) return ran;
+    std::array<char, 4096> buffer;
+    for (size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) ran.out.append(buffer.data(), n);
+    const int status = pclose(pipe);
+    ran.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return ran;
+}
+
+TEST(DevicesCommand, TellsWhichDeviceIsUsed) {
+    const Ran ran = run_devices("", "");
+    EXPECT_EQ(ran.exit_code, 0) << ran.out;
+    EXPECT_NE(ran.out.find("<- used: "), std::string::npos) << ran.out;
+}
+
+TEST(DevicesCommand, JsonIsOneDocument) {
+    const Ran ran = run_devices("", "--json");
+    EXPECT_EQ(ran.exit_code, 0);
+    const auto json = nlohmann::json::parse(ran.out, nullptr, false);
+    ASSERT_FALSE(json.is_discarded()) << ran.out;
+    const auto& used = json["devices"].at(json["used"]["index"].get<size_t>());
+    EXPECT_TRUE(used["usable"].get<bool>());
+    EXPECT_GT(used["memory"]["budget_bytes"].get<uint64_t>(), 0u);
+    EXPECT_LE(used["memory"]["budget_bytes"].get<uint64_t>(), used["memory"]["total_bytes"].get<uint64_t>());
+}
+
+TEST(DevicesCommand, NoDriverSaysWhatToInstall) {
+    const Ran ran = run_devices("VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent", "");
+    EXPECT_EQ(ran.exit_code, 1);
+    EXPECT_NE(ran.out.find("apt install mesa-vulkan-drivers"), std::string::npos) << ran.out;
+}
+
+TEST(DevicesCommand, ADeviceWithoutMemoryIsRejectedNotACrash) {
+    // A driver that can pretend to be a card so that shaders can be compiled for it.
+    const std::string icd = "/usr/share/vulkan/icd.d/radeon_icd.json";
+    if (!std::filesystem::exists(icd)) GTEST_SKIP() << icd << " is not installed";
+    const Ran ran = run_devices("RADV_FORCE_FAMILY=navi31 VK_DRIVER_FILES=" + icd, "");
+    if (ran.out.find("Null hardware") == std::string::npos) GTEST_SKIP() << "this driver does not pretend: " << ran.out;
+    EXPECT_EQ(ran.exit_code, 1);
+    EXPECT_NE(ran.out.find("it has no memory"), std::string::npos) << ran.out;
+}
+
+TEST(DevicesCommand, AnUnknownFlagIsAUsageError) { EXPECT_EQ(run_devices("", "--nope").exit_code, 2); }
+
+}  // namespace
+}  // namespace atlas::vk
