@@ -44,6 +44,24 @@ std::string message_of(int error) {
     return text;
 }
 
+bool begins_character(std::string_view text, size_t at) { return (static_cast<unsigned char>(text[at]) & 0xC0) != 0x80; }
+
+// Cuts text[from, to) inside, before every third character counted from its end, never at `from`: what comes before stays with the
+// first group. What is before `done` is cut already; returns the new one.
+size_t cut_thousands(std::string_view text, size_t from, size_t to, size_t done, std::vector<size_t>& lengths) {
+    size_t characters = 0;  // from `at` to the end
+    for (size_t at = from; at < to; ++at) characters += begins_character(text, at);
+    for (size_t at = from; at < to; ++at) {
+        if (!begins_character(text, at)) continue;
+        if (characters % 3 == 0 && at > from) {
+            lengths.push_back(at - done);
+            done = at;
+        }
+        --characters;
+    }
+    return done;
+}
+
 using MatchData = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)>;
 
 // Every invalid byte becomes U+FFFD, so that the expressions see text. `replaced_at` tells where, ascending.
@@ -66,8 +84,8 @@ std::string readable_copy(std::string_view text, std::vector<size_t>& replaced_a
 }  // namespace
 
 struct Splitter::Code {
-    explicit Code(std::string_view pattern) : source(pattern) {
-        const std::string spelt = spell_out_spaces(pattern);
+    explicit Code(const SplitPattern& pattern) : source(pattern) {
+        const std::string spelt = spell_out_spaces(pattern.expression);
         int error = 0;
         PCRE2_SIZE offset = 0;
         compiled.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(spelt.data()), spelt.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_NO_AUTO_CAPTURE, &error, &offset, nullptr));
@@ -79,7 +97,7 @@ struct Splitter::Code {
     // Cuts one piece; appends the lengths of its words. `subject` is valid UTF-8.
     void cut(std::string_view subject, pcre2_match_data* data, std::vector<size_t>& lengths) const;
 
-    std::string source;
+    SplitPattern source;
     std::unique_ptr<pcre2_code, decltype(&pcre2_code_free)> compiled{nullptr, &pcre2_code_free};
 };
 
@@ -93,21 +111,26 @@ void Splitter::Code::cut(std::string_view subject, pcre2_match_data* data, std::
         if (matched == PCRE2_ERROR_JIT_STACKLIMIT)
             matched = pcre2_match(compiled.get(), bytes, subject.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, nullptr);
         if (matched == PCRE2_ERROR_NOMATCH) break;
-        ATLAS_CHECK(matched > 0, "pattern {} at byte {} of {}: {}", source, from, subject.size(), message_of(matched));
-        if (span[0] > done) lengths.push_back(span[0] - done);
-        if (span[1] > span[0]) {
+        ATLAS_CHECK(matched > 0, "pattern {} at byte {} of {}: {}", source.expression, from, subject.size(), message_of(matched));
+        ATLAS_CHECK(span[1] > span[0], "pattern {} matches nothing at byte {}", source.expression, span[0]);
+        if (source.cut == SplitPattern::around) {
+            if (span[0] > done) lengths.push_back(span[0] - done);
             lengths.push_back(span[1] - span[0]);
-            from = span[1];
+            done = span[1];
         } else {
-            from = span[1] + utf8::first(subject.substr(span[1])).bytes;  // a place between characters: cut there, look on behind the next one
+            done = cut_thousands(subject, span[0], span[1], done, lengths);
+            if (source.cut == SplitPattern::thousands_and_end) {
+                lengths.push_back(span[1] - done);
+                done = span[1];
+            }
         }
-        done = span[1];
+        from = span[1];
     }
     if (done < subject.size()) lengths.push_back(subject.size() - done);
 }
 
-Splitter::Splitter(std::span<const std::string_view> patterns) {
-    for (const auto pattern : patterns) codes_.emplace_back(pattern);
+Splitter::Splitter(std::span<const SplitPattern> patterns) {
+    for (const SplitPattern& pattern : patterns) codes_.emplace_back(pattern);
 }
 Splitter::Splitter(Splitter&&) noexcept = default;
 Splitter::~Splitter() = default;

@@ -12,8 +12,8 @@ namespace atlas {
 /// Immutable and safe to share between threads.
 class Splitter {
   public:
-    /// Requires that the patterns are regular expressions that PCRE2 takes; they are ours, so a bad one is a bug of ours.
-    explicit Splitter(std::span<const std::string_view> patterns);
+    /// Requires expressions that PCRE2 takes; they are ours, so a bad one is a bug of ours.
+    explicit Splitter(std::span<const SplitPattern> patterns);
     Splitter(Splitter&&) noexcept;
     ~Splitter();
 
