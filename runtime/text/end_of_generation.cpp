@@ -8,26 +8,23 @@ namespace atlas {
 namespace {
 
 // Each ends an answer wherever it exists.
-constexpr std::array<std::string_view, 24> kEnds = {
-    "<|eot_id|>", "<|im_end|>",     "<|end|>",  "<|return|>",      "<|call|>",           "<|flush|>",
-    "<|calls|>",  "<end_of_turn>",  "<|endoftext|>", "<|eom_id|>", "<EOT>",              "_<EOT>",
-    "[EOT]",      "[EOS]",          "<|end_of_text|>", "<end_of_utterance>", "<eos>",    "</s>",
-    "<｜end▁of▁sentence｜>", "<turn|>", "<|tool_response>", "<|im_sep_end|>", "<|endofturn|>", "<|end_of_turn|>",
-};
+constexpr auto kEnds = std::to_array<std::string_view>({
+    "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|calls|>", "<|flush|>", "<end_of_turn>", "<turn|>",
+    "<|tool_response>", "<|endoftext|>", "<|end_of_text|>", "<end_of_utterance>", "<｜end▁of▁sentence｜>", "<eos>", "[EOS]",
+    "<EOT>", "_<EOT>", "[EOT]", "[e~[",
+});
 
 // Parts of fill-in-the-middle prompts. After the padding, repository and file separators a model has left the file it was to
 // complete, so those end generation too; the others only delimit.
-struct FillToken {
-    std::string_view spelling;
-    bool ends;
-};
-constexpr std::array<FillToken, 31> kFill = {{
-    {"<|fim_prefix|>", false}, {"<fim-prefix>", false}, {"<fim_prefix>", false}, {"<｜fim▁begin｜>", false}, {"<PRE>", false}, {"▁<PRE>", false}, {"<|code_prefix|>", false},
-    {"<|fim_suffix|>", false}, {"<fim-suffix>", false}, {"<fim_suffix>", false}, {"<｜fim▁hole｜>", false},  {"<SUF>", false}, {"▁<SUF>", false}, {"<|code_suffix|>", false},
-    {"<|fim_middle|>", false}, {"<fim-middle>", false}, {"<fim_middle>", false}, {"<｜fim▁end｜>", false},   {"<MID>", false}, {"▁<MID>", false}, {"<|code_middle|>", false},
-    {"<|fim_pad|>", true},     {"<fim-pad>", true},     {"<fim_pad>", true},     {"<PAD>", true},
-    {"<|fim_repo|>", true},    {"<|repo_name|>", true}, {"<fim-repo>", true},    {"<REPO>", true},           {"<reponame>", true}, {"<|file_sep|>", true},
-}};
+constexpr auto kFillEnds = std::to_array<std::string_view>({
+    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>",
+    "<|file_sep|>",
+});
+constexpr auto kFillParts = std::to_array<std::string_view>({
+    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>", "<|prefix|>",
+    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>",  "<SUF>", "▁<SUF>", "<|code_suffix|>", "<|suffix|>",
+    "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>",   "<MID>", "▁<MID>", "<|code_middle|>", "<|middle|>",
+});
 
 }  // namespace
 
@@ -41,11 +38,15 @@ std::vector<TokenId> find_end_of_generation(Vocabulary& vocabulary, const std::v
         if (is_end) ends.push_back(*id);
     };
     for (const auto spelling : kEnds) mark(spelling, true);
-    for (const auto& token : kFill) mark(token.spelling, token.ends);
+    for (const auto spelling : kFillEnds) mark(spelling, true);
+    for (const auto spelling : kFillParts) mark(spelling, false);
 
-    // Harmony (gpt-oss): <|end|> closes one message of an answer that goes on until <|return|> or <|call|>.
+    const auto has = [&](std::string_view spelling) { return vocabulary.find(spelling).has_value(); };
+    // Gemma 4 has </s> as a tag of HTML.
+    if (!has("<|tool_response>")) mark("</s>", true);
+    // Harmony (gpt-oss, Solar): <|end|> closes one message of an answer that goes on until <|return|>, <|call|> or their like.
     const auto end = vocabulary.find("<|end|>");
-    if (end && vocabulary.find("<|return|>") && vocabulary.find("<|call|>")) std::erase(ends, *end);
+    if (end && ((has("<|return|>") && has("<|call|>")) || (has("<|calls|>") && has("<|flush|>")))) std::erase(ends, *end);
 
     std::sort(ends.begin(), ends.end());
     ends.erase(std::unique(ends.begin(), ends.end()), ends.end());

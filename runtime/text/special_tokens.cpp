@@ -18,7 +18,7 @@ bool swallows_behind(const Vocabulary& vocabulary, std::string_view spelling) {
 
 bool swallows_before(const Vocabulary& vocabulary, std::string_view spelling) {
     const bool jina = vocabulary.pre == "jina-v2-de" || vocabulary.pre == "jina-v2-es" || vocabulary.pre == "jina-v2-code";
-    return (jina && spelling == "<mask>") || (vocabulary.pre == "modern-bert" && spelling == "[MASK]");
+    return jina && spelling == "<mask>";
 }
 
 }  // namespace
