@@ -1,6 +1,7 @@
 # The table of kernels: one line per family, see atlas_kernel.cmake. WEIGHT @all makes one variant per row of quant/formats.def.
 atlas_kernel(get_rows SOURCE embed/get_rows.comp WEIGHT @all)
 atlas_kernel(matvec SOURCE matmul/matvec.comp WEIGHT @all)
+atlas_kernel(matvec_rows SOURCE matmul/matvec_rows.comp WEIGHT @all)
 atlas_kernel(matmul SOURCE matmul/matmul.comp WEIGHT @all)
 atlas_kernel(rms_norm SOURCE norm/rms_norm.comp)
 atlas_kernel(add_rms_norm SOURCE norm/rms_norm.comp DEFINES WITH_ADD=1)

@@ -54,15 +54,23 @@ void VkOps::matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const
                                 .has_b = b ? 1u : 0u,
                                 .b_at = b_bound.at,
                                 .b_stride = repeat_b ? 0u : b.row_stride_elems};
-    const std::initializer_list<vk::Binding> bindings{w_bound.binding, x_bound.binding, b_bound.binding, y_bound.binding};
-    if (choice.tiled) {
-        const MatmulTuning& t = choice.tile;
-        dispatch(kernel_module(KernelFamily::matmul, w.format), {t.local_size(), t.tile_out, t.tile_tokens, t.out, t.tok}, bindings, push,
-                 {groups_for(w.rows, t.tile_out), groups_for(x.rows, t.tile_tokens), 1}, cost);
-    } else {
-        const MatvecTuning& t = choice.matvec;
-        dispatch(kernel_module(KernelFamily::matvec, w.format), {t.local_size, t.lanes_per_row, t.tokens}, bindings, push,
-                 {groups_for(w.rows, t.rows_per_group()), groups_for(x.rows, t.tokens), 1}, cost);
+    const auto send = [&](KernelFamily family, std::vector<uint32_t> constants, uint32_t rows, uint32_t tokens) {
+        dispatch(kernel_module(family, w.format), std::move(constants), {w_bound.binding, x_bound.binding, b_bound.binding, y_bound.binding},
+                 push, {groups_for(w.rows, rows), groups_for(x.rows, tokens), 1}, cost);
+    };
+    switch (choice.kernel) {
+        case MatmulChoice::Kernel::matvec: {
+            const MatvecTuning& t = choice.matvec;
+            return send(KernelFamily::matvec, {t.local_size, t.lanes_per_row, t.tokens}, t.rows_per_group(), t.tokens);
+        }
+        case MatmulChoice::Kernel::matvec_rows: {
+            const MatvecRowsTuning& t = choice.rows;
+            return send(KernelFamily::matvec_rows, {t.local_size, t.subgroup, t.tokens}, t.local_size, t.tokens);
+        }
+        case MatmulChoice::Kernel::matmul: {
+            const MatmulTuning& t = choice.tile;
+            return send(KernelFamily::matmul, {t.local_size(), t.tile_out, t.tile_tokens, t.out, t.tok}, t.tile_out, t.tile_tokens);
+        }
     }
 }
 

@@ -27,10 +27,19 @@ struct MatmulTuning {
     uint32_t shared_bytes() const { return (tile_out + tile_tokens) * 33 * 4; }
 };
 
+/// matmul/matvec_rows.comp: a row of w per invocation; activations are read by whole subgroups and broadcast.
+struct MatvecRowsTuning {
+    uint32_t local_size = 0;
+    uint32_t subgroup = 0;
+    uint32_t tokens = 0;
+};
+
 struct MatmulChoice {
-    bool tiled = false;
-    MatvecTuning matvec;  // if not tiled
-    MatmulTuning tile;    // if tiled
+    enum class Kernel { matvec, matvec_rows, matmul };
+    Kernel kernel = Kernel::matvec;
+    MatvecTuning matvec;    // for the kernel that was chosen
+    MatvecRowsTuning rows;
+    MatmulTuning tile;
 };
 MatmulChoice choose_matmul(const vk::DeviceCaps& caps, Format weight, uint32_t n_out, uint32_t n_in, uint32_t n_tokens);
 
