@@ -77,6 +77,37 @@ VkDebugUtilsMessengerCreateInfoEXT messenger_info(MessageLog& log) {
     return info;
 }
 
+/// What is chained to the instance to make the layer check more than its default. The structures point at each other.
+struct ValidationSettings {
+    VkValidationFeatureEnableEXT enable = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
+    VkValidationFeaturesEXT features{};
+#ifdef VK_EXT_layer_settings
+    VkBool32 on = VK_TRUE;
+    VkLayerSettingEXT shader_accesses{};
+    VkLayerSettingsCreateInfoEXT settings{};
+#endif
+
+    /// Returns the head of the chain and adds the extensions that it needs.
+    const void* link(std::vector<const char*>& extensions) {
+        extensions.push_back(VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME);
+        features.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT;
+        features.enabledValidationFeatureCount = 1;
+        features.pEnabledValidationFeatures = &enable;
+#ifdef VK_EXT_layer_settings
+        // Newer layers look at what shaders do to their bindings only when asked.
+        if (has_extension(VK_EXT_LAYER_SETTINGS_EXTENSION_NAME, kValidationLayer)) {
+            extensions.push_back(VK_EXT_LAYER_SETTINGS_EXTENSION_NAME);
+            shader_accesses = {kValidationLayer, "syncval_shader_accesses_heuristic", VK_LAYER_SETTING_TYPE_BOOL32_EXT, 1, &on};
+            settings.sType = VK_STRUCTURE_TYPE_LAYER_SETTINGS_CREATE_INFO_EXT;
+            settings.settingCount = 1;
+            settings.pSettings = &shader_accesses;
+            features.pNext = &settings;
+        }
+#endif
+        return &features;
+    }
+};
+
 Result<uint32_t> loader_version() {
     if (volkInitialize() != VK_SUCCESS) {
         return fail(ErrorCode::no_device, "the Vulkan loader (libvulkan.so.1) is not installed. On Debian and Ubuntu: `apt install libvulkan1`. {}",
@@ -120,17 +151,12 @@ Result<Instance> Instance::create(const InstanceOptions& options) {
     VkInstanceCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
     VkDebugUtilsMessengerCreateInfoEXT messenger = messenger_info(state->messages);
-    VkValidationFeaturesEXT features{};
-    const VkValidationFeatureEnableEXT sync = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
+    ValidationSettings settings;
     if (options.sync_validation) {
         if (!has_extension(VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME, kValidationLayer)) {
             return fail(ErrorCode::unsupported, "the installed validation layer cannot check synchronisation: update it");
         }
-        extensions.push_back(VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME);
-        features.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT;
-        features.enabledValidationFeatureCount = 1;
-        features.pEnabledValidationFeatures = &sync;
-        messenger.pNext = &features;
+        messenger.pNext = settings.link(extensions);
     }
     if (validate) info.pNext = &messenger;
     if (has_extension(VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME, nullptr)) {
