@@ -26,7 +26,8 @@ struct DeviceOptions {
 
 class Device {
   public:
-    /// The instance must outlive the device. Fails: unsupported (a required feature is missing), out_of_memory, device_lost.
+    /// The instance must outlive the device. A rejected device can be opened too, for instance to compile kernels for a card that is not
+    /// there. Fails: unsupported (the driver refuses), out_of_memory, device_lost.
     static Result<std::unique_ptr<Device>> create(const Instance& instance, const DeviceEntry& entry, const DeviceOptions& options = {});
     ~Device();
     Device(const Device&) = delete;

@@ -145,7 +145,7 @@ Result<Instance> Instance::create(const InstanceOptions& options) {
         }
         layers.push_back(kValidationLayer);
     }
-    state->debug_utils = has_extension(VK_EXT_DEBUG_UTILS_EXTENSION_NAME, nullptr) || validate;
+    state->debug_utils = validate || (options.names && has_extension(VK_EXT_DEBUG_UTILS_EXTENSION_NAME, nullptr));
     if (state->debug_utils) extensions.push_back(VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
 
     VkInstanceCreateInfo info{};

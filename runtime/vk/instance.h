@@ -14,6 +14,7 @@ namespace atlas::vk {
 struct InstanceOptions {
     bool validation = false;       // VK_LAYER_KHRONOS_validation; fails if it is not installed
     bool sync_validation = false;  // its synchronisation checks as well
+    bool names = false;            // name objects and label commands for a debugger or a capture tool; always on with validation
 };
 
 struct ValidationMessage {

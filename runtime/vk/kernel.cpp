@@ -56,6 +56,7 @@ struct KernelCache::State {
     std::array<Layout, kMaxBindings + 1> layouts;
     size_t n_built = 0;
     size_t n_saved = 0;
+    std::vector<std::byte> on_disk;  // what the file holds
 
     void load();
     Result<void> save();
@@ -79,6 +80,7 @@ void KernelCache::State::load() {
     info.pInitialData = bytes.data();
     VkResult result = vkCreatePipelineCache(device.handle(), &info, nullptr, &cache);
     loaded = result == VK_SUCCESS && !bytes.empty();
+    on_disk = std::move(bytes);
     if (result != VK_SUCCESS) {
         spdlog::warn("the driver takes no pipeline cache ({}); kernels are compiled at every start", name_of(result));
         cache = nullptr;
@@ -99,7 +101,9 @@ Result<void> KernelCache::State::save() {
     std::vector<std::byte> bytes(size);
     ATLAS_TRY_VOID(check(vkGetPipelineCacheData(device.handle(), cache, &size, bytes.data()), "reading the pipeline cache"));
     bytes.resize(size);
-    ATLAS_TRY_VOID(write_pipeline_file(file, device.caps(), bytes));
+    // Kernels that came out of the cache leave it as it was.
+    if (bytes != on_disk) ATLAS_TRY_VOID(write_pipeline_file(file, device.caps(), bytes));
+    on_disk = std::move(bytes);
     const std::lock_guard lock(mutex);
     n_saved = built;
     return {};
@@ -211,7 +215,7 @@ const Kernel* KernelCache::State::find(const Key& key) {
 }
 
 KernelCache::KernelCache(Device& device, std::filesystem::path cache_file)
-    : state_(new State{.device = device, .file = std::move(cache_file), .mutex = {}, .kernels = {}, .layouts = {}}) {
+    : state_(new State{.device = device, .file = std::move(cache_file), .mutex = {}, .kernels = {}, .layouts = {}, .on_disk = {}}) {
     state_->load();
 }
 

@@ -61,7 +61,7 @@ class KernelCache {
 
     size_t n_built() const;    // since the start
     bool loaded() const;       // the file was there and fitted
-    /// Writes the file (beside it, then renamed) if anything was built since it was read. Also done, quietly, at the end.
+    /// Writes the file (beside it, then renamed) if anything new was compiled since it was read. Also done, quietly, at the end.
     Result<void> save();
 
   private:

@@ -40,6 +40,7 @@ struct Uploader::State {
     Device& device;
     bool stage_always = false;
     VkCommandPool pool = nullptr;
+    bool ring_made = false;  // all of it
     std::array<Slot, kSlots> slots;
     size_t open = 0;  // the slot being filled
     BufferRange readback;
@@ -54,7 +55,6 @@ Uploader::Uploader(Device& device) : state_(new State{.device = device, .slots =
 
 Uploader::~Uploader() {
     State& s = *state_;
-    if (!s.pool) return;
     for (const auto& slot : s.slots) {
         // A lost device has nothing in flight any more; the error was reported when it was lost.
         if (slot.in_flight) (void)s.device.queue().wait(slot.in_flight);
@@ -67,12 +67,17 @@ Uploader::~Uploader() {
 void Uploader::stage_always(bool on) { state_->stage_always = on; }
 
 Result<void> Uploader::State::make_ring() {
-    if (pool) return {};
+    if (ring_made) return {};
+    for (Slot& slot : slots) {
+        if (slot.memory) continue;
+        ATLAS_TRY(slot.memory,
+                  device.memory().allocate(Memory::kStagingUse, kSlotBytes, "upload ring", {.placement = Placement::staging, .zero = false}));
+    }
     VkCommandPoolCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
     info.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
     info.queueFamilyIndex = device.caps().compute_queue_family;
-    ATLAS_TRY_VOID(check(vkCreateCommandPool(device.handle(), &info, nullptr, &pool), "making the upload ring"));
+    if (!pool) ATLAS_TRY_VOID(check(vkCreateCommandPool(device.handle(), &info, nullptr, &pool), "making the upload ring"));
     device.set_name(pool, VK_OBJECT_TYPE_COMMAND_POOL, "uploads");
     std::array<VkCommandBuffer, kSlots> commands{};
     VkCommandBufferAllocateInfo allocate{};
@@ -84,9 +89,8 @@ Result<void> Uploader::State::make_ring() {
     for (size_t i = 0; i < kSlots; ++i) {
         slots[i].commands = commands[i];
         device.set_name(commands[i], VK_OBJECT_TYPE_COMMAND_BUFFER, fmt::format("upload {}", i));
-        ATLAS_TRY(slots[i].memory,
-                  device.memory().allocate(Memory::kStagingUse, kSlotBytes, "upload ring", {.placement = Placement::staging, .zero = false}));
     }
+    ring_made = true;
     return {};
 }
 
