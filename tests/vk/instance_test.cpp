@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "tests/vk/test_device.h"
+#include "tests/vk/test_kernel.h"
 
 namespace atlas::vk {
 namespace {
@@ -49,9 +49,8 @@ struct Ran {
     std::string out;
 };
 
-Ran run_devices(const std::string& environment, const std::string& flags) {
-    const std::string command = environment + " " ATLAS_BINARY_DIR "/atlas-vk devices " + flags + " 2>&1";
-    std::FILE* pipe = popen(command.c_str(), "r");
+Ran run_command(const std::string& command) {
+    std::FILE* pipe = popen((command + " 2>&1").c_str(), "r");
     Ran ran;
     if (!pipe) return ran;
     std::array<char, 4096> buffer;
@@ -60,6 +59,14 @@ Ran run_devices(const std::string& environment, const std::string& flags) {
     ran.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     return ran;
 }
+
+Ran run_devices(const std::string& environment, const std::string& flags) {
+    return run_command(environment + " " ATLAS_BINARY_DIR "/atlas-vk devices " + flags);
+}
+
+/// A driver that can pretend to be a card, so that shaders can be compiled for it.
+constexpr const char* kPretendingDriver = "/usr/share/vulkan/icd.d/radeon_icd.json";
+std::string pretending_environment() { return std::string("RADV_FORCE_FAMILY=navi31 VK_DRIVER_FILES=") + kPretendingDriver; }
 
 TEST(DevicesCommand, TellsWhichDeviceIsUsed) {
     const Ran ran = run_devices("", "");
@@ -85,13 +92,39 @@ TEST(DevicesCommand, NoDriverSaysWhatToInstall) {
 }
 
 TEST(DevicesCommand, ADeviceWithoutMemoryIsRejectedNotACrash) {
-    // A driver that can pretend to be a card so that shaders can be compiled for it.
-    const std::string icd = "/usr/share/vulkan/icd.d/radeon_icd.json";
-    if (!std::filesystem::exists(icd)) GTEST_SKIP() << icd << " is not installed";
-    const Ran ran = run_devices("RADV_FORCE_FAMILY=navi31 VK_DRIVER_FILES=" + icd, "");
+    if (!std::filesystem::exists(kPretendingDriver)) GTEST_SKIP() << kPretendingDriver << " is not installed";
+    const Ran ran = run_devices(pretending_environment(), "");
     if (ran.out.find("Null hardware") == std::string::npos) GTEST_SKIP() << "this driver does not pretend: " << ran.out;
     EXPECT_EQ(ran.exit_code, 1);
     EXPECT_NE(ran.out.find("it has no memory"), std::string::npos) << ran.out;
+}
+
+// Runs in the process that the next test starts.
+TEST(CompileOnly, Child) {
+    const auto entries = test_instance()->devices();
+    ASSERT_TRUE(entries);
+    ASSERT_FALSE(entries->empty());
+    if (main_heap(entries->front().caps).found) GTEST_SKIP() << "for the process of the next test, which has a device without memory";
+    auto device = Device::create(*test_instance(), entries->front(), {.capture_statistics = true});
+    ASSERT_TRUE(device) << device.error().message;
+    const auto kernel = (*device)->kernels().get(scale_add_spec());
+    ASSERT_TRUE(kernel) << kernel.error().message;
+    const auto statistics = kernel_statistics(**device, **kernel);
+    ASSERT_TRUE(statistics) << statistics.error().message;
+    EXPECT_FALSE(statistics->empty());
+    const auto memory = (*device)->memory().allocate(0, 100, "x");
+    ASSERT_FALSE(memory);
+    EXPECT_EQ(memory.error().code, ErrorCode::out_of_memory);
+    EXPECT_FALSE((*device)->queue().run_once("nothing", [](VkCommandBuffer) {}));
+}
+
+TEST(CompileOnly, ADeviceWithoutMemoryBuildsKernels) {
+    if (!std::filesystem::exists(kPretendingDriver)) GTEST_SKIP() << kPretendingDriver << " is not installed";
+    const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+    const Ran ran =
+        run_command(pretending_environment() + " " + program + " --gtest_filter=CompileOnly.Child");
+    EXPECT_EQ(ran.exit_code, 0) << ran.out;
+    EXPECT_NE(ran.out.find("[       OK ] CompileOnly.Child"), std::string::npos) << ran.out;
 }
 
 TEST(DevicesCommand, AnUnknownFlagIsAUsageError) { EXPECT_EQ(run_devices("", "--nope").exit_code, 2); }
