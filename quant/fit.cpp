@@ -8,29 +8,38 @@ struct Candidate {
     float error = 0;  // less the constant sum w x^2
 };
 
-// The codes that "(x - from) * inverse" rounds to, and the best scale and min for them in closed form.
-Candidate fit_codes_of_affine(std::span<const float> x, std::span<const float> w, float inverse, float from,
-                              float code_max, bool free_min) {
-    float sum_w = 0, wx = 0, wl = 0, wxl = 0, wll = 0;
-    for (size_t i = 0; i < x.size(); ++i) {
-        const float code = round_small(clamp_number((x[i] - from) * inverse, 0, code_max));
-        const float weighted = w[i] * code;
-        sum_w += w[i];
-        wx += w[i] * x[i];
-        wl += weighted;
-        wxl += weighted * x[i];
-        wll += weighted * code;
+struct Affine {
+    std::span<const float> x;
+    std::span<const float> w;
+    float code_max;
+    bool free_min;
+    float sum_w;
+    float sum_wx;
+};
+
+// The codes that "(x + min) * inverse" rounds to, and the best scale and min for them in closed form.
+Candidate fit_codes(const Affine& in, float inverse, float min) {
+    Float4 wl4{}, wxl4{}, wll4{};
+    for (size_t i = 0; i < in.x.size(); i += 4) {
+        const Float4 value = load4(in.x, i);
+        const Float4 code = affine_code(value, inverse, min, in.code_max);
+        const Float4 weighted = load4(in.w, i) * code;
+        wl4 += weighted;
+        wxl4 += weighted * value;
+        wll4 += weighted * code;
     }
-    const float det = sum_w * wll - wl * wl;
+    const float wl = sum(wl4), wxl = sum(wxl4), wll = sum(wll4);
+    const float det = in.sum_w * wll - wl * wl;
     AffineFit fit;
     if (det > 0) {
-        fit.scale = (sum_w * wxl - wx * wl) / det;
-        fit.min = (wl * fit.scale - wx) / sum_w;
-    } else if (free_min) {
-        fit.min = -wx / sum_w;
+        fit.scale = (in.sum_w * wxl - in.sum_wx * wl) / det;
+        fit.min = (wl * fit.scale - in.sum_wx) / in.sum_w;
+    } else if (in.free_min) {
+        fit.min = -in.sum_wx / in.sum_w;
     }
-    if (!free_min && !(fit.min >= 0 && det > 0)) fit = {wll > 0 ? wxl / wll : 0, 0};
-    return {fit, fit.scale * (fit.scale * wll - 2 * wxl - 2 * fit.min * wl) + fit.min * (fit.min * sum_w + 2 * wx)};
+    if (!in.free_min && !(fit.min >= 0 && det > 0)) fit = {wll > 0 ? wxl / wll : 0, 0};
+    return {fit, fit.scale * (fit.scale * wll - 2 * wxl - 2 * fit.min * wl) +
+                     fit.min * (fit.min * in.sum_w + 2 * in.sum_wx)};
 }
 
 }  // namespace
@@ -43,15 +52,20 @@ AffineFit fit_affine(std::span<const float> x, std::span<const float> w, float c
         high = std::max(high, value);
     }
     if (!(high - low > kNegligible)) return {0, -low};
+    Affine in{x, w, code_max, free_min, 0, 0};
+    for (size_t i = 0; i < x.size(); ++i) {
+        in.sum_w += w[i];
+        in.sum_wx += w[i] * x[i];
+    }
     constexpr int kStepsBelow = 8, kStepsAbove = 16;
     Candidate best;
     for (int k = -kStepsBelow; k <= kStepsAbove; ++k) {
         const float inverse = (code_max + 0.1f * static_cast<float>(k)) / (high - low);
-        const Candidate candidate = fit_codes_of_affine(x, w, inverse, low, code_max, free_min);
+        const Candidate candidate = fit_codes(in, inverse, -low);
         if (candidate.error < best.error && candidate.fit.scale >= 0) best = candidate;
     }
     for (int round = 0; round < 4 && best.fit.scale > 0; ++round) {
-        const Candidate candidate = fit_codes_of_affine(x, w, 1 / best.fit.scale, -best.fit.min, code_max, free_min);
+        const Candidate candidate = fit_codes(in, 1 / best.fit.scale, best.fit.min);
         if (!(candidate.error < best.error && candidate.fit.scale >= 0)) break;
         best = candidate;
     }

@@ -2,7 +2,8 @@
 // Least squares search for the scales of a block: which scale, or scale and minimum, makes the sum of weight * (value -
 // decoded)^2 smallest. The error as a function of the scale has many local minima, one per way of rounding; so a grid
 // of scales is tried, and each is given the codes that it rounds to and then the best scale for those codes in closed
-// form. The winner is polished by doing the same again until it no longer improves.
+// form. The winner is polished by doing the same again until it no longer improves. The number of values is a multiple
+// of 4.
 
 #include <algorithm>
 #include <array>
@@ -11,26 +12,18 @@
 #include <span>
 
 #include "quant/half.h"
+#include "quant/lanes.h"
 
 namespace atlas {
-
-/// Rounds to nearest, ties to even. Requires |value| < 2^22. Much faster than std::nearbyint, and the same on every
-/// machine.
-inline float round_small(float value) {
-    constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: the sum has no fraction bits left
-    return value + kMagic - kMagic;
-}
-
-/// Clamps into [low, high]; a NaN becomes `low`.
-inline float clamp_number(float value, float low, float high) {
-    return value > low ? (value < high ? value : high) : low;
-}
 
 /// The whole numbers low..high as decoded levels.
 struct LinearLevels {
     float low;
     float high;
-    float nearest(float value) const { return round_small(clamp_number(value, low, high)); }
+    template <class Number>
+    Number nearest(Number value) const {
+        return round_small(clamp_number(value, low, high));
+    }
 };
 
 /// What a scale alone takes off the squared error: (sum w x l)^2 / sum w l^2 at the best scale.
@@ -44,13 +37,15 @@ inline constexpr float kNegligible = 1e-14f;
 
 template <class Levels>
 ScaleFit fit_codes_of_scale(std::span<const float> x, std::span<const float> w, float inverse, const Levels& levels) {
-    float wxl = 0, wll = 0;
-    for (size_t i = 0; i < x.size(); ++i) {
-        const float level = levels.nearest(x[i] * inverse);
-        const float weighted = w[i] * level;
-        wxl += weighted * x[i];
-        wll += weighted * level;
+    Float4 wxl4{}, wll4{};
+    for (size_t i = 0; i < x.size(); i += 4) {
+        const Float4 value = load4(x, i);
+        const Float4 level = levels.nearest(value * splat(inverse));
+        const Float4 weighted = load4(w, i) * level;
+        wxl4 += weighted * value;
+        wll4 += weighted * level;
     }
+    const float wxl = sum(wxl4), wll = sum(wll4);
     if (!(wll > 0)) return {};
     return {wxl / wll, wxl * wxl / wll};
 }
@@ -110,17 +105,21 @@ inline float inverse_or_zero(float scale) { return scale != 0 ? 1 / scale : 0; }
 inline float affine_code(float x, float inverse, float min, float code_max) {
     return round_small(clamp_number((x + min) * inverse, 0, code_max));
 }
+inline Float4 affine_code(Float4 x, float inverse, float min, float code_max) {
+    return round_small(clamp_number((x + splat(min)) * splat(inverse), 0, code_max));
+}
 
 /// Sum of w * (x - scale * level)^2 with the nearest levels.
 template <class Levels>
 float error_of_scale(std::span<const float> x, std::span<const float> w, float scale, const Levels& levels) {
     const float inverse = inverse_or_zero(scale);
-    float error = 0;
-    for (size_t i = 0; i < x.size(); ++i) {
-        const float miss = x[i] - scale * levels.nearest(x[i] * inverse);
-        error += w[i] * miss * miss;
+    Float4 error{};
+    for (size_t i = 0; i < x.size(); i += 4) {
+        const Float4 value = load4(x, i);
+        const Float4 miss = value - splat(scale) * levels.nearest(value * splat(inverse));
+        error += load4(w, i) * miss * miss;
     }
-    return error;
+    return sum(error);
 }
 
 /// The half that a block stores for `scale`; never infinite, because one such scale would spoil the whole block.

@@ -20,7 +20,10 @@ int fp4_code(float value) {
 }
 
 struct Fp4Levels {
-    float nearest(float value) const { return kTwiceFp4[fp4_code(value)]; }
+    static float nearest(float value) { return kTwiceFp4[fp4_code(value)]; }
+    Float4 nearest(Float4 value) const {
+        return Float4{nearest(value[0]), nearest(value[1]), nearest(value[2]), nearest(value[3])};
+    }
 };
 
 }  // namespace

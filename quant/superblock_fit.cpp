@@ -26,20 +26,21 @@ void AffineSums::add(std::span<const float> x, std::span<const float> w, float d
                      float code_max) {
     const auto scale = static_cast<float>(multiples.scale), b = static_cast<float>(multiples.min);
     const float inverse = inverse_or_zero(d * scale);
-    float sum_w = 0, wa = 0, wx = 0, waa = 0, wax = 0;
-    for (size_t i = 0; i < x.size(); ++i) {
-        const float a = scale * affine_code(x[i], inverse, dmin * b, code_max);
-        sum_w += w[i];
-        wa += w[i] * a;
-        wx += w[i] * x[i];
-        waa += w[i] * a * a;
-        wax += w[i] * a * x[i];
+    Float4 w_sum{}, wa{}, wx{}, waa{}, wax{};
+    for (size_t i = 0; i < x.size(); i += 4) {
+        const Float4 value = load4(x, i), weight = load4(w, i);
+        const Float4 a = splat(scale) * affine_code(value, inverse, dmin * b, code_max);
+        w_sum += weight;
+        wa += weight * a;
+        wx += weight * value;
+        waa += weight * a * a;
+        wax += weight * a * value;
     }
-    aa += waa;
-    bb += b * b * sum_w;
-    ab += b * wa;
-    ax += wax;
-    bx += b * wx;
+    aa += sum(waa);
+    bb += b * b * sum(w_sum);
+    ab += b * sum(wa);
+    ax += sum(wax);
+    bx += b * sum(wx);
 }
 
 bool AffineSums::solve(float& d, float& dmin) const {
