@@ -14,26 +14,30 @@ size_t begun(std::string_view text, std::string_view stop) {
     return 0;
 }
 
-// The bytes at the end that may yet become a character.
-size_t unfinished_bytes(std::string_view text) {
-    for (size_t bytes = 1; bytes <= std::min<size_t>(3, text.size()); ++bytes) {
-        const std::string_view tail = text.substr(text.size() - bytes);
-        if (utf8::first(tail).truncated) return bytes;
+// Takes whole characters from the front of `pending`, none that reaches behind its first `limit` bytes or may yet grow. Bytes that can
+// be no character any more become U+FFFD.
+std::string take_characters(std::string& pending, size_t limit) {
+    std::string text;
+    size_t at = 0;
+    while (at < limit) {
+        const std::string_view rest = std::string_view(pending).substr(at);
+        const utf8::Character character = utf8::first(rest);
+        if (character.truncated || at + character.bytes > limit) break;
+        if (character.valid)
+            text.append(rest.substr(0, character.bytes));
+        else
+            utf8::append(text, utf8::kReplacement);
+        at += character.bytes;
     }
-    return 0;
+    pending.erase(0, at);
+    return text;
 }
 
-std::string with_replacements(std::string_view text) {
-    std::string result;
-    while (!text.empty()) {
-        const utf8::Character character = utf8::first(text);
-        if (character.valid)
-            result.append(text.substr(0, character.bytes));
-        else
-            utf8::append(result, utf8::kReplacement);
-        text.remove_prefix(character.bytes);
-    }
-    return result;
+std::string take_all(std::string& pending) {
+    std::string text = take_characters(pending, pending.size());
+    if (!pending.empty()) utf8::append(text, utf8::kReplacement);  // the beginning of a character that never came
+    pending.clear();
+    return text;
 }
 
 }  // namespace
@@ -52,29 +56,17 @@ std::string StreamDecoder::push(TokenId token) {
     pending_ += bytes;
 
     size_t stop_at = std::string::npos;
-    size_t held = unfinished_bytes(pending_);
+    size_t held = 0;
     for (const std::string& stop : stop_strings_) {
         stop_at = std::min(stop_at, pending_.find(stop));
         held = std::max(held, begun(pending_, stop));
     }
-    if (stop_at != std::string::npos) {
-        stopped_ = true;
-        std::string text = with_replacements(std::string_view(pending_).substr(0, stop_at));
-        pending_.clear();
-        return text;
-    }
-    const std::string_view certain = std::string_view(pending_).substr(0, pending_.size() - held);
-    // A stop string may begin inside a character.
-    const size_t taken = certain.size() - unfinished_bytes(certain);
-    std::string text = with_replacements(certain.substr(0, taken));
-    pending_.erase(0, taken);
-    return text;
+    if (stop_at == std::string::npos) return take_characters(pending_, pending_.size() - held);
+    stopped_ = true;
+    pending_.erase(stop_at);
+    return take_all(pending_);
 }
 
-std::string StreamDecoder::finish() {
-    std::string text = with_replacements(pending_);
-    pending_.clear();
-    return text;
-}
+std::string StreamDecoder::finish() { return take_all(pending_); }
 
 }  // namespace atlas
