@@ -10,6 +10,7 @@
 #include "runtime/gguf/writer.h"
 #include "runtime/text/byte_alphabet.h"
 #include "runtime/text/tokenizer.h"
+#include "tests/support/temp_dir.h"
 
 namespace atlas::testing {
 
@@ -32,7 +33,7 @@ struct Tables {
     }
 };
 
-inline Result<std::shared_ptr<const Tokenizer>> load(const Tables& tables) {
+inline Result<void> write(const Tables& tables, const std::filesystem::path& path) {
     gguf::Writer writer;
     if (!tables.name.empty()) writer.add("general.name", tables.name);
     writer.add("tokenizer.ggml.model", tables.model);
@@ -43,13 +44,14 @@ inline Result<std::shared_ptr<const Tokenizer>> load(const Tables& tables) {
     if (!tables.merges.empty()) writer.add("tokenizer.ggml.merges", tables.merges);
     for (const auto& [key, id] : tables.ids) writer.add("tokenizer.ggml." + key + "_token_id", id);
     for (const auto& [key, flag] : tables.flags) writer.add("tokenizer.ggml." + key, flag);
-    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    const auto path = std::filesystem::temp_directory_path() / fmt::format("atlas-{}-{}-{}.gguf", test->test_suite_name(), test->name(), static_cast<const void*>(&writer));
-    if (auto written = writer.write(path); !written) return tl::unexpected(written.error());
-    auto file = gguf::File::open(path);
-    std::filesystem::remove(path);
-    if (!file) return tl::unexpected(file.error());
-    return Tokenizer::load(*file);
+    return writer.write(path);
+}
+
+inline Result<std::shared_ptr<const Tokenizer>> load(const Tables& tables) {
+    const TempDir dir;
+    ATLAS_TRY_VOID(write(tables, dir / "vocabulary.gguf"));
+    ATLAS_TRY(const auto file, gguf::File::open(dir / "vocabulary.gguf"));
+    return Tokenizer::load(file);
 }
 
 /// All 256 bytes of GPT-2's alphabet, ids 0 to 255 in byte order.
