@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 
 #include "runtime/base/check.h"
 #include "runtime/text/byte_alphabet.h"
@@ -49,8 +50,8 @@ class BpeTokenizer final : public VocabularyTokenizer {
     static constexpr TokenId kNoToken = UINT32_MAX;
 
     void index_whole_words() {
-        for (const auto& [spelling, id] : vocabulary().ids)
-            if (auto bytes = bytes_of_spelling(spelling)) words_.emplace(std::move(*bytes), id);
+        for (TokenId id = 0; id < n_vocab(); ++id)
+            if (auto bytes = bytes_of_spelling(vocabulary().spellings[id]); bytes && !bytes->empty()) words_.insert_or_assign(std::move(*bytes), id);
     }
 
     void encode_word(std::string_view word, Merger<TokenId>& merger, std::vector<TokenId>& tokens) const {

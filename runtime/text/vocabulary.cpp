@@ -76,17 +76,8 @@ std::string lower(std::string_view text) {
 
 }  // namespace
 
-std::optional<TokenId> Vocabulary::find(std::string_view spelling) const {
-    const auto found = ids.find(spelling);
-    if (found == ids.end()) return std::nullopt;
-    return found->second;
-}
-
 void Vocabulary::index(const std::vector<TokenId>& declared) {
-    ids.clear();
-    ids.reserve(spellings.size());
-    for (TokenId id = 0; id < n_vocab(); ++id)
-        if (!spellings[id].empty()) ids[spellings[id]] = id;
+    ids = SpellingIndex(spellings);
     end_of_generation = find_end_of_generation(*this, declared);
 }
 

@@ -5,11 +5,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "runtime/base/error.h"
 #include "runtime/gguf/reader.h"
+#include "runtime/text/spelling_index.h"
 
 namespace atlas {
 
@@ -26,7 +26,7 @@ struct Vocabulary {
     std::vector<TokenKind> kinds;        // [n_vocab]
     std::vector<float> scores;           // [n_vocab] or empty
     std::vector<std::string> merges;     // "left right", best first; may be empty
-    std::unordered_map<std::string_view, TokenId> ids;  // of two tokens spelt alike the last; points into spellings
+    SpellingIndex ids;                   // points into spellings
 
     std::optional<TokenId> bos, eos, unknown;
     std::vector<TokenId> end_of_generation;  // ascending
@@ -38,7 +38,7 @@ struct Vocabulary {
     Vocabulary(const Vocabulary&) = delete;  // ids points into spellings
 
     uint32_t n_vocab() const { return static_cast<uint32_t>(spellings.size()); }
-    std::optional<TokenId> find(std::string_view spelling) const;
+    std::optional<TokenId> find(std::string_view spelling) const { return ids.find(spelling); }
     bool is_control(TokenId token) const { return token < kinds.size() && kinds[token] == TokenKind::control; }
 
     /// Fills `ids`, gives control kind to tokens that families mark so by their spelling alone, and finds `end_of_generation`.
