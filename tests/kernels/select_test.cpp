@@ -1,0 +1,141 @@
+// The choice of kernels for made-up devices, and where views start in bindings.
+#include "runtime/kernels/select.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/kernels/constant_pool.h"
+#include "runtime/kernels/view.h"
+
+namespace atlas {
+namespace {
+
+vk::DeviceCaps device(vk::DeviceType type, uint32_t subgroup, uint32_t max_invocations = 1024) {
+    vk::DeviceCaps caps;
+    caps.type = type;
+    caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = subgroup;
+    caps.subgroup_ballot = true;
+    caps.max_workgroup_invocations = max_invocations;
+    caps.max_workgroup_size = {max_invocations, max_invocations, 64};
+    caps.max_shared_bytes = 32768;
+    return caps;
+}
+
+TEST(Select, EveryChoiceIsOneThatItsShaderRequires) {
+    using Kernel = MatmulChoice::Kernel;
+    for (const auto type : {vk::DeviceType::discrete, vk::DeviceType::integrated, vk::DeviceType::software}) {
+        for (const uint32_t subgroup : {1u, 4u, 8u, 16u, 32u, 64u, 128u}) {
+            for (const uint32_t invocations : {128u, 256u, 1024u}) {
+                const vk::DeviceCaps caps = device(type, subgroup, invocations);
+                for (const uint32_t n_tokens : {1u, 2u, 3u, 8u, 9u, 512u}) {
+                    for (const uint32_t n_in : {1u, 31u, 32u, 256u, 4096u}) {
+                        const MatmulChoice choice = choose_matmul(caps, Format::q4_k, 100, n_in, n_tokens);
+                        if (choice.kernel == Kernel::matvec) {
+                            const MatvecTuning& t = choice.matvec;
+                            EXPECT_LE(t.local_size, invocations);
+                            EXPECT_EQ(t.local_size % t.lanes_per_row, 0u);
+                            EXPECT_EQ(t.lanes_per_row & (t.lanes_per_row - 1), 0u);
+                            EXPECT_LE(t.local_size * t.tokens * 4, caps.max_shared_bytes);
+                            EXPECT_GE(t.tokens, 1u);
+                        } else if (choice.kernel == Kernel::matvec_rows) {
+                            EXPECT_EQ(choice.rows.subgroup, subgroup);
+                            EXPECT_EQ(32 % subgroup, 0u);
+                            EXPECT_EQ(subgroup % 4, 0u);
+                            EXPECT_EQ(choice.rows.local_size % subgroup, 0u);
+                        } else {
+                            EXPECT_LE(choice.tile.local_size(), invocations);
+                            EXPECT_LE(choice.tile.shared_bytes(), caps.max_shared_bytes);
+                            EXPECT_EQ(choice.tile.tile_out % choice.tile.out, 0u);
+                            EXPECT_EQ(choice.tile.tile_tokens % choice.tile.tok, 0u);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(Select, BroadcastNeedsSubgroupsOfOneSize) {
+    vk::DeviceCaps caps = device(vk::DeviceType::software, 8);
+    EXPECT_EQ(choose_matmul(caps, Format::q4_0, 100, 256, 1).kernel, MatmulChoice::Kernel::matvec_rows);
+    caps.min_subgroup_size = 4;
+    EXPECT_EQ(choose_matmul(caps, Format::q4_0, 100, 256, 1).kernel, MatmulChoice::Kernel::matvec);
+    caps.min_subgroup_size = 8;
+    caps.subgroup_ballot = false;
+    EXPECT_EQ(choose_matmul(caps, Format::q4_0, 100, 256, 1).kernel, MatmulChoice::Kernel::matvec);
+}
+
+TEST(Select, ManyTokensGetTilesOnAGpu) {
+    const vk::DeviceCaps caps = device(vk::DeviceType::discrete, 32);
+    EXPECT_EQ(choose_matmul(caps, Format::q4_0, 100, 256, 8).kernel, MatmulChoice::Kernel::matvec);
+    EXPECT_EQ(choose_matmul(caps, Format::q4_0, 100, 256, 9).kernel, MatmulChoice::Kernel::matmul);
+}
+
+TEST(Select, AttentionSharesKeysAsFarAsSharedMemoryGoes) {
+    for (const uint32_t heads_per_kv : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 12u, 14u, 16u, 71u}) {
+        for (const uint32_t head_dim : {8u, 64u, 256u}) {
+            for (const uint32_t shared : {16384u, 32768u}) {
+                vk::DeviceCaps caps = device(vk::DeviceType::discrete, 32);
+                caps.max_shared_bytes = shared;
+                const AttentionTuning tuning = choose_attention(caps, head_dim, heads_per_kv);
+                EXPECT_EQ(heads_per_kv % tuning.heads, 0u);
+                EXPECT_LE(tuning.shared_bytes(head_dim), shared);
+            }
+        }
+    }
+    EXPECT_EQ(choose_attention(device(vk::DeviceType::discrete, 32), 128, 7).heads, 7u);
+    EXPECT_EQ(choose_attention(device(vk::DeviceType::discrete, 32), 128, 12).heads, 6u);
+}
+
+TEST(Select, RowLanesArePowersOfTwo) {
+    for (const uint32_t cols : {1u, 64u, 576u, 4096u, 100000u}) {
+        const uint32_t lanes = choose_row_lanes(device(vk::DeviceType::discrete, 32), cols);
+        EXPECT_EQ(lanes & (lanes - 1), 0u);
+        EXPECT_LE(lanes, 256u);
+    }
+}
+
+TEST(View, StartsAtAnAlignedByteAWholeNumberOfUnitsBefore) {
+    for (const uint32_t unit : {1u, 2u, 4u, 17u, 18u, 20u, 34u, 84u, 110u, 144u, 210u}) {
+        for (const uint32_t alignment : {4u, 16u, 64u, 256u}) {
+            for (const uint64_t tensor_at : {uint64_t{0}, uint64_t{256}, uint64_t{256} * 999, uint64_t{5} << 32}) {
+                for (const uint64_t blocks : {0u, 1u, 2u, 7u, 104u, 105u, 1000u, 123457u}) {
+                    const uint64_t offset = tensor_at + blocks * unit;
+                    const AlignedView view = align_view(offset, 1000, unit, alignment);
+                    EXPECT_EQ(view.first_byte % alignment, 0u);
+                    EXPECT_EQ(view.first_byte + uint64_t{view.at_units} * unit, offset);
+                    EXPECT_EQ(view.first_byte + view.bytes, offset + 1000);
+                    EXPECT_LT(view.at_units, alignment) << "more than the least common multiple before";
+                }
+            }
+        }
+    }
+}
+
+TEST(View, RowsThatFitDoFitWhereverTheyStart) {
+    for (const uint32_t unit : {4u, 18u, 210u}) {
+        for (const uint32_t stride_units : {5u, 9u, 40u}) {
+            const uint64_t row = uint64_t{5} * unit, stride = uint64_t{stride_units} * unit;
+            const uint32_t rows = rows_that_fit(row, stride, unit, 64, 65536);
+            ASSERT_GT(rows, 0u);
+            for (uint64_t first = 0; first < 40; ++first) {
+                EXPECT_LE(align_view(first * stride, (rows - 1) * stride + row, unit, 64).bytes, 65536u);
+            }
+        }
+    }
+    EXPECT_EQ(rows_that_fit(65537, 65537, 1, 64, 65536), 0u);
+}
+
+TEST(ConstantPool, KeepsEqualBytesOnce) {
+    ConstantPool pool;
+    const std::vector<std::byte> a(100, std::byte{1}), b(100, std::byte{2});
+    EXPECT_EQ(pool.offset_of(a), 0u);
+    EXPECT_EQ(pool.offset_of(b), 256u);
+    EXPECT_EQ(pool.offset_of(a), 0u);
+    EXPECT_EQ(pool.bytes().size(), 356u);
+    EXPECT_FALSE(pool.overflowed());
+    pool.offset_of(std::vector<std::byte>(ConstantPool::kCapacityBytes));
+    EXPECT_TRUE(pool.overflowed());
+}
+
+}  // namespace
+}  // namespace atlas
