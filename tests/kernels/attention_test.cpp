@@ -96,16 +96,16 @@ TEST_F(Attention, OneSequenceCausal) {
 
 TEST_F(Attention, EveryRatioOfHeads) {
     for (const uint32_t ratio : {1u, 3u, 4u, 7u, 8u, 14u}) {
-        check(backend(), {.n_head = 2 * ratio, .n_head_kv = 2, .head_dim = 64}, {40, 129});
+        check(backend(), {.n_head = 2 * ratio, .n_head_kv = 2, .head_dim = 16}, {40, 129});
     }
 }
 
 TEST_F(Attention, EveryHeadSize) {
-    for (const bool gpu : {false, true}) {
-        for (const uint32_t head_dim : {8u, 72u, 80u, 128u, 256u}) {
-            check(backend(gpu), {.n_head = 4, .n_head_kv = 1, .head_dim = head_dim, .kv = Format::f16}, {40, 300, 1});
-        }
+    for (const uint32_t head_dim : {8u, 72u, 80u, 128u, 256u}) {
+        check(backend(), {.n_head = 2, .n_head_kv = 1, .head_dim = head_dim, .kv = Format::f16}, {40, 300, 1});
     }
+    // 64 invocations a workgroup: 72 is more than one column each and no whole number of them.
+    check(backend(true), {.n_head = 2, .n_head_kv = 1, .head_dim = 72, .kv = Format::f16}, {40, 300, 1});
 }
 
 TEST_F(Attention, EveryPageSize) {
