@@ -46,6 +46,13 @@ TinyShape tiny_shape(std::string_view words) {
             shape.rope_scaling = word;
         } else if (word == "whole") {
             shape.head_dim = 32;
+        } else if (word == "super") {
+            shape.n_layer = 1;
+            shape.n_head = 4;
+            shape.n_head_kv = 2;
+            shape.head_dim = 64;
+            shape.n_embd = 256;
+            shape.n_ff = 512;
         } else {
             ATLAS_CHECK(word == "wide", "tiny model: unknown word '{}'", word);
             shape.n_layer = 4;

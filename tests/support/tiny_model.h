@@ -39,7 +39,8 @@ struct TinyShape {
 };
 
 /// The shape that words describe: "llama q4_0 biases tied rope_freqs linear". First the architecture, then any of: a format, biases, tied,
-/// rope_freqs, linear, yarn, whole (rows of whole 32 blocks), wide (64-wide heads and rows of whole 256 blocks, which every format can store). Aborts on another word.
+/// rope_freqs, linear, yarn, whole (rows of whole 32 blocks), super (of whole 256
+/// blocks), wide (the same, larger, 64-wide heads). Aborts on another word.
 TinyShape tiny_shape(std::string_view words);
 
 /// Matrices have variance 1/n_in and norms are near 1, so that activations keep their size; embeddings are large enough that softmax and

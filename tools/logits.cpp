@@ -1,0 +1,92 @@
+// atlas-vk logits: the logits of every token of a text as a file, for comparing runtimes.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "runtime/base/user_dirs.h"
+#include "runtime/kernels/vk_backend.h"
+#include "runtime/session/logits_file.h"
+#include "tools/subcommands.h"
+
+namespace atlas::tools {
+namespace {
+
+struct LogitsFlags {
+    std::string model;
+    std::string tokens;
+    std::string out;
+    std::string device;
+    std::string kv_type = "f16";
+    uint32_t n_batch = 64;
+    bool quiet = false;
+};
+
+std::optional<std::string> from_system(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+Result<std::vector<TokenId>> read_tokens(const LogitsFlags& flags) {
+    if (flags.tokens != "-") return parse_token_list(flags.tokens);
+    std::string text(std::istreambuf_iterator<char>(std::cin), {});
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+    return parse_token_list(text);
+}
+
+Result<void> write_logits(const LogitsFlags& flags) {
+    ATLAS_TRY(const std::vector<TokenId> tokens, read_tokens(flags));
+    ATLAS_TRY(const gguf::File file, gguf::File::open(flags.model));
+    VkBackendOptions options;
+    options.device = flags.device;
+    if (const auto dirs = user_dirs(from_system)) options.pipeline_cache = dirs->cache / "pipelines";
+    ATLAS_TRY(const auto backend, make_vk_backend(options));
+    if (backend->is_software() && !flags.quiet) {
+        fmt::print(stderr, "note: running on {}\n", backend->describe());
+    }
+    SessionShape shape;
+    shape.n_ctx = static_cast<uint32_t>(tokens.size());
+    shape.n_batch = shape.max_outputs = std::min(flags.n_batch, shape.n_ctx);
+    shape.kv_format = flags.kv_type == "f32" ? Format::f32 : Format::f16;
+    ATLAS_TRY(const auto model, Model::load(file, *backend, shape));
+    if (tokens.size() > model->config().n_ctx_train) {
+        return fail(ErrorCode::limit, "{} tokens do not fit: {} was trained for {}", tokens.size(), flags.model, model->config().n_ctx_train);
+    }
+    ATLAS_TRY(const auto session, Session::create(model, shape));
+    ATLAS_TRY_VOID(write_logits_file(*session, tokens, flags.out));
+    if (!flags.quiet) fmt::print(stderr, "{}: f32 [{}, {}]\n", flags.out, tokens.size(), model->config().n_vocab);
+    return {};
+}
+
+}  // namespace
+
+void add_logits(CLI::App& app, int& exit_code) {
+    auto flags = std::make_shared<LogitsFlags>();
+    CLI::App* command = app.add_subcommand("logits", "Writes the logits of every token of a text to a file, to compare runtimes");
+    command->footer("The file is little-endian f32 [n_tokens, n_vocab], row t the logits after token t. It appears when it is complete.\n"
+                    "Examples:\n  atlas-vk logits -m model.gguf --tokens 1,2,3 -o out.f32 --kv-type f32\n"
+                    "  atlas-vk tokenize -m model.gguf \"Hello\" | tr ' ' , | atlas-vk logits -m model.gguf --tokens - -o out.f32");
+    command->add_option("-m,--model", flags->model, "The GGUF file")->required();
+    command->add_option("--tokens", flags->tokens, "Token ids separated by commas, or - to read them from stdin")->required();
+    command->add_option("-o,--output", flags->out, "The file to write")->required();
+    command->add_option("--kv-type", flags->kv_type, "Format of the KV cache")->check(CLI::IsMember({"f16", "f32"}))->capture_default_str();
+    command->add_option("--batch", flags->n_batch, "Tokens per step; 1 takes the path that generates text")
+        ->check(CLI::Range(1u, 4096u))
+        ->capture_default_str();
+    command->add_option("--device", flags->device, "Device to run on: its index, a part of its name, or its UUID");
+    command->add_flag("-q,--quiet", flags->quiet, "Print errors only");
+    command->callback([flags, &exit_code] {
+        if (const auto done = write_logits(*flags); !done) {
+            fmt::print(stderr, "error: {}\n", done.error().message);
+            exit_code = 1;
+        }
+    });
+}
+
+}  // namespace atlas::tools
