@@ -4,13 +4,11 @@
 
 #include "quant/codec.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/stream.h"
 
 namespace atlas {
 
 namespace {
-
-// Large enough that per-call costs vanish, small enough that process memory stays flat.
-constexpr uint64_t kChunkBytes = 4u << 20;
 
 struct Resolution {
     const Architecture* architecture = nullptr;
@@ -38,15 +36,11 @@ class Streamer {
 
   private:
     Result<void> upload_bytes(const ResolvedWeight& weight, Storage& to) {
-        const std::span<const std::byte> data = file_.data(*weight.source);
-        ATLAS_CHECK_EQ(data.size(), weight.bytes());
-        for (uint64_t at = 0; at < data.size(); at += kChunkBytes) {
-            const uint64_t n_bytes = std::min(kChunkBytes, data.size() - at);
-            ATLAS_TRY_VOID(backend_.upload(to, at, data.subspan(at, n_bytes)));
-            file_.release(*weight.source, at, n_bytes);
-            advance(n_bytes);
-        }
-        return {};
+        return gguf::stream_tensor(file_, *weight.source, [&](uint64_t offset_bytes, std::span<const std::byte> bytes) -> Result<void> {
+            ATLAS_TRY_VOID(backend_.upload(to, offset_bytes, bytes));
+            advance(bytes.size());
+            return {};
+        });
     }
 
     // Row by row through floats: vectors that the file stores in another format, and scaled f32 matrices.
@@ -104,6 +98,9 @@ Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend
     model->config_ = std::move(found->config);
     model->resolved_ = std::move(found->weights);
     model->weights_bytes_ = total_bytes(model->resolved_);
+    std::sort(model->resolved_.begin(), model->resolved_.end(), [](const ResolvedWeight& a, const ResolvedWeight& b) {
+        return std::pair(a.source->part, a.source->offset_bytes) < std::pair(b.source->part, b.source->offset_bytes);
+    });  // as they lie on the disk
     Streamer streamer(file, backend, model->weights_bytes_, progress);
     for (const ResolvedWeight& weight : model->resolved_) {
         ATLAS_TRY(auto storage, backend.allocate(MemoryUse::weights, weight.bytes(), weight.source->name));

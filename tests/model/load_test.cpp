@@ -3,15 +3,16 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/reference/ref_backend.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
+#include "tests/support/watched_backend.h"
 
 namespace atlas {
 namespace {
 
 using testing::TinyShape;
 using testing::tiny_shape;
+using testing::WatchedBackend;
 
 class Loading : public ::testing::Test {
   protected:
@@ -39,32 +40,6 @@ class Loading : public ::testing::Test {
 
     TempDir dir_;
     std::unique_ptr<gguf::File> file_;
-};
-
-/// A host backend that cannot do everything.
-class PickyBackend final : public Backend {
-  public:
-    std::string describe() const override { return "picky"; }
-    MemoryBudget budget() const override { return {inner->budget().total_bytes, inner->budget().available_bytes}; }
-    uint64_t max_storage_bytes() const override { return largest_bytes; }
-    bool can_read(Format format) const override { return format != Format::q8_0; }
-    Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) override {
-        ++n_allocations;
-        return inner->allocate(use, bytes, name);
-    }
-    Result<void> upload(Storage& to, uint64_t offset, std::span<const std::byte> bytes) override { return inner->upload(to, offset, bytes); }
-    Result<void> finish_uploads() override { return inner->finish_uploads(); }
-    Result<void> reserve_scratch(uint64_t bytes) override { return inner->reserve_scratch(bytes); }
-    Result<std::unique_ptr<Program>> record(std::string_view name, const std::function<void(Ops&)>& pass) override {
-        return inner->record(name, pass);
-    }
-    Result<void> run(Program& program) override { return inner->run(program); }
-    void write(Storage& to, uint64_t offset, std::span<const std::byte> bytes) override { inner->write(to, offset, bytes); }
-    void read(const Storage& from, uint64_t offset, std::span<std::byte> bytes) override { inner->read(from, offset, bytes); }
-
-    std::unique_ptr<Backend> inner = make_ref_backend();
-    uint64_t largest_bytes = uint64_t{1} << 40;
-    int n_allocations = 0;
 };
 
 TEST_F(Loading, ReadsTheShape) {
@@ -196,7 +171,8 @@ TEST_F(Loading, AScaleIsForFloatsOnly) {
 }
 
 TEST_F(Loading, NamesAFormatTheDeviceCannotRead) {
-    PickyBackend backend;
+    WatchedBackend backend;
+    backend.unreadable = Format::q8_0;
     const auto loaded = load(tiny_shape("llama whole q8_0"), backend);
     ASSERT_FALSE(loaded.has_value());
     EXPECT_EQ(loaded.error().code, ErrorCode::unsupported);
@@ -205,7 +181,7 @@ TEST_F(Loading, NamesAFormatTheDeviceCannotRead) {
 }
 
 TEST_F(Loading, NamesATensorTooLargeForOnePiece) {
-    PickyBackend backend;
+    WatchedBackend backend;
     backend.largest_bytes = 97 * 96 * 4 - 1;
     const auto loaded = load(TinyShape{}, backend);
     ASSERT_FALSE(loaded.has_value());
@@ -214,12 +190,11 @@ TEST_F(Loading, NamesATensorTooLargeForOnePiece) {
 }
 
 TEST_F(Loading, RefusesBeforeTheFirstByteWhenMemoryIsShort) {
-    PickyBackend backend;
-    backend.inner = make_ref_backend(100000);
+    WatchedBackend backend(make_ref_backend(100000));
     const auto loaded = load(TinyShape{}, backend);
     ASSERT_FALSE(loaded.has_value());
     EXPECT_EQ(loaded.error().code, ErrorCode::out_of_memory);
-    EXPECT_EQ(backend.n_allocations, 0);
+    EXPECT_EQ(backend.counts.allocations, 0);
     EXPECT_NE(loaded.error().message.find("100000 bytes"), std::string::npos) << loaded.error().message;
     EXPECT_NE(loaded.error().message.find("smaller"), std::string::npos) << loaded.error().message;
 }

@@ -1,0 +1,65 @@
+#pragma once
+// A backend that forwards to another one and counts what is asked of it; tests can also make it refuse.
+
+#include <memory>
+#include <optional>
+
+#include "runtime/ops/backend.h"
+#include "tests/reference/ref_backend.h"
+
+namespace atlas::testing {
+
+class WatchedBackend final : public Backend {
+  public:
+    struct Counts {
+        int allocations = 0;
+        int uploads = 0;
+        int recordings = 0;
+        int runs = 0;
+        int writes = 0;
+        uint64_t written_bytes = 0;
+    };
+    Counts counts;
+    uint64_t largest_bytes = uint64_t{1} << 40;
+    std::optional<Format> unreadable = {};
+    int fail_run = -1;  // the run of this number (from 0) reports a lost device
+
+    explicit WatchedBackend(std::unique_ptr<Backend> inner = make_ref_backend()) : inner_(std::move(inner)) {}
+
+    std::string describe() const override { return "watched " + inner_->describe(); }
+    MemoryBudget budget() const override { return inner_->budget(); }
+    uint64_t max_storage_bytes() const override { return largest_bytes; }
+    bool can_read(Format format) const override { return format != unreadable; }
+    Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) override {
+        ++counts.allocations;
+        return inner_->allocate(use, bytes, name);
+    }
+    Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override {
+        ++counts.uploads;
+        return inner_->upload(to, offset_bytes, bytes);
+    }
+    Result<void> finish_uploads() override { return inner_->finish_uploads(); }
+    Result<void> reserve_scratch(uint64_t bytes) override {
+        ++counts.allocations;
+        return inner_->reserve_scratch(bytes);
+    }
+    Result<std::unique_ptr<Program>> record(std::string_view name, const std::function<void(Ops&)>& pass) override {
+        ++counts.recordings;
+        return inner_->record(name, pass);
+    }
+    Result<void> run(Program& program) override {
+        if (counts.runs++ == fail_run) return fail(ErrorCode::device_lost, "the device is gone");
+        return inner_->run(program);
+    }
+    void write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override {
+        ++counts.writes;
+        counts.written_bytes += bytes.size();
+        inner_->write(to, offset_bytes, bytes);
+    }
+    void read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) override { inner_->read(from, offset_bytes, bytes); }
+
+  private:
+    std::unique_ptr<Backend> inner_;
+};
+
+}  // namespace atlas::testing
