@@ -10,10 +10,13 @@ namespace atlas::tools {
 using AddSubcommand = void (*)(CLI::App& app, int& exit_code);
 
 void add_devices(CLI::App& app, int& exit_code);
+void add_list(CLI::App& app, int& exit_code);
+void add_pull(CLI::App& app, int& exit_code);
+void add_rm(CLI::App& app, int& exit_code);
 void add_logits(CLI::App& app, int& exit_code);
 void add_quantize(CLI::App& app, int& exit_code);
 void add_tokenize(CLI::App& app, int& exit_code);
 
-inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({add_devices, add_logits, add_quantize, add_tokenize});
+inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({add_list, add_pull, add_rm, add_devices, add_logits, add_quantize, add_tokenize});
 
 }  // namespace atlas::tools

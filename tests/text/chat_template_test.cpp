@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -64,6 +65,15 @@ TEST(ChatTemplate, IntegersBeyond64BitsAreRefused) {
     const auto product = render("{{ 2 ** 62 * 4 }}", nlohmann::ordered_json::object());
     ASSERT_FALSE(product.has_value());
     EXPECT_EQ(product.error().code, ErrorCode::limit);
+}
+
+// Templates of others cannot be kept here: a folder of them is compared where there is one.
+TEST(ChatTemplate, EqualsJinja2OnTheTemplatesOfAFolder) {
+    const char* folder = std::getenv("ATLAS_CHAT_TEMPLATES");
+    if (folder == nullptr) GTEST_SKIP() << "ATLAS_CHAT_TEMPLATES names no folder of *.jinja files";
+    if (std::system("python3 -c 'import jinja2' 2>/dev/null") != 0) GTEST_SKIP() << "python3 has no jinja2";
+    const std::string command = std::string("python3 '" ATLAS_TEST_DATA "/text/compare_templates.py' --tool '" ATLAS_BINARY_DIR "/tests/render_cases' '") + folder + "'";
+    EXPECT_EQ(std::system(command.c_str()), 0) << command;
 }
 
 TEST(ChatTemplate, RendersTwiceTheSame) {

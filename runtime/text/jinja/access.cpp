@@ -156,10 +156,7 @@ SliceBounds slice_bounds(int64_t size, const Value& start, const Value& stop, co
 Value get_slice(Budget& budget, const Value& value, const Value& start, const Value& stop, const Value& step) {
     refuse_undefined(value);
     const bool positional = value.is_string() || value.is(Kind::list) || value.is(Kind::tuple) || value.is(Kind::range);
-    if (!positional) return make_undefined(fmt::format("a value of type {} has no slices", type_name(value)));
-    // jinja2 swallows the TypeError of x["a":] into an undefined value.
-    for (const Value* part : {&start, &stop, &step})
-        if (!part->is_none() && !part->is_integral()) return make_undefined(fmt::format("a slice needs integers, found {}", type_name(*part)));
+    if (!positional) raise("a value of type {} has no slices", type_name(value));
     const SliceBounds bounds = slice_bounds(static_cast<int64_t>(length(budget, value)), start, stop, step);
     if (value.is_string()) return make_string(budget, slice_text(budget, value.text(), bounds), value.safe());
     if (value.is(Kind::range)) {

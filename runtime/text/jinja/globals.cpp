@@ -104,6 +104,7 @@ Value make_range_value(Interpreter& interpreter, const Arguments& arguments, con
 }
 
 void add_pairs(Budget& budget, const Value& from, std::vector<std::pair<Value, Value>>& out) {
+    refuse_undefined(from);
     if (from.is(Kind::dict)) {
         budget.step(from.dict().entries.size());
         out.insert(out.end(), from.dict().entries.begin(), from.dict().entries.end());

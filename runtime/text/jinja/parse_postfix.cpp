@@ -53,7 +53,9 @@ ExpressionPtr Parser::subscript(ExpressionPtr node) {
 ExpressionPtr Parser::in_brackets(ExpressionPtr node, const Token& bracket) {
     const auto ends_part = [&] { return current().is("]") || current().is(",") || current().is(":"); };
     ExpressionPtr start;
-    if (!current().is(":")) start = expression();
+    // x[] looks up the empty tuple: odd, but jinja2 takes it.
+    if (current().is("]")) start = finish(make(ExpressionKind::tuple, bracket));
+    if (start == nullptr && !current().is(":")) start = expression();
     if (current().is(":")) {
         auto slice = make(ExpressionKind::slice, bracket);
         slice->children.push_back(std::move(node));

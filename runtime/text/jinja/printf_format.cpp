@@ -24,7 +24,9 @@ class Formatter {
             if (at_ < format_.size()) out += directive();
             budget_.string_size(out.size() > budget_.limits().max_output_bytes ? out.size() : 32);
         }
-        const bool all_used = values_.is(Kind::tuple) ? next_ == values_.items().size() : next_ > 0 || mapped_ || values_.is(Kind::dict) || values_.is(Kind::list);
+        // Of things that have items only a tuple must be used up.
+        const bool has_items = values_.is(Kind::dict) || values_.is(Kind::list) || values_.is(Kind::range) || values_.is_undefined();
+        const bool all_used = values_.is(Kind::tuple) ? next_ == values_.items().size() : next_ > 0 || mapped_ || has_items;
         if (!all_used) raise("'%' has more values than places");
         return out;
     }

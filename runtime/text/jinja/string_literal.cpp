@@ -62,6 +62,12 @@ std::string unescape(std::string_view text) {
             append_utf8(out, octal(text, at));
         } else if (c == 'N') {
             raise("characters by name (\\N) are not supported");
+        } else if (static_cast<unsigned char>(c) >= 0x80) {
+            // Python writes the character as its own escape first, and this backslash then escapes that one's.
+            const Unit unit = unit_at(text, at - 1);
+            const auto code = static_cast<uint32_t>(unit.code_point);
+            out += code < 0x100 ? fmt::format("\\x{:02x}", code) : code < 0x10000 ? fmt::format("\\u{:04x}", code) : fmt::format("\\U{:08x}", code);
+            at += unit.bytes - 1;
         } else {
             out += '\\';
             out += c;

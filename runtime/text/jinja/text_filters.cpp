@@ -105,12 +105,16 @@ Value join(Interpreter& interpreter, const Value& value, const Arguments& argume
 Value indent(Interpreter& interpreter, const Value& value, const Arguments& arguments) {
     const Parameters given("indent", arguments, {"width", "first", "blank"});
     Budget& budget = interpreter.budget();
-    const Value text = soft_text(budget, value);
+    refuse_undefined(value);
+    if (!value.is_string()) raise("indent() needs a text, found {}", type_name(value));
+    const Value text = value;
+    // With a line end behind it, so that an empty last line counts.
+    const std::string lines = text.text() + "\n";
     const std::string margin = given[0].is_string() ? given.text(0) : padded(budget, "", given.integer(0, 4), '<', " ");
     const bool blank = given.flag(2, false);
     std::string out;
     bool first = true;
-    for (const std::string_view line : split_lines(budget, text.text() + "\n", false)) {
+    for (const std::string_view line : split_lines(budget, lines, false)) {
         if (!first) out += '\n';
         if (first ? given.flag(1, false) : blank || !line.empty()) out += margin;
         first = false;

