@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "runtime/base/units.h"
@@ -52,7 +53,11 @@ class ProgressLine {
             if (rate > 0 && !whole) line += "  " + duration_text(static_cast<double>(*total - done) / rate) + " left";
         }
         if (rate > 0) line += fmt::format("  {}/s", bytes_text(static_cast<uint64_t>(rate)));
-        fmt::print(stderr, terminal_ ? "\r{}\033[K" : "{}\n", line);
+        if (terminal_) {
+            fmt::print(stderr, "\r{}\033[K", line);
+        } else {
+            fmt::print(stderr, "{}\n", line);
+        }
         open_line_ = terminal_;
         std::fflush(stderr);
     }
