@@ -9,14 +9,29 @@ namespace atlas::tools {
 
 using AddSubcommand = void (*)(CLI::App& app, int& exit_code);
 
+void add_chat(CLI::App& app, int& exit_code);
 void add_devices(CLI::App& app, int& exit_code);
+void add_inspect(CLI::App& app, int& exit_code);
 void add_list(CLI::App& app, int& exit_code);
-void add_pull(CLI::App& app, int& exit_code);
-void add_rm(CLI::App& app, int& exit_code);
 void add_logits(CLI::App& app, int& exit_code);
+void add_pull(CLI::App& app, int& exit_code);
 void add_quantize(CLI::App& app, int& exit_code);
+void add_rm(CLI::App& app, int& exit_code);
+void add_run(CLI::App& app, int& exit_code);
 void add_tokenize(CLI::App& app, int& exit_code);
 
-inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({add_list, add_pull, add_rm, add_devices, add_logits, add_quantize, add_tokenize});
+// In the order of --help; main.cpp puts them into groups.
+inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({
+    add_run,
+    add_chat,
+    add_pull,
+    add_list,
+    add_rm,
+    add_inspect,
+    add_devices,
+    add_tokenize,
+    add_logits,
+    add_quantize,
+});
 
 }  // namespace atlas::tools
