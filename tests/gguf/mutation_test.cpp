@@ -19,20 +19,22 @@ constexpr double kMaxSeconds = 5.0;
 /// Reads whatever an accepted file offers, as a program would: a wrong size or offset shows under a sanitizer.
 uint64_t touch_everything(const File& file) {
     uint64_t sum = 0;
+    size_t n_lost = 0;  // one expectation at the end: a million of them would be most of the time that is measured
     for (const TensorInfo& tensor : file.tensors()) {
         const auto data = file.data(tensor);
         for (const std::byte b : data) sum += static_cast<uint64_t>(b);
         file.release(tensor, 0, data.size());
-        EXPECT_EQ(file.find_tensor(tensor.name), &tensor);
+        n_lost += file.find_tensor(tensor.name) != &tensor;
     }
     for (const KeyValue& entry : file.key_values()) {
-        EXPECT_EQ(file.find(entry.key), &entry);
+        n_lost += file.find(entry.key) != &entry;
         sum += file.u32_or(entry.key, 1) + file.string_or(entry.key, "").size();
         if (const auto numbers = file.integers(entry.key)) sum += numbers->size();
         if (const auto texts = file.strings(entry.key)) {
             for (const std::string& text : *texts) sum += text.size();
         }
     }
+    EXPECT_EQ(n_lost, 0u);
     return sum;
 }
 
