@@ -7,6 +7,7 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include "runtime/base/error.h"
 
@@ -28,12 +29,17 @@ class Cursor {
     uint64_t remaining() const { return bytes_.size() - position_; }
     uint64_t file_bytes() const { return bytes_.size(); }
 
-    /// Reads one number. `field` says what it is in a message: "key count", "length of a key".
-    template <class T>
-    Result<T> number(std::string_view field) {
+    /// Reads one number. `field` says what it is in a message ("key count"), or is a function that does: it is called for a
+    /// message alone, because making the text costs more than reading the number.
+    template <class T, class Field>
+    Result<T> number(const Field& field) {
         T value;
-        if (!try_number(value)) return cut_short(field, sizeof(T));
-        return value;
+        if (try_number(value)) return value;
+        if constexpr (std::is_invocable_v<Field>) {
+            return cut_short(field(), sizeof(T));
+        } else {
+            return cut_short(field, sizeof(T));
+        }
     }
 
     /// The same for tight loops, false at the end of the file.
@@ -47,6 +53,12 @@ class Cursor {
 
     /// A string: a u64 length and as many bytes. The view lives as long as the file's bytes.
     Result<std::string_view> string(std::string_view field);
+    template <class Field>
+        requires std::is_invocable_v<Field>
+    Result<std::string_view> string(const Field& field) {
+        std::string_view value;
+        return try_string(value) ? Result<std::string_view>(value) : string(field());
+    }
     bool try_string(std::string_view& value);
 
     /// The next `count` values of `value_bytes` each, as they lie in the file.

@@ -64,8 +64,8 @@ Result<Value> strings(Cursor& cursor, std::string_view field, uint64_t count) {
 }
 
 Result<Value> array(Cursor& cursor, std::string_view field, uint32_t& type) {
-    ATLAS_TRY(type, cursor.number<uint32_t>(fmt::format("element type of {}", field)));
-    ATLAS_TRY(const uint64_t count, cursor.number<uint64_t>(fmt::format("array length of {}", field)));
+    ATLAS_TRY(type, cursor.number<uint32_t>([&] { return fmt::format("element type of {}", field); }));
+    ATLAS_TRY(const uint64_t count, cursor.number<uint64_t>([&] { return fmt::format("array length of {}", field); }));
     switch (static_cast<ValueType>(type)) {
         case ValueType::u8: return numbers<uint8_t, uint64_t>(cursor, field, count);
         case ValueType::i8: return numbers<int8_t, int64_t>(cursor, field, count);
@@ -120,7 +120,7 @@ Result<Value> scalar(Cursor& cursor, std::string_view field, uint32_t type) {
 
 Result<KeyValue> read_entry(Cursor& cursor, uint64_t index) {
     const uint64_t start = cursor.position();
-    ATLAS_TRY(const std::string_view key, cursor.string(fmt::format("key {}", index)));
+    ATLAS_TRY(const std::string_view key, cursor.string([&] { return fmt::format("key {}", index); }));
     if (key.empty() || key.size() > kMaxKeyBytes) {
         return fail(ErrorCode::corrupt, "length of key {} at byte {}: expected 1 to {}, found {}", index, start, kMaxKeyBytes, key.size());
     }
@@ -128,7 +128,7 @@ Result<KeyValue> read_entry(Cursor& cursor, uint64_t index) {
     const std::string field = fmt::format("key {}", in_quotes(key));
     ATLAS_TRY_VOID(cursor.charge(field, key.size() + kHeapString, 1));
     entry.key = key;
-    ATLAS_TRY(entry.type, cursor.number<uint32_t>(fmt::format("type of {}", field)));
+    ATLAS_TRY(entry.type, cursor.number<uint32_t>([&] { return fmt::format("type of {}", field); }));
     entry.is_array = entry.type == static_cast<uint32_t>(ValueType::array);
     ATLAS_TRY(entry.value, entry.is_array ? array(cursor, field, entry.type) : scalar(cursor, field, entry.type));
     return entry;

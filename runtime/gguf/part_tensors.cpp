@@ -13,7 +13,7 @@ namespace {
 constexpr uint64_t kMinTensorBytes = 8 + 1 + 4 + 8 + 4 + 8;  // name length, a character, dims, one dim, type, offset
 
 Result<void> read_shape(Cursor& cursor, const std::string& field, TensorInfo& tensor) {
-    ATLAS_TRY(const uint32_t n_dims, cursor.number<uint32_t>(fmt::format("dimension count of {}", field)));
+    ATLAS_TRY(const uint32_t n_dims, cursor.number<uint32_t>([&] { return fmt::format("dimension count of {}", field); }));
     if (n_dims == 0 || n_dims > kMaxDims) {
         return fail(ErrorCode::corrupt, "dimension count of {} at byte {}: expected 1 to {}, found {}", field, cursor.position() - 4, kMaxDims,
                     n_dims);
@@ -21,7 +21,7 @@ Result<void> read_shape(Cursor& cursor, const std::string& field, TensorInfo& te
     tensor.shape.resize(n_dims);
     uint64_t elems = 1;
     for (uint32_t i = 0; i < n_dims; ++i) {
-        ATLAS_TRY(const uint64_t dim, cursor.number<uint64_t>(fmt::format("dimension {} of {}", i, field)));
+        ATLAS_TRY(const uint64_t dim, cursor.number<uint64_t>([&] { return fmt::format("dimension {} of {}", i, field); }));
         const auto product = checked_mul(elems, dim);
         if (dim == 0 || !product || *product > INT64_MAX) {
             return fail(ErrorCode::corrupt, "dimension {} of {} at byte {}: expected 1 or more, and fewer than 2^63 elements in all, found {}", i,
@@ -53,16 +53,16 @@ Result<void> measure(const Cursor& cursor, const std::string& field, TensorInfo&
 
 Result<TensorInfo> read_tensor(Cursor& cursor, uint64_t index) {
     const uint64_t start = cursor.position();
-    ATLAS_TRY(const std::string_view name, cursor.string(fmt::format("name of tensor {}", index)));
+    ATLAS_TRY(const std::string_view name, cursor.string([&] { return fmt::format("name of tensor {}", index); }));
     if (name.empty()) return fail(ErrorCode::corrupt, "length of name of tensor {} at byte {}: expected 1 or more, found 0", index, start);
     const std::string field = fmt::format("tensor {}", in_quotes(name));
     ATLAS_TRY_VOID(cursor.charge(field, name.size() + 1 + kMaxDims * sizeof(uint64_t), 1));
     TensorInfo tensor;
     tensor.name = name;
     ATLAS_TRY_VOID(read_shape(cursor, field, tensor));
-    ATLAS_TRY(tensor.gguf_type, cursor.number<uint32_t>(fmt::format("type of {}", field)));
+    ATLAS_TRY(tensor.gguf_type, cursor.number<uint32_t>([&] { return fmt::format("type of {}", field); }));
     ATLAS_TRY_VOID(measure(cursor, field, tensor));
-    ATLAS_TRY(tensor.offset_bytes, cursor.number<uint64_t>(fmt::format("offset of {}", field)));
+    ATLAS_TRY(tensor.offset_bytes, cursor.number<uint64_t>([&] { return fmt::format("offset of {}", field); }));
     return tensor;
 }
 
