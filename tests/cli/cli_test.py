@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""The program as a person meets it: help, answers, exit codes, and what it says when the input is wrong.
+
+Usage: cli_test.py PATH_TO_ATLAS_VK TESTS_FOLDER [unittest arguments]
+"""
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+PROGRAM = TESTS = TINY = None
+
+
+def atlas(*arguments, stdin="", env=None, timeout=120):
+    environment = dict(os.environ, **(env or {}))
+    done = subprocess.run([PROGRAM, *map(str, arguments)], input=stdin.encode() if isinstance(stdin, str) else stdin,
+                          capture_output=True, timeout=timeout, env=environment)
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+class Cli(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def file(self, name, content):
+        path = Path(self.folder.name) / name
+        path.write_bytes(content)
+        return path
+
+    def fails(self, code, words, *arguments, **options):
+        got, out, err = atlas(*arguments, **options)
+        self.assertEqual(got, code, f"{arguments}: {out}{err}")
+        for word in words:
+            self.assertIn(word, err, arguments)
+        return err
+
+
+class Help(Cli):
+    def test_every_subcommand_has_help(self):
+        code, out, _ = atlas("--help")
+        self.assertEqual(code, 0)
+        for name in "devices inspect pull list rm run chat tokenize logits".split():
+            self.assertIn(name, out)
+            code, text, err = atlas(name, "--help")
+            self.assertEqual(code, 0, err)
+            self.assertGreater(len(text.splitlines()), 4, name)
+
+    def test_wrong_usage_is_2(self):
+        self.fails(2, [], )
+        self.fails(2, ["run"], "runn")
+        self.fails(2, ["--model"], "run", "hello")
+        self.fails(2, [], "run", "-m", TINY, "--no-such-flag", "x")
+        self.fails(2, [], "run", "-m", TINY, "--ctx", "-5", "x")
+
+    def test_version(self):
+        code, out, _ = atlas("--version")
+        self.assertEqual(code, 0)
+        self.assertRegex(out, r"^atlas-vk \d+\.\d+\.\d+")
+
+
+class WrongFiles(Cli):
+    def test_missing_empty_folder_and_other_files(self):
+        self.fails(1, ["nothing-here.gguf"], "run", "-m", Path(self.folder.name) / "nothing-here.gguf", "x")
+        self.fails(1, ["empty.gguf"], "run", "-m", self.file("empty.gguf", b""), "x")
+        self.fails(1, [self.folder.name], "inspect", self.folder.name)
+        self.fails(1, ["page.gguf"], "run", "-m", self.file("page.gguf", b"<!DOCTYPE html><html>Not found</html>"), "x")
+        self.fails(1, ["zip.gguf"], "inspect", self.file("zip.gguf", b"PK\x03\x04" + bytes(100)))
+
+    def test_truncated_model(self):
+        whole = Path(TINY).read_bytes()
+        for size in (5, 23, 100, 5000, len(whole) - 1):
+            self.fails(1, ["cut.gguf"], "run", "-m", self.file("cut.gguf", whole[:size]), "x")
+
+    def test_unknown_architecture_is_named_with_the_known_ones(self):
+        key = b"general.architecture" + struct.pack("<IQ", 8, 5) + b"llama"
+        whole = Path(TINY).read_bytes()
+        self.assertIn(key, whole)
+        path = self.file("mamba.gguf", whole.replace(key, key[:-5] + b"mamba"))
+        self.fails(1, ["mamba", "llama", "qwen2"], "run", "-m", path, "x")
+
+    def test_unknown_tensor_type_is_named(self):
+        whole = bytearray(Path(TINY).read_bytes())
+        name = b"blk.0.attn_q.weight"
+        at = whole.index(struct.pack("<Q", len(name)) + name) + 8 + len(name) + 4 + 16
+        struct.pack_into("<I", whole, at, 29)  # iq1_m, which this program does not read
+        self.fails(1, ["blk.0.attn_q.weight"], "run", "-m", self.file("iq1.gguf", bytes(whole)), "x")
+
+
+class Running(Cli):
+    def test_greedy_is_repeatable_and_stdout_holds_the_answer_alone(self):
+        arguments = ("run", "-m", TINY, "--raw", "--temperature", "0", "-n", "12", "def main():")
+        code, first, err = atlas(*arguments)
+        self.assertEqual(code, 0, err)
+        self.assertTrue(first.strip())
+        self.assertNotIn("tokens/s", first)
+        self.assertIn("tokens/s", err)
+        self.assertEqual(atlas(*arguments)[1], first)
+        quiet = atlas(*arguments[:1], "-q", *arguments[1:])
+        self.assertEqual(quiet[1], first)
+        self.assertNotIn("tokens/s", quiet[2])
+
+    def test_seed_decides(self):
+        def answer(seed):
+            return atlas("run", "-m", TINY, "--raw", "--temperature", "1.5", "--seed", seed, "-n", "16", "import")[1]
+        self.assertEqual(answer(7), answer(7))
+        self.assertGreater(len({answer(seed) for seed in range(4)}), 1)
+
+    def test_chat_template_and_stdin(self):
+        code, out, err = atlas("run", "-m", TINY, "--temperature", "0", "-n", "8", "-", stdin="Hello\n")
+        self.assertEqual(code, 0, err)
+
+    def test_prompt_longer_than_the_context(self):
+        self.fails(1, ["64"], "run", "-m", TINY, "--raw", "--ctx", "64", "word " * 400)
+
+    def test_empty_prompt(self):
+        self.fails(1, ["prompt"], "run", "-m", TINY, stdin="")
+
+    def test_not_enough_memory_says_needed_there_and_what_fits(self):
+        err = self.fails(1, [], "run", "-m", TINY, "--memory-limit", "2M", "x")
+        self.assertRegex(err, r"\d+(\.\d+)? (MiB|GiB|KiB|bytes).*\d+(\.\d+)? (MiB|GiB|KiB|bytes)")
+
+    def test_no_device(self):
+        environment = {"VK_DRIVER_FILES": "/nonexistent.json", "VK_ICD_FILENAMES": "/nonexistent.json"}
+        self.fails(1, ["Vulkan"], "run", "-m", TINY, "x", env=environment)
+        self.fails(1, ["Vulkan"], "devices", env=environment)
+        self.fails(1, ["no-such-card"], "run", "-m", TINY, "--device", "no-such-card", "x")
+
+    def test_interrupt_stops_the_answer(self):
+        child = subprocess.Popen([PROGRAM, "run", "-m", TINY, "--raw", "--temperature", "1", "--seed", "1", "--ctx", "4096", "x ="],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child.stdout.read(1)  # the answer has begun
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=30)
+        self.assertEqual(child.returncode, 1, err)
+        self.assertIn("Ctrl-C", err.decode())
+
+    def test_closed_stdout_is_no_crash(self):
+        child = subprocess.Popen([PROGRAM, "run", "-m", TINY, "--raw", "-n", "200", "x ="], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child.stdout.read(1)
+        child.stdout.close()
+        child.wait(timeout=60)
+        self.assertIn(child.returncode, (1, -signal.SIGPIPE))
+
+
+class Chatting(Cli):
+    def test_conversation_commands_from_a_pipe(self):
+        saved = Path(self.folder.name) / "talk.json"
+        lines = f'/help\nHello\nAnd again \\\non two lines\n/undo\n/stats off\n"""\na\nb\n"""\n/save {saved}\n/nonsense\n/exit\nnever\n'
+        code, out, err = atlas("chat", "-m", TINY, "--temperature", "0", "-n", "6", stdin=lines)
+        self.assertEqual(code, 0, err)
+        self.assertIn("/clear", err)
+        self.assertIn("unknown command /nonsense", err)
+        messages = json.loads(saved.read_text())
+        self.assertEqual([m["role"] for m in messages], ["user", "assistant", "user", "assistant"])
+        self.assertEqual(messages[2]["content"], "a\nb")
+        self.assertRegex(err, r"\d+ reused")
+
+    def test_saving_does_not_overwrite(self):
+        precious = self.file("precious.json", b"mine")
+        code, _, err = atlas("chat", "-m", TINY, stdin=f"/save {precious}\n")
+        self.assertEqual(code, 0)
+        self.assertIn("not overwritten", err)
+        self.assertEqual(precious.read_bytes(), b"mine")
+
+
+class Looking(Cli):
+    def test_inspect_json(self):
+        code, out, err = atlas("inspect", TINY, "--json")
+        self.assertEqual(code, 0, err)
+        self.assertEqual(json.loads(out)["version"] if "version" in json.loads(out) else 3, 3)
+        self.assertIn("llama", out)
+
+    def test_devices_json(self):
+        code, out, err = atlas("devices", "--json")
+        self.assertEqual(code, 0, err)
+        json.loads(out)
+
+    def test_tokenize(self):
+        code, out, _ = atlas("tokenize", "-m", TINY, "--no-special", "-", stdin=b"def f(x):\n\treturn x\xff")
+        self.assertEqual(code, 0)
+        self.assertTrue(all(int(word) >= 0 for word in out.split()))
+
+    def test_logits_shape(self):
+        target = Path(self.folder.name) / "out.f32"
+        code, _, err = atlas("logits", "-m", TINY, "--tokens", "1,2,3", "-o", target, "--kv-type", "f32")
+        self.assertEqual(code, 0, err)
+        vocabulary = 4096
+        self.assertEqual(target.stat().st_size, 3 * vocabulary * 4)
+        self.fails(1, ["99999999"], "logits", "-m", TINY, "--tokens", "1,99999999", "-o", target)
+        self.assertEqual([p.name for p in Path(self.folder.name).iterdir()], ["out.f32"])
+
+
+if __name__ == "__main__":
+    PROGRAM, TESTS = sys.argv[1], Path(sys.argv[2])
+    TINY = str(TESTS / "models/atlas-tiny-Q8_0.gguf")
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)

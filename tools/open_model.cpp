@@ -1,0 +1,164 @@
+#include "tools/open_model.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <random>
+
+#include "runtime/base/units.h"
+#include "runtime/base/user_dirs.h"
+#include "runtime/kernels/vk_backend.h"
+#include "tools/model_path.h"
+
+namespace atlas::tools {
+
+namespace {
+
+// A bar on stderr once loading has taken a second; on a terminal only, and wiped at the end.
+class LoadBar {
+  public:
+    void show(uint64_t done_bytes, uint64_t total_bytes) {
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+        if (!terminal_ || seconds < 1.0 || (done_bytes < total_bytes && seconds - shown_at_ < 0.1)) return;
+        shown_at_ = seconds;
+        constexpr int kWidth = 30;
+        const double share = total_bytes > 0 ? double(done_bytes) / double(total_bytes) : 1.0;
+        const int filled = static_cast<int>(share * kWidth);
+        fmt::print(stderr, "\rloading [{}{}] {:3.0f} %  {:.1f} of {:.1f} MB  {:.0f} MB/s ", std::string(filled, '#'),
+                   std::string(kWidth - filled, ' '), share * 100, double(done_bytes) / 1e6, double(total_bytes) / 1e6,
+                   double(done_bytes) / 1e6 / seconds);
+    }
+    ~LoadBar() {
+        if (shown_at_ > 0) fmt::print(stderr, "\r\033[K");
+    }
+
+  private:
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+    double shown_at_ = 0;
+    bool terminal_ = isatty(STDERR_FILENO) != 0;
+};
+
+Result<Format> kv_format(const std::string& name) {
+    if (name == "f16") return Format::f16;
+    if (name == "f32") return Format::f32;
+    return fail(ErrorCode::invalid_argument, "--kv-type {}: must be f16 or f32", name);
+}
+
+Result<std::unique_ptr<VkBackend>> make_backend(const ModelFlags& flags) {
+    VkBackendOptions options;
+    options.device = flags.device;
+    options.validation = flags.validate;
+    if (!flags.memory_limit.empty()) {
+        ATLAS_TRY(options.memory_limit_bytes, parse_bytes(flags.memory_limit));
+    }
+    if (const auto dirs = user_dirs(system_environment)) options.pipeline_cache = dirs->cache / "pipelines";
+    ATLAS_TRY(auto backend, make_vk_backend(options));
+    if (backend->is_software()) {
+        fmt::print(stderr, "note: running on {}\n", backend->describe());
+    }
+    return backend;
+}
+
+uint32_t context_for(const ModelFlags& flags, const gguf::File& file) {
+    if (flags.n_ctx > 0) return flags.n_ctx;
+    const auto architecture = file.string_or("general.architecture", "");
+    return std::min(file.u32_or(fmt::format("{}.context_length", architecture), kDefaultContext), kDefaultContext);
+}
+
+std::string_view words_for(FinishReason reason) {
+    switch (reason) {
+        case FinishReason::end_of_generation: return "complete";
+        case FinishReason::stop_string: return "stop string";
+        case FinishReason::max_tokens: return "cut at --max-tokens";
+        case FinishReason::context_full: return "context full";
+        case FinishReason::cancelled: return "stopped";
+    }
+    return "";
+}
+
+}  // namespace
+
+std::optional<std::string> system_environment(const char* name) {
+    const char* value = std::getenv(name);
+    if (value == nullptr) return std::nullopt;
+    return value;
+}
+
+void add_model_flags(CLI::App& command, ModelFlags& flags) {
+    command.add_option("-m,--model", flags.model, "A stored model's name (see `atlas-vk list`) or a path to a .gguf file")->required();
+    command.add_option("--device", flags.device, "Device to run on: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
+    command.add_option("--ctx", flags.n_ctx, "Context in tokens (default: the model's own, at most 8192)")->check(CLI::PositiveNumber);
+    command.add_option("--kv-type", flags.kv_type, "Format of the KV cache")->check(CLI::IsMember({"f16", "f32"}))->capture_default_str();
+    command.add_option("--memory-limit", flags.memory_limit, "Use at most this much of the device's memory: 6G, 800M");
+    command.add_flag("--validate", flags.validate, "Run under Vulkan's validation layers (slow; for developers)");
+}
+
+void add_sampling_flags(CLI::App& command, SamplingFlags& flags) {
+    const std::string group = "Sampling";
+    SamplerOptions& s = flags.sampler;
+    command.add_option("-n,--max-tokens", flags.max_tokens, "Longest answer in tokens (default: until the model ends or the context is full)");
+    command.add_option("--stop", flags.stop_strings, "End the answer before this text; may be given more than once")->expected(1)->take_all();
+    command.add_option("--temperature", s.temperature, "0 is greedy")->capture_default_str()->group(group);
+    command.add_option("--top-k", s.top_k, "Choose among the k most likely; 0: all")->capture_default_str()->group(group);
+    command.add_option("--top-p", s.top_p, "Choose among the most likely that sum to p; 1: all")->capture_default_str()->group(group);
+    command.add_option("--min-p", s.min_p, "Drop what is less likely than p times the best; 0: none")->capture_default_str()->group(group);
+    command.add_option("--repeat-penalty", s.repetition_penalty, "Divide the logits of seen tokens by this; 1: off")->capture_default_str()->group(group);
+    command.add_option("--frequency-penalty", s.frequency_penalty, "Subtract this for every time a token was seen")->capture_default_str()->group(group);
+    command.add_option("--presence-penalty", s.presence_penalty, "Subtract this once from seen tokens")->capture_default_str()->group(group);
+    command.add_option("--seed", flags.seed, "The same seed gives the same answer (default: a new one each time)")->group(group);
+}
+
+GenerateOptions generate_options(const SamplingFlags& flags) {
+    GenerateOptions options;
+    options.sampler = flags.sampler;
+    if (flags.seed) {
+        options.sampler.seed = *flags.seed;
+    } else {
+        std::random_device device;
+        options.sampler.seed = (uint64_t{device()} << 32) | device();
+    }
+    options.max_tokens = flags.max_tokens;
+    options.stop_strings = flags.stop_strings;
+    return options;
+}
+
+Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
+    OpenModel open;
+    SessionShape shape;
+    ATLAS_TRY(shape.kv_format, kv_format(flags.kv_type));
+    ATLAS_TRY(const auto path, find_model(flags.model));
+    ATLAS_TRY(auto file, gguf::File::open(path));
+    open.file = std::make_unique<gguf::File>(std::move(file));
+    ATLAS_TRY(open.tokenizer, Tokenizer::load(*open.file));
+    ATLAS_TRY(open.backend, make_backend(flags));
+    shape.n_ctx = context_for(flags, *open.file);
+    shape.max_outputs = max_outputs;
+    LoadBar bar;
+    auto model = Model::load(*open.file, *open.backend, shape, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); });
+    if (!model) return fail_in(path.string(), model.error());
+    open.model = std::move(*model);
+    ATLAS_TRY(open.session, Session::create(open.model, shape));
+    return open;
+}
+
+std::vector<TokenId> chat_tokens(const Tokenizer& tokenizer, std::string_view text) {
+    auto tokens = tokenizer.encode(text, {.add_special = false, .parse_special = true});
+    const auto nothing = tokenizer.encode("", {.add_special = true, .parse_special = true});
+    const bool wants_bos = !nothing.empty() && tokenizer.bos() == nothing.front();
+    if (wants_bos && (tokens.empty() || tokens.front() != nothing.front())) tokens.insert(tokens.begin(), nothing.front());
+    return tokens;
+}
+
+int print_error(const Error& error) {
+    fmt::print(stderr, "error: {}\n", error.message);
+    return 1;
+}
+
+void print_report(const GenerateReport& report) {
+    const std::string reused = report.reused_tokens > 0 ? fmt::format(" ({} reused)", report.reused_tokens) : "";
+    fmt::print(stderr, "[prompt {} tokens{}, {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s; {}]\n", report.prompt_tokens, reused,
+               report.prefill_tokens_per_s(), report.answer_tokens, report.decode_tokens_per_s(), words_for(report.finish));
+}
+
+}  // namespace atlas::tools

@@ -1,0 +1,66 @@
+#pragma once
+// What every subcommand that runs a model does first: find the file, take a device, load with a progress bar, make a session.
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "runtime/gguf/reader.h"
+#include "runtime/session/session.h"
+#include "runtime/text/tokenizer.h"
+#include "runtime/serve/generation.h"
+
+namespace atlas::tools {
+
+struct ModelFlags {
+    std::string model;   // a stored name or a path
+    std::string device;  // index, part of the name, or UUID; empty: the best
+    uint32_t n_ctx = 0;  // 0: the model's own, at most kDefaultContext
+    std::string kv_type = "f16";
+    std::string memory_limit;  // "6G"; empty: what the driver's budget allows
+    bool validate = false;
+};
+
+/// Without --ctx nobody pays for a 128k cache to ask one question.
+inline constexpr uint32_t kDefaultContext = 8192;
+
+void add_model_flags(CLI::App& command, ModelFlags& flags);
+
+struct SamplingFlags {
+    SamplerOptions sampler;
+    std::optional<uint64_t> seed;
+    uint32_t max_tokens = 0;
+    std::vector<std::string> stop_strings;
+};
+
+void add_sampling_flags(CLI::App& command, SamplingFlags& flags);
+/// The options with a seed drawn from the system where none was given.
+GenerateOptions generate_options(const SamplingFlags& flags);
+
+/// Everything a conversation needs; destroyed in the right order.
+struct OpenModel {
+    std::unique_ptr<gguf::File> file;
+    std::shared_ptr<const Tokenizer> tokenizer;
+    std::unique_ptr<Backend> backend;
+    std::shared_ptr<const Model> model;
+    std::unique_ptr<Session> session;
+};
+
+/// Opens file and vocabulary, takes the device, loads, and makes a session. Notes and progress go to stderr.
+/// `max_outputs`: most logit rows per step.
+Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs = 1);
+
+/// What user_dirs() asks: the process's environment.
+std::optional<std::string> system_environment(const char* name);
+
+/// A rendered chat prompt as tokens: special tokens recognised, and BOS in front where the vocabulary wants one and the template wrote none.
+std::vector<TokenId> chat_tokens(const Tokenizer& tokenizer, std::string_view text);
+
+/// Prints "error: ..." to stderr and returns exit code 1.
+int print_error(const Error& error);
+
+/// One line to stderr: tokens and tokens/s of prompt and answer, and why it ended.
+void print_report(const GenerateReport& report);
+
+}  // namespace atlas::tools
