@@ -7,6 +7,7 @@
 #include "runtime/text/chat_prompt.h"
 #include "tools/interrupt.h"
 #include "tools/line_editor.h"
+#include "tools/models/environment.h"
 #include "tools/open_model.h"
 #include "tools/subcommands.h"
 

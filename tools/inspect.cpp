@@ -11,6 +11,7 @@
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
 #include "tools/inspect_report.h"
+#include "tools/model_path.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -71,7 +72,8 @@ void add_tensors(const gguf::File& file, std::string& out) {
 }
 
 Result<std::string> inspect_text(const InspectFlags& flags) {
-    ATLAS_TRY(const auto file, gguf::File::open(flags.file));
+    ATLAS_TRY(const auto path, find_model(flags.file));
+    ATLAS_TRY(const auto file, gguf::File::open(path));
     if (flags.chat_template) {
         ATLAS_TRY(const std::string_view text, file.string("tokenizer.chat_template"));
         return std::string(text);

@@ -13,6 +13,8 @@
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/session/logits_file.h"
+#include "tools/model_path.h"
+#include "tools/models/environment.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -28,11 +30,6 @@ struct LogitsFlags {
     bool quiet = false;
 };
 
-std::optional<std::string> from_system(const char* name) {
-    const char* value = std::getenv(name);
-    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
-
 Result<std::vector<TokenId>> read_tokens(const LogitsFlags& flags) {
     if (flags.tokens != "-") return parse_token_list(flags.tokens);
     std::string text(std::istreambuf_iterator<char>(std::cin), {});
@@ -42,10 +39,11 @@ Result<std::vector<TokenId>> read_tokens(const LogitsFlags& flags) {
 
 Result<void> write_logits(const LogitsFlags& flags) {
     ATLAS_TRY(const std::vector<TokenId> tokens, read_tokens(flags));
-    ATLAS_TRY(const gguf::File file, gguf::File::open(flags.model));
+    ATLAS_TRY(const auto path, find_model(flags.model));
+    ATLAS_TRY(const gguf::File file, gguf::File::open(path));
     VkBackendOptions options;
     options.device = flags.device;
-    if (const auto dirs = user_dirs(from_system)) options.pipeline_cache = dirs->cache / "pipelines";
+    if (const auto dirs = user_dirs(system_environment)) options.pipeline_cache = dirs->cache / "pipelines";
     ATLAS_TRY(const auto backend, make_vk_backend(options));
     if (backend->is_software() && !flags.quiet) {
         fmt::print(stderr, "note: running on {}\n", backend->describe());
@@ -72,7 +70,7 @@ void add_logits(CLI::App& app, int& exit_code) {
     command->footer("The file is little-endian f32 [n_tokens, n_vocab], row t the logits after token t. It appears when it is complete.\n"
                     "Examples:\n  atlas-vk logits -m model.gguf --tokens 1,2,3 -o out.f32 --kv-type f32\n"
                     "  atlas-vk tokenize -m model.gguf \"Hello\" | tr ' ' , | atlas-vk logits -m model.gguf --tokens - -o out.f32");
-    command->add_option("-m,--model", flags->model, "The GGUF file")->required();
+    command->add_option("-m,--model", flags->model, "A stored model's name or a GGUF file")->required();
     command->add_option("--tokens", flags->tokens, "Token ids separated by commas, or - to read them from stdin")->required();
     command->add_option("-o,--output", flags->out, "The file to write")->required();
     command->add_option("--kv-type", flags->kv_type, "Format of the KV cache")->check(CLI::IsMember({"f16", "f32"}))->capture_default_str();

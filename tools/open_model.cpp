@@ -3,13 +3,13 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <random>
 
 #include "runtime/base/units.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/vk_backend.h"
 #include "tools/model_path.h"
+#include "tools/models/environment.h"
 
 namespace atlas::tools {
 
@@ -79,12 +79,6 @@ std::string_view words_for(FinishReason reason) {
 
 }  // namespace
 
-std::optional<std::string> system_environment(const char* name) {
-    const char* value = std::getenv(name);
-    if (value == nullptr) return std::nullopt;
-    return value;
-}
-
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
     command.add_option("-m,--model", flags.model, "A stored model's name (see `atlas-vk list`) or a path to a .gguf file")->required();
     command.add_option("--device", flags.device, "Device to run on: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
@@ -135,9 +129,7 @@ Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
     shape.n_ctx = context_for(flags, *open.file);
     shape.max_outputs = max_outputs;
     LoadBar bar;
-    auto model = Model::load(*open.file, *open.backend, shape, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); });
-    if (!model) return fail_in(path.string(), model.error());
-    open.model = std::move(*model);
+    ATLAS_TRY(open.model, Model::load(*open.file, *open.backend, shape, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); }));
     ATLAS_TRY(open.session, Session::create(open.model, shape));
     return open;
 }

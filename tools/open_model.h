@@ -51,9 +51,6 @@ struct OpenModel {
 /// `max_outputs`: most logit rows per step.
 Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs = 1);
 
-/// What user_dirs() asks: the process's environment.
-std::optional<std::string> system_environment(const char* name);
-
 /// A rendered chat prompt as tokens: special tokens recognised, and BOS in front where the vocabulary wants one and the template wrote none.
 std::vector<TokenId> chat_tokens(const Tokenizer& tokenizer, std::string_view text);
 

@@ -17,6 +17,7 @@
 #include "runtime/gguf/reader.h"
 #include "runtime/gguf/writer.h"
 #include "tools/importance.h"
+#include "tools/model_path.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -166,7 +167,8 @@ Result<void> write_model(const gguf::File& file, const Recipe& recipe, const Pla
 Result<void> quantize(const QuantizeFlags& flags) {
     const auto start = std::chrono::steady_clock::now();
     const Recipe* recipe = find_recipe(flags.recipe);  // the flag's check has seen it
-    ATLAS_TRY(const auto file, gguf::File::open(flags.in));
+    ATLAS_TRY(const auto path, find_model(flags.in));
+    ATLAS_TRY(const auto file, gguf::File::open(path));
     std::error_code error;
     if (!flags.dry_run && std::filesystem::exists(flags.out, error)) {
         if (std::filesystem::equivalent(flags.in, flags.out, error)) {

@@ -8,6 +8,7 @@
 
 #include "runtime/gguf/reader.h"
 #include "runtime/text/tokenizer.h"
+#include "tools/model_path.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -39,7 +40,8 @@ nlohmann::ordered_json token_as_json(const Tokenizer& tokenizer, TokenId id) {
 }
 
 Result<void> tokenize(const TokenizeFlags& flags) {
-    ATLAS_TRY(const auto file, gguf::File::open(flags.model));
+    ATLAS_TRY(const auto path, find_model(flags.model));
+    ATLAS_TRY(const auto file, gguf::File::open(path));
     ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
     std::string text = flags.text;
     if (text == "-") {
@@ -66,7 +68,7 @@ Result<void> tokenize(const TokenizeFlags& flags) {
 void add_tokenize(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<TokenizeFlags>();
     CLI::App* command = app.add_subcommand("tokenize", "Print the token ids of a text, as the model would see it");
-    command->add_option("-m,--model", flags->model, "A GGUF file; one that holds only a vocabulary will do")->required()->type_name("FILE");
+    command->add_option("-m,--model", flags->model, "A stored model's name or a GGUF file; one that holds only a vocabulary will do")->required()->type_name("FILE");
     command->add_option("TEXT", flags->text, "The text; - (the default) reads standard input byte for byte")->type_name("");
     command->add_flag("--no-special", flags->no_special, "Add no BOS or EOS, and take special tokens in the text (<|im_end|> ...) as plain text");
     command->add_flag("--json", flags->json, "Print {\"n_tokens\", \"tokens\": [{\"id\", \"piece\", \"bytes\" (hex)}]} instead of ids");

@@ -8,6 +8,7 @@
 
 #include "runtime/base/user_dirs.h"
 #include "tools/model_path.h"
+#include "tools/models/environment.h"
 
 namespace atlas::tools {
 namespace {
@@ -151,10 +152,7 @@ Result<fs::path> find_model_in(const ModelStore& store, const std::string& name)
 }
 
 Result<ModelStore> user_store() {
-    ATLAS_TRY(const auto dirs, user_dirs([](const char* variable) -> std::optional<std::string> {
-                  const char* value = std::getenv(variable);
-                  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-              }));
+    ATLAS_TRY(const auto dirs, user_dirs(system_environment));
     return ModelStore(dirs.cache / "models");
 }
 
