@@ -179,7 +179,8 @@ Result<void> chat(const ChatFlags& flags) {
     const auto dirs = user_dirs(system_environment);
     LineEditor editor(dirs ? dirs->state / "chat_history" : std::filesystem::path());
     if (editor.interactive()) fmt::print(stderr, "{} tokens of context. /help lists commands, Ctrl-D leaves.\n", open.session->n_ctx());
-    return Chat(flags, open, chat_prompt, interrupt, editor).loop();
+    ATLAS_TRY_VOID(Chat(flags, open, chat_prompt, interrupt, editor).loop());
+    return check_validation(flags.model, open);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 #include "runtime/base/units.h"
 #include "runtime/base/user_dirs.h"
-#include "runtime/kernels/vk_backend.h"
+#include "runtime/vk/instance.h"
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
 
@@ -140,6 +140,15 @@ std::vector<TokenId> chat_tokens(const Tokenizer& tokenizer, std::string_view te
     const bool wants_bos = !nothing.empty() && tokenizer.bos() == nothing.front();
     if (wants_bos && (tokens.empty() || tokens.front() != nothing.front())) tokens.insert(tokens.begin(), nothing.front());
     return tokens;
+}
+
+Result<void> check_validation(const ModelFlags& flags, OpenModel& open) {
+    if (!flags.validate) return {};
+    const auto messages = open.backend->take_validation_messages();
+    for (const vk::ValidationMessage& message : messages) fmt::print(stderr, "validation: {}: {}\n", message.id, message.text);
+    if (!messages.empty()) return fail(ErrorCode::unsupported, "the validation layers said {} things", messages.size());
+    fmt::print(stderr, "validation: nothing to report\n");
+    return {};
 }
 
 int print_error(const Error& error) {

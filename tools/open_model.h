@@ -7,6 +7,7 @@
 #include <string>
 
 #include "runtime/gguf/reader.h"
+#include "runtime/kernels/vk_backend.h"
 #include "runtime/session/session.h"
 #include "runtime/text/tokenizer.h"
 #include "runtime/serve/generation.h"
@@ -42,7 +43,7 @@ GenerateOptions generate_options(const SamplingFlags& flags);
 struct OpenModel {
     std::unique_ptr<gguf::File> file;
     std::shared_ptr<const Tokenizer> tokenizer;
-    std::unique_ptr<Backend> backend;
+    std::unique_ptr<VkBackend> backend;
     std::shared_ptr<const Model> model;
     std::unique_ptr<Session> session;
 };
@@ -53,6 +54,9 @@ Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs = 1);
 
 /// A rendered chat prompt as tokens: special tokens recognised, and BOS in front where the vocabulary wants one and the template wrote none.
 std::vector<TokenId> chat_tokens(const Tokenizer& tokenizer, std::string_view text);
+
+/// Prints what the validation layers said (--validate); fails if they said anything.
+Result<void> check_validation(const ModelFlags& flags, OpenModel& open);
 
 /// Prints "error: ..." to stderr and returns exit code 1.
 int print_error(const Error& error);

@@ -62,6 +62,7 @@ Result<void> run(const RunFlags& flags) {
     if (!ends_with_newline) emit("\n");
     if (std::ferror(stdout) != 0) return fail(ErrorCode::io, "cannot write the answer to stdout");
     if (!flags.quiet) print_report(report);
+    ATLAS_TRY_VOID(check_validation(flags.model, open));
     if (report.finish == FinishReason::cancelled) return fail(ErrorCode::cancelled, "stopped by Ctrl-C");
     return {};
 }

@@ -55,6 +55,12 @@ struct VkBackend::State {
     std::unique_ptr<Storage> constants;
     std::shared_ptr<Storage> scratch;
 
+    // write() and read() cannot fail by contract; where the driver refuses to flush, the next run says so instead of computing on.
+    std::optional<Error> host_access_error;
+    void keep_error(const Result<void>& done) {
+        if (!done && !host_access_error) host_access_error = done.error();
+    }
+
     vk::Device& device() const { return *holder->device; }
     Result<std::unique_ptr<Storage>> allocate(int use, uint64_t bytes, std::string_view name);
     Result<void> upload_constants();
@@ -62,7 +68,7 @@ struct VkBackend::State {
 
 Result<std::unique_ptr<Storage>> VkBackend::State::allocate(int use, uint64_t bytes, std::string_view name) {
     ATLAS_TRY(const vk::BufferRange range,
-              device().memory().allocate(use, bytes, name, {.placement = placement_of(use), .zero = true}));
+              device().memory().allocate(use, bytes, name, {.placement = placement_of(use), .zero = use != int(MemoryUse::weights)}));
     return std::make_unique<VkStorage>(holder, std::string(name), range);
 }
 
@@ -145,7 +151,10 @@ Result<std::unique_ptr<Program>> VkBackend::record(std::string_view name, const 
     return std::make_unique<VkProgram>(state_->holder, state_->scratch, std::move(recording));
 }
 
-Result<void> VkBackend::run(Program& program) { return state_->device().queue().run(vulkan(program).recording); }
+Result<void> VkBackend::run(Program& program) {
+    if (state_->host_access_error) return tl::unexpected(*state_->host_access_error);
+    return state_->device().queue().run(vulkan(program).recording);
+}
 
 void VkBackend::write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) {
     ATLAS_CHECK(offset_bytes + bytes.size() <= to.bytes(), "{}: write {}+{} of {}", to.name(), offset_bytes, bytes.size(), to.bytes());
@@ -153,7 +162,7 @@ void VkBackend::write(Storage& to, uint64_t offset_bytes, std::span<const std::b
     const vk::BufferRange part = range_of(to).sub(offset_bytes, bytes.size());
     ATLAS_CHECK(part.mapped != nullptr, "{}: only step and output storages are written between runs; use upload", to.name());
     std::memcpy(part.mapped, bytes.data(), bytes.size());
-    state_->device().memory().flush(part);
+    state_->keep_error(state_->device().memory().flush(part));
 }
 
 void VkBackend::read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) {
@@ -161,7 +170,7 @@ void VkBackend::read(const Storage& from, uint64_t offset_bytes, std::span<std::
     if (bytes.empty()) return;
     const vk::BufferRange part = range_of(from).sub(offset_bytes, bytes.size());
     ATLAS_CHECK(part.mapped != nullptr, "{}: only step and output storages are read between runs", from.name());
-    state_->device().memory().invalidate(part);
+    state_->keep_error(state_->device().memory().invalidate(part));
     std::memcpy(bytes.data(), part.mapped, bytes.size());
 }
 

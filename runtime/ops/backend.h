@@ -36,7 +36,8 @@ class Backend {
     virtual uint64_t max_storage_bytes() const = 0;
     virtual bool can_read(Format weight_format) const = 0;
 
-    /// Fails: out_of_memory (with bytes asked, there, and what would fit). Never over-commits the budget. Contents are zero.
+    /// Fails: out_of_memory (with bytes asked, there, and what would fit). Never over-commits the budget. Contents are
+    /// zero, but of weights, which the loader overwrites whole, undefined.
     virtual Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) = 0;
 
     /// Copies bytes into the storage. The span may be reused at once; the device sees them after finish_uploads().

@@ -1,7 +1,7 @@
 // The Vulkan backend against another runtime's logits, for whole chunks and token by token.
 #include <gtest/gtest.h>
 
-#include "runtime/kernels/vk_backend.h"
+#include "tests/end_to_end/validated_backend.h"
 #include "tests/support/golden_logits.h"
 
 namespace atlas {
@@ -10,11 +10,10 @@ namespace {
 class GoldenLogitsVk : public ::testing::TestWithParam<std::filesystem::path> {};
 
 TEST_P(GoldenLogitsVk, AreThoseOfAnotherRuntime) {
-    const auto backend = make_vk_backend({});
-    ASSERT_TRUE(backend.has_value()) << backend.error().message;
     // f32 sums in another order than the reference's doubles.
-    testing::expect_golden(GetParam(), **backend, 80, 2e-4f);
-    testing::expect_golden(GetParam(), **backend, 1, 2e-4f);
+    testing::expect_golden(GetParam(), vulkan(), 80, 2e-4f);
+    testing::expect_golden(GetParam(), vulkan(), 1, 2e-4f);
+    expect_no_validation_messages();
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenLogitsVk, ::testing::ValuesIn(testing::golden_files()), [](const auto& param) {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "runtime/kernels/vk_backend.h"
+#include "tests/end_to_end/validated_backend.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"
@@ -18,16 +18,6 @@ using testing::start_model;
 
 constexpr uint32_t kTokens = 75;  // three pages, the last one partly full
 
-/// One device for all tests: pipelines are built once.
-VkBackend& vulkan() {
-    static const auto backend = [] {
-        auto made = make_vk_backend({});
-        ATLAS_CHECK(made.has_value(), "{}", made.error().message);
-        return std::move(*made);
-    }();
-    return *backend;
-}
-
 class TinyModel : public ::testing::TestWithParam<std::string> {
   protected:
     void SetUp() override {
@@ -37,6 +27,7 @@ class TinyModel : public ::testing::TestWithParam<std::string> {
         const auto reference = make_ref_backend();
         expected_ = all_logits(*start_model(dir_ / "tiny.gguf", *reference, whole_).session, tokens_);
     }
+    void TearDown() override { expect_no_validation_messages(); }
     std::span<const float> row(uint32_t position) const {
         return std::span(expected_).subspan(position * shape_.n_vocab, shape_.n_vocab);
     }
