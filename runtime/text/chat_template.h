@@ -17,7 +17,7 @@ struct TemplateLimits {
     size_t max_output_bytes = 64u << 20;
     size_t max_template_bytes = 1u << 20;
     size_t max_memory_bytes = 512u << 20;  // all live values together
-    int max_depth = 400;                   // nesting of expressions, blocks, macro calls and values
+    int max_depth = 200;                   // nesting of expressions, blocks, macro calls and values
     uint64_t max_steps = 50'000'000;       // evaluated nodes, copied elements, 32 bytes of text
 };
 

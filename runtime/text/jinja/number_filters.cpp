@@ -168,10 +168,11 @@ Value fallback(Interpreter&, const Value& value, const Arguments& arguments) {
 Value attribute(Interpreter& interpreter, const Value& value, const Arguments& arguments) {
     const Parameters given("attr", arguments, {"name"}, 1);
     refuse_undefined(value);
+    const std::string& name = given.text(0);
     // Attributes only, no items: of a dict these are its methods.
-    const Value found = get_attribute(interpreter.budget(), value, text_of(interpreter.budget(), given[0]));
+    const Value found = get_attribute(interpreter.budget(), value, name);
     const bool item = value.is(Kind::dict) && !found.is(Kind::callable);
-    return item ? make_undefined(fmt::format("a value of type {} has no attribute '{}'", type_name(value), text_of(interpreter.budget(), given[0]))) : found;
+    return item ? make_undefined(fmt::format("a value of type {} has no attribute '{}'", type_name(value), name)) : found;
 }
 
 constexpr Filter kFilters[] = {{"abs", absolute}, {"attr", attribute}, {"count", count}, {"d", fallback},   {"default", fallback}, {"float", to_real},
