@@ -32,6 +32,13 @@ class LoadBar {
     ~LoadBar() {
         if (shown_at_ > 0) fmt::print(stderr, "\r\033[K");
     }
+    // Said only when loading was long enough to wonder about.
+    void tell(uint64_t bytes) const {
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+        if (seconds < 1.0) return;
+        if (shown_at_ > 0) fmt::print(stderr, "\r\033[K");
+        fmt::print(stderr, "loaded {} in {} ({}/s)\n", bytes_text(bytes), duration_text(seconds), bytes_text(static_cast<uint64_t>(double(bytes) / seconds)));
+    }
 
   private:
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -130,6 +137,7 @@ Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
     shape.max_outputs = max_outputs;
     LoadBar bar;
     ATLAS_TRY(open.model, Model::load(*open.file, *open.backend, shape, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); }));
+    bar.tell(open.model->weights_bytes());
     ATLAS_TRY(open.session, Session::create(open.model, shape));
     return open;
 }
