@@ -10,7 +10,7 @@ namespace {
 
 // Binary operators that group to the left, from the loosest to the tightest. Level 2 is `not`, 3 comparisons, 5 the tilde:
 // they have functions of their own.
-constexpr int kOr = 0, kAnd = 1, kNot = 2, kCompare = 3, kSum = 4, kConcat = 5, kProduct = 6, kPower = 7, kUnary = 8;
+constexpr int kOr = 0, kAnd = 1, kNot = 2, kSum = 4, kConcat = 5, kProduct = 6, kPower = 7, kUnary = 8;
 
 bool at_operator(int level, const Token& token) {
     switch (level) {
