@@ -1,6 +1,8 @@
-# atlas_kernel(<family> SOURCE <file> [WEIGHT <format>...|@all] [DEFINES <NAME=VALUE>...])
+# atlas_kernel(<family> SOURCE <file> [WEIGHT <format>...|@all] [DEFINES <NAME=VALUE>...] [REQUIRES <feature>...] [ENV <target>])
 # Adds one SPIR-V module per WEIGHT format (or one if the family has no WEIGHT axis) and one row per module to the generated
 # kernels.inc, which C++ reads: ATLAS_KERNEL(family, weight, symbol, "name"). The families become an enum; a misspelt name does not compile.
+# REQUIRES names variables of features.cmake: where one is false the family is in the enum but has no modules (has_kernel says so).
+# ENV is glslang's target, vulkan1.2 unless given.
 
 set(ATLAS_GEN ${CMAKE_BINARY_DIR}/gen)
 file(MAKE_DIRECTORY ${ATLAS_GEN}/spv)
@@ -20,13 +22,21 @@ endforeach()
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/quant/formats.def)
 
 function(atlas_kernel family)
-  cmake_parse_arguments(K "" "SOURCE" "WEIGHT;DEFINES" ${ARGN})
+  cmake_parse_arguments(K "" "SOURCE;ENV" "WEIGHT;DEFINES;REQUIRES" ${ARGN})
   if(K_WEIGHT STREQUAL "@all")
     set(K_WEIGHT ${ATLAS_FORMATS})
   elseif(NOT K_WEIGHT)
     set(K_WEIGHT none)
   endif()
   set_property(GLOBAL APPEND PROPERTY ATLAS_FAMILIES ${family})
+  foreach(feature IN LISTS K_REQUIRES)
+    if(NOT ${feature})
+      return()
+    endif()
+  endforeach()
+  if(NOT K_ENV)
+    set(K_ENV vulkan1.2)
+  endif()
   foreach(define IN LISTS K_DEFINES)
     list(APPEND defines -D${define})
   endforeach()
@@ -39,7 +49,7 @@ function(atlas_kernel family)
     endif()
     set(out ${ATLAS_GEN}/spv/${id}.h)
     add_custom_command(OUTPUT ${out} DEPFILE ${out}.d
-      COMMAND ${ATLAS_GLSLANG} -V --quiet --target-env vulkan1.2 ${include} ${defines} --depfile ${out}.d --vn spv_${id} -o ${out}
+      COMMAND ${ATLAS_GLSLANG} -V --quiet --target-env ${K_ENV} ${include} ${defines} --depfile ${out}.d --vn spv_${id} -o ${out}
               ${CMAKE_SOURCE_DIR}/shaders/${K_SOURCE}
       DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${K_SOURCE} COMMENT "Compiling shader ${id}" VERBATIM)
     set_property(GLOBAL APPEND PROPERTY ATLAS_SPV ${out})

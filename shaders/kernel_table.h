@@ -35,5 +35,10 @@ std::span<const KernelModule> kernel_modules();
 /// The module of a family for a weight format. A variant that does not exist is our bug.
 const KernelModule& kernel_module(KernelFamily family, WeightAxis weight = WeightAxis::none);
 const KernelModule& kernel_module(KernelFamily family, Format weight);
+/// Whether this build has it: families that the shader compiler could not build are in the enum but have no modules.
+bool has_kernel(KernelFamily family, WeightAxis weight = WeightAxis::none);
+bool has_kernel(KernelFamily family, Format weight);
+/// "matvec"
+std::string_view name_of(KernelFamily family);
 
 }  // namespace atlas

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "runtime/kernels/select.h"
+#include "runtime/kernels/matmul_variant.h"
 #include "runtime/kernels/vk_ops.h"
 #include "shaders/push/matmul.h"
 
@@ -39,7 +39,7 @@ void VkOps::matmul_rows(const Tensor& w, const Tensor& x, const Tensor& b, const
 }
 
 void VkOps::matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b, const vk::Cost& cost) {
-    const MatmulChoice choice = choose_matmul(context_.caps, w.format, w.rows, w.cols, x.rows);
+    const MatmulVariant variant = choose_matmul(context_.caps, context_.choices, {w.format, w.rows, w.cols, x.rows});
     const Bound w_bound = bind(w, vk::Access::read), x_bound = bind(x, vk::Access::read), y_bound = bind(y, vk::Access::write);
     const Bound b_bound = b ? bind(b, vk::Access::read) : x_bound;
     const push::MatmulPush push{.n_out = w.rows,
@@ -54,24 +54,10 @@ void VkOps::matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const
                                 .has_b = b ? 1u : 0u,
                                 .b_at = b_bound.at,
                                 .b_stride = repeat_b ? 0u : b.row_stride_elems};
-    const auto send = [&](KernelFamily family, std::vector<uint32_t> constants, uint32_t rows, uint32_t tokens) {
-        dispatch(kernel_module(family, w.format), std::move(constants), {w_bound.binding, x_bound.binding, b_bound.binding, y_bound.binding},
-                 push, {groups_for(w.rows, rows), groups_for(x.rows, tokens), 1}, cost);
-    };
-    switch (choice.kernel) {
-        case MatmulChoice::Kernel::matvec: {
-            const MatvecTuning& t = choice.matvec;
-            return send(KernelFamily::matvec, {t.local_size, t.lanes_per_row, t.tokens}, t.rows_per_group(), t.tokens);
-        }
-        case MatmulChoice::Kernel::matvec_rows: {
-            const MatvecRowsTuning& t = choice.rows;
-            return send(KernelFamily::matvec_rows, {t.local_size, t.subgroup, t.tokens}, t.local_size, t.tokens);
-        }
-        case MatmulChoice::Kernel::matmul: {
-            const MatmulTuning& t = choice.tile;
-            return send(KernelFamily::matmul, {t.local_size(), t.tile_out, t.tile_tokens, t.out, t.tok}, t.tile_out, t.tile_tokens);
-        }
-    }
+    ATLAS_CHECK(variant.x == XKind::f32 && variant.split_k == 1, "{}: nobody prepares what it needs", variant.name());
+    dispatch(kernel_module(variant.family, w.format), variant.constants,
+             {w_bound.binding, x_bound.binding, b_bound.binding, y_bound.binding}, push,
+             {groups_for(w.rows, variant.tile_out), groups_for(x.rows, variant.tile_tokens), 1}, cost, variant.subgroup_size);
 }
 
 }  // namespace atlas

@@ -31,7 +31,8 @@ struct DispatchPlan {
     std::optional<Error> error;  // the first thing that this device cannot do
 
     /// Index of the kernel, added if it is new.
-    size_t kernel(const KernelModule& module, std::vector<uint32_t> constants, uint32_t n_bindings, uint32_t push_bytes);
+    size_t kernel(const KernelModule& module, std::vector<uint32_t> constants, uint32_t n_bindings, uint32_t push_bytes,
+                  uint32_t subgroup_size = 0);
 };
 
 }  // namespace atlas

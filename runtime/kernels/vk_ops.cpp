@@ -45,14 +45,16 @@ VkOps::Bound VkOps::bind(const U32View& view) {
 }
 
 void VkOps::dispatch_bytes(const KernelModule& module, std::vector<uint32_t> constants, std::span<const vk::Binding> bindings,
-                           std::span<const std::byte> push, std::array<uint32_t, 3> groups, const vk::Cost& cost) {
+                           std::span<const std::byte> push, std::array<uint32_t, 3> groups, const vk::Cost& cost,
+                           uint32_t subgroup_size) {
     for (size_t i = 0; i < 3; ++i) {
         ATLAS_CHECK(groups[i] <= context_.max_groups[i], "{}: {} workgroups in dimension {}, the limit is {}", module.name, groups[i], i,
                     context_.max_groups[i]);
     }
     PlannedDispatch planned;
     planned.kernel =
-        plan_.kernel(module, std::move(constants), static_cast<uint32_t>(bindings.size()), static_cast<uint32_t>(push.size()));
+        plan_.kernel(module, std::move(constants), static_cast<uint32_t>(bindings.size()), static_cast<uint32_t>(push.size()),
+                     subgroup_size);
     planned.bindings.assign(bindings.begin(), bindings.end());
     planned.push.assign(push.begin(), push.end());
     planned.groups = groups;

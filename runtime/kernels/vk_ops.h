@@ -5,6 +5,7 @@
 #include <initializer_list>
 
 #include "runtime/kernels/constant_pool.h"
+#include "runtime/kernels/matmul_variant.h"
 #include "runtime/kernels/plan.h"
 #include "runtime/kernels/vk_storage.h"
 #include "runtime/ops/ops.h"
@@ -19,6 +20,7 @@ struct VkOpsContext {
     vk::Quirks quirks;
     uint64_t max_binding_bytes = 0;           // the device's, or a smaller one in tests
     std::array<uint32_t, 3> max_groups{};     // workgroups per dispatch, per dimension
+    KernelChoices choices;                    // what was learned about this device
     bool fused = true;                        // false: fused operations run as their default bodies (tests compare the two)
     Storage* scratch = nullptr;               // reserved; scratch tensors lie in it
     Storage* constants = nullptr;             // where the pool will be uploaded to
@@ -58,11 +60,11 @@ class VkOps final : public Ops {
 
     template <class Push>
     void dispatch(const KernelModule& module, std::vector<uint32_t> constants, std::initializer_list<vk::Binding> bindings, const Push& push,
-                  std::array<uint32_t, 3> groups, const vk::Cost& cost) {
-        dispatch_bytes(module, std::move(constants), bindings, std::as_bytes(std::span(&push, 1)), groups, cost);
+                  std::array<uint32_t, 3> groups, const vk::Cost& cost, uint32_t subgroup_size = 0) {
+        dispatch_bytes(module, std::move(constants), bindings, std::as_bytes(std::span(&push, 1)), groups, cost, subgroup_size);
     }
     void dispatch_bytes(const KernelModule& module, std::vector<uint32_t> constants, std::span<const vk::Binding> bindings,
-                        std::span<const std::byte> push, std::array<uint32_t, 3> groups, const vk::Cost& cost);
+                        std::span<const std::byte> push, std::array<uint32_t, 3> groups, const vk::Cost& cost, uint32_t subgroup_size = 0);
 
     /// How many rows of this view fit in a binding; an empty view fits always. If not one row fits, the plan fails.
     uint32_t max_rows(const Tensor& tensor);

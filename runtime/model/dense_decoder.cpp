@@ -56,22 +56,18 @@ void project_qkv(const ForwardInputs& in, const LayerWeights& layer, const KvLay
     const ScratchScope scope(ops);
     const Tensor k = ops.scratch(normed.rows, in.config.kv_width(), "k");
     const Tensor v = ops.scratch(normed.rows, in.config.kv_width(), "v");
-    ops.matmul_add(layer.attn_q, normed, layer.attn_q_bias, q);
-    ops.matmul_add(layer.attn_k, normed, layer.attn_k_bias, k);
-    ops.matmul_add(layer.attn_v, normed, layer.attn_v_bias, v);
-    ops.rope(q, in.config.rope, in.step.positions, in.weights.rope_freqs);
-    ops.rope(k, in.config.rope, in.step.positions, in.weights.rope_freqs);
-    ops.kv_write(k, v, cache, in.step.slots);
+    const auto terms = std::to_array<MatmulTerm>({{layer.attn_q, layer.attn_q_bias, q},
+                                                  {layer.attn_k, layer.attn_k_bias, k},
+                                                  {layer.attn_v, layer.attn_v_bias, v}});
+    ops.matmul_group(terms, normed);
+    ops.rope_kv_write(q, k, v, in.config.rope, in.step.positions, in.weights.rope_freqs, cache, in.step.slots);
 }
 
 // out: [rows, n_embd] = what the feed-forward block adds to the residual.
 void feed_forward(const LayerWeights& layer, uint32_t n_ff, const Tensor& normed, const Tensor& out, Ops& ops) {
     const ScratchScope scope(ops);
     const Tensor gate = ops.scratch(normed.rows, n_ff, "ffn_gate");
-    const Tensor up = ops.scratch(normed.rows, n_ff, "ffn_up");
-    ops.matmul_add(layer.ffn_gate, normed, layer.ffn_gate_bias, gate);
-    ops.matmul_add(layer.ffn_up, normed, layer.ffn_up_bias, up);
-    ops.silu_mul(gate, up, gate);
+    ops.matmul_silu_mul({layer.ffn_gate, layer.ffn_gate_bias, {}}, {layer.ffn_up, layer.ffn_up_bias, {}}, normed, gate);
     ops.matmul_add(layer.ffn_down, gate, layer.ffn_down_bias, out);
 }
 

@@ -10,6 +10,25 @@ void Ops::matmul_add(const Tensor& w, const Tensor& x, const Tensor& b, const Te
     add(product, b, y);
 }
 
+void Ops::matmul_group(std::span<const MatmulTerm> terms, const Tensor& x) {
+    for (const MatmulTerm& term : terms) matmul_add(term.w, x, term.b, term.y);
+}
+
+void Ops::matmul_silu_mul(const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y) {
+    const ScratchScope scope(*this);
+    const Tensor factor = scratch(y.rows, y.cols, "ffn_up");
+    matmul_add(gate.w, x, gate.b, y);
+    matmul_add(up.w, x, up.b, factor);
+    silu_mul(y, factor, y);
+}
+
+void Ops::rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
+                        const Tensor& factors, const KvLayer& cache, const U32View& slots) {
+    rope(q, params, positions, factors);
+    rope(k, params, positions, factors);
+    kv_write(k, v, cache, slots);
+}
+
 void Ops::add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y) {
     add(a, b, sum);
     rms_norm(sum, gain, eps, y);

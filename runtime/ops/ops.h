@@ -3,6 +3,7 @@
 // Implementations: VkOps (records Vulkan work), RefOps (tests/reference: the slow obvious oracle), DryOps (counts).
 // Conventions: activations are f32 [n_tokens, width]; no operand may overlap an output unless said; recording cannot fail.
 
+#include <span>
 #include <string_view>
 
 #include "runtime/ops/tensor.h"
@@ -28,7 +29,8 @@ struct RopeParams {
     uint32_t n_ctx_orig = 0;
 };
 
-/// The K and V of one layer for all pages: [n_pages * page_tokens, n_head_kv * head_dim], f32 or f16.
+/// The K and V of one layer for all pages: k [n_pages * page_tokens, n_head_kv * head_dim], v [.., n_head_kv * v_head_dim]. Formats apart:
+/// f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0 (block formats need heads of whole blocks).
 struct KvLayer {
     Tensor k;
     Tensor v;
@@ -43,13 +45,29 @@ struct AttentionTables {
     U32View page_table;  // [n_seqs, max_pages]
     uint32_t max_pages = 0;
     uint32_t max_kv_tokens = 0;  // no position of this recording is larger or equal; bounds the cost, not the result
+    // [1] or empty (then 0). Positions below this number lie in the same cache rows for all tokens of the step (one sequence: all of them;
+    // forks: what they share), so that a kernel may read them once for many tokens. The result does not depend on it.
+    U32View shared_positions = {};
 };
 
 struct AttentionParams {
     uint32_t n_head = 0;
     uint32_t n_head_kv = 0;  // divides n_head; query head h reads KV head h / (n_head / n_head_kv)
-    uint32_t head_dim = 0;
-    float scale = 0.0f;  // usually 1/sqrt(head_dim)
+    uint32_t head_dim = 0;   // of q and k: a multiple of 8, 8 .. 256
+    float scale = 0.0f;      // usually 1/sqrt(head_dim)
+    uint32_t v_head_dim = 0; // of v and y; 0: head_dim
+    uint32_t window = 0;     // token at position p sees keys above p - window only; 0: all
+    float softcap = 0.0f;    // c: scores become c * tanh(score / c); 0: off
+    Tensor sinks = {};       // f32 [1, n_head] or empty: exp(sinks[h]) joins the softmax's denominator
+
+    uint32_t value_dim() const { return v_head_dim == 0 ? head_dim : v_head_dim; }
+};
+
+/// One matrix product of several: w [n_out, n_in] any format; b as in matmul_add or empty; y [n_tokens, n_out].
+struct MatmulTerm {
+    Tensor w;
+    Tensor b;
+    Tensor y;
 };
 
 class Ops {
@@ -87,7 +105,8 @@ class Ops {
     /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format.  k, v: f32 [n_tokens, n_head_kv * head_dim].
     virtual void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) = 0;
 
-    /// y[t, h] = sum_p softmax_p(scale * q[t, h] . K[p, h'] ) V[p, h'] over the keys that token t sees.  q, y: f32 [n_tokens, n_head * head_dim].
+    /// y[t, h] = sum_p softmax_p(scale * q[t, h] . K[p, h'] ) V[p, h'] over the keys that token t sees, with params' softcap, window and sinks.
+    /// q: f32 [n_tokens, n_head * head_dim]; y: f32 [n_tokens, n_head * value_dim()].
     virtual void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
                            const Tensor& y) = 0;
 
@@ -95,6 +114,16 @@ class Ops {
 
     /// y = x w^T + b.  b: [1, n_out] or [n_tokens, n_out] (a residual; then y may be b). Empty b: matmul alone.
     virtual void matmul_add(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y);
+
+    /// Every term's y = x w^T + b: matrices that share their activations, as q, k and v. No y may be another's b.
+    virtual void matmul_group(std::span<const MatmulTerm> terms, const Tensor& x);
+
+    /// y = silu(x gate.w^T + gate.b) * (x up.w^T + up.b).  gate.y and up.y are not looked at; y: [n_tokens, n_ff].
+    virtual void matmul_silu_mul(const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y);
+
+    /// rope(q), rope(k), kv_write(k, v): what stands between the projections and attention. k is undefined afterwards.
+    virtual void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
+                               const Tensor& factors, const KvLayer& cache, const U32View& slots);
 
     /// sum = a + b; y = rms_norm(sum).  sum may be a or b.
     virtual void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y);

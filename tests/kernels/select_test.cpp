@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/kernels/constant_pool.h"
+#include "runtime/kernels/matmul_variant.h"
 #include "runtime/kernels/view.h"
 
 namespace atlas {
@@ -20,33 +21,25 @@ vk::DeviceCaps device(vk::DeviceType type, uint32_t subgroup, uint32_t max_invoc
     return caps;
 }
 
-TEST(Select, EveryChoiceIsOneThatItsShaderRequires) {
-    using Kernel = MatmulChoice::Kernel;
+TEST(Select, EveryCandidateIsOneThatItsShaderRequires) {
     for (const auto type : {vk::DeviceType::discrete, vk::DeviceType::integrated, vk::DeviceType::software}) {
         for (const uint32_t subgroup : {1u, 4u, 8u, 16u, 32u, 64u, 128u}) {
             for (const uint32_t invocations : {128u, 256u, 1024u}) {
                 const vk::DeviceCaps caps = device(type, subgroup, invocations);
                 for (const uint32_t n_tokens : {1u, 2u, 3u, 8u, 9u, 512u}) {
                     for (const uint32_t n_in : {1u, 31u, 32u, 256u, 4096u}) {
-                        const MatmulChoice choice = choose_matmul(caps, Format::q4_k, 100, n_in, n_tokens);
-                        if (choice.kernel == Kernel::matvec) {
-                            const MatvecTuning& t = choice.matvec;
-                            EXPECT_LE(t.local_size, invocations);
-                            EXPECT_EQ(t.local_size % t.lanes_per_row, 0u);
-                            EXPECT_EQ(t.lanes_per_row & (t.lanes_per_row - 1), 0u);
-                            EXPECT_LE(t.local_size * t.tokens * 4, caps.max_shared_bytes);
-                            EXPECT_GE(t.tokens, 1u);
-                        } else if (choice.kernel == Kernel::matvec_rows) {
-                            EXPECT_EQ(choice.rows.subgroup, subgroup);
-                            EXPECT_EQ(32 % subgroup, 0u);
-                            EXPECT_EQ(subgroup % 4, 0u);
-                            EXPECT_EQ(choice.rows.local_size % subgroup, 0u);
-                        } else {
-                            EXPECT_LE(choice.tile.local_size(), invocations);
-                            EXPECT_LE(choice.tile.shared_bytes(), caps.max_shared_bytes);
-                            EXPECT_EQ(choice.tile.tile_out % choice.tile.out, 0u);
-                            EXPECT_EQ(choice.tile.tile_tokens % choice.tile.tok, 0u);
+                        const auto candidates = matmul_candidates(caps, {Format::q4_k, 100, n_in, n_tokens});
+                        ASSERT_FALSE(candidates.empty());
+                        std::set<std::string> names;
+                        for (const MatmulVariant& v : candidates) {
+                            EXPECT_TRUE(has_kernel(v.family, Format::q4_k)) << v.name();
+                            EXPECT_TRUE(names.insert(v.name()).second) << v.name() << " twice";
+                            EXPECT_LE(v.constants.at(0), invocations) << v.name();
+                            EXPECT_LE(v.shared_bytes, caps.max_shared_bytes) << v.name();
+                            EXPECT_GE(v.tile_out, 1u);
+                            EXPECT_GE(v.tile_tokens, 1u);
                         }
+                        EXPECT_TRUE(candidates.back().subgroup_size == 0 && candidates.back().x == XKind::f32) << "no baseline";
                     }
                 }
             }
@@ -55,19 +48,31 @@ TEST(Select, EveryChoiceIsOneThatItsShaderRequires) {
 }
 
 TEST(Select, BroadcastNeedsSubgroupsOfOneSize) {
+    const auto family = [](const vk::DeviceCaps& caps) { return choose_matmul(caps, {}, {Format::q4_0, 100, 256, 1}).family; };
     vk::DeviceCaps caps = device(vk::DeviceType::software, 8);
-    EXPECT_EQ(choose_matmul(caps, Format::q4_0, 100, 256, 1).kernel, MatmulChoice::Kernel::matvec_rows);
+    EXPECT_EQ(family(caps), KernelFamily::matvec_rows);
     caps.min_subgroup_size = 4;
-    EXPECT_EQ(choose_matmul(caps, Format::q4_0, 100, 256, 1).kernel, MatmulChoice::Kernel::matvec);
+    EXPECT_EQ(family(caps), KernelFamily::matvec);
     caps.min_subgroup_size = 8;
     caps.subgroup_ballot = false;
-    EXPECT_EQ(choose_matmul(caps, Format::q4_0, 100, 256, 1).kernel, MatmulChoice::Kernel::matvec);
+    EXPECT_EQ(family(caps), KernelFamily::matvec);
 }
 
-TEST(Select, ManyTokensGetTilesOnAGpu) {
+TEST(Select, WhatWasLearnedDecides) {
     const vk::DeviceCaps caps = device(vk::DeviceType::discrete, 32);
-    EXPECT_EQ(choose_matmul(caps, Format::q4_0, 100, 256, 8).kernel, MatmulChoice::Kernel::matvec);
-    EXPECT_EQ(choose_matmul(caps, Format::q4_0, 100, 256, 9).kernel, MatmulChoice::Kernel::matmul);
+    const MatmulShape shape{Format::q4_0, 100, 256, 20};
+    const auto candidates = matmul_candidates(caps, shape);
+    ASSERT_GE(candidates.size(), 2u);
+    KernelChoices choices;
+    EXPECT_EQ(choose_matmul(caps, choices, shape).name(), candidates[0].name());
+    choices.preferred[tuning_key(shape)] = candidates.back().name();
+    EXPECT_EQ(choose_matmul(caps, choices, shape).name(), candidates.back().name());
+    choices.rejected.insert(rejection_key(candidates.back(), shape.weight));
+    EXPECT_EQ(choose_matmul(caps, choices, shape).name(), candidates[0].name());
+    choices.rejected.insert(rejection_key(candidates[0], shape.weight));
+    EXPECT_NE(choose_matmul(caps, choices, shape).name(), candidates[0].name());
+    for (const MatmulVariant& v : candidates) choices.rejected.insert(rejection_key(v, shape.weight));
+    EXPECT_EQ(choose_matmul(caps, choices, shape).name(), candidates.back().name()) << "the baseline stays";
 }
 
 TEST(Select, AttentionSharesKeysAsFarAsSharedMemoryGoes) {

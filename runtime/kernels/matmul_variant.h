@@ -1,0 +1,73 @@
+#pragma once
+// One way to run a matrix product, as plain data: which kernel, with which constants, over which tile. Every select_*.cpp offers the
+// variants of its kernels that a device can run for a shape; select.cpp ranks them; tuning and the self-test at load speak of them by name.
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "quant/format.h"
+#include "runtime/vk/caps.h"
+#include "shaders/kernel_table.h"
+
+namespace atlas {
+
+/// y[t, o] = sum_i w[o, i] x[t, i]: w [n_out, n_in] in a format, x [n_tokens, n_in].
+struct MatmulShape {
+    Format weight = Format::f32;
+    uint32_t n_out = 0;
+    uint32_t n_in = 0;
+    uint32_t n_tokens = 0;
+};
+
+/// What a kernel wants its activations to be.
+enum class XKind {
+    f32,  // as they are
+    q8,   // blocks of 32 signed bytes with a scale, made by a kernel before it (see push/quantize_x.h)
+};
+
+struct MatmulVariant {
+    KernelFamily family = KernelFamily::matvec;
+    std::vector<uint32_t> constants;  // specialization, ids 0..
+    uint32_t tile_out = 1;            // what a workgroup computes: groups x = ceil(n_out / tile_out)
+    uint32_t tile_tokens = 1;         // groups y = ceil(n_tokens / tile_tokens)
+    uint32_t subgroup_size = 0;       // that the pipeline must have; 0: the driver's choice
+    uint32_t split_k = 1;             // groups z; more than 1: partial sums, added up by a second kernel
+    XKind x = XKind::f32;
+    uint32_t shared_bytes = 0;        // of a workgroup; tests hold it against the device's limit
+
+    /// Unique among the candidates of a shape: "matmul_coopmat(256, 64, 64)", the family and its constants, then "/k4" for a split.
+    std::string name() const;
+};
+
+/// What was learned about this device and driver: from the self-test at load and from `atlas-vk tune`.
+struct KernelChoices {
+    /// tuning_key(shape) -> name of the variant that was fastest.
+    std::map<std::string, std::string, std::less<>> preferred;
+    /// rejection_key(variant, format): gave wrong numbers here.
+    std::set<std::string, std::less<>> rejected;
+};
+
+/// Shapes that share a measurement: format, n_out, n_in, and the bucket of n_tokens (1, 2, 3-4, 5-8, 9-16, 17-32, 33-64, ... ).
+std::string tuning_key(const MatmulShape& shape);
+std::string rejection_key(const MatmulVariant& variant, Format weight);
+
+/// All variants that this device can run for the shape, best guess first; never empty; the last is a baseline that runs on every device.
+std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const MatmulShape& shape);
+
+/// The preferred candidate if there is one, else the first that was not rejected, else the baseline.
+MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape);
+
+// One function per select_*.cpp: appends what its kernels offer for the shape, best first, or nothing.
+void offer_matvec(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);        // select_matvec.cpp
+void offer_matvec_rows(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);   // select_matvec_rows.cpp
+void offer_matmul_tiles(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);  // select_tiles.cpp
+
+/// A CPU behind a Vulkan driver: shared memory is ordinary memory and a barrier a switch of stacks.
+inline bool runs_on_cpu(const vk::DeviceCaps& caps) { return caps.type == vk::DeviceType::software; }
+/// Largest power of two of lanes that a workgroup may have, at most `lanes`.
+uint32_t lanes_at_most(const vk::DeviceCaps& caps, uint32_t lanes);
+
+}  // namespace atlas

@@ -1,0 +1,50 @@
+#include <algorithm>
+#include <bit>
+
+#include "runtime/base/check.h"
+#include "runtime/kernels/matmul_variant.h"
+
+namespace atlas {
+
+std::string MatmulVariant::name() const {
+    std::string text(name_of(family));
+    text += fmt::format("({})", fmt::join(constants, ", "));
+    if (split_k > 1) text += fmt::format("/k{}", split_k);
+    return text;
+}
+
+std::string tuning_key(const MatmulShape& shape) {
+    return fmt::format("{} [{}, {}] x {}", info(shape.weight).name, shape.n_out, shape.n_in, std::bit_ceil(shape.n_tokens));
+}
+
+std::string rejection_key(const MatmulVariant& variant, Format weight) { return fmt::format("{} {}", variant.name(), info(weight).name); }
+
+uint32_t lanes_at_most(const vk::DeviceCaps& caps, uint32_t lanes) {
+    const uint32_t most = std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]);
+    return std::min(lanes, most == 0 ? 1 : std::bit_floor(most));
+}
+
+std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const MatmulShape& shape) {
+    std::vector<MatmulVariant> out;
+    // Tiles in shared memory only lose on a CPU; a GPU wants them as soon as a step has more tokens than one pass over the weights serves.
+    offer_matvec_rows(caps, shape, out);
+    if (!runs_on_cpu(caps) && shape.n_tokens > 8) offer_matmul_tiles(caps, shape, out);
+    offer_matvec(caps, shape, out);
+    return out;
+}
+
+MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape) {
+    const std::vector<MatmulVariant> candidates = matmul_candidates(caps, shape);
+    const auto rejected = [&](const MatmulVariant& v) { return choices.rejected.contains(rejection_key(v, shape.weight)); };
+    if (const auto wanted = choices.preferred.find(tuning_key(shape)); wanted != choices.preferred.end()) {
+        for (const MatmulVariant& v : candidates) {
+            if (v.name() == wanted->second && !rejected(v)) return v;
+        }
+    }
+    for (const MatmulVariant& v : candidates) {
+        if (!rejected(v)) return v;
+    }
+    return candidates.back();
+}
+
+}  // namespace atlas
