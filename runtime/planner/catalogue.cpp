@@ -1,0 +1,275 @@
+#include "runtime/planner/catalogue.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "runtime/base/units.h"
+
+namespace atlas {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kSchema = 1;
+constexpr uint64_t kMaxFileBytes = 16 * kMiB;
+
+// Fields of one entry, with the first thing wrong kept until the end.
+class Fields {
+  public:
+    Fields(const Json& json, std::string where) : json_(json), where_(std::move(where)) {
+        if (!json.is_object()) complain("an object", json);
+    }
+
+    std::string text(const char* key, bool required = true) {
+        const Json* found = get(key, required);
+        if (found == nullptr) return {};
+        if (!found->is_string()) return complain(key, "a text", *found), std::string();
+        return found->get<std::string>();
+    }
+    double number(const char* key, double low, double high, bool required = true) {
+        const Json* found = get(key, required);
+        if (found == nullptr) return 0;
+        if (!found->is_number() || !(found->get<double>() >= low && found->get<double>() <= high)) {
+            return complain(key, fmt::format("a number in {} .. {}", low, high), *found), 0.0;
+        }
+        return found->get<double>();
+    }
+    template <class Int>
+    void count(const char* key, Int& to, double high, bool required = true) {
+        const Json* found = get(key, required);
+        if (found == nullptr) return;
+        if (!found->is_number_unsigned() || found->get<double>() > high) return complain(key, fmt::format("a whole number up to {}", high), *found);
+        to = static_cast<Int>(found->get<uint64_t>());
+    }
+    void flag(const char* key, bool& to) {
+        const Json* found = get(key, false);
+        if (found == nullptr) return;
+        if (!found->is_boolean()) return complain(key, "true or false", *found);
+        to = found->get<bool>();
+    }
+    const Json* get(const char* key, bool required) {
+        const auto found = json_.is_object() ? json_.find(key) : json_.end();
+        if (json_.is_object() && found != json_.end() && !found->is_null()) return &*found;
+        if (required && json_.is_object()) complain(fmt::format("{}: missing field '{}'", where_, key));
+        return nullptr;
+    }
+    void complain(const std::string& message) {
+        if (!error_) error_ = Error{ErrorCode::corrupt, message};
+    }
+    void complain(const std::string& expected, const Json& found) {
+        complain(fmt::format("{}: expected {}, found {}", where_, expected, found.dump().substr(0, 60)));
+    }
+    void complain(const char* key, const std::string& expected, const Json& found) {
+        complain(fmt::format("{}: field '{}': expected {}, found {}", where_, key, expected, found.dump().substr(0, 60)));
+    }
+    const std::optional<Error>& error() const { return error_; }
+
+  private:
+    const Json& json_;
+    std::string where_;
+    std::optional<Error> error_;
+};
+
+#define ATLAS_FIELDS_DONE(fields) \
+    if ((fields).error()) return tl::unexpected(*(fields).error())
+
+Result<std::optional<QualityFigure>> read_quality(const Json& entry, const char* kind, const std::string& where) {
+    const auto quality = entry.find("quality");
+    if (quality == entry.end() || !quality->is_object() || !quality->contains(kind)) return std::optional<QualityFigure>();
+    Fields f((*quality)[kind], where + " quality");
+    QualityFigure figure{f.number("score", 0, 100), f.text("benchmark"), f.text("source")};
+    ATLAS_FIELDS_DONE(f);
+    return std::optional(std::move(figure));
+}
+
+Result<void> check_shape(const ModelShape& s, const std::string& where) {
+    const auto wrong = [&](std::string_view what) { return fail(ErrorCode::corrupt, "{}: {}", where, what); };
+    if (s.n_layer == 0 || s.n_embd == 0 || s.n_head == 0 || s.n_head_kv == 0 || s.head_dim == 0 || s.n_vocab == 0 || s.n_ctx == 0) {
+        return wrong("n_layer, n_embd, n_head, n_head_kv, head_dim, n_vocab and n_ctx must be at least 1");
+    }
+    if (s.n_ff == 0 && s.n_expert == 0) return wrong("neither n_ff nor experts");
+    if (s.n_expert > 0 && (s.n_expert_used == 0 || s.n_expert_used > s.n_expert || s.n_ff_expert == 0)) return wrong("experts that make no sense");
+    if (s.kv_lora_rank > 0 && s.rope_head_dim >= s.head_dim) return wrong("rope_head_dim must be below head_dim");
+    return {};
+}
+
+Result<CatalogueModel> read_model(const Json& entry, const std::string& where) {
+    Fields f(entry, where);
+    CatalogueModel model;
+    ModelShape& s = model.shape;
+    s.id = f.text("id");
+    s.arch = f.text("arch");
+    f.count("parameters", s.parameters, 1e13);
+    f.count("n_layer", s.n_layer, 1024);
+    f.count("n_embd", s.n_embd, 1 << 18);
+    f.count("n_head", s.n_head, 1024);
+    f.count("n_head_kv", s.n_head_kv, 1024);
+    f.count("head_dim", s.head_dim, 1024);
+    s.v_head_dim = s.head_dim;
+    f.count("v_head_dim", s.v_head_dim, 1024, false);
+    f.count("n_ff", s.n_ff, 1 << 20);
+    f.count("n_vocab", s.n_vocab, 1 << 22);
+    f.count("n_ctx", s.n_ctx, 1 << 26);
+    f.flag("tied", s.tied);
+    f.count("n_expert", s.n_expert, 4096, false);
+    f.count("n_expert_used", s.n_expert_used, 4096, false);
+    f.count("n_ff_expert", s.n_ff_expert, 1 << 20, false);
+    f.count("n_ff_shared", s.n_ff_shared, 1 << 20, false);
+    f.count("n_dense_layers", s.n_dense_layers, 1024, false);
+    f.count("window", s.window, 1 << 26, false);
+    f.count("full_every", s.full_every, 1024, false);
+    f.count("full_head_dim", s.full_head_dim, 1024, false);
+    f.count("full_n_head_kv", s.full_n_head_kv, 1024, false);
+    f.count("recurrent_full_every", s.recurrent_full_every, 1024, false);
+    f.count("recurrent_v_heads", s.recurrent_v_heads, 1024, false);
+    f.count("recurrent_bytes", s.recurrent_bytes, 1e12, false);
+    f.count("kv_lora_rank", s.kv_lora_rank, 1 << 16, false);
+    f.count("q_lora_rank", s.q_lora_rank, 1 << 16, false);
+    f.count("rope_head_dim", s.rope_head_dim, 1024, false);
+    f.flag("rope_factors", s.rope_factors);
+    f.flag("qkv_bias", s.qkv_bias);
+    s.approximate = f.text("approximate", false);
+    model.licence = f.text("licence", false);
+    model.gguf = f.text("gguf", false);
+    model.source = f.text("source", false);
+    if (const Json* aliases = f.get("aliases", false)) {
+        if (!aliases->is_array()) f.complain("aliases", "a list of texts", *aliases);
+        for (const Json& alias : *aliases) {
+            if (alias.is_string()) s.aliases.push_back(alias.get<std::string>());
+            else f.complain("aliases", "a list of texts", alias);
+        }
+    }
+    ATLAS_FIELDS_DONE(f);
+    ATLAS_TRY_VOID(check_shape(s, where));
+    ATLAS_TRY(model.coding, read_quality(entry, "coding", where));
+    ATLAS_TRY(model.chat, read_quality(entry, "chat", where));
+    return model;
+}
+
+Result<Card> read_card(const Json& entry, const std::string& where) {
+    Fields f(entry, where);
+    Card card;
+    card.name = f.text("name");
+    card.vendor = f.text("vendor");
+    card.arch = f.text("arch", false);
+    card.memory_bytes = static_cast<uint64_t>(f.number("vram_gib", 0.5, 4096) * double(kGiB));
+    card.bandwidth_gbps = f.number("bandwidth_gbps", 1, 1e5);
+    card.fp32_tflops = f.number("fp32_tflops", 0, 1e5, false);
+    card.matrix_tflops = f.number("matrix_tflops", 0, 1e6, false);
+    card.watts = f.number("watts", 0, 1e4, false);
+    card.source = f.text("source", false);
+    if (const Json* price = f.get("price_usd", false)) {
+        Fields p(*price, where + " price_usd");
+        card.price_low_usd = p.number("low", 0, 1e6, false);
+        card.price_high_usd = p.number("high", 0, 1e6, false);
+        card.price_source = p.text("kind", false);
+        ATLAS_FIELDS_DONE(p);
+    }
+    ATLAS_FIELDS_DONE(f);
+    return card;
+}
+
+Result<SpeedFacts> read_speed(const Json& entry, const std::string& where) {
+    Fields f(entry, where);
+    SpeedFacts facts;
+    facts.kv_efficiency = f.number("kv_efficiency", 0.01, 1);
+    facts.moe_layer_factor = f.number("moe_layer_factor", 1, 10);
+    facts.band_uncalibrated = f.number("band_uncalibrated", 0, 1);
+    facts.band_calibrated = f.number("band_calibrated", 0, 1);
+    facts.source = f.text("source");
+    if (const Json* classes = f.get("classes", true)) {
+        for (const Json& row : *classes) {
+            Fields c(row, where + " classes");
+            facts.classes.push_back({c.text("vendor", false), c.text("arch", false), c.number("efficiency", 0.05, 1),
+                                     c.number("ms_per_layer", 0, 10), c.number("prefill_share", 0.01, 1)});
+            ATLAS_FIELDS_DONE(c);
+        }
+    }
+    ATLAS_FIELDS_DONE(f);
+    return facts;
+}
+
+Result<void> read_losses(const Json& root, Catalogue& to, const std::string& where) {
+    if (const auto loss = root.find("weight_loss"); loss != root.end()) {
+        Fields f(*loss, where + " weight_loss");
+        to.f16_perplexity = f.number("f16_perplexity", 1, 1000);
+        to.weight_loss_source = f.text("source");
+        if (const Json* recipes = f.get("recipes", true)) {
+            for (const auto& [name, row] : recipes->items()) {
+                Fields r(row, where + " weight_loss " + name);
+                to.weight_loss[name] = {r.number("kl", 0, 10), r.number("perplexity_increase", 0, 100)};
+                ATLAS_FIELDS_DONE(r);
+            }
+        }
+        ATLAS_FIELDS_DONE(f);
+    }
+    if (const auto loss = root.find("kv_loss"); loss != root.end()) {
+        for (const Json& row : (*loss)["rows"]) {
+            Fields r(row, where + " kv_loss");
+            to.kv_loss.push_back({r.text("k"), r.text("v"), r.number("kl", 0, 10), r.text("source")});
+            ATLAS_FIELDS_DONE(r);
+        }
+    }
+    return {};
+}
+
+template <class Entry, class Read, class Key>
+Result<void> read_list(const Json& root, const char* section, std::vector<Entry>& to, const std::string& where, Read read, Key key) {
+    const auto list = root.find(section);
+    if (list == root.end()) return {};
+    if (!list->is_array()) return fail(ErrorCode::corrupt, "{}: '{}' must be a list", where, section);
+    for (size_t i = 0; i < list->size(); ++i) {
+        ATLAS_TRY(Entry entry, read((*list)[i], fmt::format("{}: {} {}", where, section, i)));
+        const auto same = std::find_if(to.begin(), to.end(), [&](const Entry& e) { return key(e) == key(entry); });
+        if (same != to.end()) *same = std::move(entry);
+        else to.push_back(std::move(entry));
+    }
+    return {};
+}
+
+Result<void> read_into(Catalogue& to, std::string_view text, std::string_view name) {
+    const std::string where(name);
+    const Json root = Json::parse(text, nullptr, false, true);
+    if (root.is_discarded() || !root.is_object()) return fail(ErrorCode::corrupt, "{}: not a JSON object", where);
+    Fields f(root, where);
+    int schema = 0;
+    f.count("schema", schema, 1000);
+    ATLAS_FIELDS_DONE(f);
+    if (schema != kSchema) return fail(ErrorCode::corrupt, "{}: schema {} is not known, expected {}", where, schema, kSchema);
+    ATLAS_TRY_VOID(read_list(root, "models", to.models, where, read_model, [](const CatalogueModel& m) { return m.shape.id; }));
+    ATLAS_TRY_VOID(read_list(root, "cards", to.cards, where, read_card, [](const Card& c) { return c.name; }));
+    ATLAS_TRY_VOID(read_losses(root, to, where));
+    if (const auto speed = root.find("speed"); speed != root.end()) {
+        ATLAS_TRY(to.speed, read_speed(*speed, where + ": speed"));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<Catalogue> parse_catalogue(std::string_view json, std::string_view where) {
+    Catalogue catalogue;
+    ATLAS_TRY_VOID(read_into(catalogue, json, where));
+    return catalogue;
+}
+
+Result<Catalogue> load_catalogue(const std::filesystem::path& additions) {
+    ATLAS_TRY(Catalogue catalogue, parse_catalogue(built_in_catalogue(), "built-in catalogue"));
+    std::error_code error;
+    if (additions.empty() || !std::filesystem::exists(additions, error)) return catalogue;
+    if (std::filesystem::file_size(additions, error) > kMaxFileBytes || error) {
+        return fail(ErrorCode::io, "{}: larger than {} or unreadable", additions.string(), bytes_text(kMaxFileBytes));
+    }
+    std::ifstream in(additions, std::ios::binary);
+    std::stringstream text;
+    if (!(text << in.rdbuf())) return fail(ErrorCode::io, "{}: cannot be read", additions.string());
+    ATLAS_TRY_VOID(read_into(catalogue, text.str(), additions.string()));
+    return catalogue;
+}
+
+}  // namespace atlas

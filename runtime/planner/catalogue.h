@@ -1,0 +1,106 @@
+#pragma once
+// What is known of models and cards before a file or a device is there: catalogue.json, built into the program, and what the user adds.
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/error.h"
+#include "runtime/planner/model_shape.h"
+
+namespace atlas {
+
+/// A published figure and where it stands.
+struct QualityFigure {
+    double score = 0;  // percent
+    std::string benchmark;
+    std::string source;
+};
+
+struct CatalogueModel {
+    ModelShape shape;
+    std::string licence;
+    std::string gguf;    // where its files are: "owner/repository" of Hugging Face
+    std::string source;  // of the shape
+    std::optional<QualityFigure> coding;
+    std::optional<QualityFigure> chat;
+};
+
+struct Card {
+    std::string name;
+    std::string vendor;
+    std::string arch;
+    uint64_t memory_bytes = 0;
+    double bandwidth_gbps = 0;
+    double fp32_tflops = 0;
+    double matrix_tflops = 0;  // f16, as the vendor counts it, f16 accumulation
+    double watts = 0;
+    double price_low_usd = 0, price_high_usd = 0;  // street, 0: unknown
+    std::string price_source;
+    std::string source;
+};
+
+/// What a weight recipe costs in quality, measured by others on one model: Kullback-Leibler divergence to F16 and added perplexity.
+struct WeightLoss {
+    double kl = 0;
+    double perplexity_increase = 0;
+};
+
+/// What a pair of cache formats costs.
+struct KvLoss {
+    std::string k, v;
+    double kl = 0;
+    std::string source;
+};
+
+/// Decode by class of card: time = bytes / (efficiency * bandwidth) + ms_per_layer * layers + KV bytes / (kv_efficiency * bandwidth).
+struct SpeedClass {
+    std::string vendor;
+    std::string arch_prefix;  // empty: all of the vendor
+    double efficiency = 0;
+    double ms_per_layer = 0;
+    double prefill_share = 0;  // of the matrix peak
+};
+
+struct SpeedFacts {
+    std::vector<SpeedClass> classes;  // the first that fits counts
+    double kv_efficiency = 0;
+    double moe_layer_factor = 0;  // a layer of experts costs so many times the fixed cost of a dense one
+    double band_uncalibrated = 0;
+    double band_calibrated = 0;
+    std::string source;
+};
+
+struct Catalogue {
+    std::vector<CatalogueModel> models;
+    std::vector<Card> cards;
+    std::map<std::string, WeightLoss, std::less<>> weight_loss;  // by recipe name
+    double f16_perplexity = 0;                                   // of the model that weight_loss was measured on
+    std::string weight_loss_source;
+    std::vector<KvLoss> kv_loss;
+    SpeedFacts speed;
+
+    /// By id or alias in any letter case; "-instruct" and "-it" may be left out. Fails: not_found with the nearest names.
+    Result<const CatalogueModel*> find_model(std::string_view name) const;
+    /// By name in any letter case; vendor words may be left out ("7900 GRE", "rtx3090"). Fails: not_found with the nearest names; invalid_argument
+    /// if several fit.
+    Result<const Card*> find_card(std::string_view name) const;
+};
+
+/// The text of the built-in catalogue.
+std::string_view built_in_catalogue();
+
+/// Reads a catalogue; every field is checked. `where` names it in messages. Fails: corrupt (names entry, field, expected, found).
+Result<Catalogue> parse_catalogue(std::string_view json, std::string_view where);
+
+/// The built-in one, and over it the entries of `additions` (same schema, sections may be missing; an entry of the same id or name replaces). A
+/// missing file is no error. Fails: corrupt, io.
+Result<Catalogue> load_catalogue(const std::filesystem::path& additions);
+
+/// The entries nearest to `wanted` by edit distance, nearest first, at most `most`.
+std::vector<std::string> nearest_names(std::string_view wanted, const std::vector<std::string>& names, size_t most);
+
+}  // namespace atlas
