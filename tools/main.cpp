@@ -26,7 +26,7 @@ struct Group {
 const std::array<Group, 4>& groups() {
     static const std::array<Group, 4> kGroups = {{{"Talk to a model", {"run", "chat"}},
                                                   {"Get models", {"pull", "list", "rm"}},
-                                                  {"Look at files and devices", {"inspect", "devices"}},
+                                                  {"Look at files and devices", {"inspect", "devices", "kernels"}},
                                                   {"Compare and measure", {"tokenize", "logits", "quantize"}}}};
     return kGroups;
 }

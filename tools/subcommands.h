@@ -12,6 +12,7 @@ using AddSubcommand = void (*)(CLI::App& app, int& exit_code);
 void add_chat(CLI::App& app, int& exit_code);
 void add_devices(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
+void add_kernels(CLI::App& app, int& exit_code);
 void add_list(CLI::App& app, int& exit_code);
 void add_logits(CLI::App& app, int& exit_code);
 void add_pull(CLI::App& app, int& exit_code);
@@ -29,6 +30,7 @@ inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({
     add_rm,
     add_inspect,
     add_devices,
+    add_kernels,
     add_tokenize,
     add_logits,
     add_quantize,

@@ -17,11 +17,14 @@ struct VkHolder {
     std::unique_ptr<vk::Device> device;
 };
 
+/// A range of a device. Without a buffer it is a size alone: plans can be made with it, nothing can run.
 class VkStorage final : public Storage {
   public:
     VkStorage(std::shared_ptr<VkHolder> holder, std::string name, const vk::BufferRange& range)
         : Storage(std::move(name), range.bytes), holder_(std::move(holder)), range_(range) {}
-    ~VkStorage() override { holder_->device->memory().release(range_); }
+    ~VkStorage() override {
+        if (range_) holder_->device->memory().release(range_);
+    }
 
     const vk::BufferRange& range() const { return range_; }
 

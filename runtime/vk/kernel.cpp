@@ -177,7 +177,7 @@ Result<VkPipeline> KernelCache::State::pipeline(const KernelSpec& spec, const st
         info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
     }
     if (device.options().capture_statistics && device.caps().pipeline_executable_properties) {
-        info.flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
+        info.flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR | VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
     }
     info.layout = layout_handle;
     VkPipeline handle = VK_NULL_HANDLE;

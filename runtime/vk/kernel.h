@@ -78,4 +78,8 @@ struct KernelStatistic {
 /// What the driver's compiler says of a kernel; needs DeviceOptions::capture_statistics. Fails: unsupported.
 Result<std::vector<KernelStatistic>> kernel_statistics(const Device& device, const Kernel& kernel);
 
+/// The compiler's last text of a kernel, its assembly; empty where the driver gives none. Needs DeviceOptions::capture_statistics.
+/// Fails: unsupported.
+Result<std::string> kernel_assembly(const Device& device, const Kernel& kernel);
+
 }  // namespace atlas::vk

@@ -1,0 +1,135 @@
+#include "bench/every_kernel.h"
+
+#include "runtime/ops/dry_ops.h"
+
+namespace atlas::bench {
+
+namespace {
+
+constexpr uint32_t kWidths[] = {1, 8, 24, 64, 512};  // decode, two verify steps, a short and a whole chunk of a prompt
+constexpr uint32_t kHeadDims[] = {64, 128, 256};
+
+/// Views of storages that are sizes alone.
+class Views {
+  public:
+    explicit Views(PlanBackend& backend) : backend_(backend) {}
+    Tensor tensor(Format format, uint32_t rows, uint32_t cols) {
+        storages_.push_back(*backend_.allocate(MemoryUse::weights, rows * bytes_of(format, cols), "view"));
+        return dense(*storages_.back(), format, rows, cols);
+    }
+    Tensor f32(uint32_t rows, uint32_t cols) { return tensor(Format::f32, rows, cols); }
+    U32View numbers(uint32_t count) {
+        storages_.push_back(*backend_.allocate(MemoryUse::step, count * 4, "numbers"));
+        return {storages_.back().get(), 0, count};
+    }
+
+  private:
+    PlanBackend& backend_;
+    std::vector<std::unique_ptr<Storage>> storages_;
+};
+
+Result<void> plan(PlanBackend& backend, std::string_view name, const std::function<void(Ops&)>& pass) {
+    DryOps counted;
+    pass(counted);
+    ATLAS_TRY_VOID(backend.reserve_scratch(counted.counts().scratch_peak_bytes));
+    ATLAS_TRY(auto program, backend.record(name, pass));
+    (void)program;
+    return {};
+}
+
+Result<void> plan_fused_matmuls(PlanBackend& backend, Format format, uint32_t n_tokens) {
+    constexpr uint32_t kIn = 4096, kOut = 4096;
+    Views views(backend);
+    const Tensor x = views.f32(n_tokens, kIn), bias = views.f32(1, kOut);
+    const auto term = [&](uint32_t n_out, const Tensor& b) { return MatmulTerm{views.tensor(format, n_out, kIn), b, views.f32(n_tokens, n_out)}; };
+    const MatmulTerm q = term(kOut, bias), k = term(1024, {}), v = term(1024, {}), gate = term(kOut, {}), up = term(kOut, {});
+    const std::vector<MatmulTerm> group = {q, k, v};
+    return plan(backend, "fused products", [&](Ops& ops) {
+        ops.matmul_add(q.w, x, q.b, q.y);
+        ops.matmul_group(group, x);
+        ops.matmul_silu_mul(gate, up, x, q.y);
+    });
+}
+
+Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_format, uint32_t head_dim, uint32_t n_tokens) {
+    constexpr uint32_t kHeads = 16, kHeadsKv = 2, kPageTokens = 32, kContext = 4096;
+    Views views(backend);
+    KvLayer cache{views.tensor(k_format, kContext, kHeadsKv * head_dim), views.tensor(v_format, kContext, kHeadsKv * head_dim), kPageTokens};
+    AttentionTables tables{views.numbers(n_tokens), views.numbers(n_tokens), views.numbers(kContext / kPageTokens), kContext / kPageTokens,
+                           kContext};
+    const AttentionParams params{.n_head = kHeads, .n_head_kv = kHeadsKv, .head_dim = head_dim, .scale = 0.1f};
+    const Tensor q = views.f32(n_tokens, kHeads * head_dim), y = views.f32(n_tokens, kHeads * head_dim);
+    const Tensor k = views.f32(n_tokens, kHeadsKv * head_dim), v = views.f32(n_tokens, kHeadsKv * head_dim);
+    const U32View slots = views.numbers(n_tokens);
+    RopeParams rope{.head_dim = head_dim, .n_rot = head_dim};
+    return plan(backend, "attention", [&](Ops& ops) {
+        ops.kv_write(k, v, cache, slots);
+        for (const auto pairing : {RopeParams::Pairing::adjacent, RopeParams::Pairing::halves}) {
+            rope.pairing = pairing;
+            ops.rope_kv_write(q, k, v, rope, tables.positions, {}, cache, slots);
+        }
+        ops.attention(q, cache, tables, params, y);
+    });
+}
+
+// One head per KV head as well (llama-2), and one KV format for all formats: f32, f16 and whatever else this build has kernels for.
+Result<void> plan_all_attention(PlanBackend& backend) {
+    for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q5_1, Format::q5_0, Format::q4_1, Format::q4_0}) {
+        if (!has_kernel(KernelFamily::kv_write, format)) continue;
+        for (const uint32_t head_dim : kHeadDims) {
+            for (const uint32_t n_tokens : kWidths) ATLAS_TRY_VOID(plan_attention(backend, format, format, head_dim, n_tokens));
+        }
+    }
+    return {};
+}
+
+Result<void> plan_small_operations(PlanBackend& backend, uint32_t cols) {
+    Views views(backend);
+    const Tensor a = views.f32(8, cols), b = views.f32(8, cols), y = views.f32(8, cols), gain = views.f32(1, cols), sum = views.f32(8, cols);
+    const U32View positions = views.numbers(8);
+    const RopeParams rope{.head_dim = 64, .n_rot = 64};
+    return plan(backend, "small operations", [&](Ops& ops) {
+        ops.rms_norm(a, gain, 1e-5f, y);
+        ops.add_rms_norm(a, b, gain, 1e-5f, sum, y);
+        ops.add(a, b, y);
+        ops.silu_mul(a, b, y);
+        ops.rope(a, rope, positions, {});
+    });
+}
+
+}  // namespace
+
+// A preference for each candidate in turn makes VkOps plan it, with whatever kernels it needs before and after.
+Result<void> plan_matmul_variants(PlanBackend& backend, const vk::DeviceCaps& caps, const MatmulShape& shape) {
+    Views views(backend);
+    const Tensor w = views.tensor(shape.weight, shape.n_out, shape.n_in);
+    const Tensor x = views.f32(shape.n_tokens, shape.n_in), y = views.f32(shape.n_tokens, shape.n_out);
+    const KernelChoices before = backend.choices();
+    for (const MatmulVariant& variant : matmul_candidates(caps, shape)) {
+        backend.choices() = {};
+        backend.choices().preferred[tuning_key(shape)] = variant.name();
+        ATLAS_TRY_VOID(plan(backend, variant.name(), [&](Ops& ops) { ops.matmul(w, x, y); }));
+    }
+    backend.choices() = before;
+    return {};
+}
+
+Result<void> plan_every_kernel(PlanBackend& backend, const vk::DeviceCaps& caps) {
+    for (size_t i = 0; i < kFormats.size(); ++i) {
+        const auto format = static_cast<Format>(i);
+        for (const uint32_t n_tokens : kWidths) {
+            ATLAS_TRY_VOID(plan_matmul_variants(backend, caps, {format, 4096, 4096, n_tokens}));
+            ATLAS_TRY_VOID(plan_matmul_variants(backend, caps, {format, 1024, 4096, n_tokens}));  // few rows: k and v
+            ATLAS_TRY_VOID(plan_fused_matmuls(backend, format, n_tokens));
+        }
+        Views views(backend);
+        const Tensor table = views.tensor(format, 1000, 4096), rows = views.f32(8, 4096);
+        const U32View ids = views.numbers(8);
+        ATLAS_TRY_VOID(plan(backend, "rows", [&](Ops& ops) { ops.get_rows(table, ids, rows); }));
+    }
+    ATLAS_TRY_VOID(plan_all_attention(backend));
+    for (const uint32_t cols : {896u, 4096u}) ATLAS_TRY_VOID(plan_small_operations(backend, cols));
+    return {};
+}
+
+}  // namespace atlas::bench

@@ -1,0 +1,44 @@
+#pragma once
+// What the driver's compiler made of a kernel, in the same words for every driver.
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/vk/kernel.h"
+
+namespace atlas::bench {
+
+/// Counts of instructions in an assembly text.
+struct InstructionCounts {
+    uint32_t matrix = 0;      // cooperative-matrix products
+    uint32_t dot = 0;         // four 8-bit products and their sum
+    uint32_t wide_loads = 0;  // 128-bit loads of a lane from memory
+    uint32_t loop_valu = 0;   // vector arithmetic in the longest loop that holds no other: what is done per pass over the weights
+};
+
+/// Reads AMD's assembly as Mesa prints it, and NVIDIA's. Unknown text counts nothing.
+InstructionCounts count_instructions(std::string_view assembly);
+
+/// Nothing where the driver does not say.
+struct KernelReport {
+    std::string name;  // "matvec_q4_k(64, 32, 1)", then "/sg64" where the pipeline must have subgroups of 64
+    std::optional<double> sgprs, vgprs, spilled_sgprs, spilled_vgprs, lds_bytes, waves_per_simd;
+    std::optional<double> instructions, valu, vmem, latency, inverse_throughput;
+    std::optional<double> matrix_instructions, dot_instructions, wide_loads, loop_valu;
+};
+
+/// `assembly` empty: the driver gives none.
+KernelReport make_kernel_report(std::string name, std::span<const vk::KernelStatistic> statistics, std::string_view assembly);
+
+nlohmann::ordered_json to_json(const KernelReport& report);
+/// A table for people, one line per kernel.
+std::string table_text(std::span<const KernelReport> reports);
+
+/// The name under which reports speak of a kernel.
+std::string report_name(const vk::KernelSpec& spec);
+
+}  // namespace atlas::bench
