@@ -18,6 +18,9 @@ AttentionTuning choose_attention(const vk::DeviceCaps& caps, uint32_t head_dim, 
 
 /// Invocations of a workgroup that owns a row (norm): a power of two, at most 256.
 uint32_t choose_row_lanes(const vk::DeviceCaps& caps, uint32_t cols);
+/// Software devices: whether the driver's compiler makes gather instructions of loads and scalar code of what is uniform; else every load is
+/// a loop over the lanes, and long shaders take seconds to compile.
+bool compiles_to_gathers(const vk::DeviceCaps& caps);
 /// Invocations of a workgroup where each owns an element (add, rope, ...).
 uint32_t choose_element_lanes(const vk::DeviceCaps& caps);
 

@@ -6,8 +6,8 @@
 // math: y[t, o] = sum_i w[o, i] * x[t, i]  (+ b[t, o], or b[0, o], if has_b).
 // shapes: w [n_out, n_in] in the WEIGHT format; x [n_tokens, n_in], y [n_tokens, n_out], b [n_tokens or 1, n_out] f32.
 // layout: w offsets in blocks, others in elements, see push/matmul.h.
-// grid: x: an invocation owns a row of w; y: a workgroup owns kTokens tokens. A subgroup reads kSubgroup activations with one load, one
-//       per invocation, and broadcasts them: for devices (CPUs) where a load costs many times a multiply-add.
+// grid: x: an invocation owns kRows rows of w, a local size apart; y: a workgroup owns kTokens tokens. A subgroup reads kSubgroup activations
+//       with one load, one per invocation, and broadcasts them: for devices (CPUs) where a load costs many times a multiply-add.
 // requires: as matvec.comp, and subgroup broadcast with subgroups of exactly kSubgroup (4, 8, 16 or 32), which divides the local size.
 // bound by: unpacking w (one token), multiply-adds (several).
 // source: runtime/ops/ops.h, matmul and matmul_add.
@@ -21,6 +21,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kSubgroup = 8;
 layout(constant_id = 2) const uint kTokens = 1;
+layout(constant_id = 3) const uint kRows = 1;
 
 layout(binding = 0, scalar) readonly buffer W { Block w[]; };
 layout(binding = 1, std430) readonly buffer X { float x[]; };
@@ -30,46 +31,52 @@ layout(binding = 3, std430) writeonly buffer Y { float y[]; };
 #define FORMAT_FUNCTIONS
 #include "weight_format.glsl"
 
-vec4 broadcast4(float mine, uint first) {
-    return vec4(subgroupBroadcast(mine, first), subgroupBroadcast(mine, first + 1), subgroupBroadcast(mine, first + 2),
-                subgroupBroadcast(mine, first + 3));
-}
-
 void main() {
-    const uint row = gl_GlobalInvocationID.x;
-    const uint w_row = pc.w_at_blocks + min(row, pc.n_out - 1) * pc.w_stride_blocks;
+    const uint first_row = gl_WorkGroupID.x * gl_WorkGroupSize.x * kRows + gl_LocalInvocationID.x;
     const uint first_token = gl_WorkGroupID.y * kTokens;
 
-    // Tokens past the end repeat the last one; their sums are never written.
-    uint x_row[kTokens];
-    vec4 sum[kTokens];
-    for (uint t = 0; t < kTokens; ++t) {
+    // Rows and tokens past the end repeat the last one; their sums are never written.
+    uint w_row[kRows], x_row[kTokens];
+    float sum[kTokens][kRows];
+    [[unroll]] for (uint r = 0; r < kRows; ++r) {
+        w_row[r] = pc.w_at_blocks + min(first_row + r * gl_WorkGroupSize.x, pc.n_out - 1) * pc.w_stride_blocks;
+    }
+    [[unroll]] for (uint t = 0; t < kTokens; ++t) {
         x_row[t] = pc.x_at + min(first_token + t, pc.n_tokens - 1) * pc.x_stride;
-        sum[t] = vec4(0.0);
+        [[unroll]] for (uint r = 0; r < kRows; ++r) sum[t][r] = 0.0;
     }
 
     const uint whole = pc.n_in / 32 * 32;
     for (uint i = 0; i < whole; i += 32) {
-        vec4 v[8];
-        dequant32(w_row + i / kBlockElems, i % kBlockElems, v);
+        vec4 v[kRows][8];
+        [[unroll]] for (uint r = 0; r < kRows; ++r) dequant32(w_row[r] + i / kBlockElems, i % kBlockElems, v[r]);
         [[unroll]] for (uint t = 0; t < kTokens; ++t) {
             [[unroll]] for (uint k = 0; k < 32; k += kSubgroup) {
                 const float mine = x[x_row[t] + i + k + gl_SubgroupInvocationID];
-                [[unroll]] for (uint l = 0; l < kSubgroup; l += 4) sum[t] += v[(k + l) / 4] * broadcast4(mine, l);
+                [[unroll]] for (uint l = 0; l < kSubgroup; ++l) {
+                    const float x_value = subgroupBroadcast(mine, l);
+                    [[unroll]] for (uint r = 0; r < kRows; ++r) sum[t][r] = fma(v[r][(k + l) / 4][(k + l) % 4], x_value, sum[t][r]);
+                }
             }
         }
     }
     if (kBlockElems == 1) {
         for (uint i = whole; i < pc.n_in; ++i) {
-            const float v = dequant(w_row + i, 0);
-            for (uint t = 0; t < kTokens; ++t) sum[t].x += v * x[x_row[t] + i];
+            [[unroll]] for (uint r = 0; r < kRows; ++r) {
+                const float v = dequant(w_row[r] + i, 0);
+                [[unroll]] for (uint t = 0; t < kTokens; ++t) sum[t][r] += v * x[x_row[t] + i];
+            }
         }
     }
 
-    if (row >= pc.n_out) return;
-    for (uint t = 0; t < kTokens && first_token + t < pc.n_tokens; ++t) {
-        float result = dot(sum[t], vec4(1.0));
-        if (pc.has_b != 0) result += b[pc.b_at + (first_token + t) * pc.b_stride + row];
-        y[pc.y_at + (first_token + t) * pc.y_stride + row] = result;
+    [[unroll]] for (uint r = 0; r < kRows; ++r) {
+        const uint row = first_row + r * gl_WorkGroupSize.x;
+        if (row >= pc.n_out) return;
+        [[unroll]] for (uint t = 0; t < kTokens; ++t) {
+            if (first_token + t >= pc.n_tokens) break;
+            float result = sum[t][r];
+            if (pc.has_b != 0) result += b[pc.b_at + (first_token + t) * pc.b_stride + row];
+            y[pc.y_at + (first_token + t) * pc.y_stride + row] = result;
+        }
     }
 }
