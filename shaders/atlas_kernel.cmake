@@ -1,6 +1,7 @@
 # atlas_kernel(<family> SOURCE <file> [WEIGHT <format>...|@all] [DEFINES <NAME=VALUE>...] [REQUIRES <feature>...] [ENV <target>])
 # Adds one SPIR-V module per WEIGHT format (or one if the family has no WEIGHT axis) and one row per module to the generated
 # kernels.inc, which C++ reads: ATLAS_KERNEL(family, weight, symbol, "name"). The families become an enum; a misspelt name does not compile.
+# WEIGHT @dot: the formats that have an int8 dot form (shaders/formats/dot/<format>.glsl); it is included as "weight_dot.glsl".
 # REQUIRES names variables of features.cmake: where one is false the family is in the enum but has no modules (has_kernel says so).
 # ENV is glslang's target, vulkan1.2 unless given.
 
@@ -14,10 +15,15 @@ include(features.cmake)
 
 file(STRINGS ${CMAKE_SOURCE_DIR}/quant/formats.def rows REGEX "^ATLAS_FORMAT\\(")
 set(ATLAS_FORMATS "")
+set(ATLAS_DOT_FORMATS "")
 foreach(row IN LISTS rows)
   string(REGEX REPLACE "^ATLAS_FORMAT\\(([a-z0-9_]+),.*" "\\1" name "${row}")
   list(APPEND ATLAS_FORMATS ${name})
   file(CONFIGURE OUTPUT ${ATLAS_GEN}/weight/${name}/weight_format.glsl CONTENT "#include \"formats/@name@.glsl\"\n" @ONLY)
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/formats/dot/${name}.glsl)
+    list(APPEND ATLAS_DOT_FORMATS ${name})
+    file(CONFIGURE OUTPUT ${ATLAS_GEN}/weight/${name}/weight_dot.glsl CONTENT "#include \"formats/dot/@name@.glsl\"\n" @ONLY)
+  endif()
 endforeach()
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/quant/formats.def)
 
@@ -25,6 +31,8 @@ function(atlas_kernel family)
   cmake_parse_arguments(K "" "SOURCE;ENV" "WEIGHT;DEFINES;REQUIRES" ${ARGN})
   if(K_WEIGHT STREQUAL "@all")
     set(K_WEIGHT ${ATLAS_FORMATS})
+  elseif(K_WEIGHT STREQUAL "@dot")
+    set(K_WEIGHT ${ATLAS_DOT_FORMATS})
   elseif(NOT K_WEIGHT)
     set(K_WEIGHT none)
   endif()

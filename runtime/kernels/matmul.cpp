@@ -40,6 +40,7 @@ void VkOps::matmul_rows(const Tensor& w, const Tensor& x, const Tensor& b, const
 
 void VkOps::matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b, const vk::Cost& cost) {
     const MatmulVariant variant = choose_matmul(context_.caps, context_.choices, {w.format, w.rows, w.cols, x.rows});
+    if (variant.x == XKind::q8) return matmul_part_q8(variant, w, x, b, y, repeat_b, cost);
     const Bound w_bound = bind(w, vk::Access::read), x_bound = bind(x, vk::Access::read), y_bound = bind(y, vk::Access::write);
     const Bound b_bound = b ? bind(b, vk::Access::read) : x_bound;
     const push::MatmulPush push{.n_out = w.rows,
@@ -54,7 +55,7 @@ void VkOps::matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const
                                 .has_b = b ? 1u : 0u,
                                 .b_at = b_bound.at,
                                 .b_stride = repeat_b ? 0u : b.row_stride_elems};
-    ATLAS_CHECK(variant.x == XKind::f32 && variant.split_k == 1, "{}: nobody prepares what it needs", variant.name());
+    ATLAS_CHECK(variant.split_k == 1, "{}: nobody prepares what it needs", variant.name());
     dispatch(kernel_module(variant.family, w.format), variant.constants,
              {w_bound.binding, x_bound.binding, b_bound.binding, y_bound.binding}, push,
              {groups_for(w.rows, variant.tile_out), groups_for(x.rows, variant.tile_tokens), 1}, cost, variant.subgroup_size);

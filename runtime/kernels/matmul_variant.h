@@ -48,6 +48,9 @@ struct KernelChoices {
     std::map<std::string, std::string, std::less<>> preferred;
     /// rejection_key(variant, format): gave wrong numbers here.
     std::set<std::string, std::less<>> rejected;
+    /// Tests and benchmarks: how the name of a variant begins ("matvec_dot", "matmul(256, 64,") that is taken wherever it is offered,
+    /// before all else. Empty: none.
+    std::string forced;
 };
 
 /// Shapes that share a measurement: format, n_out, n_in, and the bucket of n_tokens (1, 2, 3-4, 5-8, 9-16, 17-32, 33-64, ... ).
@@ -64,6 +67,8 @@ MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& cho
 void offer_matvec(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);        // select_matvec.cpp
 void offer_matvec_rows(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);   // select_matvec_rows.cpp
 void offer_matmul_tiles(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);  // select_tiles.cpp
+void offer_matvec_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);    // select_dot.cpp
+void offer_matmul_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);    // select_dot.cpp
 
 /// A CPU behind a Vulkan driver: shared memory is ordinary memory and a barrier a switch of stacks.
 inline bool runs_on_cpu(const vk::DeviceCaps& caps) { return caps.type == vk::DeviceType::software; }

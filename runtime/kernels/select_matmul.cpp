@@ -30,12 +30,26 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
     offer_matvec_rows(caps, shape, out);
     if (!runs_on_cpu(caps) && shape.n_tokens > 8) offer_matmul_tiles(caps, shape, out);
     offer_matvec(caps, shape, out);
+    // Products on 8-bit activations round them. Few tokens are bound by memory anyway, so exact kernels stay first there; and the last
+    // candidate is exact and runs everywhere.
+    std::vector<MatmulVariant> dots;
+    if (shape.n_tokens <= 24) offer_matvec_dot(caps, shape, dots);
+    if (out.size() == 1 && !dots.empty()) {
+        MatmulVariant one_lane = out.back();  // the same kernel, a row per invocation
+        one_lane.tile_out = one_lane.constants[0];
+        one_lane.constants[1] = 1;
+        if (one_lane.name() != out.back().name()) out.push_back(one_lane);
+    }
+    if (out.size() > 1) out.insert(out.end() - 1, dots.begin(), dots.end());
     return out;
 }
 
 MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape) {
     const std::vector<MatmulVariant> candidates = matmul_candidates(caps, shape);
     const auto rejected = [&](const MatmulVariant& v) { return choices.rejected.contains(rejection_key(v, shape.weight)); };
+    for (const MatmulVariant& v : candidates) {
+        if (!choices.forced.empty() && v.name().starts_with(choices.forced) && !rejected(v)) return v;
+    }
     if (const auto wanted = choices.preferred.find(tuning_key(shape)); wanted != choices.preferred.end()) {
         for (const MatmulVariant& v : candidates) {
             if (v.name() == wanted->second && !rejected(v)) return v;

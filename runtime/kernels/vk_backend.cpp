@@ -202,6 +202,7 @@ VkOpsContext make_context(const VkBackendOptions& options, const vk::Device& dev
         context.max_groups[i] = std::min(options.max_groups.value_or(UINT32_MAX), context.caps.max_workgroup_count[i]);
     }
     context.fused = options.fused;
+    context.choices.forced = options.forced_matmul;
     return context;
 }
 

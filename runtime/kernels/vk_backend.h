@@ -28,6 +28,7 @@ struct VkBackendOptions {
     std::optional<uint32_t> max_groups;            // tests: pretend that a dispatch takes no more workgroups per dimension
     std::optional<std::array<double, 2>> rates;    // tests: { GFLOP/s, GB/s } that costs are estimated with
     bool tune_for_gpu = false;                     // tests: choose kernels as for a graphics card, also on a software device
+    std::string forced_matmul;                     // tests and benchmarks: KernelChoices::forced
     bool fused = true;                             // false: fused operations run as their default bodies
 };
 

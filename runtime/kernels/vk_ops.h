@@ -79,6 +79,13 @@ class VkOps final : public Ops {
     void matmul_rows(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y);
     /// repeat_b: b is one row for all tokens, also when this part has just one.
     void matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b, const vk::Cost& cost);
+    /// The same by a kernel that takes 8-bit activations; takes matmul_scratch_bytes.
+    void matmul_part_q8(const MatmulVariant& variant, const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b,
+                        const vk::Cost& cost);
+    /// x in 8 bits (push/quantize_x.h), in scratch that the caller releases. Records nothing if the last result still holds.
+    Tensor quantize_x(const Tensor& x);
+    /// To be called with what a dispatch touches: writing to x or to its codes ends what is remembered.
+    void forget_quantized_x(std::span<const vk::Binding> bindings);
     void attention_part(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params, uint32_t n_splits,
                         const Tensor& parts, const Tensor& y, const vk::Cost& cost);
     void elementwise(const KernelModule& module, const Tensor& a, const Tensor& b, const Tensor& y, double flops_per_element);
@@ -86,6 +93,11 @@ class VkOps final : public Ops {
     const VkOpsContext& context_;
     DispatchPlan& plan_;
     ScratchStack stack_;
+    struct QuantizedX {
+        Tensor x, codes;
+        vk::BufferRange x_range, codes_range;
+    };
+    std::optional<QuantizedX> quantized_x_;
 };
 
 /// The rows first .. first + count of a view with a row per token, or the one row that all tokens share, or nothing.

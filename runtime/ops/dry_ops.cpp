@@ -28,6 +28,10 @@ void DryOps::matmul(const Tensor& w, const Tensor& x, const Tensor& y) {
     ATLAS_CHECK_EQ(w.cols, x.cols);
     ATLAS_CHECK_EQ(w.rows, y.cols);
     ATLAS_CHECK_EQ(x.rows, y.rows);
+    const uint64_t before = stack_.mark();
+    stack_.push(matmul_scratch_bytes(x.rows, x.cols, y.cols));
+    stack_.release(before);
+    counts_.scratch_peak_bytes = stack_.peak_bytes();
     counts_.weight_bytes_read += w.rows * w.row_stride_bytes();
     count(2.0 * w.rows * w.cols * x.rows);
 }
@@ -78,6 +82,10 @@ void DryOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTab
     counts_.kv_bytes_read += uint64_t{q.rows} * tables.max_kv_tokens * (cache.k.row_stride_bytes() + cache.v.row_stride_bytes());
     count(4.0 * q.rows * keys * params.n_head * params.head_dim);
 }
+
+uint64_t q8_bytes(uint32_t n_tokens, uint32_t n_in) { return uint64_t{n_tokens} * (n_in / 32) * 40; }
+
+uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t) { return q8_bytes(n_tokens, n_in); }
 
 uint32_t attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
     // 256 workgroups fill the largest supported card twice; a split of under 128 keys does not pay for its combine pass.

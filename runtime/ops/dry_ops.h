@@ -48,6 +48,12 @@ class DryOps final : public Ops {
 /// Per token, head and split: head_dim values, a maximum and a sum.
 uint64_t attention_scratch_bytes(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
 
+/// Bytes of activations [n_tokens, n_in] in 8 bits: a byte each and 8 bytes per 32 (shaders/push/quantize_x.h).
+uint64_t q8_bytes(uint32_t n_tokens, uint32_t n_in);
+
+/// The most scratch that one matrix product takes for itself on any device, whatever variant is chosen: activations in 8 bits.
+uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t n_out);
+
 /// In how many pieces attention may cut the keys: enough pieces to keep a large device busy when few tokens are asked for.
 uint32_t attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
 

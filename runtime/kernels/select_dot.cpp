@@ -1,0 +1,37 @@
+// Kernels on 8-bit activations: matmul/matvec_dot.comp, matmul/matmul_dot.comp. They round the activations, so where an exact kernel is as
+// fast it comes first (select_matmul.cpp).
+#include <algorithm>
+#include <bit>
+
+#include "runtime/kernels/matmul_variant.h"
+
+namespace atlas {
+
+void offer_matvec_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
+    if (!caps.integer_dot || !has_kernel(KernelFamily::matvec_dot, shape.weight) || shape.n_in % 32 != 0) return;
+    // Widths in steps of at most a third: a column past the end costs as much as one that counts.
+    static constexpr uint32_t kWidths[] = {1, 2, 3, 4, 6, 8, 12, 16, 24};
+    const uint32_t wanted = std::min(24u, shape.n_tokens);
+    const uint32_t tokens = *std::lower_bound(std::begin(kWidths), std::end(kWidths), wanted);
+    const auto offer = [&](uint32_t local, uint32_t lanes, bool subgroup_sum) {
+        const uint32_t shared_bytes = !subgroup_sum && lanes > 1 ? local * tokens * 4 : 4;
+        if (shared_bytes > caps.max_shared_bytes) return;
+        out.push_back({.family = KernelFamily::matvec_dot,
+                       .constants = {local, lanes, tokens, subgroup_sum ? 1u : 0u},
+                       .tile_out = local / lanes,
+                       .tile_tokens = tokens,
+                       .subgroup_size = subgroup_sum ? lanes : 0,
+                       .x = XKind::q8,
+                       .shared_bytes = shared_bytes});
+    };
+    if (runs_on_cpu(caps)) return offer(lanes_at_most(caps, 8), 1, false);
+    const uint32_t runs = shape.n_in / 32, local = lanes_at_most(caps, 64);
+    const uint32_t lanes = std::min({std::max(8u, caps.subgroup_size), local, std::bit_ceil(runs)});
+    for (const uint32_t size : {32u, 64u, 16u, 8u}) {
+        const bool sized = caps.subgroup_size_control && size >= caps.min_subgroup_size && size <= caps.max_subgroup_size;
+        if (sized && caps.subgroup_arithmetic && size <= local && size <= std::bit_ceil(runs)) offer(local, size, true);
+    }
+    offer(local, lanes, false);
+}
+
+}  // namespace atlas
