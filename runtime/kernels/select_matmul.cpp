@@ -36,7 +36,7 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
     if (shape.n_tokens <= 24) offer_matvec_dot(caps, shape, dots);
     if (out.size() == 1 && !dots.empty()) {
         MatmulVariant one_lane = out.back();  // the same kernel, a row per invocation
-        one_lane.tile_out = one_lane.constants[0];
+        one_lane.tile_out = one_lane.constants[0] = lanes_at_most(caps, 8);
         one_lane.constants[1] = 1;
         if (one_lane.name() != out.back().name()) out.push_back(one_lane);
     }
