@@ -40,8 +40,8 @@ VkOps::Bound VkOps::bind(const Tensor& tensor, vk::Access access) {
     return bind_bytes(tensor.storage, tensor.offset_bytes, span_bytes(tensor), info(tensor.format).block_bytes, access);
 }
 
-VkOps::Bound VkOps::bind(const U32View& view) {
-    return bind_bytes(view.storage, view.offset_bytes, uint64_t{view.count} * 4, 4, vk::Access::read);
+VkOps::Bound VkOps::bind(const U32View& view, vk::Access access) {
+    return bind_bytes(view.storage, view.offset_bytes, uint64_t{view.count} * 4, 4, access);
 }
 
 void VkOps::dispatch_bytes(const KernelModule& module, std::vector<uint32_t> constants, std::span<const vk::Binding> bindings,

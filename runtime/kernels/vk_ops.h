@@ -45,6 +45,7 @@ class VkOps final : public Ops {
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
     void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
                    const Tensor& y) override;
+    void sample(const Tensor& logits, const SampleTables& tables) override;
     void matmul_add(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y) override;
     void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y) override;
 
@@ -55,7 +56,7 @@ class VkOps final : public Ops {
         uint32_t at = 0;
     };
     Bound bind(const Tensor& tensor, vk::Access access);
-    Bound bind(const U32View& view);
+    Bound bind(const U32View& view, vk::Access access = vk::Access::read);
     Bound bind_bytes(Storage* storage, uint64_t offset_bytes, uint64_t bytes, uint32_t unit_bytes, vk::Access access);
 
     template <class Push>

@@ -87,6 +87,14 @@ uint64_t q8_bytes(uint32_t n_tokens, uint32_t n_in) { return uint64_t{n_tokens} 
 
 uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t) { return q8_bytes(n_tokens, n_in); }
 
+void DryOps::sample(const Tensor& logits, const SampleTables& tables) {
+    ATLAS_CHECK(tables.params.count % logits.rows == 0 && tables.results.count % logits.rows == 0, "{} rows, {} parameters, {} results",
+                logits.rows, tables.params.count, tables.results.count);
+    const ScratchScope scope(*this);
+    scratch(logits.rows, kSampleWorkWords, "sample");
+    count(8.0 * logits.rows * logits.cols);
+}
+
 uint32_t attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
     // 256 workgroups fill the largest supported card twice; a split of under 128 keys does not pay for its combine pass.
     constexpr uint32_t kEnoughWorkgroups = 256;

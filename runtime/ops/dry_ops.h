@@ -36,6 +36,7 @@ class DryOps final : public Ops {
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
     void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
                    const Tensor& y) override;
+    void sample(const Tensor& logits, const SampleTables& tables) override;
 
   private:
     void count(double flops);
@@ -56,5 +57,8 @@ uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t n_out);
 
 /// In how many pieces attention may cut the keys: enough pieces to keep a large device busy when few tokens are asked for.
 uint32_t attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
+
+/// Scratch that one choice of tokens takes for itself, the same in every Ops: words of 4 bytes per row.
+inline constexpr uint32_t kSampleWorkWords = 16384;
 
 }  // namespace atlas

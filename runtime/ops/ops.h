@@ -63,6 +63,14 @@ struct AttentionParams {
     uint32_t value_dim() const { return v_head_dim == 0 ? head_dim : v_head_dim; }
 };
 
+/// Where the choice of a token reads and writes; words as in shaders/sample/arithmetic.h.
+struct SampleTables {
+    U32View params;       // [n_rows * kParamWords] what is wanted
+    U32View history;      // [kHistoryHead + places] a ring of tokens that penalties look at, or empty; then n_rows is 1
+    U32View next_tokens;  // [n_rows] or empty: the chosen ids once more, as a next step reads them
+    U32View results;      // [n_rows * kResultWords]
+};
+
 /// One matrix product of several: w [n_out, n_in] any format; b as in matmul_add or empty; y [n_tokens, n_out].
 struct MatmulTerm {
     Tensor w;
@@ -109,6 +117,11 @@ class Ops {
     /// q: f32 [n_tokens, n_head * head_dim]; y: f32 [n_tokens, n_head * value_dim()].
     virtual void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
                            const Tensor& y) = 0;
+
+    /// Chooses a token per row; shaders/sample/arithmetic.h defines which, to the bit. With penalties the logits of seen tokens are changed,
+    /// and the chosen token joins the history. A row with a damaged logit, or without a finite one, chooses nothing: its status says so.
+    /// logits: f32 [n_rows, n_vocab], n_vocab <= 2^20.
+    virtual void sample(const Tensor& logits, const SampleTables& tables) = 0;
 
     // Fused operations: the default body is the definition and the test oracle; VkOps overrides it where a kernel exists.
 

@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "runtime/base/error.h"
+#include "shaders/sample/arithmetic.h"
 
 namespace atlas {
 
 /// Order of application: penalties, top_k, top_p, min_p, temperature, draw. With temperature 0 (or top_k 1) the largest penalized logit
-/// wins and nothing is drawn. Equal logits: the lowest id comes first everywhere.
+/// wins and nothing is drawn. Equal logits: the lowest id comes first everywhere. What each means to the last bit stands in
+/// shaders/sample/arithmetic.h, which the device's sampler reads too: both choose the same token from the same logits.
 struct SamplerOptions {
     float temperature = 0.8f;  // 0: greedy
     uint32_t top_k = 40;       // keep the k largest; 0: all
@@ -31,6 +33,13 @@ struct SamplerOptions {
 /// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
+/// The options as the words that sampling::kParam... name, for the draw of this number in the seed's stream.
+/// `penalties`: whether the history is to be looked at; `sum`: whether the sum for log probabilities is wanted.
+std::array<uint32_t, sampling::kParamWords> sample_params(const SamplerOptions& options, uint64_t draw, bool penalties, bool sum);
+
+/// What sample() says of a row whose status is not sampling::kChosen.
+Error damaged_logits(uint32_t status, uint32_t id, uint32_t rank, uint64_t n_vocab);
+
 class Sampler {
   public:
     /// Fails: invalid_argument (a value outside its range: names the field).
@@ -45,27 +54,39 @@ class Sampler {
     /// Forgets accepted tokens and starts the random numbers over.
     void reset();
 
+    const SamplerOptions& options() const { return options_; }
+    /// Whether any accepted token changes logits.
+    bool penalizes() const;
+    /// The accepted tokens that penalties look at, oldest first.
+    std::vector<uint32_t> history() const;
+    /// How many tokens were drawn; the next draw has this number.
+    uint64_t n_draws() const { return n_draws_; }
+
   private:
     struct Candidate {
-        float logit;
+        uint32_t rank;
         uint32_t id;
     };
-    explicit Sampler(const SamplerOptions& options) : options_(options) {}
+    explicit Sampler(const SamplerOptions& options);
 
-    bool penalizes() const;
-    void penalize();
-    void keep_top_k(uint32_t k);
+    Result<void> rank_all(std::span<const float> logits);
+    void penalize(std::span<const float> logits);
+    void keep_top_k();
     void keep_top_p();
     void keep_min_p();
     uint32_t draw();
-    double uniform();
+    /// The candidates up to the one at which their weights, in order, sum to need.
+    size_t head_for(uint64_t need, float rate) const;
+    uint64_t sum_of_weights(float rate) const;
+    uint32_t word(uint32_t index) const { return params_[index]; }
+    float number(uint32_t index) const { return sampling::float_of(params_[index]); }
 
     SamplerOptions options_;
+    std::array<uint32_t, sampling::kParamWords> params_;
     std::vector<uint32_t> window_;  // a ring of the last accepted tokens
     size_t window_next_ = 0;
     uint64_t n_draws_ = 0;
     std::vector<Candidate> candidates_;
-    std::vector<double> weights_;
 };
 
 }  // namespace atlas

@@ -137,6 +137,15 @@ class Twin {
             return;
         }
     }
+    /// All bytes of both sides, those of the view included: for words that are no numbers.
+    void expect_same_bytes() {
+        for (uint64_t i = 0; i < host_->bytes(); ++i) {
+            if (result_[i] == host_->data()[i]) continue;
+            ADD_FAILURE() << "[" << rows_ << ", " << cols_ << "]: byte " << i << " (word " << (int64_t(i) - int64_t(offset_)) / 4 << " of the view) is "
+                          << int(result_[i]) << ", expected " << int(host_->data()[i]);
+            return;
+        }
+    }
     void expect_equal(const char* what) {
         expect_near([](uint32_t, uint32_t, double) { return 0.0; }, what);
     }

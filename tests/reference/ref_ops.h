@@ -41,6 +41,7 @@ class RefOps final : public Ops {
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
     void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
                    const Tensor& y) override;
+    void sample(const Tensor& logits, const SampleTables& tables) override;
 
   private:
     HostStorage& scratch_;

@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <map>
+#include <random>
+
+#include "tests/reference/ref_ops.h"
 
 namespace atlas {
 namespace {
@@ -222,6 +226,41 @@ TEST(Sampler, PenaltiesForgetWhatLeavesTheWindow) {
     EXPECT_EQ(s.sample(logits).value(), 1u);
     s.accept(4000);  // a token outside the vocabulary does no harm
     EXPECT_EQ(s.sample(logits).value(), 1u);
+}
+
+// The operation that devices run, as the reference backend does it: same tokens, same seed, same penalties.
+TEST(Sampler, ChoosesWhatTheOperationChooses) {
+    constexpr uint32_t kVocab = 200, kPlaces = 9;
+    HostStorage scratch("scratch", 1 << 20), memory("rows", 4096);
+    const Tensor logits = dense(memory, Format::f32, 1, kVocab);
+    const SampleTables tables{{&memory, 1024, sampling::kParamWords}, {&memory, 1280, sampling::kHistoryHead + kPlaces}, {}, {&memory, 1536, sampling::kResultWords}};
+    std::mt19937 random(3);
+    std::normal_distribution<float> bell;
+    for (int kind = 0; kind < 24; ++kind) {
+        SamplerOptions options;
+        options.temperature = kind % 6 == 5 ? 0.0f : 0.4f + 0.3f * float(kind % 3);
+        options.top_k = kind % 4 == 0 ? 0 : uint32_t(10 * (kind % 4));
+        options.top_p = kind % 2 == 0 ? 1.0f : 0.9f;
+        options.min_p = kind % 3 == 0 ? 0.0f : 0.02f;
+        options.penalty_window = kPlaces;
+        options.seed = uint64_t{0x123456789} * uint64_t(kind);
+        if (kind % 3 == 1) options.repetition_penalty = 1.2f;
+        if (kind % 5 == 1) options.frequency_penalty = 0.3f;
+        if (kind % 7 == 1) options.presence_penalty = 0.7f;
+        Sampler s = sampler(options);
+        std::fill_n(memory.data() + 1280, 4 * (sampling::kHistoryHead + kPlaces), std::byte{0});
+        for (uint32_t draw = 0; draw < 40; ++draw) {
+            std::vector<float> row(kVocab);
+            for (float& x : row) x = std::round(bell(random) * 16) / 4;  // many equals
+            write_row(logits, 0, row);
+            const auto params = sample_params(options, s.n_draws(), true, false);
+            std::memcpy(memory.data() + 1024, params.data(), sizeof(params));
+            RefOps(scratch).sample(logits, tables);
+            const uint32_t token = s.sample(row).value();
+            ASSERT_EQ(read_u32(tables.results)[sampling::kResultId], token) << "kind " << kind << ", draw " << draw;
+            s.accept(token);
+        }
+    }
 }
 
 TEST(Sampler, DamagedLogitsAreAnErrorThatNamesThem) {
