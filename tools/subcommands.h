@@ -9,6 +9,7 @@ namespace atlas::tools {
 
 using AddSubcommand = void (*)(CLI::App& app, int& exit_code);
 
+void add_bench(CLI::App& app, int& exit_code);
 void add_chat(CLI::App& app, int& exit_code);
 void add_devices(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
@@ -32,6 +33,7 @@ inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({
     add_devices,
     add_kernels,
     add_tokenize,
+    add_bench,
     add_logits,
     add_quantize,
 });

@@ -163,4 +163,22 @@ Result<void> Writer::write(const std::filesystem::path& path) const {
     return file.commit();
 }
 
+Result<void> Writer::write_without_data(const std::filesystem::path& path) const {
+    const std::vector<std::byte> first = head();
+    uint64_t bytes = first.size();
+    for (const PendingTensor& tensor : tensors_) {
+        const auto end = checked_add(bytes, tensor_bytes(tensor.shape, tensor.format));
+        const auto aligned = end ? checked_align_up(*end, alignment_) : end;
+        ATLAS_CHECK(aligned, "the tensors need more than 2^64 bytes");
+        bytes = *aligned;
+    }
+    ATLAS_TRY(AtomicFile file, AtomicFile::create(path));
+    ATLAS_TRY_VOID(file.write(first));
+    ATLAS_TRY_VOID(file.commit());
+    std::error_code error;
+    std::filesystem::resize_file(path, bytes, error);
+    if (error) return fail(ErrorCode::io, "{}: cannot be made {} bytes long: {}", path.string(), bytes, error.message());
+    return {};
+}
+
 }  // namespace atlas::gguf

@@ -41,6 +41,10 @@ class Writer {
     /// Fails: io, not_found (disk full, no permission, no folder: what, where). On failure `path` is as it was before.
     Result<void> write(const std::filesystem::path& path) const;
 
+    /// Writes keys and tensor table, and makes the file as long as it would be with its data, which reads as zeros and takes no room on file
+    /// systems that know holes. `produce` is not called. Fails: as write.
+    Result<void> write_without_data(const std::filesystem::path& path) const;
+
   private:
     struct PendingTensor {
         std::string name;

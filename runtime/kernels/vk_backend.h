@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/kernels/matmul_variant.h"
 #include "runtime/ops/backend.h"
 
 namespace atlas::vk {
@@ -54,6 +55,9 @@ class VkBackend final : public Backend {
     void read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) override;
 
     const vk::DeviceCaps& caps() const;
+    /// What was learned about this device. Programs recorded from now on choose by it.
+    KernelChoices& choices();
+    const KernelChoices& choices() const;
     /// A device without hardware: correct, and slow.
     bool is_software() const;
     /// Device time by label of the program's last run. Requires VkBackendOptions::profile. Fails: unsupported.

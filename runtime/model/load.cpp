@@ -84,8 +84,7 @@ Result<void> check_storage_sizes(std::span<const ResolvedWeight> weights, const 
 
 }  // namespace
 
-Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend& backend, const SessionShape& shape,
-                                                 const LoadProgress& progress) {
+Result<std::shared_ptr<Model>> Model::prepare(const gguf::File& file, Backend& backend, const SessionShape& shape) {
     const auto in_file = [&](Error error) { return fail_in(file.path().string(), std::move(error)); };
     auto found = resolve(file, [&](Format format) { return backend.can_read(format); });
     if (!found) return in_file(std::move(found).error());
@@ -101,19 +100,36 @@ Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend
     std::sort(model->resolved_.begin(), model->resolved_.end(), [](const ResolvedWeight& a, const ResolvedWeight& b) {
         return std::pair(a.source->part, a.source->offset_bytes) < std::pair(b.source->part, b.source->offset_bytes);
     });  // as they lie on the disk
-    Streamer streamer(file, backend, model->weights_bytes_, progress);
-    for (const ResolvedWeight& weight : model->resolved_) {
-        ATLAS_TRY(auto storage, backend.allocate(MemoryUse::weights, weight.bytes(), weight.source->name));
-        if (auto done = streamer.upload(weight, *storage); !done) return fail_in(weight.source->name, std::move(done).error());
-        model->storages_.push_back(std::move(storage));
-    }
-    ATLAS_TRY_VOID(backend.finish_uploads());
+    return model;
+}
 
+Result<void> Model::take_weights(const FillWeight& fill) {
+    for (const ResolvedWeight& weight : resolved_) {
+        ATLAS_TRY(auto storage, backend_.allocate(MemoryUse::weights, weight.bytes(), weight.source->name));
+        if (auto done = fill(weight, *storage); !done) return fail_in(weight.source->name, std::move(done).error());
+        storages_.push_back(std::move(storage));
+    }
+    ATLAS_TRY_VOID(backend_.finish_uploads());
     size_t next = 0;
-    model->weights_ = assemble_weights(model->config_, model->resolved_, [&](const ResolvedWeight& weight) {
-        return dense(*model->storages_[next++], weight.format, weight.rows, weight.cols);
+    weights_ = assemble_weights(config_, resolved_, [&](const ResolvedWeight& weight) {
+        return dense(*storages_[next++], weight.format, weight.rows, weight.cols);
     });
-    for (ResolvedWeight& weight : model->resolved_) weight.source = nullptr;
+    for (ResolvedWeight& weight : resolved_) weight.source = nullptr;
+    return {};
+}
+
+Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend& backend, const SessionShape& shape,
+                                                 const LoadProgress& progress) {
+    ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape));
+    Streamer streamer(file, backend, model->weights_bytes_, progress);
+    ATLAS_TRY_VOID(model->take_weights([&](const ResolvedWeight& weight, Storage& to) { return streamer.upload(weight, to); }));
+    return model;
+}
+
+Result<std::shared_ptr<const Model>> Model::load_filled(const gguf::File& file, Backend& backend, const SessionShape& shape,
+                                                        const FillWeight& fill) {
+    ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape));
+    ATLAS_TRY_VOID(model->take_weights(fill));
     return model;
 }
 

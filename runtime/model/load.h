@@ -9,6 +9,8 @@
 
 namespace atlas {
 
+/// Gives a weight its content: exactly weight.bytes() bytes of `to`.
+using FillWeight = std::function<Result<void>(const ResolvedWeight& weight, Storage& to)>;
 /// Called on the loading thread after every chunk.
 using LoadProgress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
 
@@ -19,6 +21,11 @@ class Model {
     /// Fails: what config, weights and plan refuse; out_of_memory, device_lost, io from the backend.
     static Result<std::shared_ptr<const Model>> load(const gguf::File& file, Backend& backend, const SessionShape& shape = {},
                                                      const LoadProgress& progress = {});
+
+    /// As load, but every weight's content comes from `fill`; of the file only keys and tensor table are read. For models that are measured and
+    /// not there.
+    static Result<std::shared_ptr<const Model>> load_filled(const gguf::File& file, Backend& backend, const SessionShape& shape,
+                                                            const FillWeight& fill);
 
     const ModelConfig& config() const { return config_; }
     const Architecture& architecture() const { return *architecture_; }
@@ -34,6 +41,8 @@ class Model {
 
   private:
     explicit Model(Backend& backend) : backend_(backend) {}
+    static Result<std::shared_ptr<Model>> prepare(const gguf::File& file, Backend& backend, const SessionShape& shape);
+    Result<void> take_weights(const FillWeight& fill);
 
     Backend& backend_;
     ModelConfig config_;

@@ -1,0 +1,73 @@
+#pragma once
+// Measures a loaded model: prompts, answers, verify and batch widths, and its matrix products one by one.
+
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "bench/limits.h"
+#include "runtime/session/session.h"
+
+namespace atlas::bench {
+
+struct BenchOptions {
+    std::vector<uint32_t> prefill{512};
+    std::vector<uint32_t> decode{128};
+    std::vector<uint32_t> depths{0};
+    std::vector<uint32_t> verify{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 20, 24};  // columns of one sequence
+    std::vector<uint32_t> batch{1, 2, 4, 8, 16};                             // sequences with one token each
+    std::vector<uint32_t> kernel_tokens{1, 8, 512};
+    uint32_t repetitions = 5;
+    Format k_format = Format::f16, v_format = Format::f16;
+    std::stop_token stop;
+    std::function<void(const std::string& what)> progress;  // what comes next
+};
+
+/// Tokens per second at a depth.
+struct SpeedRow {
+    uint32_t n_tokens = 0;
+    uint32_t depth = 0;
+    std::vector<double> samples;
+};
+
+/// Milliseconds of a step.
+struct WidthRow {
+    uint32_t width = 0;
+    uint32_t depth = 0;
+    std::vector<double> samples;
+};
+
+struct KernelRow {
+    std::string name;      // "q4_k [4096, 4096] x 1"
+    std::string variant;   // "matvec(64, 32, 1)"
+    double gb_per_s = 0;   // of weights
+    double tflop_per_s = 0;
+    double share_of_limit = 0;  // of measured bandwidth or peak, whichever is the nearer limit; 0: unknown
+};
+
+struct BenchResult {
+    std::string device, driver, model, quantization, commit, version;
+    std::string kv_type;         // "f16" or "q8_0:f16"
+    uint64_t weights_bytes = 0;
+    uint32_t context = 0;        // tokens the session holds
+    std::string depth_filled_by;
+    DeviceLimits limits;
+    bool checked = false;        // results were held against the CPU first
+    bool cancelled = false;      // stopped half way: what is there was measured
+    std::vector<SpeedRow> prefill, decode;
+    std::vector<WidthRow> verify, batch;
+    std::vector<KernelRow> kernels;
+};
+
+/// Most tokens that the options ask a session to hold.
+uint32_t context_for(const BenchOptions& options);
+
+/// Adds prefill, decode, verify, batch and kernels to the result. Stops between measurements when asked to. Fails: as Session and Backend.
+Result<void> measure_model(std::shared_ptr<const Model> model, const BenchOptions& options, BenchResult& result);
+
+/// Only the matrix products of the model, each shape once per width of options.kernel_tokens.
+Result<void> measure_kernels(const Model& model, const BenchOptions& options, BenchResult& result);
+
+}  // namespace atlas::bench

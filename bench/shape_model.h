@@ -1,0 +1,28 @@
+#pragma once
+// A model that is not there: its shape from the catalogue, its formats from a quantization recipe, its weights random. It costs and computes
+// what a real one does, so that anybody can learn what any model does on his card without fetching it.
+
+#include <memory>
+#include <string_view>
+
+#include "runtime/model/load.h"
+#include "runtime/planner/model_shape.h"
+
+namespace atlas::bench {
+
+/// "qwen2.5-coder-32b:q4_k_m"
+struct ShapeWish {
+    ModelShape shape;
+    std::string quantization;  // "Q4_K_M"
+    std::string name() const { return shape.id + ":" + quantization; }
+};
+
+/// NAME:QUANTIZATION; the catalogue's models, and two shapes of ours: test-281m (16 layers, 1024 wide) and test-tiny.
+/// Fails: invalid_argument (no colon), not_found (unknown name or quantization: the nearest ones).
+Result<ShapeWish> find_shape(std::string_view text);
+
+/// Loads it with random weights. No file of the model's size is written and no host memory of its size is used.
+/// Fails: unsupported (an architecture this build cannot run), out_of_memory, io (the temporary folder).
+Result<std::shared_ptr<const Model>> load_shape(const ShapeWish& wish, Backend& backend, const SessionShape& session);
+
+}  // namespace atlas::bench

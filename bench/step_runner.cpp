@@ -1,0 +1,82 @@
+#include "bench/step_runner.h"
+
+#include "runtime/ops/dry_ops.h"
+
+namespace atlas::bench {
+
+Result<std::unique_ptr<StepRunner>> StepRunner::create(const Model& model, const StepShape& largest, Format k_format, Format v_format) {
+    std::unique_ptr<StepRunner> runner(new StepRunner(model));
+    runner->largest_ = largest;
+    runner->pages_per_seq_ = pages_for(largest.depth + largest.tokens_per_seq);
+    ATLAS_TRY_VOID(runner->allocate(k_format, v_format));
+    return runner;
+}
+
+Result<void> StepRunner::allocate(Format k_format, Format v_format) {
+    Backend& backend = model_.backend();
+    const ModelConfig& config = model_.config();
+    const uint32_t n_rows = pages_per_seq_ * kPageTokens * largest_.n_seqs, width = config.kv_width();
+    const auto take = [&](MemoryUse use, uint64_t bytes, const char* name) -> Result<Storage*> {
+        ATLAS_TRY(storages_.emplace_back(), backend.allocate(use, bytes, name));
+        return storages_.back().get();
+    };
+    for (uint32_t il = 0; il < config.n_layer; ++il) {
+        ATLAS_TRY(Storage * k, take(MemoryUse::kv, n_rows * bytes_of(k_format, width), "bench k"));
+        ATLAS_TRY(Storage * v, take(MemoryUse::kv, n_rows * bytes_of(v_format, width), "bench v"));
+        kv_.push_back({dense(*k, k_format, n_rows, width), dense(*v, v_format, n_rows, width), kPageTokens});
+    }
+    ATLAS_TRY(step_, take(MemoryUse::step, step_buffer_bytes(largest_.n_tokens()), "bench step"));
+    ATLAS_TRY(pages_, take(MemoryUse::step, 4ull * pages_per_seq_ * largest_.n_seqs, "bench pages"));
+    ATLAS_TRY(output_, take(MemoryUse::output, 4ull * largest_.n_tokens() * config.n_vocab, "bench logits"));
+    return {};
+}
+
+// Sequence s owns the pages s * pages_per_seq .. of the cache.
+void StepRunner::write_tables(const StepShape& shape) {
+    const uint32_t n_tokens = shape.n_tokens();
+    std::vector<uint32_t> words(5ull * n_tokens), table(uint64_t{pages_per_seq_} * largest_.n_seqs);
+    for (uint32_t t = 0; t < n_tokens; ++t) {
+        const uint32_t seq = t / shape.tokens_per_seq, position = shape.depth + t % shape.tokens_per_seq;
+        words[t] = (t * 7919 + 1) % model_.config().n_vocab;
+        words[n_tokens + t] = position;
+        words[2 * n_tokens + t] = seq * pages_per_seq_ * kPageTokens + position;
+        words[3 * n_tokens + t] = seq;
+        words[4 * n_tokens + t] = t;
+    }
+    for (uint32_t i = 0; i < table.size(); ++i) table[i] = i;
+    model_.backend().write(*step_, 0, std::as_bytes(std::span(words)));
+    model_.backend().write(*pages_, 0, std::as_bytes(std::span(table)));
+}
+
+Result<void> StepRunner::prepare(const StepShape& shape) {
+    ATLAS_CHECK(shape.n_seqs <= largest_.n_seqs && shape.depth + shape.tokens_per_seq <= pages_per_seq_ * kPageTokens &&
+                    shape.n_tokens() <= largest_.n_tokens(),
+                "a step of {} x {} tokens after {}", shape.n_seqs, shape.tokens_per_seq, shape.depth);
+    const uint32_t n_tokens = shape.n_tokens();
+    const auto view = [&](uint64_t array) { return U32View{step_, array * n_tokens * 4, n_tokens}; };
+    StepViews views{view(0), view(1), view(2), view(3), {pages_, 0, pages_per_seq_ * largest_.n_seqs}, view(4)};
+    views.max_pages = pages_per_seq_;
+    views.max_kv_tokens = shape.depth + shape.tokens_per_seq;
+    const Tensor out = dense(*output_, Format::f32, n_tokens, model_.config().n_vocab);
+    const auto pass = [&](Ops& ops) { model_.architecture().forward({model_.config(), model_.weights(), kv_, views, out}, ops); };
+    DryOps counted;
+    pass(counted);
+    Backend& backend = model_.backend();
+    ATLAS_TRY_VOID(backend.reserve_scratch(counted.counts().scratch_peak_bytes));
+    ATLAS_TRY(program_, backend.record(fmt::format("bench step of {} x {}", shape.n_seqs, shape.tokens_per_seq), pass));
+    write_tables(shape);
+    return {};
+}
+
+Result<void> StepRunner::run() {
+    ATLAS_CHECK(program_ != nullptr, "run() before prepare()");
+    return model_.backend().run(*program_);
+}
+
+std::vector<float> StepRunner::logits(uint32_t row) const {
+    std::vector<float> values(model_.config().n_vocab);
+    model_.backend().read(*output_, 4ull * row * values.size(), std::as_writable_bytes(std::span(values)));
+    return values;
+}
+
+}  // namespace atlas::bench

@@ -1,0 +1,48 @@
+#pragma once
+// Steps of a model in any shape, without a session around them: several tokens of one sequence (verifying a draft), or one token of each of
+// several sequences (a batch). For timing: the keys and values before the step are zeros, and no logits are read back.
+
+#include <memory>
+#include <vector>
+
+#include "runtime/model/load.h"
+
+namespace atlas::bench {
+
+struct StepShape {
+    uint32_t n_seqs = 1;
+    uint32_t tokens_per_seq = 1;  // every one of them has an output
+    uint32_t depth = 0;           // tokens before them in each sequence
+    uint32_t n_tokens() const { return n_seqs * tokens_per_seq; }
+};
+
+class StepRunner {
+  public:
+    /// Takes memory for steps up to `largest` in every field. Fails: out_of_memory.
+    static Result<std::unique_ptr<StepRunner>> create(const Model& model, const StepShape& largest, Format k_format, Format v_format);
+
+    /// Records the step and fills its tables. Requires shape <= largest in every field.
+    Result<void> prepare(const StepShape& shape);
+    /// Runs it once; may be repeated. Requires prepare().
+    Result<void> run();
+
+    /// Of the last run: logits of output `row`, [n_vocab].
+    std::vector<float> logits(uint32_t row) const;
+
+  private:
+    explicit StepRunner(const Model& model) : model_(model) {}
+    Result<void> allocate(Format k_format, Format v_format);
+    void write_tables(const StepShape& shape);
+
+    const Model& model_;
+    StepShape largest_;
+    uint32_t pages_per_seq_ = 0;
+    std::vector<std::unique_ptr<Storage>> storages_;
+    std::vector<KvLayer> kv_;
+    Storage* step_ = nullptr;
+    Storage* pages_ = nullptr;
+    Storage* output_ = nullptr;
+    std::unique_ptr<Program> program_;
+};
+
+}  // namespace atlas::bench

@@ -1,0 +1,138 @@
+#include "runtime/kernels/self_test.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "quant/codec.h"
+#include "runtime/ops/dry_ops.h"
+
+namespace atlas {
+
+namespace {
+
+// Rows are made of so many different pieces in turn. A prime, so that rows a power of two apart differ, which is where tiles go wrong.
+constexpr uint32_t kPieces = 37;
+constexpr uint32_t kMostTokens = 8;  // that the CPU computes
+
+/// A linear congruential generator (Numerical Recipes' constants); values in [-1, 1).
+class Random {
+  public:
+    float next() {
+        state_ = state_ * 1664525u + 1013904223u;
+        return float(state_ >> 8) / float(1 << 23) - 1.0f;
+    }
+
+  private:
+    uint32_t state_ = 12345;
+};
+
+/// The matrix of a test, encoded, and its decoded pieces.
+struct TestWeights {
+    uint32_t piece_elems = 0;
+    std::vector<std::byte> bytes;  // [n_out, n_in]
+    std::vector<float> pieces;     // [kPieces, piece_elems]
+
+    TestWeights(const MatmulShape& shape, Random& random) {
+        const Format format = shape.weight;
+        piece_elems = std::max(1u, info(format).block_elems);
+        if (piece_elems < 32 && shape.n_in % 32 == 0) piece_elems = 32;
+        std::vector<float> values(kPieces * piece_elems);
+        for (float& value : values) value = random.next();
+        std::vector<std::byte> encoded(bytes_of(format, values.size()));
+        quantize_row(format, values, encoded);
+        pieces.resize(values.size());
+        dequantize_row(format, encoded, pieces);
+        const uint64_t piece_bytes = bytes_of(format, piece_elems), per_row = shape.n_in / piece_elems;
+        bytes.reserve(shape.n_out * per_row * piece_bytes);
+        for (uint64_t i = 0; i < shape.n_out * per_row; ++i) {
+            const auto from = encoded.begin() + std::ptrdiff_t(i % kPieces * piece_bytes);
+            bytes.insert(bytes.end(), from, from + std::ptrdiff_t(piece_bytes));
+        }
+    }
+    const float* piece(uint64_t row, uint64_t i, uint64_t per_row) const { return pieces.data() + (row * per_row + i) % kPieces * piece_elems; }
+};
+
+/// |found - expected| as a share of what rounding explains. Sums in f32: n 2^-24 of sum |w x|; f16 inputs, which matrix units take: 2^-11 of it for
+/// w and for x; 8-bit activations: half a step of the block's largest value each.
+double share_of_error(double found, double expected, double magnitude, double weights, double x_step, uint32_t n_in) {
+    const double limit = magnitude * (n_in * 0x1p-24 + 2 * 0x1p-11) + weights * x_step / 2 * 1.01 + 1e-30;
+    const double error = std::abs(found - expected);
+    return error <= limit * 1e9 ? error / limit : std::numeric_limits<double>::infinity();
+}
+
+double compare(const MatmulShape& shape, const TestWeights& w, std::span<const float> x, std::span<const float> y, XKind kind) {
+    double worst = 0;
+    const uint64_t per_row = shape.n_in / w.piece_elems;
+    const uint32_t n_compared = std::min(shape.n_tokens, kMostTokens);
+    for (uint32_t k = 0; k < n_compared; ++k) {
+        const uint32_t t = n_compared == 1 ? 0 : uint32_t(uint64_t{k} * (shape.n_tokens - 1) / (n_compared - 1));
+        const std::span<const float> row_x = x.subspan(uint64_t{t} * shape.n_in, shape.n_in);
+        float largest = 0;
+        for (const float value : row_x) largest = std::max(largest, std::abs(value));
+        const double x_step = kind == XKind::q8 ? largest / 127.0 : 0.0;
+        for (uint32_t o = 0; o < shape.n_out; ++o) {
+            double sum = 0, magnitude = 0, weights = 0;
+            for (uint64_t p = 0; p < per_row; ++p) {
+                const float* piece = w.piece(o, p, per_row);
+                const float* at = row_x.data() + p * w.piece_elems;
+                for (uint32_t i = 0; i < w.piece_elems; ++i) {
+                    const double product = double(piece[i]) * at[i];
+                    sum += product;
+                    magnitude += std::abs(product);
+                    weights += std::abs(double(piece[i]));
+                }
+            }
+            worst = std::max(worst, share_of_error(y[uint64_t{t} * shape.n_out + o], sum, magnitude, weights, x_step, shape.n_in));
+        }
+    }
+    return worst;
+}
+
+/// A whole tile and the remainder that `real` leaves; all of it where that is less.
+uint32_t tile_and_rest(uint32_t real, uint32_t tile) {
+    const uint32_t rest = real % tile;
+    return std::min(real, tile + (rest == 0 ? tile : rest));
+}
+
+}  // namespace
+
+MatmulShape self_test_shape(const MatmulUse& use) {
+    constexpr uint32_t kShortRow = 1024;
+    MatmulShape small = use.shape;
+    small.n_out = tile_and_rest(use.shape.n_out, use.variant.tile_out);
+    small.n_tokens = tile_and_rest(use.shape.n_tokens, use.variant.tile_tokens);
+    // A split needs something to split.
+    small.n_in = tile_and_rest(use.shape.n_in, use.variant.split_k > 1 ? kShortRow * 2 : kShortRow);
+    return small;
+}
+
+Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind kind) {
+    Random random;
+    const TestWeights weights(shape, random);
+    std::vector<float> x(uint64_t{shape.n_tokens} * shape.n_in), y(uint64_t{shape.n_tokens} * shape.n_out);
+    for (float& value : x) value = random.next();
+    // In memory that the host reaches; the result starts as what no kernel would write.
+    const auto take = [&](std::span<const std::byte> bytes, const char* name) -> Result<std::unique_ptr<Storage>> {
+        ATLAS_TRY(auto storage, backend.allocate(MemoryUse::output, (bytes.size() + 3) / 4 * 4, name));
+        backend.write(*storage, 0, bytes);
+        return storage;
+    };
+    std::fill(y.begin(), y.end(), std::numeric_limits<float>::quiet_NaN());
+    ATLAS_TRY(const auto w_storage, take(weights.bytes, "self-test w"));
+    ATLAS_TRY(const auto x_storage, take(std::as_bytes(std::span(x)), "self-test x"));
+    ATLAS_TRY(const auto y_storage, take(std::as_bytes(std::span(y)), "self-test y"));
+    const auto pass = [&](Ops& ops) {
+        ops.matmul(dense(*w_storage, shape.weight, shape.n_out, shape.n_in), dense(*x_storage, Format::f32, shape.n_tokens, shape.n_in),
+                   dense(*y_storage, Format::f32, shape.n_tokens, shape.n_out));
+    };
+    DryOps counted;
+    pass(counted);
+    ATLAS_TRY_VOID(backend.reserve_scratch(counted.counts().scratch_peak_bytes));
+    ATLAS_TRY(const auto program, backend.record("self-test", pass));
+    ATLAS_TRY_VOID(backend.run(*program));
+    backend.read(*y_storage, 0, std::as_writable_bytes(std::span(y)));
+    return compare(shape, weights, x, y, kind);
+}
+
+}  // namespace atlas

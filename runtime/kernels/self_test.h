@@ -1,0 +1,26 @@
+#pragma once
+// Whether a kernel variant computes on this device and driver what it should: one small product, held against the CPU. Drivers miscompile;
+// a variant that gives wrong numbers must not be used.
+
+#include "runtime/kernels/matmul_variant.h"
+#include "runtime/ops/backend.h"
+
+namespace atlas {
+
+/// A product that was given to a variant.
+struct MatmulUse {
+    MatmulVariant variant;
+    MatmulShape shape;
+};
+
+/// The shape to test a variant at that was chosen for `shape`: as small as covers a whole tile and a part of one in every direction, with the
+/// same remainders, so that what the variant requires of a shape holds. Pure.
+MatmulShape self_test_shape(const MatmulUse& use);
+
+/// Runs y = w x of `shape` on the backend, which must choose the variant to be tested, and compares up to 8 tokens of y with the CPU.
+/// Returns the largest error as a share of what rounding explains: above 1 is wrong (a NaN is infinitely wrong). Activations of XKind::q8 may be
+/// off by half a step of the 8-bit grid.
+/// Fails: out_of_memory, device_lost, what the driver refuses.
+Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind x);
+
+}  // namespace atlas

@@ -1,0 +1,155 @@
+// atlas-vk bench: how fast a model runs on a device; a file's, or one made up from a shape.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cctype>
+#include <memory>
+#include <string>
+
+#include "bench/bench_report.h"
+#include "bench/shape_model.h"
+#include "quant/recipe.h"
+#include "runtime/base/atomic_file.h"
+#include "runtime/base/user_dirs.h"
+#include "tools/interrupt.h"
+#include "tools/model_path.h"
+#include "tools/models/environment.h"
+#include "tools/open_model.h"
+#include "tools/subcommands.h"
+
+namespace atlas::tools {
+namespace {
+
+struct BenchFlags {
+    std::string model, shape, device, kv = "f16";
+    bench::BenchOptions options;
+    std::string csv, json;
+    bool no_check = false;
+    bool no_limits = false;
+};
+
+Result<void> read_kv(const std::string& text, bench::BenchOptions& options) {
+    const size_t colon = text.find(':');
+    const auto read = [&](std::string_view name) -> Result<Format> {
+        const auto format = format_from_name(name);
+        if (format && has_kernel(KernelFamily::kv_write, *format)) return *format;
+        return fail(ErrorCode::invalid_argument, "--kv {}: '{}' is no format that a cache can have here (f16 always is)", text, name);
+    };
+    ATLAS_TRY(options.k_format, read(std::string_view(text).substr(0, colon)));
+    ATLAS_TRY(options.v_format, colon == std::string::npos ? Result<Format>(options.k_format) : read(std::string_view(text).substr(colon + 1)));
+    return {};
+}
+
+std::string quantization_of(const gguf::File& file) {
+    const uint32_t type = file.u32_or("general.file_type", UINT32_MAX);
+    for (const Recipe& recipe : recipes()) {
+        if (recipe.file_type == type) return std::string(recipe.name);
+    }
+    return "unknown";
+}
+
+Result<std::shared_ptr<const Model>> load(const BenchFlags& flags, VkBackend& backend, bench::BenchResult& result) {
+    SessionShape session;
+    session.n_ctx = bench::context_for(flags.options);
+    session.kv_format = flags.options.k_format;
+    if (!flags.shape.empty()) {
+        ATLAS_TRY(const bench::ShapeWish wish, bench::find_shape(flags.shape));
+        result.model = wish.shape.id;
+        result.quantization = wish.quantization;
+        return bench::load_shape(wish, backend, session);
+    }
+    ATLAS_TRY(const auto path, find_model(flags.model));
+    ATLAS_TRY(const gguf::File file, gguf::File::open(path));
+    result.model = path.filename().string();
+    result.quantization = quantization_of(file);
+    return Model::load(file, backend, session);
+}
+
+/// Where a report goes: stdout for "-", else a file that appears when it is complete.
+Result<void> put(const std::string& to, const std::string& text) {
+    if (to == "-") {
+        fmt::print("{}", text);
+        return {};
+    }
+    ATLAS_TRY(AtomicFile file, AtomicFile::create(to));
+    ATLAS_TRY_VOID(file.write(text));
+    return file.commit();
+}
+
+void show_progress(const std::string& what) {
+    if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r\033[K{}", what);
+}
+
+Result<void> measure(BenchFlags& flags) {
+    Interrupt interrupt;
+    if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
+    ATLAS_TRY_VOID(read_kv(flags.kv, flags.options));
+    flags.options.stop = interrupt.token();
+    flags.options.progress = show_progress;
+
+    bench::BenchResult result;
+    result.kv_type = flags.kv;
+    result.commit = bench::built_from_commit();
+    result.version = ATLAS_VERSION;
+    if (!flags.no_check && !flags.no_limits) {
+        show_progress("measuring what the device can do");
+        ATLAS_TRY(result.limits, bench::measure_limits(flags.device));
+    }
+    VkBackendOptions backend_options;
+    backend_options.device = flags.device;
+    if (const auto dirs = user_dirs(system_environment)) backend_options.pipeline_cache = dirs->cache / "pipelines";
+    ATLAS_TRY(const auto backend, make_vk_backend(backend_options));
+    result.device = backend->caps().name;
+    result.driver = backend->caps().driver_line();
+    show_progress("loading");
+    ATLAS_TRY(const auto model, load(flags, *backend, result));
+    result.weights_bytes = model->weights_bytes();
+    const auto measured = bench::measure_model(model, flags.options, result);
+    show_progress("");
+    ATLAS_TRY_VOID(measured);
+    if (!flags.csv.empty()) ATLAS_TRY_VOID(put(flags.csv, bench::csv(result)));
+    if (!flags.json.empty()) ATLAS_TRY_VOID(put(flags.json, to_json(result).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
+    if (flags.csv != "-" && flags.json != "-") fmt::print("{}", bench::markdown(result));
+    if (result.cancelled) return fail(ErrorCode::cancelled, "stopped by Ctrl-C; what is above was measured before");
+    return {};
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, int& exit_code) {
+    auto flags = std::make_shared<BenchFlags>();
+    bench::BenchOptions& options = flags->options;
+    CLI::App* command = app.add_subcommand("bench", "Measures how fast a model runs, from a file or from a shape with random weights");
+    command->footer("--shape needs no file: any model of the catalogue in any quantization, with random weights made on the device.\n"
+                    "Examples:\n  atlas-vk bench -m smollm2-135m\n  atlas-vk bench --shape qwen2.5-coder-32b:q4_k_m -p 512 -n 128 -d 0,4096\n"
+                    "  atlas-vk bench --shape llama-2-7b:q4_0 --json result.json\n"
+                    "The context before a measurement at a depth is made by running a prompt of that length.");
+    command->add_option("-m,--model", flags->model, "A stored model's name or a path to a .gguf file");
+    command->add_option("--shape", flags->shape, "NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m");
+    command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID");
+    const auto list = [&](const char* name, std::vector<uint32_t>& values, const char* help) {
+        command->add_option(name, values, help)->delimiter(',')->capture_default_str();
+    };
+    list("-p,--prompt", options.prefill, "Prompt lengths; 0: none");
+    list("-n,--answer", options.decode, "Answer lengths; 0: none");
+    list("-d,--depth", options.depths, "Tokens of context before them");
+    list("--verify", options.verify, "Columns of verify steps; 0: none");
+    list("--batch", options.batch, "Sequences of batch steps; 0: none");
+    list("--kernel-tokens", options.kernel_tokens, "Widths at which matrix products are timed alone; 0: none");
+    command->add_option("-r,--repetitions", options.repetitions, "Times each is measured; the median counts")->check(CLI::Range(1u, 1000u))->capture_default_str();
+    command->add_option("--kv", flags->kv, "Format of the cache: K, or K:V")->capture_default_str();
+    command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")->expected(0, 1)->default_str("-");
+    command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")->expected(0, 1)->default_str("-");
+    command->add_flag("--no-check", flags->no_check, "Times only: no result is checked and no limit measured (for devices that execute nothing)");
+    command->add_flag("--no-limits", flags->no_limits, "Do not measure what the device can do at most");
+    command->callback([flags, &exit_code] {
+        for (std::vector<uint32_t>* values : {&flags->options.prefill, &flags->options.decode, &flags->options.verify, &flags->options.batch,
+                                              &flags->options.kernel_tokens}) {
+            std::erase(*values, 0u);
+        }
+        if (const auto done = measure(*flags); !done) exit_code = print_error(done.error());
+    });
+}
+
+}  // namespace atlas::tools
