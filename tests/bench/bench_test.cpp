@@ -114,7 +114,9 @@ TEST(BenchReport, MarkdownSaysWhetherResultsWereChecked) {
 }
 
 std::unique_ptr<VkBackend> open_backend() {
-    auto backend = make_vk_backend({.pipeline_cache = std::string(ATLAS_BINARY_DIR) + "/test_bench.pipelines"});
+    VkBackendOptions options;
+    options.pipeline_cache = std::string(ATLAS_BINARY_DIR) + "/test_bench.pipelines";
+    auto backend = make_vk_backend(options);
     EXPECT_TRUE(backend) << backend.error().message;
     return backend ? std::move(*backend) : nullptr;
 }
