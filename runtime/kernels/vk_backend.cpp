@@ -153,9 +153,16 @@ Result<std::unique_ptr<Program>> VkBackend::record(std::string_view name, const 
     return std::make_unique<VkProgram>(state_->holder, state_->scratch, std::move(recording));
 }
 
-Result<void> VkBackend::run(Program& program) {
+Result<uint64_t> VkBackend::submit(Program& program) {
     if (state_->host_access_error) return tl::unexpected(*state_->host_access_error);
-    return state_->device().queue().run(vulkan(program).recording);
+    return state_->device().queue().submit(vulkan(program).recording);
+}
+
+Result<void> VkBackend::wait(uint64_t ticket) { return state_->device().queue().wait(ticket); }
+
+Result<void> VkBackend::run(Program& program) {
+    ATLAS_TRY(const uint64_t ticket, submit(program));
+    return wait(ticket);
 }
 
 void VkBackend::write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) {

@@ -46,8 +46,8 @@ class Planner {
         plan.weights_bytes = total_bytes(input_.weights);
         plan.kv_bytes = 2ull * input_.config.n_layer * kv_layer_bytes(input_.config, plan.n_ctx, shape_.kv_format);
         plan.scratch_bytes = scratch_peak(plan.n_ctx);
-        plan.step_bytes = step_buffer_bytes(shape_.n_batch) + page_table_bytes(plan.n_ctx);
-        plan.output_bytes = uint64_t{shape_.max_outputs} * input_.config.n_vocab * sizeof(float);
+        plan.step_bytes = step_buffer_bytes(shape_.n_batch) + page_table_bytes(plan.n_ctx) + 2 * kChainStepBytes + kChainStateBytes;
+        plan.output_bytes = uint64_t{shape_.max_outputs} * input_.config.n_vocab * sizeof(float) + kChainResultBytes;
         return plan;
     }
 
@@ -64,6 +64,7 @@ class Planner {
         step.max_kv_tokens = n_ctx;
         DryOps ops;
         input_.forward({c, weights_, kv, step, {&nowhere_, Format::f32, 0, n_outputs, c.n_vocab, c.n_vocab}}, ops);
+        ops.scratch(1, kSampleWorkWords, "sample");  // behind a pass: that has given all back
         return ops.counts().scratch_peak_bytes;
     }
 

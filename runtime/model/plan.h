@@ -28,7 +28,7 @@ struct MemoryPlan {
     uint64_t kv_bytes = 0;
     uint64_t scratch_bytes = 0;
     uint64_t step_bytes = 0;
-    uint64_t output_bytes = 0;
+    uint64_t output_bytes = 0;  // logits and chosen tokens
 
     uint64_t session_bytes() const { return kv_bytes + scratch_bytes + step_bytes + output_bytes; }
     uint64_t total_bytes() const { return weights_bytes + session_bytes(); }
@@ -56,6 +56,12 @@ Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape
 constexpr uint64_t step_buffer_bytes(uint32_t n_batch) { return 5ull * n_batch * sizeof(uint32_t); }
 constexpr uint32_t pages_for(uint32_t n_tokens) { return (n_tokens + kPageTokens - 1) / kPageTokens; }
 constexpr uint64_t page_table_bytes(uint32_t n_ctx) { return pages_for(n_ctx) * sizeof(uint32_t); }
+/// For choosing tokens on the device, one step ahead of the host: two buffers of a step's words (position, slot, sequence and output row,
+/// then the sampler's parameters), the chosen token with the history of at most kMaxHistory tokens, and two places for results.
+inline constexpr uint32_t kMaxHistory = 256;
+inline constexpr uint64_t kChainStepBytes = 256;
+inline constexpr uint64_t kChainStateBytes = 256 + (2 + kMaxHistory) * sizeof(uint32_t);
+inline constexpr uint64_t kChainResultBytes = 2 * 256;
 /// One of K and V of one layer.
 uint64_t kv_layer_bytes(const ModelConfig& config, uint32_t n_ctx, Format format);
 

@@ -52,6 +52,16 @@ class Backend {
     /// Submits and waits. Fails: device_lost, cancelled.
     virtual Result<void> run(Program& program) = 0;
 
+    /// Submits without waiting; what was submitted runs in order, each as if it waited for the one before. The program, and what it reads
+    /// and writes, must stay until its ticket was waited for, and it may not be submitted again before. Where several are under way at once
+    /// they share no bytes with host writes and reads in between. The default runs at once. Fails: as run.
+    virtual Result<uint64_t> submit(Program& program) {
+        ATLAS_TRY_VOID(run(program));
+        return 0;
+    }
+    /// Waits for what a submit of this backend gave, and for all before it. Fails: as run.
+    virtual Result<void> wait(uint64_t /*ticket*/) { return {}; }
+
     /// Small host writes and reads of step and output storages, between runs. No allocation, no command recording.
     virtual void write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) = 0;
     virtual void read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) = 0;

@@ -32,6 +32,31 @@ class Answer {
     const std::function<void(std::string_view)>& emit_;
 };
 
+// Where the next token comes from: the device, which is then one step ahead, or the host's sampler.
+class NextToken {
+  public:
+    NextToken(Session& session, Sampler& sampler, bool on_device) : session_(session), sampler_(sampler), on_device_(on_device) {}
+    ~NextToken() { session_.stop_choosing(); }
+    NextToken(const NextToken&) = delete;
+    NextToken& operator=(const NextToken&) = delete;
+
+    Result<void> start() { return on_device_ ? session_.start_choosing(sampler_) : Result<void>{}; }
+
+    /// `go_on`: whether one more may be wanted.
+    Result<TokenId> choose(bool go_on) {
+        if (!on_device_) return sampler_.sample(session_.logits());
+        ATLAS_TRY(const Choice choice, session_.next_choice(go_on));
+        return choice.token;
+    }
+    /// The token that was chosen is part of the timeline from now on.
+    Result<void> step(TokenId token) { return on_device_ ? Result<void>{} : session_.step(token); }
+
+  private:
+    Session& session_;
+    Sampler& sampler_;
+    bool on_device_;
+};
+
 }  // namespace
 
 double GenerateReport::prefill_tokens_per_s() const {
@@ -55,8 +80,12 @@ Result<GenerateReport> generate(Session& session, const std::shared_ptr<const To
     StreamDecoder decoder(tokenizer, options.stop_strings);
     Answer answer(report, decoder, emit);
     const auto decode_start = Clock::now();
+    NextToken next(session, sampler, options.choose_on_device && session.can_choose(options.sampler));
+    ATLAS_TRY_VOID(next.start());
     for (;;) {
-        ATLAS_TRY(const TokenId token, sampler.sample(session.logits()));
+        const bool is_last = options.max_tokens > 0 && report.answer_tokens + 1 >= options.max_tokens;
+        const bool is_full = session.tokens().size() >= session.n_ctx();
+        ATLAS_TRY(const TokenId token, next.choose(!is_last && !is_full));
         if (tokenizer->is_end_of_generation(token)) {
             report.finish = FinishReason::end_of_generation;
             break;
@@ -68,19 +97,15 @@ Result<GenerateReport> generate(Session& session, const std::shared_ptr<const To
             report.finish = FinishReason::stop_string;
             break;
         }
-        if (options.max_tokens > 0 && report.answer_tokens >= options.max_tokens) {
-            report.finish = FinishReason::max_tokens;
-            break;
-        }
-        if (session.tokens().size() >= session.n_ctx()) {
-            report.finish = FinishReason::context_full;
+        if (is_last || is_full) {
+            report.finish = is_last ? FinishReason::max_tokens : FinishReason::context_full;
             break;
         }
         if (options.stop.stop_requested()) {
             report.finish = FinishReason::cancelled;
             break;
         }
-        ATLAS_TRY_VOID(session.step(token));
+        ATLAS_TRY_VOID(next.step(token));
     }
     answer.finish();
     report.decode_ms = ms_since(decode_start);

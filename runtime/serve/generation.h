@@ -21,6 +21,8 @@ struct GenerateOptions {
     uint32_t max_tokens = 0;  // of the answer; 0: until the model stops or the context is full
     std::vector<std::string> stop_strings;
     std::stop_token stop;
+    /// Let the device choose the tokens, one step ahead of the host, where it can. The text is the same either way.
+    bool choose_on_device = true;
 };
 
 enum class FinishReason {

@@ -19,12 +19,12 @@ Result<void> check_range(const char* name, float value, float low, float high) {
 
 bool is_greedy(const SamplerOptions& options) { return options.temperature == 0 || options.top_k == 1; }
 
+}  // namespace
+
 bool has_penalties(const SamplerOptions& options) {
     return options.penalty_window > 0 &&
            (options.repetition_penalty != 1.0f || options.frequency_penalty != 0.0f || options.presence_penalty != 0.0f);
 }
-
-}  // namespace
 
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
     for (int round = 0; round < 10; ++round) {

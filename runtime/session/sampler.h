@@ -33,6 +33,9 @@ struct SamplerOptions {
 /// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
+/// Whether accepted tokens change logits under these options.
+bool has_penalties(const SamplerOptions& options);
+
 /// The options as the words that sampling::kParam... name, for the draw of this number in the seed's stream.
 /// `penalties`: whether the history is to be looked at; `sum`: whether the sum for log probabilities is wanted.
 std::array<uint32_t, sampling::kParamWords> sample_params(const SamplerOptions& options, uint64_t draw, bool penalties, bool sum);
@@ -55,7 +58,7 @@ class Sampler {
     void reset();
 
     const SamplerOptions& options() const { return options_; }
-    /// Whether any accepted token changes logits.
+    /// Whether any accepted token changes logits now.
     bool penalizes() const;
     /// The accepted tokens that penalties look at, oldest first.
     std::vector<uint32_t> history() const;

@@ -7,20 +7,21 @@ namespace atlas {
 
 namespace {
 
-// One decode step, whole chunks with and without an output and a prompt's odd last chunk, each in two buckets of context.
-constexpr size_t kMaxRecorded = 8;
+// One decode step, whole chunks with and without an output and a prompt's odd last chunk, each in two buckets of context; a choice, and
+// steps with a choice on both buffers.
+constexpr size_t kMaxRecorded = 12;
 
 // Attention is recorded for this many keys at least, then for powers of two: a timeline of 128k tokens records ten decode steps in all.
 constexpr uint32_t kSmallestKvBucket = 256;
 
-uint32_t kv_bucket(uint32_t n_kv_tokens, uint32_t n_ctx) {
-    return std::min(n_ctx, std::max(kSmallestKvBucket, std::bit_ceil(n_kv_tokens)));
-}
-
 }  // namespace
 
+uint32_t Session::kv_bucket(uint32_t n_kv_tokens) const {
+    return std::min(plan_.n_ctx, std::max(kSmallestKvBucket, std::bit_ceil(n_kv_tokens)));
+}
+
 Session::Session(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
-Session::~Session() = default;
+Session::~Session() { stop_choosing(); }
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionShape& shape) {
     ATLAS_CHECK(model != nullptr);
@@ -51,7 +52,12 @@ Result<void> Session::allocate() {
     }
     ATLAS_TRY(step_storage_, backend.allocate(MemoryUse::step, step_buffer_bytes(shape_.n_batch), "step"));
     ATLAS_TRY(page_table_storage_, backend.allocate(MemoryUse::step, page_table_bytes(plan_.n_ctx), "page_table"));
-    ATLAS_TRY(output_storage_, backend.allocate(MemoryUse::output, plan_.output_bytes, "logits"));
+    ATLAS_TRY(output_storage_, backend.allocate(MemoryUse::output, plan_.output_bytes - kChainResultBytes, "logits"));
+    for (auto& step : chain_.steps) {
+        ATLAS_TRY(step, backend.allocate(MemoryUse::step, kChainStepBytes, "chain_step"));
+    }
+    ATLAS_TRY(chain_.state, backend.allocate(MemoryUse::step, kChainStateBytes, "chain_state"));
+    ATLAS_TRY(chain_.results, backend.allocate(MemoryUse::output, kChainResultBytes, "chain_results"));
 
     pages_ = KvPages(pages_for(plan_.n_ctx));
     page_table_.reserve(pages_.n_pages());
@@ -95,7 +101,7 @@ Result<uint32_t> Session::sync(std::span<const TokenId> tokens, const SyncOption
         done += n_tokens;
         if (options.progress) options.progress(done, total);
     }
-    read_logits(1);
+    keep_logits(1);
     return reused;
 }
 
@@ -103,7 +109,7 @@ Result<void> Session::step(TokenId token) {
     const std::span<const TokenId> one(&token, 1);
     ATLAS_TRY_VOID(check_tokens(one, static_cast<uint32_t>(tokens_.size())));
     ATLAS_TRY_VOID(run_step(one, 1));
-    read_logits(1);
+    keep_logits(1);
     return {};
 }
 
@@ -114,7 +120,8 @@ Result<void> Session::logits_of_all(std::span<const TokenId> tokens, const Logit
         if (stop.stop_requested()) return fail(ErrorCode::cancelled, "stopped after {} of {} tokens", done, tokens.size());
         const auto n_tokens = static_cast<uint32_t>(std::min<size_t>(shape_.max_outputs, tokens.size() - done));
         ATLAS_TRY_VOID(run_step(tokens.subspan(done, n_tokens), n_tokens));
-        read_logits(n_tokens);
+        keep_logits(n_tokens);
+        (void)logits();
         ATLAS_TRY_VOID(sink(done, std::span(logits_).first(uint64_t{n_tokens} * model_->config().n_vocab)));
         done += n_tokens;
     }
@@ -124,6 +131,10 @@ Result<void> Session::logits_of_all(std::span<const TokenId> tokens, const Logit
 std::span<const float> Session::logits() const {
     ATLAS_CHECK(has_logits_, "logits() after a rewind or before a step");
     const uint64_t n_vocab = model_->config().n_vocab;
+    if (!logits_read_) {
+        model_->backend().read(*output_storage_, 0, std::as_writable_bytes(std::span(logits_).first(n_logit_rows_ * n_vocab)));
+        logits_read_ = true;
+    }
     return std::span(logits_).subspan((n_logit_rows_ - 1) * n_vocab, n_vocab);
 }
 
@@ -141,7 +152,7 @@ void Session::rewind(uint32_t n_tokens) {
 Result<void> Session::run_step(std::span<const TokenId> tokens, uint32_t n_outputs) {
     const auto n_tokens = static_cast<uint32_t>(tokens.size());
     const auto n_past = static_cast<uint32_t>(tokens_.size());
-    ATLAS_TRY(Program * program, program_for({n_tokens, n_outputs, kv_bucket(n_past + n_tokens, plan_.n_ctx)}));
+    ATLAS_TRY(Program * program, program_for({n_tokens, n_outputs, kv_bucket(n_past + n_tokens)}));
     extend_pages(n_past + n_tokens);
     write_step(tokens, n_outputs);
     has_logits_ = false;
@@ -198,15 +209,17 @@ Result<Program*> Session::program_for(const StepKey& key) {
         return step.program.get();
     }
     const ModelConfig& config = model_->config();
-    const StepViews views = views_of(key);
+    const StepViews views = key.chain == 0 ? views_of(key) : chain_views(key);
     Tensor logits;
     if (key.n_outputs > 0) logits = dense(*output_storage_, Format::f32, key.n_outputs, config.n_vocab);
-    const auto pass = [this, views, logits](Ops& ops) {
-        model_->architecture().forward({model_->config(), model_->weights(), kv_, views, logits}, ops);
+    const auto pass = [this, key, views, logits](Ops& ops) {
+        if (key.n_tokens > 0) model_->architecture().forward({model_->config(), model_->weights(), kv_, views, logits}, ops);
+        if (key.chain > 0) record_choice(key, ops);
     };
-    const std::string name = fmt::format("step {} tokens, {} outputs, {} keys", key.n_tokens, key.n_outputs, key.max_kv_tokens);
+    const std::string name = fmt::format("{} {} tokens, {} outputs, {} keys", key.chain > 0 ? "choosing step" : "step", key.n_tokens,
+                                         key.n_outputs, key.max_kv_tokens);
     ATLAS_TRY(auto program, model_->backend().record(name, pass));
-    if (recorded_.size() == kMaxRecorded) {
+    if (recorded_.size() == kMaxRecorded) {  // what is under way was used last and stays
         recorded_.erase(std::min_element(recorded_.begin(), recorded_.end(),
                                          [](const RecordedStep& a, const RecordedStep& b) { return a.last_use < b.last_use; }));
     }
@@ -214,11 +227,10 @@ Result<Program*> Session::program_for(const StepKey& key) {
     return recorded_.back().program.get();
 }
 
-void Session::read_logits(uint32_t n_outputs) {
-    const uint64_t n_values = uint64_t{n_outputs} * model_->config().n_vocab;
-    model_->backend().read(*output_storage_, 0, std::as_writable_bytes(std::span(logits_).first(n_values)));
+void Session::keep_logits(uint32_t n_outputs) {
     n_logit_rows_ = n_outputs;
     has_logits_ = true;
+    logits_read_ = false;
 }
 
 }  // namespace atlas

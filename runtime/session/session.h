@@ -9,8 +9,15 @@
 
 #include "runtime/model/load.h"
 #include "runtime/session/kv_pages.h"
+#include "runtime/session/sampler.h"
 
 namespace atlas {
+
+/// A token that the device chose.
+struct Choice {
+    uint32_t token = 0;
+    double logprob = 0;  // natural logarithm of its probability at temperature 1, after penalties; 0 unless it was asked for
+};
 
 using TokenId = uint32_t;
 
@@ -41,6 +48,21 @@ class Session {
     /// Appends one token. Allocates and records nothing once a step of this context bucket has run. Fails: as sync.
     Result<void> step(TokenId token);
 
+    // Decoding where the device chooses: the chosen token goes straight into the next step, which is submitted before the host has read
+    // which token it was. start_choosing, next_choice any number of times, stop_choosing; nothing else in between.
+
+    /// Whether the device can do what these options ask; else the host samples from logits(). The tokens are the same.
+    bool can_choose(const SamplerOptions& options) const;
+    /// From the logits of the last token, as `sampler` would go on from now. Requires has_logits(), which is over, and can_choose().
+    /// Fails: device_lost, out_of_memory.
+    Result<void> start_choosing(const Sampler& sampler, bool logprobs = false);
+    /// The next token. With `go_on` and room in the context its step is already under way, and the token is the last of tokens();
+    /// without, nothing is, and there is no further choice. Allocates and records nothing once two steps of this context bucket have run.
+    /// Fails: device_lost, invalid_argument (damaged logits). After a failure only stop_choosing may follow.
+    Result<Choice> next_choice(bool go_on);
+    /// Waits for what is under way and drops it: the token that was chosen last leaves the timeline again.
+    void stop_choosing();
+
     /// Of the last token after sync or step: [n_vocab]. Valid until the next call. Requires has_logits().
     std::span<const float> logits() const;
     bool has_logits() const { return has_logits_; }
@@ -65,6 +87,8 @@ class Session {
         uint32_t n_tokens = 0;
         uint32_t n_outputs = 0;
         uint32_t max_kv_tokens = 0;
+        uint32_t chain = 0;       // 1 or 2: reads chain buffer 0 or 1 and chooses at the end; n_tokens 0: chooses from what logits there are
+        uint32_t n_history = 0;   // of a choice
         bool operator==(const StepKey&) const = default;
     };
     struct RecordedStep {
@@ -80,7 +104,15 @@ class Session {
     StepViews views_of(const StepKey& key) const;
     void extend_pages(uint32_t n_tokens);
     void write_step(std::span<const TokenId> tokens, uint32_t n_outputs);
-    void read_logits(uint32_t n_outputs);
+    void keep_logits(uint32_t n_outputs);
+    uint32_t kv_bucket(uint32_t n_kv_tokens) const;  // how many keys a step is recorded for
+
+    // session_chain.cpp
+    StepViews chain_views(const StepKey& key) const;
+    SampleTables choice_tables(const StepKey& key) const;
+    void record_choice(const StepKey& key, Ops& ops) const;
+    Result<void> submit_choice(uint32_t n_tokens);
+    Result<Choice> read_choice(uint32_t buffer);
 
     std::shared_ptr<const Model> model_;
     SessionShape shape_;
@@ -95,9 +127,26 @@ class Session {
     std::vector<uint32_t> page_table_;  // pages of this timeline, in order
     std::vector<TokenId> tokens_;
     std::vector<uint32_t> step_words_;  // [5 * n_batch] what goes into the step storage
-    std::vector<float> logits_;         // [max_outputs, n_vocab]
     uint32_t n_logit_rows_ = 0;
     bool has_logits_ = false;
+    // [max_outputs, n_vocab], read from the device when somebody asks
+    mutable std::vector<float> logits_;
+    mutable bool logits_read_ = false;
+
+    struct Chain {
+        std::array<std::unique_ptr<Storage>, 2> steps;  // see kChainStepBytes: words 0-3, parameters from word 16
+        std::unique_ptr<Storage> state;                 // the chosen token at byte 0, the history at byte 256
+        std::unique_ptr<Storage> results;               // of buffer i at byte 256 i
+        std::array<uint32_t, 16 + sampling::kParamWords> words{};
+        uint64_t draw = 0;
+        uint64_t ticket = 0;
+        uint32_t buffer = 0;     // of the choice that is under way
+        uint32_t n_history = 0;
+        bool active = false;
+        bool pending = false;    // a choice is under way
+        bool stepped = false;    // the last token of the timeline was chosen here and its step submitted
+    };
+    Chain chain_;
     std::vector<RecordedStep> recorded_;  // a small LRU
     uint64_t n_uses_ = 0;
 };

@@ -2,8 +2,9 @@
 
 #include <volk.h>
 
-#include <deque>
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "runtime/base/check.h"
 #include "runtime/vk/device.h"
@@ -21,9 +22,15 @@ struct Queue::State {
     bool lost = false;
     struct Flight {
         uint64_t value;
-        std::string what;
+        std::string_view what;  // of the recording, or once_name
     };
-    std::deque<Flight> flights;  // submitted and not known to be done, oldest first
+    std::vector<Flight> flights;  // submitted and not known to be done, oldest first
+    std::string once_name = {};        // of the last run_once
+
+    // What submit() hands to the driver, kept so that it need not be allocated again: one of each per part.
+    std::vector<uint64_t> values = {};
+    std::vector<VkTimelineSemaphoreSubmitInfo> timelines = {};
+    std::vector<VkSubmitInfo> infos = {};
 
     ~State() {
         vkDestroyCommandPool(device.handle(), pool, nullptr);
@@ -38,10 +45,23 @@ struct Queue::State {
 
     /// What the device was at when it stopped.
     std::string running() {
-        const uint64_t value = reached();
-        while (!flights.empty() && flights.front().value <= value) flights.pop_front();
-        return flights.empty() ? "nothing of ours" : flights.front().what;
+        forget_done(reached());
+        return flights.empty() ? "nothing of ours" : std::string(flights.front().what);
     }
+
+    void forget_done(uint64_t value) {
+        const auto running_now = std::find_if(flights.begin(), flights.end(), [value](const Flight& f) { return f.value > value; });
+        flights.erase(flights.begin(), running_now);
+    }
+
+    void add_part(const VkCommandBuffer& commands, std::string_view what) {
+        values.push_back(submitted + values.size() + 1);
+        timelines.emplace_back();
+        infos.emplace_back();
+        infos.back().pCommandBuffers = &commands;
+        flights.push_back({values.back(), what});
+    }
+    Result<uint64_t> submit_parts();
 
     Error failed(VkResult result) {
         const std::string what = fmt::format("{}: running {}", device.caps().name, running());
@@ -81,31 +101,50 @@ Result<std::unique_ptr<Queue>> Queue::create(Device& device) {
     return std::unique_ptr<Queue>(new Queue(std::move(state)));
 }
 
-Result<uint64_t> Queue::submit(VkCommandBuffer commands, std::string_view what) {
-    State& s = *state_;
-    if (!s.timeline) return fail(ErrorCode::unsupported, "{} runs nothing: it has no memory", s.device.caps().name);
-    if (s.lost) return fail(ErrorCode::device_lost, "{}: the device was lost before; start again", s.device.caps().name);
-    const uint64_t value = s.submitted + 1;
-    VkTimelineSemaphoreSubmitInfo timeline{};
-    timeline.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO;
-    timeline.signalSemaphoreValueCount = 1;
-    timeline.pSignalSemaphoreValues = &value;
-    VkSubmitInfo info{};
-    info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
-    info.pNext = &timeline;
-    info.commandBufferCount = 1;
-    info.pCommandBuffers = &commands;
-    info.signalSemaphoreCount = 1;
-    info.pSignalSemaphores = &s.timeline;
-    s.flights.push_back({value, std::string(what)});
-    const VkResult result = vkQueueSubmit(s.handle, 1, &info, VK_NULL_HANDLE);
+Result<uint64_t> Queue::State::submit_parts() {
+    const size_t n = infos.size();
+    for (size_t i = 0; i < n; ++i) {
+        timelines[i].sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO;
+        timelines[i].signalSemaphoreValueCount = 1;
+        timelines[i].pSignalSemaphoreValues = &values[i];
+        infos[i].sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
+        infos[i].pNext = &timelines[i];
+        infos[i].commandBufferCount = 1;
+        infos[i].signalSemaphoreCount = 1;
+        infos[i].pSignalSemaphores = &timeline;
+    }
+    const VkResult result = vkQueueSubmit(handle, uint32_t(n), infos.data(), VK_NULL_HANDLE);
+    infos.clear();
+    timelines.clear();
+    values.clear();
     if (result != VK_SUCCESS) {
-        Error error = s.failed(result);
-        if (!s.flights.empty()) s.flights.pop_back();
+        Error error = failed(result);
+        std::erase_if(flights, [this](const Flight& f) { return f.value > submitted; });
         return tl::unexpected(std::move(error));
     }
-    s.submitted = value;
-    return value;
+    submitted += n;
+    return submitted;
+}
+
+Result<void> Queue::check_usable() const {
+    const State& s = *state_;
+    if (!s.timeline) return fail(ErrorCode::unsupported, "{} runs nothing: it has no memory", s.device.caps().name);
+    if (s.lost) return fail(ErrorCode::device_lost, "{}: the device was lost before; start again", s.device.caps().name);
+    return {};
+}
+
+Result<uint64_t> Queue::submit(VkCommandBuffer commands, std::string_view what) {
+    ATLAS_TRY_VOID(check_usable());
+    state_->once_name = what;
+    state_->add_part(commands, state_->once_name);
+    return state_->submit_parts();
+}
+
+Result<uint64_t> Queue::submit(const Recording& recording) {
+    ATLAS_TRY_VOID(check_usable());
+    if (recording.state().parts.empty()) return state_->submitted;
+    for (const Recording::State::Part& part : recording.state().parts) state_->add_part(part.commands, part.what);
+    return state_->submit_parts();
 }
 
 Result<void> Queue::wait(uint64_t value) {
@@ -128,21 +167,12 @@ Result<void> Queue::wait(uint64_t value, double timeout_ms) {
                     s.running(), timeout_ms / 1000);
     }
     if (result != VK_SUCCESS) return tl::unexpected(s.failed(result));
-    while (!s.flights.empty() && s.flights.front().value <= value) s.flights.pop_front();
+    s.forget_done(value);
     return {};
 }
 
 Result<void> Queue::run(const Recording& recording) {
-    uint64_t last = 0;
-    for (const Recording::State::Part& part : recording.state().parts) {
-        auto value = submit(part.commands, part.what);
-        if (!value) {
-            // What was submitted may still run, and must not outlive its buffers.
-            if (last != 0) (void)wait(last);
-            return tl::unexpected(std::move(value).error());
-        }
-        last = *value;
-    }
+    ATLAS_TRY(const uint64_t last, submit(recording));
     return last == 0 ? Result<void>{} : wait(last);
 }
 

@@ -22,6 +22,9 @@ class Queue {
     /// Submits every part of the recording, each as a submission of its own, and waits for the last.
     /// Fails: device_lost (with what was running and what to do), out_of_memory.
     Result<void> run(const Recording& recording);
+    /// The same without waiting, in one call of the driver. The value is reached when the last part is done; until then the recording
+    /// must stay as it is. Allocates nothing once as many parts were submitted before. Fails: as run.
+    Result<uint64_t> submit(const Recording& recording);
 
     /// Submits one command buffer; `what` names it in errors. Returns the timeline value that is reached when it is done.
     Result<uint64_t> submit(VkCommandBuffer commands, std::string_view what);
@@ -36,6 +39,7 @@ class Queue {
 
   private:
     struct State;
+    Result<void> check_usable() const;
     explicit Queue(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };

@@ -15,13 +15,18 @@ class WatchedBackend final : public Backend {
         int allocations = 0;
         int uploads = 0;
         int recordings = 0;
-        int runs = 0;
+        int runs = 0;  // submits too
+        int submits = 0;
+        int waits = 0;
+        int reads = 0;
         int writes = 0;
         uint64_t written_bytes = 0;
+        uint64_t read_bytes = 0;
     };
     Counts counts;
     uint64_t largest_bytes = uint64_t{1} << 40;
     std::optional<Format> unreadable = {};
+    std::function<void(std::span<std::byte>)> after_read = {};  // may change what was read
     int fail_run = -1;  // the run of this number (from 0) reports a lost device
 
     explicit WatchedBackend(std::unique_ptr<Backend> inner = make_ref_backend()) : inner_(std::move(inner)) {}
@@ -51,12 +56,26 @@ class WatchedBackend final : public Backend {
         if (counts.runs++ == fail_run) return fail(ErrorCode::device_lost, "the device is gone");
         return inner_->run(program);
     }
+    Result<uint64_t> submit(Program& program) override {
+        if (counts.runs++ == fail_run) return fail(ErrorCode::device_lost, "the device is gone");
+        ++counts.submits;
+        return inner_->submit(program);
+    }
+    Result<void> wait(uint64_t ticket) override {
+        ++counts.waits;
+        return inner_->wait(ticket);
+    }
     void write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override {
         ++counts.writes;
         counts.written_bytes += bytes.size();
         inner_->write(to, offset_bytes, bytes);
     }
-    void read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) override { inner_->read(from, offset_bytes, bytes); }
+    void read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) override {
+        ++counts.reads;
+        counts.read_bytes += bytes.size();
+        inner_->read(from, offset_bytes, bytes);
+        if (after_read) after_read(bytes);
+    }
 
   private:
     std::unique_ptr<Backend> inner_;

@@ -1,0 +1,11 @@
+#pragma once
+// Counts what this thread asks of operator new, so that tests can hold a step to its promise.
+
+#include <cstdint>
+
+namespace atlas::testing {
+
+/// Since the thread's start.
+uint64_t thread_allocations();
+
+}  // namespace atlas::testing
