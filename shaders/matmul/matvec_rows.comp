@@ -22,14 +22,26 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kSubgroup = 8;
 layout(constant_id = 2) const uint kTokens = 1;
 layout(constant_id = 3) const uint kRows = 1;
+layout(constant_id = 4) const uint kChunk = 32;  // elements of a row per turn of the loop: 32, or as many 32s as divide a block
 
-layout(binding = 0, scalar) readonly buffer W { Block w[]; };
-layout(binding = 1, std430) readonly buffer X { float x[]; };
+layout(binding = 0, scalar) restrict readonly buffer W { Block w[]; };
+layout(binding = 1, std430) restrict readonly buffer X { float x[]; };
 layout(binding = 2, std430) readonly buffer B { float b[]; };
-layout(binding = 3, std430) writeonly buffer Y { float y[]; };
+layout(binding = 3, std430) restrict writeonly buffer Y { float y[]; };
 
 #define FORMAT_FUNCTIONS
 #include "weight_format.glsl"
+
+// sum[r] += v[r] . x[x_at ... x_at + 32]
+void add_products(const vec4 v[kRows][8], uint x_at, inout float sum[kRows]) {
+    [[unroll]] for (uint k = 0; k < 32; k += kSubgroup) {
+        const float mine = x[x_at + k + gl_SubgroupInvocationID];
+        [[unroll]] for (uint l = 0; l < kSubgroup; ++l) {
+            const float x_value = subgroupBroadcast(mine, l);
+            [[unroll]] for (uint r = 0; r < kRows; ++r) sum[r] = fma(v[r][(k + l) / 4][(k + l) % 4], x_value, sum[r]);
+        }
+    }
+}
 
 void main() {
     const uint first_row = gl_WorkGroupID.x * gl_WorkGroupSize.x * kRows + gl_LocalInvocationID.x;
@@ -47,17 +59,11 @@ void main() {
     }
 
     const uint whole = pc.n_in / 32 * 32;
-    for (uint i = 0; i < whole; i += 32) {
-        vec4 v[kRows][8];
-        [[unroll]] for (uint r = 0; r < kRows; ++r) dequant32(w_row[r] + i / kBlockElems, i % kBlockElems, v[r]);
-        [[unroll]] for (uint t = 0; t < kTokens; ++t) {
-            [[unroll]] for (uint k = 0; k < 32; k += kSubgroup) {
-                const float mine = x[x_row[t] + i + k + gl_SubgroupInvocationID];
-                [[unroll]] for (uint l = 0; l < kSubgroup; ++l) {
-                    const float x_value = subgroupBroadcast(mine, l);
-                    [[unroll]] for (uint r = 0; r < kRows; ++r) sum[t][r] = fma(v[r][(k + l) / 4][(k + l) % 4], x_value, sum[t][r]);
-                }
-            }
+    for (uint at = 0; at < whole; at += kChunk) {
+        [[unroll]] for (uint part = 0; part < kChunk; part += 32) {
+            vec4 v[kRows][8];
+            [[unroll]] for (uint r = 0; r < kRows; ++r) dequant32(w_row[r] + at / kBlockElems, at % kBlockElems + part, v[r]);
+            [[unroll]] for (uint t = 0; t < kTokens; ++t) add_products(v, x_row[t] + at + part, sum[t]);
         }
     }
     if (kBlockElems == 1) {
