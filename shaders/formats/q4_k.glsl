@@ -3,7 +3,7 @@
 // 32 * (i / 64) + i % 32 of q.
 #ifdef FORMAT_STRUCT
 struct Block {
-    uint d_dmin;
+    uint d_dmin;  // two halves
     uint scales[3];  // sub-blocks 0..3: six low bits of words 0 (scale) and 1 (min); 4..7: nibbles of word 2 + their top two bits
     uint q[32];
 };
@@ -39,5 +39,14 @@ float dequant(uint ib, uint i) {
 void dequant32(uint ib, uint i, out vec4 v[8]) {
     const vec2 s = scale_min(ib, i);
     for (uint j = 0; j < 8u; ++j) v[j] = fma(codes4(ib, i + 4u * j), vec4(s.x), vec4(-s.y));
+}
+
+#define HAS_CODES32
+const uint kRunElems = 32;
+// The codes of 32 elements, and scale and minimum of each run of them: element = scale * code - minimum.
+void codes32(uint ib, uint i, out vec4 codes[8], out vec2 s[1]) {
+    s[0] = scale_min(ib, i);
+    const uint shift = (i & 32u) / 8u;
+    for (uint j = 0; j < 8u; ++j) codes[j] = vec4(ivec4((uvec4(W_BLOCK(ib).q[(i / 64u) * 8u + j]) >> (uvec4(0, 8, 16, 24) + shift)) & 15u));
 }
 #endif

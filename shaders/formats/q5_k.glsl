@@ -3,8 +3,7 @@
 // i % 32 of qh.
 #ifdef FORMAT_STRUCT
 struct Block {
-    float16_t d;
-    float16_t dmin;
+    uint d_dmin;  // two halves
     uint scales[3];  // packed as in q4_k
     uint qh[8];
     uint q[32];
@@ -22,7 +21,7 @@ vec2 scale_min(uint ib, uint i) {
     const bool first = i < 128u;
     const uint scale = first ? a & 63u : (c & 15u) | ((a & 0xC0u) >> 2);
     const uint low = first ? b & 63u : ((c & 0xF0u) >> 4) | ((b & 0xC0u) >> 2);
-    return vec2(float(W_BLOCK(ib).d) * float(scale), float(W_BLOCK(ib).dmin) * float(low));
+    return unpackHalf2x16(W_BLOCK(ib).d_dmin) * vec2(scale, low);
 }
 
 vec4 codes4(uint ib, uint i) {
@@ -43,6 +42,14 @@ float dequant(uint ib, uint i) {
 
 void dequant32(uint ib, uint i, out vec4 v[8]) {
     const vec2 s = scale_min(ib, i);
-    for (uint j = 0; j < 8u; ++j) v[j] = codes4(ib, i + 4u * j) * s.x - s.y;
+    for (uint j = 0; j < 8u; ++j) v[j] = fma(codes4(ib, i + 4u * j), vec4(s.x), vec4(-s.y));
+}
+
+#define HAS_CODES32
+const uint kRunElems = 32;
+// The codes of 32 elements, and scale and minimum of each run of them: element = scale * code - minimum.
+void codes32(uint ib, uint i, out vec4 codes[8], out vec2 s[1]) {
+    s[0] = scale_min(ib, i);
+    for (uint j = 0; j < 8u; ++j) codes[j] = codes4(ib, i + 4u * j);
 }
 #endif

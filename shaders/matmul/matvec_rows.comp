@@ -2,13 +2,14 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_EXT_control_flow_attributes : require
 // math: y[t, o] = sum_i w[o, i] * x[t, i]  (+ b[t, o], or b[0, o], if has_b).
 // shapes: w [n_out, n_in] in the WEIGHT format; x [n_tokens, n_in], y [n_tokens, n_out], b [n_tokens or 1, n_out] f32.
 // layout: w offsets in blocks, others in elements, see push/matmul.h.
 // grid: x: an invocation owns kRows rows of w, a local size apart; y: a workgroup owns kTokens tokens. A subgroup reads kSubgroup activations
 //       with one load, one per invocation, and broadcasts them: for devices (CPUs) where a load costs many times a multiply-add.
-// requires: as matvec.comp, and subgroup broadcast with subgroups of exactly kSubgroup (4, 8, 16 or 32), which divides the local size.
+// requires: as matvec.comp, and subgroup broadcast and sums with subgroups of exactly kSubgroup (4, 8 or 16), which divides the local size.
 // bound by: unpacking w (one token), multiply-adds (several).
 // source: runtime/ops/ops.h, matmul and matmul_add.
 #include "common/types.glsl"
@@ -32,14 +33,35 @@ layout(binding = 3, std430) restrict writeonly buffer Y { float y[]; };
 #define FORMAT_FUNCTIONS
 #include "weight_format.glsl"
 
-// sum[r] += v[r] . x[x_at ... x_at + 32]
-void add_products(const vec4 v[kRows][8], uint x_at, inout float sum[kRows]) {
-    [[unroll]] for (uint k = 0; k < 32; k += kSubgroup) {
-        const float mine = x[x_at + k + gl_SubgroupInvocationID];
-        [[unroll]] for (uint l = 0; l < kSubgroup; ++l) {
-            const float x_value = subgroupBroadcast(mine, l);
-            [[unroll]] for (uint r = 0; r < kRows; ++r) sum[r] = fma(v[r][(k + l) / 4][(k + l) % 4], x_value, sum[r]);
+// Formats without codes32 give the elements themselves.
+#ifndef HAS_CODES32
+const uint kRunElems = 32;
+void codes32(uint ib, uint i, out vec4 codes[8], out vec2 s[1]) { dequant32(ib, i, codes); }
+#endif
+const uint kRuns = 32 / kRunElems;
+
+// sum[r] += the products of 32 elements of each row with x[x_at ... x_at + 32]. The products of a run are added up apart: scale and minimum
+// are applied once, and a chain of additions through the whole row would keep the processor from reading ahead.
+void add_products(const vec4 codes[kRows][8], const vec2 s[kRows][kRuns], uint x_at, inout float sum[kRows]) {
+    [[unroll]] for (uint run = 0; run < kRuns; ++run) {
+        float products[kRows], x_sum = 0.0;
+        [[unroll]] for (uint r = 0; r < kRows; ++r) products[r] = 0.0;
+        [[unroll]] for (uint k = 0; k < kRunElems; k += kSubgroup) {
+            const uint first = run * kRunElems + k;
+            const float mine = x[x_at + first + gl_SubgroupInvocationID];
+            x_sum += mine;
+            [[unroll]] for (uint l = 0; l < kSubgroup; ++l) {
+                const float x_value = subgroupBroadcast(mine, l);
+                const uint i = first + l;
+                [[unroll]] for (uint r = 0; r < kRows; ++r) products[r] = fma(codes[r][i / 4][i % 4], x_value, products[r]);
+            }
         }
+#ifdef HAS_CODES32
+        x_sum = subgroupAdd(x_sum);
+        [[unroll]] for (uint r = 0; r < kRows; ++r) sum[r] = fma(products[r], s[r][run].x, fma(-x_sum, s[r][run].y, sum[r]));
+#else
+        [[unroll]] for (uint r = 0; r < kRows; ++r) sum[r] += products[r];
+#endif
     }
 }
 
@@ -61,9 +83,10 @@ void main() {
     const uint whole = pc.n_in / 32 * 32;
     for (uint at = 0; at < whole; at += kChunk) {
         [[unroll]] for (uint part = 0; part < kChunk; part += 32) {
-            vec4 v[kRows][8];
-            [[unroll]] for (uint r = 0; r < kRows; ++r) dequant32(w_row[r] + at / kBlockElems, at % kBlockElems + part, v[r]);
-            [[unroll]] for (uint t = 0; t < kTokens; ++t) add_products(v, x_row[t] + at + part, sum[t]);
+            vec4 codes[kRows][8];
+            vec2 s[kRows][kRuns];
+            [[unroll]] for (uint r = 0; r < kRows; ++r) codes32(w_row[r] + at / kBlockElems, at % kBlockElems + part, codes[r], s[r]);
+            [[unroll]] for (uint t = 0; t < kTokens; ++t) add_products(codes, s, x_row[t] + at + part, sum[t]);
         }
     }
     if (kBlockElems == 1) {

@@ -14,7 +14,7 @@ vk::DeviceCaps device(vk::DeviceType type, uint32_t subgroup, uint32_t max_invoc
     vk::DeviceCaps caps;
     caps.type = type;
     caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = subgroup;
-    caps.subgroup_ballot = true;
+    caps.subgroup_ballot = caps.subgroup_arithmetic = true;
     caps.max_workgroup_invocations = max_invocations;
     caps.max_workgroup_size = {max_invocations, max_invocations, 64};
     caps.max_shared_bytes = 32768;

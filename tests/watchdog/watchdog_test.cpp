@@ -1,0 +1,126 @@
+// Work is cut so that no submission runs long, whatever the context: whole steps are planned for devices that are not there, and the cost of
+// every dispatch and of every submission is held against the limit. Nothing runs.
+#include <gtest/gtest.h>
+
+#include "runtime/base/units.h"
+#include "runtime/kernels/vk_ops.h"
+#include "runtime/model/dense_decoder.h"
+#include "tests/vk/made_up_devices.h"
+
+namespace atlas {
+namespace {
+
+/// Of the shape of Qwen2.5-Coder-32B, with two of its layers: every layer costs the same.
+ModelConfig large_model() {
+    ModelConfig config;
+    config.n_layer = 2;
+    config.n_embd = 5120;
+    config.n_head = 40;
+    config.n_head_kv = 8;
+    config.head_dim = 128;
+    config.n_ff = 27648;
+    config.n_vocab = 152064;
+    config.rms_eps = 1e-6f;
+    config.attention_scale = 0.088f;
+    config.rope = {.head_dim = 128, .n_rot = 128};
+    return config;
+}
+
+/// Plans steps on storages that are sizes alone.
+class Planned {
+  public:
+    explicit Planned(const vk::DeviceCaps& caps) {
+        context_.caps = caps;
+        context_.quirks = vk::quirks_for(caps);
+        context_.max_binding_bytes = caps.max_storage_buffer_range;
+        context_.max_groups = {65535, 65535, 65535};
+        context_.scratch = &nowhere_;
+        context_.constants = &nowhere_;
+        context_.pool = &pool_;
+    }
+
+    DispatchPlan step(uint32_t n_tokens, uint32_t n_keys, Format kv) {
+        const ModelConfig config = large_model();
+        const auto tensor = [&](Format format, uint32_t rows, uint32_t cols) { return dense(nowhere_, format, rows, cols); };
+        const auto matrix = [&](uint32_t rows, uint32_t cols) { return tensor(Format::q4_k, rows, cols); };
+        const Tensor norm = tensor(Format::f32, 1, config.n_embd);
+        LayerWeights layer{.attn_norm = norm, .ffn_norm = norm};
+        layer.attn_q = matrix(config.q_width(), config.n_embd);
+        layer.attn_k = layer.attn_v = matrix(config.kv_width(), config.n_embd);
+        layer.attn_output = matrix(config.n_embd, config.q_width());
+        layer.ffn_gate = layer.ffn_up = matrix(config.n_ff, config.n_embd);
+        layer.ffn_down = matrix(config.n_embd, config.n_ff);
+        const Weights weights{.token_embd = matrix(config.n_vocab, config.n_embd),
+                              .output_norm = norm,
+                              .output = matrix(config.n_vocab, config.n_embd),
+                              .layers = {config.n_layer, layer}};
+        constexpr uint32_t kPage = 32;
+        const Tensor cache = tensor(kv, n_keys, config.kv_width());
+        const std::vector<KvLayer> layers(config.n_layer, KvLayer{cache, cache, kPage});
+        const auto view = [&](uint32_t count) { return U32View{&nowhere_, 0, count}; };
+        StepViews views{view(n_tokens), view(n_tokens), view(n_tokens), view(n_tokens), view(n_keys / kPage), view(1)};
+        views.max_pages = n_keys / kPage;
+        views.max_kv_tokens = n_keys;
+        DispatchPlan plan;
+        VkOps ops(context_, plan);
+        forward_dense_decoder({config, weights, layers, views, tensor(Format::f32, 1, config.n_vocab)}, ops);
+        EXPECT_FALSE(plan.error) << plan.error->message;
+        return plan;
+    }
+    const vk::Quirks& quirks() const { return context_.quirks; }
+
+  private:
+    VkStorage nowhere_{nullptr, "nowhere", {.bytes = 64 * kGiB}};
+    ConstantPool pool_;
+    VkOpsContext context_;
+};
+
+struct Longest {
+    double dispatch_ms = 0;
+    double submission_ms = 0;
+    size_t submissions = 0;
+};
+
+Longest longest_of(const DispatchPlan& plan, const vk::Quirks& quirks) {
+    Longest longest;
+    vk::SubmissionCutter cutter(quirks);
+    for (const PlannedDispatch& dispatch : plan.dispatches) {
+        longest.submissions += cutter.next(dispatch.cost) || longest.submissions == 0;
+        longest.dispatch_ms = std::max(longest.dispatch_ms, vk::estimate_ms(dispatch.cost, quirks));
+        longest.submission_ms = std::max(longest.submission_ms, cutter.open_ms());
+    }
+    return longest;
+}
+
+class Watchdog : public ::testing::TestWithParam<vk::DeviceType> {};
+
+TEST_P(Watchdog, NoSubmissionIsLongUpTo128kTokens) {
+    constexpr double kPromisedMs = 250;
+    vk::DeviceCaps caps = vk::made_up_device("x", GetParam(), 24 * kGiB);
+    caps.max_workgroup_size = {1024, 1024, 64};
+    caps.subgroup_ballot = true;
+    if (GetParam() == vk::DeviceType::software) caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = 8;
+    Planned planned(caps);
+    const vk::Quirks& quirks = planned.quirks();
+    ASSERT_LE(quirks.submission_limit_ms, kPromisedMs);
+    for (const uint32_t n_tokens : {1u, 8u, 64u, 512u}) {
+        for (const uint32_t n_keys : {512u, 16384u, 131072u}) {
+            if (n_keys < n_tokens) continue;
+            const DispatchPlan plan = planned.step(n_tokens, n_keys, Format::f16);
+            const Longest longest = longest_of(plan, quirks);
+            // Rounding to whole rows makes a part of a cut operation a little longer than its share.
+            EXPECT_LE(longest.dispatch_ms, 1.25 * quirks.submission_limit_ms) << n_tokens << " tokens, " << n_keys << " keys";
+            EXPECT_LE(longest.submission_ms, 1.25 * quirks.submission_limit_ms) << n_tokens << " tokens, " << n_keys << " keys";
+            EXPECT_LE(longest.submission_ms, kPromisedMs);
+            if (n_tokens == 1) RecordProperty(fmt::format("submissions_at_{}_keys", n_keys), int(longest.submissions));
+        }
+    }
+}
+
+// Cards from a GTX 1050 to an RTX 3090 are cut alike: by the rates of the slowest (quirks.cpp).
+INSTANTIATE_TEST_SUITE_P(Devices, Watchdog,
+                         ::testing::Values(vk::DeviceType::discrete, vk::DeviceType::integrated, vk::DeviceType::software),
+                         [](const auto& info) { return std::string(vk::name_of(info.param)); });
+
+}  // namespace
+}  // namespace atlas
