@@ -14,16 +14,17 @@ namespace atlas {
 // 2.2, 2.4, 1.6 GB/s; 15.6, 17.3, 20.4 GFLOP/s at 8 tokens, but 2.2 s, 5 s, 11 s of compiling: 1 row there.
 // Mesa 26.2, q4_k: [4096, 1024], which stays in cache, 1, 2, 4 rows 2.9, 3.4, 3.9 GB/s; [131072, 1024], which does not, 4 rows 3.9, 8 rows
 // 4.4 (more rows read ahead more), with 0.5 and 0.85 s of compiling. 8 tokens, [2048, 1024]: 1, 2, 4 rows 34, 45, 54 GFLOP/s, with 0.25,
-// 0.4, 0.8 s of compiling.
+// 0.4, 0.8 s of compiling. q6_k in planes, 4 and 8 rows: 3.3 and 3.4 GB/s, with 1.2 and 2.5 s.
 void offer_matvec_rows(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
     // Subgroups of one known size that can broadcast and add.
     const bool one_size = caps.min_subgroup_size == caps.max_subgroup_size;
     if (!runs_on_cpu(caps) || !one_size || !caps.subgroup_ballot || !caps.subgroup_arithmetic) return;
     if (caps.subgroup_size < 4 || caps.subgroup_size > 16) return;
+    const FormatInfo& format = info(shape.weight);
     const uint32_t tokens = std::min(8u, std::bit_ceil(shape.n_tokens));
-    const uint32_t rows = !compiles_to_gathers(caps) ? 1 : tokens > 1 ? 2 : shape.n_out < 1024 ? 4 : 8;
+    const uint32_t rows = !compiles_to_gathers(caps) ? 1 : tokens > 1 ? 2 : shape.n_out < 1024 || format.block_bytes % 16 != 0 ? 4 : 8;
     // Two runs of 32 often share their codes' words and their scales. With several tokens that is little, and the shader long enough.
-    const uint32_t chunk = rows >= 4 && info(shape.weight).block_elems % 64 == 0 ? 64 : 32;
+    const uint32_t chunk = rows >= 4 && format.block_elems % 64 == 0 ? 64 : 32;
     out.push_back({.family = KernelFamily::matvec_rows,
                    .constants = {caps.subgroup_size, caps.subgroup_size, tokens, rows, chunk},
                    .tile_out = caps.subgroup_size * rows,
