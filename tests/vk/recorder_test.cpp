@@ -173,6 +173,28 @@ TEST_F(RecorderTest, ManyPartsGiveTheSameResult) {
     expect_all(z, 10);
 }
 
+// Two recordings of several parts in flight at once, each used twice: a step reads what the one before wrote.
+TEST_F(RecorderTest, WhatIsSubmittedAheadRunsInOrder) {
+    const BufferRange x = vector(1), z = vector(1), w = vector(0);
+    const Cost most{.flops = 0.9 * device_->quirks().submission_limit_ms * device_->quirks().gflops * 1e6};
+    Recorder even(*device_, "even"), odd(*device_, "odd");
+    for (int i = 0; i < 3; ++i) record_scale_add(even, *kernel_, x, z, z, 1, Access::read_write, most);  // z += 3
+    for (int i = 0; i < 2; ++i) record_scale_add(odd, *kernel_, z, z, z, 1, Access::read_write, most);   // z *= 4
+    record_scale_add(odd, *kernel_, z, x, w);
+    const Recording a = finish(even), b = finish(odd);
+    uint64_t last = 0;
+    for (int round = 0; round < 2; ++round) {
+        const auto first = device_->queue().submit(a), second = device_->queue().submit(b);
+        ASSERT_TRUE(first && second);
+        EXPECT_EQ(*second, *first + b.n_submissions());
+        ASSERT_TRUE(device_->queue().wait(*second));
+        last = *second;
+    }
+    EXPECT_EQ(device_->queue().last_submitted(), last);
+    expect_all(z, 76);  // ((1 + 3) * 4 + 3) * 4
+    expect_all(w, 77);
+}
+
 TEST_F(RecorderTest, LabelsAreTimed) {
     if (device_->caps().timestamp_valid_bits == 0) GTEST_SKIP() << "the device has no timestamps";
     const Kernel* slow = *device_->kernels().get(scale_add_spec(64, 3000));
