@@ -1,6 +1,7 @@
 #include "bench/every_kernel.h"
 
 #include "runtime/ops/dry_ops.h"
+#include "shaders/sample/arithmetic.h"
 
 namespace atlas::bench {
 
@@ -88,12 +89,16 @@ Result<void> plan_small_operations(PlanBackend& backend, uint32_t cols) {
     const Tensor a = views.f32(8, cols), b = views.f32(8, cols), y = views.f32(8, cols), gain = views.f32(1, cols), sum = views.f32(8, cols);
     const U32View positions = views.numbers(8);
     const RopeParams rope{.head_dim = 64, .n_rot = 64};
+    const Tensor logits = views.f32(1, 32000);
+    const SampleTables tables{views.numbers(sampling::kParamWords), views.numbers(sampling::kHistoryHead + 64), views.numbers(1),
+                                views.numbers(sampling::kResultWords)};
     return plan(backend, "small operations", [&](Ops& ops) {
         ops.rms_norm(a, gain, 1e-5f, y);
         ops.add_rms_norm(a, b, gain, 1e-5f, sum, y);
         ops.add(a, b, y);
         ops.silu_mul(a, b, y);
         ops.rope(a, rope, positions, {});
+        ops.sample(logits, tables);
     });
 }
 
