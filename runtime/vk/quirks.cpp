@@ -30,7 +30,10 @@ void set_rates(const DeviceCaps& caps, Quirks& quirks) {
             break;
         case DeviceType::software:
         case DeviceType::other:
-            // lavapipe on two cores: 1.2 to 1.5 GB/s of 4-bit weights in a plain mat-vec (Mesa 25.0.7).
+            // lavapipe on two cores: 1.2 to 1.5 GB/s of 4-bit weights in a plain mat-vec (Mesa 25.0.7). Matrix products reach 15 GFLOP/s there
+            // and 45 with Mesa 26.2, but attention an eighth of them in the same run (512 tokens of SmolLM2, 2026-11-21), and there may be
+            // one core: the slowest kernel sets the rate. A prompt's products are so cut in many more submissions than they need, which
+            // costs little where a submission is a call into a thread.
             quirks.gflops = 2;
             quirks.gbps = 1;
             break;
