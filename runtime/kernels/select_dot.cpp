@@ -34,4 +34,27 @@ void offer_matvec_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std:
     offer(local, lanes, false);
 }
 
+void offer_matmul_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
+    if (!caps.integer_dot || !has_kernel(KernelFamily::matmul_dot, shape.weight) || shape.n_in % 32 != 0) return;
+    const auto offer = [&](uint32_t tile_out, uint32_t tile_tokens, uint32_t n_out, uint32_t n_tok, uint32_t runs) {
+        const uint32_t local = tile_out / n_out * (tile_tokens / n_tok);
+        // A run of a row: two units of 16 bytes, at most two scales and two addends of a weight, a scale and two sums of an activation.
+        const uint32_t shared_bytes = (tile_out + tile_tokens) * ((2 * runs + 1) * 16 + 4 * 4 * runs) + 8;
+        if (local > lanes_at_most(caps, 1024) || shared_bytes > caps.max_shared_bytes) return;
+        out.push_back({.family = KernelFamily::matmul_dot,
+                       .constants = {local, tile_out, tile_tokens, n_out, n_tok, runs},
+                       .tile_out = tile_out,
+                       .tile_tokens = tile_tokens,
+                       .x = XKind::q8,
+                       .shared_bytes = shared_bytes});
+    };
+    if (shape.n_tokens > 64) {
+        offer(128, 128, 8, 8, 2);
+        offer(128, 128, 4, 16, 2);
+        offer(128, 64, 4, 8, 2);
+    }
+    if (shape.n_tokens > 32) offer(64, 64, 4, 8, 2);
+    offer(64, 32, 4, 4, 2);
+}
+
 }  // namespace atlas

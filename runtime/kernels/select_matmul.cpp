@@ -28,7 +28,11 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
     std::vector<MatmulVariant> out;
     // Tiles in shared memory only lose on a CPU; a GPU wants them as soon as a step has more tokens than one pass over the weights serves.
     offer_matvec_rows(caps, shape, out);
-    if (!runs_on_cpu(caps) && shape.n_tokens > 8) offer_matmul_tiles(caps, shape, out);
+    const bool tiles = !runs_on_cpu(caps) && shape.n_tokens > 8;
+    const bool dot_first = caps.integer_dot_accelerated && shape.n_tokens > 24;
+    if (tiles && dot_first) offer_matmul_dot(caps, shape, out);
+    if (tiles) offer_matmul_tiles(caps, shape, out);
+    if (tiles && !dot_first) offer_matmul_dot(caps, shape, out);
     offer_matvec(caps, shape, out);
     // Products on 8-bit activations round them. Few tokens are bound by memory anyway, so exact kernels stay first there; and the last
     // candidate is exact and runs everywhere.

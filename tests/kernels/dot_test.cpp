@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "shaders/kernel_table.h"
+#include "runtime/kernels/matmul_variant.h"
 #include "tests/kernels/twin.h"
 
 namespace atlas::test {
@@ -89,6 +89,8 @@ class Dot : public KernelTest {
 
     void check(const std::string& variant, Format format, uint32_t n_tokens, uint32_t n_out, uint32_t n_in, Add add = Add::none,
                Placing placing = {}) {
+        // Tiles are offered from 9 tokens on, mat-vecs up to 24.
+        if (variant.starts_with("matmul") && n_tokens < 9) n_tokens += 8;
         SCOPED_TRACE(fmt::format("{} {} [{}, {}], {} tokens, add {}", variant, info(format).name, n_out, n_in, n_tokens, int(add)));
         VkBackend& vk = on(variant);
         n_in = whole_blocks(format, n_in);
@@ -142,7 +144,7 @@ class Dot : public KernelTest {
 };
 
 const std::vector<std::string>& families() {
-    static const std::vector<std::string> names = {"matvec_dot"};
+    static const std::vector<std::string> names = {"matvec_dot", "matmul_dot"};
     return names;
 }
 
@@ -227,6 +229,22 @@ TEST_F(Dot, SumsThroughSubgroupsAndThroughSharedMemory) {
         const bool there = backend().caps().subgroup_size == 8;
         if (there) check(variant, Format::q6_k, 4, 21, 2048);
     }
+}
+
+TEST_F(Dot, EveryTile) {
+    const auto candidates = [&](const MatmulShape& shape) {
+        std::vector<MatmulVariant> offered;
+        vk::DeviceCaps caps = backend().caps();
+        caps.type = vk::DeviceType::discrete;
+        offer_matmul_dot(caps, shape, offered);
+        return offered;
+    };
+    const std::vector<MatmulVariant> offered = candidates({Format::q4_k, 130, 768, 133});
+    EXPECT_EQ(offered.size(), 5u);
+    for (const MatmulVariant& variant : offered) {
+        check(variant.name(), Format::q4_0, 133, 131, 352);  // an odd number of runs
+    }
+    check(offered.back().name(), Format::q2_k, 33, 65, 256);
 }
 
 TEST_F(Dot, DenseAtTheStartAndAtEveryOffsetOfABlock) {
