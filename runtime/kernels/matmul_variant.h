@@ -69,6 +69,7 @@ void offer_matvec_rows(const vk::DeviceCaps& caps, const MatmulShape& shape, std
 void offer_matmul_tiles(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);  // select_tiles.cpp
 void offer_matvec_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);    // select_dot.cpp
 void offer_matmul_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);    // select_dot.cpp
+void offer_matmul_coopmat_s8(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);  // select_dot.cpp
 
 /// A CPU behind a Vulkan driver: shared memory is ordinary memory and a barrier a switch of stacks.
 inline bool runs_on_cpu(const vk::DeviceCaps& caps) { return caps.type == vk::DeviceType::software; }

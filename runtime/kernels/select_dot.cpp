@@ -1,11 +1,28 @@
-// Kernels on 8-bit activations: matmul/matvec_dot.comp, matmul/matmul_dot.comp. They round the activations, so where an exact kernel is as
-// fast it comes first (select_matmul.cpp).
+// Kernels on 8-bit activations: matmul/matvec_dot.comp, matmul/matmul_dot.comp, matmul/matmul_coopmat_s8.comp. They round the activations,
+// so where an exact kernel is as fast it comes first (select_matmul.cpp).
 #include <algorithm>
 #include <bit>
 
 #include "runtime/kernels/matmul_variant.h"
 
 namespace atlas {
+
+namespace {
+
+/// The device's largest matrix of bytes that the kernel can use, or nothing.
+const vk::CoopMatShape* byte_shape(const vk::DeviceCaps& caps) {
+    const vk::CoopMatShape* best = nullptr;
+    for (const vk::CoopMatShape& s : caps.coopmat_shapes) {
+        using vk::ComponentType;
+        const bool types = s.a == ComponentType::s8 && s.b == ComponentType::s8 && s.c == ComponentType::s32 && s.result == ComponentType::s32;
+        if (!types || !s.subgroup_scope || s.saturating || s.m == 0 || s.n == 0 || s.k < 8) continue;
+        if (32 % s.k != 0 || 16 % s.m != 0 || 16 % s.n != 0) continue;
+        if (best == nullptr || s.m * s.n * s.k > best->m * best->n * best->k) best = &s;
+    }
+    return best;
+}
+
+}  // namespace
 
 void offer_matvec_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
     if (!caps.integer_dot || !has_kernel(KernelFamily::matvec_dot, shape.weight) || shape.n_in % 32 != 0) return;
@@ -32,6 +49,34 @@ void offer_matvec_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std:
         if (sized && caps.subgroup_arithmetic && size <= local && size <= std::bit_ceil(runs)) offer(local, size, true);
     }
     offer(local, lanes, false);
+}
+
+void offer_matmul_coopmat_s8(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
+    const vk::CoopMatShape* matrix = byte_shape(caps);
+    if (!caps.coopmat || !caps.int8 || !caps.integer_dot || !caps.subgroup_size_control || matrix == nullptr || shape.n_in % 32 != 0) return;
+    if (!has_kernel(KernelFamily::matmul_coopmat_s8, shape.weight)) return;
+    const uint32_t subgroup = std::clamp(std::min(32u, caps.subgroup_size), caps.min_subgroup_size, caps.max_subgroup_size);
+    const auto offer = [&](uint32_t tile_out, uint32_t tile_tokens, uint32_t sub_out, uint32_t sub_tokens, uint32_t runs) {
+        const uint32_t n_subs = tile_out / sub_out * (tile_tokens / sub_tokens), local = n_subs * subgroup;
+        // A run of a row: 32 bytes, 64 of a weight that zeros fill up; two scales and two addends of a weight, a scale and two sums of an
+        // activation, at most.
+        const uint32_t shared_bytes = tile_out * (64 * runs + 16 + 16 * runs) + tile_tokens * (32 * runs + 16 + 12 * runs) + 8 +
+                                      n_subs * matrix->m * matrix->n * 4;
+        if (local > lanes_at_most(caps, 1024) || shared_bytes > caps.max_shared_bytes) return;
+        out.push_back({.family = KernelFamily::matmul_coopmat_s8,
+                       .constants = {local, tile_out, tile_tokens, sub_out, sub_tokens, matrix->m, matrix->n, matrix->k, runs},
+                       .tile_out = tile_out,
+                       .tile_tokens = tile_tokens,
+                       .subgroup_size = subgroup,
+                       .x = XKind::q8,
+                       .shared_bytes = shared_bytes});
+    };
+    if (shape.n_tokens > 96) {
+        offer(128, 128, 64, 32, 1);
+        offer(128, 128, 32, 32, 1);
+    }
+    if (shape.n_tokens > 32) offer(64, 64, 32, 32, 2);
+    offer(64, 32, 32, 16, 2);
 }
 
 void offer_matmul_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {

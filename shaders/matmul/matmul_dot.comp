@@ -40,13 +40,9 @@ layout(binding = 3, std430) writeonly buffer Y { float y[]; };
 // Codes: a row's step is 2 * kRuns units of 16 bytes, and one more, which spreads a column over the banks. Scales: runs outermost.
 const uint kSums = kOut * kTok;
 const uint kPitch = 2 * kRuns + 1;
-const uint kLows = kDotHasLow ? kRuns * kDotScales : 0;
 shared uvec4 w_tile[kTileOut * kPitch];
 shared uvec4 x_tile[kTileTokens * kPitch];
-shared float w_scale[kRuns * kDotScales * kTileOut];
-shared float w_low[kLows * kTileOut + 1];
-shared float x_scale[kRuns * kTileTokens];
-shared float x_sum[kLows * kTileTokens + 1];  // scale * sum of the codes that share an addend
+#include "matmul/q8_scales.glsl"
 
 void load_w(uint first_out, uint first_run, uint n_runs) {
     for (uint unit = gl_LocalInvocationID.x; unit < kTileOut * kRuns; unit += gl_WorkGroupSize.x) {
@@ -57,33 +53,17 @@ void load_w(uint first_out, uint first_run, uint n_runs) {
         dot32(w_row + run * 32 / kBlockElems, run * 32 % kBlockElems, codes, scale, low);
         w_tile[row * kPitch + 2 * r] = uvec4(codes[0], codes[1], codes[2], codes[3]);
         w_tile[row * kPitch + 2 * r + 1] = uvec4(codes[4], codes[5], codes[6], codes[7]);
-        for (uint s = 0; s < kDotScales; ++s) {
-            w_scale[(r * kDotScales + s) * kTileOut + row] = scale[s];
-            if (kDotHasLow) w_low[(r * kDotScales + s) * kTileOut + row] = low[s];
-        }
+        store_w_scales(r, row, scale, low);
     }
 }
 
-// Runs past the end of the row have a scale of zero, and so add nothing.
 void load_x(uint first_token, uint first_run, uint n_runs) {
     for (uint unit = gl_LocalInvocationID.x; unit < kTileTokens * kRuns * 2; unit += gl_WorkGroupSize.x) {
         const uint t = unit / (2 * kRuns), r = unit % (2 * kRuns);
         const uint row = min(first_token + t, pc.n_tokens - 1) * pc.x_stride;
         x_tile[t * kPitch + r] = x_codes[2 * (row + min(first_run + r / 2, n_runs - 1)) + r % 2];
     }
-    for (uint unit = gl_LocalInvocationID.x; unit < kTileTokens * kRuns; unit += gl_WorkGroupSize.x) {
-        const uint t = unit / kRuns, r = unit % kRuns;
-        const uint row = min(first_token + t, pc.n_tokens - 1) * pc.x_stride;
-        const uvec2 stored = x_scales[pc.x_at + row + min(first_run + r, n_runs - 1)];
-        const float scale = first_run + r < n_runs ? uintBitsToFloat(stored.x) : 0.0;
-        x_scale[r * kTileTokens + t] = scale;
-        const int first = bitfieldExtract(int(stored.y), 0, 16), second = int(stored.y) >> 16;
-        if (kDotHasLow && kDotScales == 1) x_sum[r * kTileTokens + t] = scale * float(first + second);
-        if (kDotHasLow && kDotScales == 2) {
-            x_sum[2 * r * kTileTokens + t] = scale * float(first);
-            x_sum[(2 * r + 1) * kTileTokens + t] = scale * float(second);
-        }
-    }
+    load_x_scales(first_token, first_run, n_runs);
 }
 
 // An invocation's rows of w are lane_out, lane_out + lanes_out, ...; its tokens likewise.

@@ -143,8 +143,24 @@ class Dot : public KernelTest {
     std::set<VkBackend*> used_;
 };
 
-const std::vector<std::string>& families() {
-    static const std::vector<std::string> names = {"matvec_dot", "matmul_dot"};
+std::vector<MatmulVariant> offered_tiles(const MatmulShape& shape) {
+    vk::DeviceCaps caps = backend().caps();
+    caps.type = vk::DeviceType::discrete;
+    std::vector<MatmulVariant> offered;
+    offer_matmul_dot(caps, shape, offered);
+    offer_matmul_coopmat_s8(caps, shape, offered);
+    return offered;
+}
+
+bool has_byte_matrices() {
+    std::vector<MatmulVariant> offered;
+    offer_matmul_coopmat_s8(backend().caps(), {Format::q4_0, 64, 64, 64}, offered);
+    return !offered.empty();
+}
+
+std::vector<std::string> families() {
+    std::vector<std::string> names = {"matvec_dot", "matmul_dot"};
+    if (has_byte_matrices()) names.push_back("matmul_coopmat_s8");
     return names;
 }
 
@@ -231,20 +247,19 @@ TEST_F(Dot, SumsThroughSubgroupsAndThroughSharedMemory) {
     }
 }
 
+TEST_F(Dot, MatricesOfBytes) {
+    if (!has_byte_matrices()) GTEST_SKIP() << "no cooperative matrices of signed bytes here: matmul_coopmat_s8 is not tested";
+    for (const Format format : dot_formats()) check("matmul_coopmat_s8", format, 40, 67, 320);
+    for (const uint32_t n : {9u, 31u, 33u, 65u, 97u, 130u}) check("matmul_coopmat_s8", Format::q4_k, n, 19, 512);
+}
+
 TEST_F(Dot, EveryTile) {
-    const auto candidates = [&](const MatmulShape& shape) {
-        std::vector<MatmulVariant> offered;
-        vk::DeviceCaps caps = backend().caps();
-        caps.type = vk::DeviceType::discrete;
-        offer_matmul_dot(caps, shape, offered);
-        return offered;
-    };
-    const std::vector<MatmulVariant> offered = candidates({Format::q4_k, 130, 768, 133});
-    EXPECT_EQ(offered.size(), 5u);
+    const std::vector<MatmulVariant> offered = offered_tiles({Format::q4_0, 130, 352, 133});
+    ASSERT_GE(offered.size(), 5u);
     for (const MatmulVariant& variant : offered) {
         check(variant.name(), Format::q4_0, 133, 131, 352);  // an odd number of runs
     }
-    check(offered.back().name(), Format::q2_k, 33, 65, 256);
+    check(offered[4].name(), Format::q2_k, 33, 65, 256);
 }
 
 TEST_F(Dot, DenseAtTheStartAndAtEveryOffsetOfABlock) {
