@@ -249,8 +249,8 @@ TEST_F(Dot, SumsThroughSubgroupsAndThroughSharedMemory) {
 
 TEST_F(Dot, MatricesOfBytes) {
     if (!has_byte_matrices()) GTEST_SKIP() << "no cooperative matrices of signed bytes here: matmul_coopmat_s8 is not tested";
-    for (const Format format : dot_formats()) check("matmul_coopmat_s8", format, 40, 67, 320);
-    for (const uint32_t n : {9u, 31u, 33u, 65u, 97u, 130u}) check("matmul_coopmat_s8", Format::q4_k, n, 19, 512);
+    for (const Format format : dot_formats()) check("matmul_coopmat_s8", format, 20, 67, 320);
+    for (const uint32_t n : {9u, 31u, 33u, 65u, 97u, 130u}) check("matmul_coopmat_s8", Format::q4_0, n, 19, 96);
 }
 
 TEST_F(Dot, EveryTile) {
