@@ -26,6 +26,7 @@ struct LogitsFlags {
     std::string out;
     std::string device;
     std::string kv_type = "f16";
+    std::string matmul;
     uint32_t n_batch = 64;
     bool quiet = false;
 };
@@ -43,6 +44,8 @@ Result<void> write_logits(const LogitsFlags& flags) {
     ATLAS_TRY(const gguf::File file, gguf::File::open(path));
     VkBackendOptions options;
     options.device = flags.device;
+    options.forced_matmul = flags.matmul;
+    options.tune_for_gpu = !flags.matmul.empty();  // a software device is not offered every kernel
     if (const auto dirs = user_dirs(system_environment)) options.pipeline_cache = dirs->cache / "pipelines";
     ATLAS_TRY(const auto backend, make_vk_backend(options));
     if (backend->is_software() && !flags.quiet) {
@@ -78,6 +81,7 @@ void add_logits(CLI::App& app, int& exit_code) {
         ->check(CLI::Range(1u, 4096u))
         ->capture_default_str();
     command->add_option("--device", flags->device, "Device to run on: its index, a part of its name, or its UUID");
+    command->add_option("--matmul", flags->matmul, "Run matrix products by kernels whose name begins so, where a device has them (matmul_dot)");
     command->add_flag("-q,--quiet", flags->quiet, "Print errors only");
     command->callback([flags, &exit_code] {
         if (const auto done = write_logits(*flags); !done) {
