@@ -73,10 +73,9 @@ Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_form
     });
 }
 
-// One head per KV head as well (llama-2), and one KV format for all formats: f32, f16 and whatever else this build has kernels for.
+// Keys and values of one format, each format that a cache may have.
 Result<void> plan_all_attention(PlanBackend& backend) {
-    for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q5_1, Format::q5_0, Format::q4_1, Format::q4_0}) {
-        if (!has_kernel(KernelFamily::kv_write, format)) continue;
+    for (const Format format : kKvFormats) {
         for (const uint32_t head_dim : kHeadDims) {
             for (const uint32_t n_tokens : kWidths) ATLAS_TRY_VOID(plan_attention(backend, format, format, head_dim, n_tokens));
         }

@@ -14,6 +14,7 @@
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/session/logits_file.h"
 #include "tools/model_path.h"
+#include "tools/open_model.h"
 #include "tools/models/environment.h"
 #include "tools/subcommands.h"
 
@@ -54,7 +55,7 @@ Result<void> write_logits(const LogitsFlags& flags) {
     SessionShape shape;
     shape.n_ctx = static_cast<uint32_t>(tokens.size());
     shape.n_batch = shape.max_outputs = std::min(flags.n_batch, shape.n_ctx);
-    shape.kv_format = flags.kv_type == "f32" ? Format::f32 : Format::f16;
+    ATLAS_TRY(shape.kv_format, parse_kv_formats(flags.kv_type));
     ATLAS_TRY(const auto model, Model::load(file, *backend, shape));
     if (tokens.size() > model->config().n_ctx_train) {
         return fail(ErrorCode::limit, "{} tokens do not fit: {} was trained for {}", tokens.size(), flags.model, model->config().n_ctx_train);
@@ -76,7 +77,7 @@ void add_logits(CLI::App& app, int& exit_code) {
     command->add_option("-m,--model", flags->model, "A stored model's name or a GGUF file")->required();
     command->add_option("--tokens", flags->tokens, "Token ids separated by commas, or - to read them from stdin")->required();
     command->add_option("-o,--output", flags->out, "The file to write")->required();
-    command->add_option("--kv-type", flags->kv_type, "Format of the KV cache")->check(CLI::IsMember({"f16", "f32"}))->capture_default_str();
+    add_kv_flag(*command, flags->kv_type);
     command->add_option("--batch", flags->n_batch, "Tokens per step; 1 takes the path that generates text")
         ->check(CLI::Range(1u, 4096u))
         ->capture_default_str();

@@ -46,12 +46,6 @@ class LoadBar {
     bool terminal_ = isatty(STDERR_FILENO) != 0;
 };
 
-Result<Format> kv_format(const std::string& name) {
-    if (name == "f16") return Format::f16;
-    if (name == "f32") return Format::f32;
-    return fail(ErrorCode::invalid_argument, "--kv-type {}: must be f16 or f32", name);
-}
-
 Result<std::unique_ptr<VkBackend>> make_backend(const ModelFlags& flags) {
     VkBackendOptions options;
     options.device = flags.device;
@@ -86,11 +80,25 @@ std::string_view words_for(FinishReason reason) {
 
 }  // namespace
 
+Result<KvFormats> parse_kv_formats(std::string_view text) {
+    const size_t colon = text.find(':');
+    const auto k = format_from_name(text.substr(0, colon)), v = format_from_name(colon == text.npos ? text : text.substr(colon + 1));
+    if (k && v && is_kv_format(*k) && is_kv_format(*v)) return KvFormats(*k, *v);
+    std::string names;
+    for (const Format format : kKvFormats) names += fmt::format("{}{}", names.empty() ? "" : ", ", info(format).name);
+    return fail(ErrorCode::invalid_argument, "--kv {}: expected one of {}, or two of them as keys:values", text, names);
+}
+
+void add_kv_flag(CLI::App& command, std::string& kv_type) {
+    command.add_option("--kv,--kv-type", kv_type, "Format of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, or keys:values (q8_0:q4_0)")
+        ->capture_default_str();
+}
+
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
     command.add_option("-m,--model", flags.model, "A stored model's name (see `atlas-vk list`) or a path to a .gguf file")->required();
     command.add_option("--device", flags.device, "Device to run on: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
     command.add_option("--ctx", flags.n_ctx, "Context in tokens (default: the model's own, at most 8192)")->check(CLI::PositiveNumber);
-    command.add_option("--kv-type", flags.kv_type, "Format of the KV cache")->check(CLI::IsMember({"f16", "f32"}))->capture_default_str();
+    add_kv_flag(command, flags.kv_type);
     command.add_option("--memory-limit", flags.memory_limit, "Use at most this much of the device's memory: 6G, 800M");
     command.add_flag("--validate", flags.validate, "Run under Vulkan's validation layers (slow; for developers)");
 }
@@ -127,7 +135,7 @@ GenerateOptions generate_options(const SamplingFlags& flags) {
 Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
     OpenModel open;
     SessionShape shape;
-    ATLAS_TRY(shape.kv_format, kv_format(flags.kv_type));
+    ATLAS_TRY(shape.kv_format, parse_kv_formats(flags.kv_type));
     ATLAS_TRY(const auto path, find_model(flags.model));
     ATLAS_TRY(auto file, gguf::File::open(path));
     open.file = std::make_unique<gguf::File>(std::move(file));

@@ -18,13 +18,18 @@ struct ModelFlags {
     std::string model;   // a stored name or a path
     std::string device;  // index, part of the name, or UUID; empty: the best
     uint32_t n_ctx = 0;  // 0: the model's own, at most kDefaultContext
-    std::string kv_type = "f16";
+    std::string kv_type = "f16";  // or "q8_0:q4_0", keys and values apart
     std::string memory_limit;  // "6G"; empty: what the driver's budget allows
     bool validate = false;
 };
 
 /// Without --ctx nobody pays for a 128k cache to ask one question.
 inline constexpr uint32_t kDefaultContext = 8192;
+
+/// "q8_0" or "q8_0:q4_0" (keys:values). Fails: invalid_argument.
+Result<KvFormats> parse_kv_formats(std::string_view text);
+/// The option --kv, also spelled --kv-type.
+void add_kv_flag(CLI::App& command, std::string& kv_type);
 
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 

@@ -7,16 +7,6 @@
 
 namespace atlas {
 
-AttentionTuning choose_attention(const vk::DeviceCaps& caps, uint32_t head_dim, uint32_t heads_per_kv) {
-    AttentionTuning tuning{.lanes = lanes_at_most(caps, runs_on_cpu(caps) ? 32 : 64), .heads = 1};
-    const uint32_t shared_limit = std::min(caps.max_shared_bytes, 32u * 1024);
-    for (uint32_t heads = 2; heads <= std::min(8u, heads_per_kv); ++heads) {
-        const AttentionTuning more{.lanes = tuning.lanes, .heads = heads};
-        if (heads_per_kv % heads == 0 && more.shared_bytes(head_dim) <= shared_limit) tuning.heads = heads;
-    }
-    return tuning;
-}
-
 uint32_t choose_row_lanes(const vk::DeviceCaps& caps, uint32_t cols) {
     const uint32_t wanted = runs_on_cpu(caps) ? 8 : std::min(256u, std::bit_ceil(std::max(32u, cols / 4)));
     return lanes_at_most(caps, wanted);

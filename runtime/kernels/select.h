@@ -1,5 +1,5 @@
 #pragma once
-// How kernels other than matrix products are tuned (for those see matmul_variant.h): pure functions of what the device can do and of the
+// How kernels other than matrix products and attention are tuned (for those see matmul_variant.h and attention_variant.h): pure functions of what the device can do and of the
 // shape. Vendor names, if ever needed, stand in select.cpp and nowhere else in this folder.
 
 #include <cstdint>
@@ -7,14 +7,6 @@
 #include "runtime/vk/caps.h"
 
 namespace atlas {
-
-/// attention/attention.comp: `lanes` invocations, one key each per tile; `heads` query heads share what is read.
-struct AttentionTuning {
-    uint32_t lanes = 0;
-    uint32_t heads = 0;  // divides heads_per_kv
-    uint32_t shared_bytes(uint32_t head_dim) const { return 4 * (heads * (head_dim + lanes) + lanes); }
-};
-AttentionTuning choose_attention(const vk::DeviceCaps& caps, uint32_t head_dim, uint32_t heads_per_kv);
 
 /// Invocations of a workgroup that owns a row (norm): a power of two, at most 256.
 uint32_t choose_row_lanes(const vk::DeviceCaps& caps, uint32_t cols);

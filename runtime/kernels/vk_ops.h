@@ -4,10 +4,12 @@
 #include <functional>
 #include <initializer_list>
 
+#include "runtime/kernels/attention_variant.h"
 #include "runtime/kernels/constant_pool.h"
 #include "runtime/kernels/matmul_variant.h"
 #include "runtime/kernels/plan.h"
 #include "runtime/kernels/vk_storage.h"
+#include "runtime/ops/dry_ops.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/scratch.h"
 #include "runtime/vk/quirks.h"
@@ -57,6 +59,8 @@ class VkOps final : public Ops {
     };
     Bound bind(const Tensor& tensor, vk::Access access);
     Bound bind(const U32View& view, vk::Access access = vk::Access::read);
+    /// All rows of a cache; `at` in units of 16 bytes.
+    Bound bind_cache(const Tensor& cache, vk::Access access);
     Bound bind_bytes(Storage* storage, uint64_t offset_bytes, uint64_t bytes, uint32_t unit_bytes, vk::Access access);
 
     template <class Push>
@@ -87,8 +91,16 @@ class VkOps final : public Ops {
     Tensor quantize_x(const Tensor& x);
     /// To be called with what a dispatch touches: writing to x or to its codes ends what is remembered.
     void forget_quantized_x(std::span<const vk::Binding> bindings);
-    void attention_part(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params, uint32_t n_splits,
-                        const Tensor& parts, const Tensor& y, const vk::Cost& cost);
+    /// Which of the splits a dispatch does.
+    struct SplitRange {
+        AttentionSplits splits;
+        uint32_t first = 0;
+        uint32_t count = 0;
+    };
+    /// out: the rows of y, or of the parts where there are several splits.
+    void attention_part(const AttentionVariant& variant, const Tensor& q, const KvLayer& cache, const AttentionTables& tables,
+                        const AttentionParams& params, const SplitRange& range, const Tensor& out, const vk::Cost& cost);
+    void combine_attention(const Tensor& parts, const AttentionParams& params, uint32_t n_splits, const Tensor& y);
     void elementwise(const KernelModule& module, const Tensor& a, const Tensor& b, const Tensor& y, double flops_per_element);
 
     const VkOpsContext& context_;

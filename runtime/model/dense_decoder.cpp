@@ -83,7 +83,8 @@ void forward_dense_decoder(const ForwardInputs& in, Ops& ops) {
     const uint32_t n_tokens = in.step.tokens.count;
     const uint32_t n_outputs = in.step.out_rows.count;
     ATLAS_CHECK(n_tokens > 0 && n_outputs <= n_tokens, "{} tokens, {} outputs", n_tokens, n_outputs);
-    const AttentionTables tables{in.step.positions, in.step.seqs, in.step.page_table, in.step.max_pages, in.step.max_kv_tokens};
+    const AttentionTables tables{in.step.positions, in.step.seqs, in.step.page_table, in.step.max_pages, in.step.max_kv_tokens,
+                                 in.step.shared_positions};
     const AttentionParams attention{c.n_head, c.n_head_kv, c.head_dim, c.attention_scale};
 
     const ScratchScope scope(ops);

@@ -19,6 +19,7 @@ struct StepViews {
     U32View out_rows;  // [n_outputs] tokens of the step whose logits are wanted, ascending; as many as tokens: all of them; 0: none
     uint32_t max_pages = 0;
     uint32_t max_kv_tokens = 0;
+    U32View shared_positions = {};  // [1], see AttentionTables
 };
 
 struct ForwardInputs {

@@ -13,7 +13,7 @@ namespace {
 constexpr uint32_t kMaxBatch = 1u << 16;
 constexpr uint32_t kMaxContext = 1u << 26;
 
-Result<void> check_shape(const SessionShape& shape) {
+Result<void> check_shape(const ModelConfig& config, const SessionShape& shape) {
     if (shape.n_ctx > kMaxContext) {
         return fail(ErrorCode::invalid_argument, "context of {} tokens: at most {} are possible", shape.n_ctx, kMaxContext);
     }
@@ -23,8 +23,15 @@ Result<void> check_shape(const SessionShape& shape) {
     if (shape.max_outputs < 1 || shape.max_outputs > shape.n_batch) {
         return fail(ErrorCode::invalid_argument, "{} outputs per step: expected 1 .. {} (the batch)", shape.max_outputs, shape.n_batch);
     }
-    if (shape.kv_format != Format::f16 && shape.kv_format != Format::f32) {
-        return fail(ErrorCode::invalid_argument, "KV cache of {}: expected f16 or f32", info(shape.kv_format).name);
+    for (const Format format : {shape.kv_format.k, shape.kv_format.v}) {
+        const FormatInfo& f = info(format);
+        if (!is_kv_format(format)) {
+            return fail(ErrorCode::invalid_argument, "KV cache of {}: expected f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0", f.name);
+        }
+        if (config.head_dim % f.block_elems != 0) {
+            return fail(ErrorCode::invalid_argument, "KV cache of {}: its blocks of {} do not fit this model's heads of {}; take f16", f.name,
+                        f.block_elems, config.head_dim);
+        }
     }
     return {};
 }
@@ -44,7 +51,8 @@ class Planner {
         MemoryPlan plan;
         plan.n_ctx = whole_pages(n_ctx);
         plan.weights_bytes = total_bytes(input_.weights);
-        plan.kv_bytes = 2ull * input_.config.n_layer * kv_layer_bytes(input_.config, plan.n_ctx, shape_.kv_format);
+        plan.kv_bytes = input_.config.n_layer * (kv_layer_bytes(input_.config, plan.n_ctx, shape_.kv_format.k) +
+                                                 kv_layer_bytes(input_.config, plan.n_ctx, shape_.kv_format.v));
         plan.scratch_bytes = scratch_peak(plan.n_ctx);
         plan.step_bytes = step_buffer_bytes(shape_.n_batch) + page_table_bytes(plan.n_ctx) + 2 * kChainStepBytes + kChainStateBytes;
         plan.output_bytes = uint64_t{shape_.max_outputs} * input_.config.n_vocab * sizeof(float) + kChainResultBytes;
@@ -57,11 +65,12 @@ class Planner {
         const auto view = [&](uint32_t count) { return U32View{&nowhere_, 0, count}; };
         const uint32_t n_outputs = std::min(n_tokens, shape_.max_outputs);
         const std::vector<KvLayer> kv(c.n_layer, KvLayer{
-            {&nowhere_, shape_.kv_format, 0, n_ctx, c.kv_width(), c.kv_width()},
-            {&nowhere_, shape_.kv_format, 0, n_ctx, c.kv_width(), c.kv_width()}, kPageTokens});
+            {&nowhere_, shape_.kv_format.k, 0, n_ctx, c.kv_width(), c.kv_width()},
+            {&nowhere_, shape_.kv_format.v, 0, n_ctx, c.kv_width(), c.kv_width()}, kPageTokens});
         StepViews step{view(n_tokens), view(n_tokens), view(n_tokens), view(n_tokens), view(pages_for(n_ctx)), view(n_outputs)};
         step.max_pages = pages_for(n_ctx);
         step.max_kv_tokens = n_ctx;
+        step.shared_positions = view(1);
         DryOps ops;
         input_.forward({c, weights_, kv, step, {&nowhere_, Format::f32, 0, n_outputs, c.n_vocab, c.n_vocab}}, ops);
         ops.scratch(1, kSampleWorkWords, "sample");  // behind a pass: that has given all back
@@ -100,16 +109,16 @@ uint32_t largest_context(Planner& planner, uint32_t most, uint64_t available, bo
 }  // namespace
 
 uint64_t kv_layer_bytes(const ModelConfig& config, uint32_t n_ctx, Format format) {
-    return uint64_t{whole_pages(n_ctx)} * bytes_of(format, config.kv_width());
+    return uint64_t{whole_pages(n_ctx)} * kv_row_bytes(format, config.kv_width());
 }
 
 Result<MemoryPlan> plan_memory(const PlanInput& input, const SessionShape& shape) {
-    ATLAS_TRY_VOID(check_shape(shape));
+    ATLAS_TRY_VOID(check_shape(input.config, shape));
     return Planner(input, shape).at(shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx);
 }
 
 Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape, uint64_t available_bytes, bool weights_loaded) {
-    ATLAS_TRY_VOID(check_shape(shape));
+    ATLAS_TRY_VOID(check_shape(input.config, shape));
     Planner planner(input, shape);
     const uint32_t wanted = shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx;
     const MemoryPlan plan = planner.at(wanted);

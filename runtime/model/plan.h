@@ -19,7 +19,7 @@ struct SessionShape {
     uint32_t n_ctx = 0;              // longest timeline in tokens; rounded up to whole pages; 0: the model's own, or what fits
     uint32_t n_batch = 512;          // most tokens per step; bounds scratch, not the length of a prompt
     uint32_t max_outputs = 1;        // most logit rows per step, <= n_batch
-    Format kv_format = Format::f16;  // f16 or f32
+    KvFormats kv_format = {};        // of K and V; one format stands for both
 };
 
 struct MemoryPlan {
@@ -52,8 +52,11 @@ Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape
 
 // The layout of step storages, shared by plan and session.
 
-/// Per step: tokens, positions, slots, seqs, out_rows, each at most n_batch numbers of 4 bytes.
-constexpr uint64_t step_buffer_bytes(uint32_t n_batch) { return 5ull * n_batch * sizeof(uint32_t); }
+/// Byte of the number behind AttentionTables::shared_positions.
+constexpr uint64_t shared_positions_at(uint32_t n_batch) { return 5ull * n_batch * sizeof(uint32_t); }
+
+/// Per step: tokens, positions, slots, seqs, out_rows, each at most n_batch numbers of 4 bytes; behind them one for shared_positions.
+constexpr uint64_t step_buffer_bytes(uint32_t n_batch) { return shared_positions_at(n_batch) + sizeof(uint32_t); }
 constexpr uint32_t pages_for(uint32_t n_tokens) { return (n_tokens + kPageTokens - 1) / kPageTokens; }
 constexpr uint64_t page_table_bytes(uint32_t n_ctx) { return pages_for(n_ctx) * sizeof(uint32_t); }
 /// For choosing tokens on the device, one step ahead of the host: two buffers of a step's words (position, slot, sequence and output row,

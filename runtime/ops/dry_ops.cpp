@@ -78,9 +78,9 @@ void DryOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTab
     stack_.push(attention_scratch_bytes(q.rows, params, tables.max_kv_tokens));
     stack_.release(before);
     counts_.scratch_peak_bytes = stack_.peak_bytes();
-    const double keys = tables.max_kv_tokens;
-    counts_.kv_bytes_read += uint64_t{q.rows} * tables.max_kv_tokens * (cache.k.row_stride_bytes() + cache.v.row_stride_bytes());
-    count(4.0 * q.rows * keys * params.n_head * params.head_dim);
+    const uint32_t keys = params.window == 0 ? tables.max_kv_tokens : std::min(tables.max_kv_tokens, params.window);
+    counts_.kv_bytes_read += uint64_t{q.rows} * keys * (cache.k.row_stride_bytes() + cache.v.row_stride_bytes());
+    count(2.0 * q.rows * keys * params.n_head * (params.head_dim + params.value_dim()));
 }
 
 uint64_t q8_bytes(uint32_t n_tokens, uint32_t n_in) { return uint64_t{n_tokens} * (n_in / 32) * 40; }
@@ -95,20 +95,27 @@ void DryOps::sample(const Tensor& logits, const SampleTables& tables) {
     count(8.0 * logits.rows * logits.cols);
 }
 
-uint32_t attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
-    // 256 workgroups fill the largest supported card twice; a split of under 128 keys does not pay for its combine pass.
+AttentionSplits attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
+    // 256 workgroups fill the largest supported card twice; a split of under 128 keys does not pay for its combine pass. A window is cut
+    // like a context of its length; the keys walk through the splits in turn.
     constexpr uint32_t kEnoughWorkgroups = 256;
     constexpr uint32_t kMinKeysPerSplit = 128;
-    const uint32_t workgroups = std::max(1u, n_tokens * params.n_head_kv);
-    const uint32_t wanted = (kEnoughWorkgroups + workgroups - 1) / workgroups;
-    const uint32_t possible = std::max(1u, max_kv_tokens / kMinKeysPerSplit);
-    return std::min({wanted, possible, 64u});
+    constexpr uint32_t kMostSplits = 64;
+    constexpr uint32_t kRowsPerWorkgroup = 32;
+    const auto divided = [](uint64_t n, uint64_t by) { return static_cast<uint32_t>((n + by - 1) / by); };
+    const uint32_t blocks = n_tokens <= kMostTokensAlike ? 1 : divided(uint64_t{n_tokens} * params.n_head / params.n_head_kv, kRowsPerWorkgroup);
+    const uint32_t wanted = std::clamp(divided(kEnoughWorkgroups, uint64_t{blocks} * params.n_head_kv), 1u, kMostSplits);
+    const bool windowed = params.window != 0 && params.window < max_kv_tokens;
+    const uint32_t keys = std::max(1u, windowed ? params.window : max_kv_tokens);
+    const uint32_t chunk = divided(std::max(kMinKeysPerSplit, divided(keys, wanted)), kKeysPerTile) * kKeysPerTile;
+    if (wanted == 1) return {1, chunk};
+    return {std::min(divided(keys, chunk) + (windowed ? 1 : 0), kMostSplits), chunk};
 }
 
 uint64_t attention_scratch_bytes(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
-    const uint64_t splits = attention_splits(n_tokens, params, max_kv_tokens);
+    const uint64_t splits = attention_splits(n_tokens, params, max_kv_tokens).n;
     if (splits == 1) return 0;
-    return splits * n_tokens * params.n_head * (params.head_dim + 2) * sizeof(float);
+    return splits * n_tokens * params.n_head * (params.value_dim() + 2) * sizeof(float);
 }
 
 }  // namespace atlas

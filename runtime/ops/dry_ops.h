@@ -46,7 +46,7 @@ class DryOps final : public Ops {
 };
 
 /// Scratch that one attention call may take for itself, the same in every Ops: partial results when the keys are split over workgroups.
-/// Per token, head and split: head_dim values, a maximum and a sum.
+/// Per token, head and split: value_dim() values, a maximum and a sum.
 uint64_t attention_scratch_bytes(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
 
 /// Bytes of activations [n_tokens, n_in] in 8 bits: a byte each and 8 bytes per 32 (shaders/push/quantize_x.h).
@@ -55,8 +55,18 @@ uint64_t q8_bytes(uint32_t n_tokens, uint32_t n_in);
 /// The most scratch that one matrix product takes for itself on any device, whatever variant is chosen: activations in 8 bits.
 uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t n_out);
 
-/// In how many pieces attention may cut the keys: enough pieces to keep a large device busy when few tokens are asked for.
-uint32_t attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
+/// Steps of up to so many tokens cut their keys alike, so that a token's result does not depend on how many others are in its step.
+inline constexpr uint32_t kMostTokensAlike = 24;
+
+/// How attention cuts the keys: those from c * chunk_keys on belong to split c % n.
+struct AttentionSplits {
+    uint32_t n = 1;
+    uint32_t chunk_keys = 0;  // a multiple of kKeysPerTile
+};
+/// The most keys that any attention kernel takes at a time; their own tiles divide it.
+inline constexpr uint32_t kKeysPerTile = 64;
+/// Enough pieces to keep a large device busy when few tokens are asked for.
+AttentionSplits attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
 
 /// Scratch that one choice of tokens takes for itself, the same in every Ops: words of 4 bytes per row.
 inline constexpr uint32_t kSampleWorkWords = 16384;

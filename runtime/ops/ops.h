@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "runtime/ops/kv_layout.h"
 #include "runtime/ops/tensor.h"
 
 namespace atlas {
@@ -30,7 +31,8 @@ struct RopeParams {
 };
 
 /// The K and V of one layer for all pages: k [n_pages * page_tokens, n_head_kv * head_dim], v [.., n_head_kv * v_head_dim]. Formats apart:
-/// f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0 (block formats need heads of whole blocks).
+/// those of kKvFormats (block formats need heads of whole blocks). Both begin at multiples of kKvAlignmentBytes in storage of at least
+/// rows * kv_row_bytes; how rows lie in it is the backend's own (VkOps: shaders/common/cache_layout.glsl; RefOps: as in files).
 struct KvLayer {
     Tensor k;
     Tensor v;
@@ -110,7 +112,7 @@ class Ops {
     /// (then all are 1).
     virtual void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) = 0;
 
-    /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format.  k, v: f32 [n_tokens, n_head_kv * head_dim].
+    /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format.  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim.
     virtual void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) = 0;
 
     /// y[t, h] = sum_p softmax_p(scale * q[t, h] . K[p, h'] ) V[p, h'] over the keys that token t sees, with params' softcap, window and sinks.

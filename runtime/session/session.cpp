@@ -35,7 +35,9 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
 Result<void> Session::allocate() {
     Backend& backend = model_->backend();
     const ModelConfig& config = model_->config();
-    const uint64_t layer_bytes = kv_layer_bytes(config, plan_.n_ctx, shape_.kv_format);
+    const KvFormats formats = shape_.kv_format;
+    const uint64_t k_bytes = kv_layer_bytes(config, plan_.n_ctx, formats.k), v_bytes = kv_layer_bytes(config, plan_.n_ctx, formats.v);
+    const uint64_t layer_bytes = std::max(k_bytes, v_bytes);
     if (layer_bytes > backend.max_storage_bytes()) {
         return fail(ErrorCode::out_of_memory,
                     "the keys of one layer for {} tokens need {} bytes, this device hands out at most {} in one piece: take a shorter context",
@@ -43,10 +45,9 @@ Result<void> Session::allocate() {
     }
     ATLAS_TRY_VOID(backend.reserve_scratch(plan_.scratch_bytes));
     for (uint32_t il = 0; il < config.n_layer; ++il) {
-        ATLAS_TRY(auto k, backend.allocate(MemoryUse::kv, layer_bytes, fmt::format("kv.{}.k", il)));
-        ATLAS_TRY(auto v, backend.allocate(MemoryUse::kv, layer_bytes, fmt::format("kv.{}.v", il)));
-        kv_.push_back({dense(*k, shape_.kv_format, plan_.n_ctx, config.kv_width()), dense(*v, shape_.kv_format, plan_.n_ctx, config.kv_width()),
-                       kPageTokens});
+        ATLAS_TRY(auto k, backend.allocate(MemoryUse::kv, k_bytes, fmt::format("kv.{}.k", il)));
+        ATLAS_TRY(auto v, backend.allocate(MemoryUse::kv, v_bytes, fmt::format("kv.{}.v", il)));
+        kv_.push_back({dense(*k, formats.k, plan_.n_ctx, config.kv_width()), dense(*v, formats.v, plan_.n_ctx, config.kv_width()), kPageTokens});
         kv_storages_.push_back(std::move(k));
         kv_storages_.push_back(std::move(v));
     }
@@ -58,6 +59,9 @@ Result<void> Session::allocate() {
     }
     ATLAS_TRY(chain_.state, backend.allocate(MemoryUse::step, kChainStateBytes, "chain_state"));
     ATLAS_TRY(chain_.results, backend.allocate(MemoryUse::output, kChainResultBytes, "chain_results"));
+
+    const uint32_t all_positions = UINT32_MAX;  // of the one sequence
+    backend.write(*step_storage_, shared_positions_at(shape_.n_batch), std::as_bytes(std::span(&all_positions, 1)));
 
     pages_ = KvPages(pages_for(plan_.n_ctx));
     page_table_.reserve(pages_.n_pages());
@@ -170,6 +174,7 @@ StepViews Session::views_of(const StepKey& key) const {
                     {page_table_storage_.get(), 0, pages_.n_pages()}, view(4, key.n_outputs)};
     views.max_pages = pages_.n_pages();
     views.max_kv_tokens = key.max_kv_tokens;
+    views.shared_positions = {step_storage_.get(), shared_positions_at(shape_.n_batch), 1};
     return views;
 }
 

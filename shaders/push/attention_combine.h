@@ -6,8 +6,10 @@ ATLAS_PUSH_BEGIN(AttentionCombinePush)
     uint part_at;
     uint y_at;
     uint y_stride;
+    uint sinks_at;
+    uint has_sinks;
     uint n_head;
-    uint head_dim;
+    uint value_dim;
     uint n_splits;
 ATLAS_PUSH_END(AttentionCombinePush)
 

@@ -1,5 +1,5 @@
 // Devices with small limits: work is cut by binding size, by workgroups per dispatch and by cost, and the results stay the same.
-#include "tests/kernels/twin.h"
+#include "tests/kernels/cache_twin.h"
 
 namespace atlas::test {
 namespace {
@@ -114,9 +114,10 @@ TEST_F(Limits, AttentionIsCutByCost) {
     options.submission_limit_ms = 100;
     start(options);
     constexpr uint32_t kTokens = 9, kKeys = 40;
-    Twin k(gpu(), Format::f32, 48, 64), v(gpu(), Format::f32, 48, 64), q(gpu(), Format::f32, kTokens, 128), y(gpu(), Format::f32, kTokens, 128);
+    CacheTwin k(gpu(), Format::f32, 48, 64), v(gpu(), Format::f32, 48, 64);
+    Twin q(gpu(), Format::f32, kTokens, 128), y(gpu(), Format::f32, kTokens, 128);
     Twin positions(gpu(), Format::f32, 1, kTokens), seqs(gpu(), Format::f32, 1, kTokens), table(gpu(), Format::f32, 1, 3);
-    for (Twin* twin : {&k, &v, &q}) twin->randomize(random_);
+    for (Twin* twin : std::initializer_list<Twin*>{&k, &v, &q}) twin->randomize(random_);
     std::vector<uint32_t> at(kTokens), zeros(kTokens, 0);
     for (uint32_t t = 0; t < kTokens; ++t) at[t] = kKeys - kTokens + t;
     positions.integers(at);

@@ -75,22 +75,6 @@ TEST(Select, WhatWasLearnedDecides) {
     EXPECT_EQ(choose_matmul(caps, choices, shape).name(), candidates.back().name()) << "the baseline stays";
 }
 
-TEST(Select, AttentionSharesKeysAsFarAsSharedMemoryGoes) {
-    for (const uint32_t heads_per_kv : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 12u, 14u, 16u, 71u}) {
-        for (const uint32_t head_dim : {8u, 64u, 256u}) {
-            for (const uint32_t shared : {16384u, 32768u}) {
-                vk::DeviceCaps caps = device(vk::DeviceType::discrete, 32);
-                caps.max_shared_bytes = shared;
-                const AttentionTuning tuning = choose_attention(caps, head_dim, heads_per_kv);
-                EXPECT_EQ(heads_per_kv % tuning.heads, 0u);
-                EXPECT_LE(tuning.shared_bytes(head_dim), shared);
-            }
-        }
-    }
-    EXPECT_EQ(choose_attention(device(vk::DeviceType::discrete, 32), 128, 7).heads, 7u);
-    EXPECT_EQ(choose_attention(device(vk::DeviceType::discrete, 32), 128, 12).heads, 6u);
-}
-
 TEST(Select, RowLanesArePowersOfTwo) {
     for (const uint32_t cols : {1u, 64u, 576u, 4096u, 100000u}) {
         const uint32_t lanes = choose_row_lanes(device(vk::DeviceType::discrete, 32), cols);

@@ -78,7 +78,9 @@ class Twin {
         device_ = std::move(*made);
     }
 
-    Tensor on(Side side) const { return {storage(side), format_, offset_, rows_, cols_, stride_}; }
+    virtual ~Twin() = default;
+
+    virtual Tensor on(Side side) const { return {storage(side), format_, offset_, rows_, cols_, stride_}; }
     U32View ids(Side side) const { return {storage(side), offset_, rows_ * cols_}; }
 
     template <class Make>
@@ -100,9 +102,9 @@ class Twin {
         return *this;
     }
 
-    void to_device() { vk_.write(*device_, 0, {host_->data(), host_->bytes()}); }
+    virtual void to_device() { vk_.write(*device_, 0, {host_->data(), host_->bytes()}); }
     /// Remembers what is on the device now; to be called after the run.
-    void from_device() {
+    virtual void from_device() {
         result_.resize(host_->bytes());
         vk_.read(*device_, 0, result_);
     }
@@ -150,7 +152,7 @@ class Twin {
         expect_near([](uint32_t, uint32_t, double) { return 0.0; }, what);
     }
 
-  private:
+  protected:
     Storage* storage(Side side) const { return side == Side::host ? static_cast<Storage*>(host_.get()) : device_.get(); }
 
     VkBackend& vk_;

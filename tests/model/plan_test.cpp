@@ -99,7 +99,7 @@ TEST_F(Planning, LoadedWeightsAreNotCountedTwice) {
 TEST_F(Planning, NonsenseIsNamed) {
     EXPECT_NE(plan_memory(input(), {.n_batch = 0}).error().message.find("batch of 0"), std::string::npos);
     EXPECT_NE(plan_memory(input(), {.n_batch = 4, .max_outputs = 5}).error().message.find("5 outputs"), std::string::npos);
-    EXPECT_NE(plan_memory(input(), {.kv_format = Format::q4_0}).error().message.find("q4_0"), std::string::npos);
+    EXPECT_NE(plan_memory(input(), {.kv_format = Format::q4_k}).error().message.find("q4_k"), std::string::npos);
     EXPECT_FALSE(plan_memory(input(), {.n_ctx = 4000000000u}).has_value());
 }
 

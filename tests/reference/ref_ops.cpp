@@ -154,40 +154,65 @@ void RefOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, co
     }
 }
 
+namespace {
+
+// The rows of a cache that were asked for, decoded once each.
+class DecodedRows {
+  public:
+    explicit DecodedRows(const Tensor& cache) : cache_(cache), rows_(cache.rows) {}
+    const std::vector<float>& row(uint32_t slot) {
+        if (rows_.at(slot).empty()) rows_[slot] = read_row(cache_, slot);
+        return rows_[slot];
+    }
+
+  private:
+    const Tensor& cache_;
+    std::vector<std::vector<float>> rows_;
+};
+
+// Weights of one head's keys from their scores, in place; returns what they are to be divided by.
+double softmax_weights(std::vector<double>& scores, const double* sink) {
+    double largest = sink != nullptr ? *sink : -INFINITY;
+    for (const double score : scores) largest = std::max(largest, score);
+    double total = sink != nullptr ? std::exp(*sink - largest) : 0;
+    for (double& score : scores) total += score = std::exp(score - largest);
+    return total;
+}
+
+}  // namespace
+
 void RefOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& p, const Tensor& y) {
-    const auto positions = read_u32(tables.positions);
-    const auto seqs = read_u32(tables.seqs);
-    const auto pages = read_u32(tables.page_table);
-    const uint32_t group = p.n_head / p.n_head_kv;
+    const auto positions = read_u32(tables.positions), seqs = read_u32(tables.seqs), pages = read_u32(tables.page_table);
+    const auto sinks = p.sinks ? read_row(p.sinks, 0) : std::vector<float>();
+    const uint32_t group = p.n_head / p.n_head_kv, k_dim = p.head_dim, v_dim = p.value_dim();
+    DecodedRows keys(cache.k), values(cache.v);
     for (uint32_t t = 0; t < q.rows; ++t) {
-        const uint32_t n_keys = positions[t] + 1;
-        ATLAS_CHECK(n_keys <= tables.max_kv_tokens, "position {} of {}", positions[t], tables.max_kv_tokens);
-        std::vector<std::vector<float>> keys, values;
-        for (uint32_t at = 0; at < n_keys; ++at) {
+        ATLAS_CHECK(positions[t] < tables.max_kv_tokens, "position {} of {}", positions[t], tables.max_kv_tokens);
+        std::vector<uint32_t> slots;
+        const uint32_t first = p.window != 0 && positions[t] >= p.window ? positions[t] - p.window + 1 : 0;
+        for (uint32_t at = first; at <= positions[t]; ++at) {
             const uint32_t page = pages.at(size_t{seqs[t]} * tables.max_pages + at / cache.page_tokens);
-            const uint32_t slot = page * cache.page_tokens + at % cache.page_tokens;
-            keys.push_back(read_row(cache.k, slot));
-            values.push_back(read_row(cache.v, slot));
+            slots.push_back(page * cache.page_tokens + at % cache.page_tokens);
         }
         const auto query = read_row(q, t);
-        std::vector<float> out(q.cols);
+        std::vector<float> out(y.cols);
         for (uint32_t h = 0; h < p.n_head; ++h) {
-            const uint32_t kv_at = h / group * p.head_dim;
-            std::vector<double> scores(n_keys);
-            double largest = -INFINITY;
-            for (uint32_t at = 0; at < n_keys; ++at) {
+            std::vector<double> scores;
+            for (const uint32_t slot : slots) {
+                const float* key = keys.row(slot).data() + h / group * k_dim;
                 double dot = 0;
-                for (uint32_t i = 0; i < p.head_dim; ++i) dot += double{query[h * p.head_dim + i]} * keys[at][kv_at + i];
-                scores[at] = dot * p.scale;
-                largest = std::max(largest, scores[at]);
+                for (uint32_t i = 0; i < k_dim; ++i) dot += double{query[h * k_dim + i]} * key[i];
+                const double score = dot * p.scale;
+                scores.push_back(p.softcap != 0 ? p.softcap * std::tanh(score / p.softcap) : score);
             }
-            double total = 0;
-            for (double& score : scores) total += score = std::exp(score - largest);
-            for (uint32_t i = 0; i < p.head_dim; ++i) {
-                double sum = 0;
-                for (uint32_t at = 0; at < n_keys; ++at) sum += scores[at] * values[at][kv_at + i];
-                out[h * p.head_dim + i] = static_cast<float>(sum / total);
+            const double sink = sinks.empty() ? 0 : sinks[h];
+            const double total = softmax_weights(scores, sinks.empty() ? nullptr : &sink);
+            std::vector<double> sums(v_dim);
+            for (size_t at = 0; at < slots.size(); ++at) {
+                const float* value = values.row(slots[at]).data() + h / group * v_dim;
+                for (uint32_t i = 0; i < v_dim; ++i) sums[i] += scores[at] * value[i];
             }
+            for (uint32_t i = 0; i < v_dim; ++i) out[h * v_dim + i] = static_cast<float>(sums[i] / total);
         }
         write_row(y, t, out);
     }

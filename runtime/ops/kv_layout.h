@@ -1,0 +1,39 @@
+#pragma once
+// What the rest of the program must know of how a KV cache lies in memory: which formats there are and how many bytes a row takes.
+
+#include <array>
+
+#include "quant/format.h"
+
+namespace atlas {
+
+/// The formats of the keys and of the values.
+struct KvFormats {
+    Format k = Format::f16;
+    Format v = Format::f16;
+    constexpr KvFormats() = default;
+    constexpr KvFormats(Format both) : k(both), v(both) {}  // NOLINT: one format is meant for both
+    constexpr KvFormats(Format keys, Format values) : k(keys), v(values) {}
+    bool operator==(const KvFormats&) const = default;
+};
+
+/// What a cache may be stored as, most exact first.
+inline constexpr auto kKvFormats = std::to_array<Format>(
+    {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q5_1, Format::q5_0, Format::q4_1, Format::q4_0});
+
+constexpr bool is_kv_format(Format format) {
+    for (const Format known : kKvFormats) {
+        if (known == format) return true;
+    }
+    return false;
+}
+
+/// A row of the cache begins at a multiple of this, so that kernels can read 16 bytes at a time.
+inline constexpr uint64_t kKvAlignmentBytes = 16;
+
+/// Bytes from one cache row of `width` elements to the next. Where in it codes and scales lie is the backend's own.
+constexpr uint64_t kv_row_bytes(Format format, uint32_t width) {
+    return (bytes_of(format, width) + kKvAlignmentBytes - 1) / kKvAlignmentBytes * kKvAlignmentBytes;
+}
+
+}  // namespace atlas
