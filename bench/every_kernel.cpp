@@ -15,7 +15,8 @@ class Views {
   public:
     explicit Views(PlanBackend& backend) : backend_(backend) {}
     Tensor tensor(Format format, uint32_t rows, uint32_t cols) {
-        storages_.push_back(*backend_.allocate(MemoryUse::weights, rows * bytes_of(format, cols), "view"));
+        const uint64_t padding = rows * kKvAlignmentBytes;  // a cache may want it
+        storages_.push_back(*backend_.allocate(MemoryUse::weights, rows * bytes_of(format, cols) + padding, "view"));
         return dense(*storages_.back(), format, rows, cols);
     }
     Tensor f32(uint32_t rows, uint32_t cols) { return tensor(Format::f32, rows, cols); }
