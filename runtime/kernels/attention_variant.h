@@ -47,5 +47,8 @@ AttentionVariant choose_attention(const vk::DeviceCaps& caps, const KernelChoice
 
 // One function per kernel: appends what it offers for the shape, best first, or nothing.
 void offer_attention_rows(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out);
+// select_attention_coopmat.cpp: steps of more than kMostTokensAlike tokens.
+void offer_attention_coopmat2(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out);
+void offer_attention_coopmat(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out);
 
 }  // namespace atlas

@@ -29,6 +29,13 @@ void offer_attention_rows(const vk::DeviceCaps& caps, const AttentionShape& shap
 
 std::vector<AttentionVariant> attention_candidates(const vk::DeviceCaps& caps, const AttentionShape& shape) {
     std::vector<AttentionVariant> out;
+    offer_attention_coopmat(caps, shape, out);
+    offer_attention_coopmat2(caps, shape, out);  // second until a card has measured both
+    if (runs_on_cpu(caps) && !out.empty()) {     // a CPU's matrices are emulated: they are offered for tests
+        std::vector<AttentionVariant> first;
+        offer_attention_rows(caps, shape, first);
+        out.insert(out.begin(), first.begin(), first.end());
+    }
     offer_attention_rows(caps, shape, out);
     return out;
 }

@@ -3,6 +3,7 @@
 
 #include <numeric>
 
+#include "runtime/kernels/attention_variant.h"
 #include "tests/kernels/cache_twin.h"
 
 namespace atlas::test {
@@ -55,6 +56,25 @@ class AttentionTest : public KernelTest {
         p.window = c.window;
         p.softcap = c.softcap;
         return p;
+    }
+
+    static AttentionShape shape_of(const AttentionCase& c, uint32_t n_tokens) {
+        return {.head_dim = c.head_dim,
+                .value_dim = params_of(c).value_dim(),
+                .heads_per_kv = c.n_head / c.n_head_kv,
+                .n_head_kv = c.n_head_kv,
+                .n_tokens = n_tokens,
+                .max_kv_tokens = c.max_kv_tokens,
+                .page_tokens = c.page_tokens,
+                .formats = c.kv};
+    }
+    /// Takes attention_rows.comp for this shape, whatever else the device is offered.
+    static void prefer_rows(VkBackend& vk, const AttentionShape& shape) {
+        vk::DeviceCaps caps = vk.caps();
+        if (&vk == &backend(true)) caps.type = vk::DeviceType::discrete;  // as tune_for_gpu does
+        std::vector<AttentionVariant> rows;
+        offer_attention_rows(caps, shape, rows);
+        vk.choices().preferred[tuning_key(shape)] = rows.front().name();
     }
 
     Operands make(VkBackend& vk, const AttentionCase& c, const std::vector<AttentionToken>& tokens) {
@@ -127,6 +147,7 @@ class AttentionTest : public KernelTest {
         SCOPED_TRACE(fmt::format("{} heads, {} KV, of {}:{}, {}:{} KV, {} tokens, {} keys of {}, pages of {}, window {}, cap {}, sinks {}, shared {}",
                                  c.n_head, c.n_head_kv, c.head_dim, params_of(c).value_dim(), info(c.kv.k).name, info(c.kv.v).name, tokens.size(),
                                  tokens.back().n_keys, c.max_kv_tokens, c.page_tokens, c.window, c.softcap, c.sinks, c.shared));
+        prefer_rows(vk, shape_of(c, uint32_t(tokens.size())));
         Operands o = make(vk, c, tokens);
         run(vk, c, o);
         // A score is a sum of head_dim products, |k| <= 1; its error is a relative error of its weight, as are exp's 3 units and more, the
