@@ -1,5 +1,5 @@
-// Matrix products on 8-bit activations: quantize_x, then a kernel that takes XKind::q8. One result of quantize_x is remembered, so that
-// products of the same x one after the other (q, k, v; gate, up; the row parts of a large matrix) quantize it once.
+// Matrix products on 8-bit activations: quantize_x, then a kernel that takes XKind::q8. The last activations that were made ready for a
+// kernel are remembered, so that products of the same x one after the other (q, k, v; gate, up; the row parts of a large matrix) share them.
 #include "runtime/kernels/vk_ops.h"
 #include "shaders/push/matmul.h"
 #include "shaders/push/quantize_x.h"
@@ -13,28 +13,32 @@ bool overlap(const vk::BufferRange& a, const vk::BufferRange& b) {
 }
 
 bool same_view(const Tensor& a, const Tensor& b) {
-    return a.storage == b.storage && a.offset_bytes == b.offset_bytes && a.rows == b.rows && a.cols == b.cols &&
+    return a.storage == b.storage && a.format == b.format && a.offset_bytes == b.offset_bytes && a.rows == b.rows && a.cols == b.cols &&
            a.row_stride_elems == b.row_stride_elems;
 }
 
 }  // namespace
 
-void VkOps::forget_quantized_x(std::span<const vk::Binding> bindings) {
-    if (!quantized_x_) return;
+void VkOps::forget_prepared_x(std::span<const vk::Binding> bindings) {
+    if (!prepared_x_) return;
     for (const vk::Binding& binding : bindings) {
         if (binding.access == vk::Access::read) continue;
-        if (overlap(binding.range, quantized_x_->x_range) || overlap(binding.range, quantized_x_->codes_range)) {
-            quantized_x_.reset();
+        if (overlap(binding.range, prepared_x_->x_range) || overlap(binding.range, prepared_x_->made_range)) {
+            prepared_x_.reset();
             return;
         }
     }
 }
 
+bool VkOps::is_prepared(const Tensor& x, const Tensor& made) const {
+    // Also where the stack stands must be the same: then what is remembered lies in what was just taken.
+    return prepared_x_ && same_view(prepared_x_->x, x) && same_view(prepared_x_->made, made);
+}
+
 Tensor VkOps::quantize_x(const Tensor& x) {
     ATLAS_CHECK(x.cols % 32 == 0, "quantize_x: rows of {} elements", x.cols);
     const Tensor codes = scratch(x.rows, x.cols / 32 * 10, "quantized x");
-    // Also where the stack stands must be the same: then the remembered codes lie in what was just taken.
-    if (quantized_x_ && same_view(quantized_x_->x, x) && same_view(quantized_x_->codes, codes)) return codes;
+    if (is_prepared(x, codes)) return codes;
     const Bound x_bound = bind(x, vk::Access::read), codes_bound = bind(codes, vk::Access::write);
     ATLAS_CHECK_EQ(codes_bound.at, 0u);
     const push::QuantizeXPush push{.n_in = x.cols, .n_tokens = x.rows, .x_at = x_bound.at, .x_stride = x.row_stride_elems};
@@ -43,7 +47,7 @@ Tensor VkOps::quantize_x(const Tensor& x) {
     const double elems = double(x.rows) * x.cols;
     dispatch(kernel_module(KernelFamily::quantize_x), {lanes, lanes_per_run}, {x_bound.binding, codes_bound.binding}, push,
              {groups_for(x.cols / 32, lanes / lanes_per_run), x.rows, 1}, {6 * elems, 5.25 * elems});
-    quantized_x_ = {x, codes, x_bound.binding.range, codes_bound.binding.range};
+    prepared_x_ = {x, codes, x_bound.binding.range, codes_bound.binding.range};
     return codes;
 }
 

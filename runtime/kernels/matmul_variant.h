@@ -25,6 +25,7 @@ struct MatmulShape {
 /// What a kernel wants its activations to be.
 enum class XKind {
     f32,  // as they are
+    f16,  // halves with a scale per token, made by a kernel before it (see push/half_x.h)
     q8,   // blocks of 32 signed bytes with a scale, made by a kernel before it (see push/quantize_x.h)
 };
 
@@ -70,6 +71,13 @@ void offer_matmul_tiles(const vk::DeviceCaps& caps, const MatmulShape& shape, st
 void offer_matvec_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);    // select_dot.cpp
 void offer_matmul_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);    // select_dot.cpp
 void offer_matmul_coopmat_s8(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);  // select_dot.cpp
+void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);  // select_coopmat.cpp
+
+/// Into how many splits of its columns a matrix product is cut so that its workgroups fill the device; 1 if they do anyway. Never more than
+/// kMaxMatmulSplits, nor than the partial sums may take (matmul_scratch_bytes), nor splits of less than 256 columns.
+uint32_t splits_for(const vk::DeviceCaps& caps, const MatmulShape& shape, uint32_t tile_out, uint32_t tile_tokens);
+/// Columns of each split: what every tile kernel's step divides. The last split may have fewer, or none.
+inline uint32_t split_columns(uint32_t n_in, uint32_t splits) { return (n_in + 64 * splits - 1) / (64 * splits) * 64; }
 
 /// A CPU behind a Vulkan driver: shared memory is ordinary memory and a barrier a switch of stacks.
 inline bool runs_on_cpu(const vk::DeviceCaps& caps) { return caps.type == vk::DeviceType::software; }

@@ -93,6 +93,7 @@ std::string VkBackend::describe() const {
 }
 
 const vk::DeviceCaps& VkBackend::caps() const { return state_->device().caps(); }
+const vk::DeviceCaps& VkBackend::kernel_caps() const { return state_->context.caps; }
 KernelChoices& VkBackend::choices() { return state_->context.choices; }
 const KernelChoices& VkBackend::choices() const { return state_->context.choices; }
 bool VkBackend::is_software() const { return state_->device().quirks().slow; }

@@ -18,6 +18,8 @@ struct ValidationMessage;
 
 namespace atlas {
 
+struct KernelChoices;
+
 struct VkBackendOptions {
     std::string device;                            // "" = the best, "1" = by index, else a part of the name or a UUID
     bool validation = false;                       // validation layers with synchronisation checks; fails if they are not installed
@@ -57,6 +59,8 @@ class VkBackend final : public Backend {
     void read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) override;
 
     const vk::DeviceCaps& caps() const;
+    /// What kernels are chosen by: caps(), or with tune_for_gpu those of a made-up card.
+    const vk::DeviceCaps& kernel_caps() const;
     /// What was learned about this device. Programs recorded from now on choose by it.
     KernelChoices& choices();
     const KernelChoices& choices() const;

@@ -51,7 +51,7 @@ void VkOps::dispatch_bytes(const KernelModule& module, std::vector<uint32_t> con
         ATLAS_CHECK(groups[i] <= context_.max_groups[i], "{}: {} workgroups in dimension {}, the limit is {}", module.name, groups[i], i,
                     context_.max_groups[i]);
     }
-    forget_quantized_x(bindings);
+    forget_prepared_x(bindings);
     PlannedDispatch planned;
     planned.kernel =
         plan_.kernel(module, std::move(constants), static_cast<uint32_t>(bindings.size()), static_cast<uint32_t>(push.size()),

@@ -89,8 +89,13 @@ class VkOps final : public Ops {
                         const vk::Cost& cost);
     /// x in 8 bits (push/quantize_x.h), in scratch that the caller releases. Records nothing if the last result still holds.
     Tensor quantize_x(const Tensor& x);
-    /// To be called with what a dispatch touches: writing to x or to its codes ends what is remembered.
-    void forget_quantized_x(std::span<const vk::Binding> bindings);
+    /// x as halves with scales (push/half_x.h), likewise.
+    Tensor halve_x(const Tensor& x);
+    /// Whether `made`, just taken from scratch, already holds what was last made from x.
+    bool is_prepared(const Tensor& x, const Tensor& made) const;
+    /// To be called with what a dispatch touches: writing to x or to what was made of it ends what is remembered.
+    void forget_prepared_x(std::span<const vk::Binding> bindings);
+    void sum_splits(const Tensor& parts, uint32_t n_splits, const Tensor& b, const Tensor& y, bool repeat_b);
     /// Which of the splits a dispatch does.
     struct SplitRange {
         AttentionSplits splits;
@@ -106,11 +111,11 @@ class VkOps final : public Ops {
     const VkOpsContext& context_;
     DispatchPlan& plan_;
     ScratchStack stack_;
-    struct QuantizedX {
-        Tensor x, codes;
-        vk::BufferRange x_range, codes_range;
+    struct PreparedX {
+        Tensor x, made;
+        vk::BufferRange x_range, made_range;
     };
-    std::optional<QuantizedX> quantized_x_;
+    std::optional<PreparedX> prepared_x_;
 };
 
 /// The rows first .. first + count of a view with a row per token, or the one row that all tokens share, or nothing.

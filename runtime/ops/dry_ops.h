@@ -45,14 +45,27 @@ class DryOps final : public Ops {
     std::unique_ptr<Storage> nowhere_;
 };
 
+/// Halves of a row of activations that were made ready for cooperative matrices: columns up to a multiple of 64, and 16 bytes for a scale.
+inline uint32_t half_x_cols(uint32_t n_in) { return (n_in + 63) / 64 * 64 + 8; }
+
+/// A matrix product may be cut into so many splits of its columns, and their partial sums may take so much, on any device.
+inline constexpr uint32_t kMaxMatmulSplits = 16;
+inline constexpr uint64_t kMaxPartialSumBytes = uint64_t{8} << 20;
+/// Fewer tokens than this are never split: then the same token gives the same bits whatever else is in its step.
+inline constexpr uint32_t kMinSplitTokens = 25;
+
 /// Scratch that one attention call may take for itself, the same in every Ops: partial results when the keys are split over workgroups.
 /// Per token, head and split: value_dim() values, a maximum and a sum.
 uint64_t attention_scratch_bytes(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
 
+/// Bytes of activations [n_tokens, n_in] in halves (shaders/push/half_x.h).
+uint64_t half_x_bytes(uint32_t n_tokens, uint32_t n_in);
+
 /// Bytes of activations [n_tokens, n_in] in 8 bits: a byte each and 8 bytes per 32 (shaders/push/quantize_x.h).
 uint64_t q8_bytes(uint32_t n_tokens, uint32_t n_in);
 
-/// The most scratch that one matrix product takes for itself on any device, whatever variant is chosen: activations in 8 bits.
+/// The most scratch that one matrix product takes for itself on any device, whatever variant is chosen: activations in 8 bits or in halves,
+/// and the partial sums of splits. Grows with every argument.
 uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t n_out);
 
 /// Steps of up to so many tokens cut their keys alike, so that a token's result does not depend on how many others are in its step.

@@ -1,0 +1,81 @@
+// matmul/matmul_coopmat.comp: tiles of a workgroup's subgroups, multiplied by VK_KHR_cooperative_matrix in halves with f32 sums.
+#include <algorithm>
+
+#include "runtime/kernels/matmul_variant.h"
+#include "runtime/ops/dry_ops.h"
+
+namespace atlas {
+namespace {
+
+/// The device's largest shape that the kernel can use, or nothing.
+const vk::CoopMatShape* half_shape(const vk::DeviceCaps& caps) {
+    const vk::CoopMatShape* best = nullptr;
+    for (const vk::CoopMatShape& s : caps.coopmat_shapes) {
+        using vk::ComponentType;
+        const bool types = s.a == ComponentType::f16 && s.b == ComponentType::f16 && s.c == ComponentType::f32 && s.result == ComponentType::f32;
+        if (!types || !s.subgroup_scope || s.m == 0 || s.n == 0 || s.k == 0 || 32 % s.k != 0 || 16 % s.m != 0 || 16 % s.n != 0) continue;
+        if (best == nullptr || s.m * s.n * s.k > best->m * best->n * best->k) best = &s;
+    }
+    return best;
+}
+
+/// Subgroups that the kernel asks for: of 32 where there is a choice (a matrix of 16 x 16 sums is 8 registers there), else as they are.
+uint32_t coopmat_subgroup_size(const vk::DeviceCaps& caps) {
+    if (caps.subgroup_size_control) return std::clamp(std::min(32u, caps.subgroup_size), caps.min_subgroup_size, caps.max_subgroup_size);
+    return 0;
+}
+
+/// In outputs and tokens for matrices of 16 x 16; with smaller ones, tiles of as many smaller matrices.
+struct Tile {
+    uint32_t out, tokens, sub_out, sub_tokens, step, buffers;
+
+    Tile of_matrices(uint32_t m, uint32_t n) const { return {out * m / 16, tokens * n / 16, sub_out * m / 16, sub_tokens * n / 16, step, buffers}; }
+};
+
+}  // namespace
+
+void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
+    const vk::CoopMatShape* matrix = half_shape(caps);
+    const uint32_t subgroup = coopmat_subgroup_size(caps);
+    if (!has_kernel(KernelFamily::matmul_coopmat, shape.weight) || !caps.coopmat || !caps.fp16 || matrix == nullptr || subgroup == 0) return;
+    const auto offer = [&](const Tile& t, uint32_t splits) {
+        const uint32_t n_subs = t.out / t.sub_out * (t.tokens / t.sub_tokens), local = n_subs * subgroup;
+        const uint32_t shared_bytes = t.buffers * (t.out + t.tokens) * (t.step + 8) * 2 + n_subs * matrix->m * matrix->n * 4;
+        if (local > lanes_at_most(caps, 1024) || shared_bytes > caps.max_shared_bytes) return;
+        out.push_back({.family = KernelFamily::matmul_coopmat,
+                       .constants = {local, t.out, t.tokens, t.sub_out, t.sub_tokens, matrix->m, matrix->n, matrix->k, t.step, t.buffers},
+                       .tile_out = t.out,
+                       .tile_tokens = t.tokens,
+                       .subgroup_size = subgroup,
+                       .split_k = splits,
+                       .x = XKind::f16,
+                       .shared_bytes = shared_bytes});
+    };
+    // Tiles of twice the tokens cost half as much unpacking per product; tiles that are mostly empty cost it for nothing.
+    constexpr Tile kLarge{128, 128, 64, 32, 64, 1}, kLargeSmallStep{128, 128, 64, 32, 32, 1}, kTall{128, 64, 64, 32, 32, 1},
+        kTallTwice{128, 64, 64, 32, 32, 2}, kMiddle{64, 64, 32, 32, 32, 1}, kFlat{64, 32, 32, 16, 32, 1}, kFlatTwice{64, 32, 32, 16, 32, 2};
+    std::vector<Tile> tiles;
+    if (shape.n_tokens > 96) tiles = {kTall, kTallTwice, kLarge, kLargeSmallStep, kMiddle};
+    else if (shape.n_tokens > 32) tiles = {kTall, kTallTwice, kMiddle, kFlat};
+    else tiles = {kFlat, kFlatTwice};
+    for (const Tile& of_16 : tiles) {
+        const Tile tile = of_16.of_matrices(matrix->m, matrix->n);
+        const uint32_t splits = splits_for(caps, shape, tile.out, tile.tokens);
+        if (splits > 1) offer(tile, splits);
+        offer(tile, 1);
+    }
+}
+
+uint32_t splits_for(const vk::DeviceCaps& caps, const MatmulShape& shape, uint32_t tile_out, uint32_t tile_tokens) {
+    if (shape.n_tokens < kMinSplitTokens) return 1;
+    // Vulkan does not say how many compute units there are. The largest supported cards have 96 and hold two workgroups or more on each;
+    // integrated ones a tenth of that.
+    const uint32_t wanted = caps.type == vk::DeviceType::integrated ? 32 : 192;
+    const uint32_t groups = (shape.n_out + tile_out - 1) / tile_out * ((shape.n_tokens + tile_tokens - 1) / tile_tokens);
+    const uint64_t sums_bytes = uint64_t{shape.n_tokens} * shape.n_out * sizeof(float);
+    const uint64_t splits = std::min({uint64_t{wanted / std::max(1u, groups)}, uint64_t{shape.n_in / 256}, uint64_t{kMaxMatmulSplits},
+                                      kMaxPartialSumBytes / std::max<uint64_t>(1, sums_bytes)});
+    return std::max<uint32_t>(1, uint32_t(splits));
+}
+
+}  // namespace atlas

@@ -1,0 +1,143 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_EXT_control_flow_attributes : require
+// math: y[t, o] = sum_i w[o, i] * x[t, i]  (+ b[t, o], or b[0, o], if has_b). Weights are rounded to halves, activations come as halves
+//       with a scale per token; products and sums are f32. Weights of magnitude 65520 and more are outside of what a half holds: those of
+//       f32 and bf16 are clamped to 65504, a block format would need a scale that large.
+// shapes: w [n_out, n_in] in the WEIGHT format; x [n_tokens, n_in] halves; y [n_tokens, n_out], b [n_tokens or 1, n_out] f32.
+// layout: w offsets in blocks, x in units of 16 bytes (see push/half_x.h), others in elements, see push/matmul.h.
+// grid: a workgroup owns kTileOut outputs (x) by kTileTokens tokens (y) of a split of the columns (z) and walks it in steps of kStep: the
+//       step's weights (unpacked, a run of 32 per invocation) and activations go to shared memory, rows padded by 16 bytes against bank
+//       conflicts; then each subgroup multiplies its kSubOut x kSubTokens part with matrices of kM (outputs) x kN (tokens) x kK.
+//       With kBuffers = 2 a subgroup fills one half of shared memory while others still multiply from the other.
+// requires: VK_KHR_cooperative_matrix with f16 x f16 -> f32 of that shape at subgroup scope; full subgroups, as many as parts; kM divides
+//           kSubOut, kN kSubTokens, kK kStep; kStep 32 or 64; shared memory as select_coopmat.cpp counts it. y may be b.
+// bound by: the matrix units; then unpacking, which costs less the more tokens a tile has.
+// source: runtime/ops/ops.h, matmul and matmul_add.
+#include "common/types.glsl"
+#include "shaders/push/matmul.h"
+#define W_BLOCK(ib) w[ib]
+#define FORMAT_STRUCT
+#include "weight_format.glsl"
+#undef FORMAT_STRUCT
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint kTileOut = 64;
+layout(constant_id = 2) const uint kTileTokens = 64;
+layout(constant_id = 3) const uint kSubOut = 32;
+layout(constant_id = 4) const uint kSubTokens = 32;
+layout(constant_id = 5) const uint kM = 16;
+layout(constant_id = 6) const uint kN = 16;
+layout(constant_id = 7) const uint kK = 16;
+layout(constant_id = 8) const uint kStep = 32;
+layout(constant_id = 9) const uint kBuffers = 1;
+
+layout(binding = 0, scalar) readonly buffer W { Block w[]; };
+layout(binding = 1, std430) readonly buffer X { uvec4 x[]; };
+layout(binding = 2, std430) readonly buffer B { float b[]; };
+layout(binding = 3, std430) writeonly buffer Y { float y[]; };
+
+#define FORMAT_FUNCTIONS
+#include "weight_format.glsl"
+
+const uint kSubsOut = kTileOut / kSubOut;
+const uint kSubs = kSubsOut * (kTileTokens / kSubTokens);
+const uint kFragsOut = kSubOut / kM;
+const uint kFragsTok = kSubTokens / kN;
+const uint kPitch = kStep / 4 + 2;  // of a row in shared memory, in f16vec4
+const uint kRuns = kStep / 32;      // of a row of w
+const uint kUnits = kStep / 8;      // of a row of x
+
+shared f16vec4 w_tile[kBuffers * kTileOut * kPitch];
+shared f16vec4 x_tile[kBuffers * kTileTokens * kPitch];
+shared float stage[kSubs * kM * kN];
+
+// 32 weights of a row from column i on; zeros past the end of the row.
+void load_run(uint row, uint i, out vec4 v[8]) {
+    const uint w_row = pc.w_at_blocks + row * pc.w_stride_blocks;
+    if (i + 32 <= pc.n_in) {
+        dequant32(w_row + i / kBlockElems, i % kBlockElems, v);
+    } else {
+        for (uint j = 0; j < 8; ++j) v[j] = vec4(0.0);
+        if (kBlockElems == 1) {
+            for (uint j = 0; i + j < pc.n_in; ++j) v[j / 4][j % 4] = dequant(w_row + i + j, 0);
+        }
+    }
+}
+
+f16vec4 to_half(vec4 v) {
+#if defined(WEIGHT_f32) || defined(WEIGHT_bf16)
+    return f16vec4(clamp(v, -65504.0, 65504.0));
+#else
+    return f16vec4(v);
+#endif
+}
+
+void load_step(uint buf, uint first_out, uint first_token, uint column) {
+    const uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
+    [[unroll]] for (uint first = 0; first < kTileTokens * kUnits; first += lanes) {
+        const uint unit = first + lane, t = unit / kUnits, c = unit % kUnits;
+        if (unit >= kTileTokens * kUnits) break;
+        const uvec4 q = x[pc.x_at + min(first_token + t, pc.n_tokens - 1) * pc.x_stride + column / 8 + c];
+        const uint at = (buf * kTileTokens + t) * kPitch + 2 * c;
+        x_tile[at] = f16vec4(unpackFloat2x16(q.x), unpackFloat2x16(q.y));
+        x_tile[at + 1] = f16vec4(unpackFloat2x16(q.z), unpackFloat2x16(q.w));
+    }
+    [[unroll]] for (uint first = 0; first < kTileOut * kRuns; first += lanes) {
+        const uint unit = first + lane, row = unit / kRuns, run = unit % kRuns;
+        if (unit >= kTileOut * kRuns) break;
+        vec4 v[8];
+        load_run(min(first_out + row, pc.n_out - 1), column + 32 * run, v);
+        const uint at = (buf * kTileOut + row) * kPitch + 8 * run;
+        [[unroll]] for (uint j = 0; j < 8; ++j) w_tile[at + j] = to_half(v[j]);
+    }
+}
+
+void main() {
+    const uint first_out = gl_WorkGroupID.x * kTileOut, first_token = gl_WorkGroupID.y * kTileTokens;
+    const uint sub_out = gl_SubgroupID % kSubsOut * kSubOut, sub_token = gl_SubgroupID / kSubsOut * kSubTokens;
+    coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator> sum[kFragsTok * kFragsOut];
+    [[unroll]] for (uint s = 0; s < kFragsTok * kFragsOut; ++s) {
+        sum[s] = coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator>(0.0);
+    }
+
+    const uint first_column = gl_WorkGroupID.z * pc.split_columns, end = min(first_column + pc.split_columns, pc.n_in);
+    uint buf = 0;
+    for (uint column = first_column; column < end; column += kStep) {
+        if (kBuffers == 1) barrier();
+        load_step(buf, first_out, first_token, column);
+        barrier();
+        [[unroll]] for (uint k = 0; k < kStep; k += kK) {
+            coopmat<float16_t, gl_ScopeSubgroup, kM, kK, gl_MatrixUseA> wm[kFragsOut];
+            [[unroll]] for (uint o = 0; o < kFragsOut; ++o) {
+                coopMatLoad(wm[o], w_tile, (buf * kTileOut + sub_out + o * kM) * kPitch + k / 4, kPitch, gl_CooperativeMatrixLayoutRowMajor);
+            }
+            [[unroll]] for (uint t = 0; t < kFragsTok; ++t) {
+                coopmat<float16_t, gl_ScopeSubgroup, kK, kN, gl_MatrixUseB> xm;
+                coopMatLoad(xm, x_tile, (buf * kTileTokens + sub_token + t * kN) * kPitch + k / 4, kPitch, gl_CooperativeMatrixLayoutColumnMajor);
+                [[unroll]] for (uint o = 0; o < kFragsOut; ++o) sum[t * kFragsOut + o] = coopMatMulAdd(wm[o], xm, sum[t * kFragsOut + o]);
+            }
+        }
+        if (kBuffers == 2) buf ^= 1;
+    }
+
+    // A matrix at a time through shared memory, which is where it is known which element is which.
+    const uint mine = gl_SubgroupID * kM * kN;
+    [[unroll]] for (uint t = 0; t < kFragsTok; ++t) {
+        [[unroll]] for (uint o = 0; o < kFragsOut; ++o) {
+            controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
+            coopMatStore(sum[t * kFragsOut + o], stage, mine, kM, gl_CooperativeMatrixLayoutColumnMajor);
+            controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
+            for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += gl_SubgroupSize) {
+                const uint token = first_token + sub_token + t * kN + e / kM, row = first_out + sub_out + o * kM + e % kM;
+                if (token >= pc.n_tokens || row >= pc.n_out) continue;
+                float result = stage[mine + e] * uintBitsToFloat(x[pc.x_at + (token + 1) * pc.x_stride - 1].x);
+                if (pc.has_b != 0) result += b[pc.b_at + token * pc.b_stride + row];
+                y[pc.y_at + (gl_WorkGroupID.z * pc.n_tokens + token) * pc.y_stride + row] = result;
+            }
+        }
+    }
+}
