@@ -1,5 +1,7 @@
 // matmul/matmul_coopmat.comp: tiles of a workgroup's subgroups, multiplied by VK_KHR_cooperative_matrix in halves with f32 sums.
+// matmul/matmul_coopmat2.comp: the same with matrices of a whole workgroup, which VK_NV_cooperative_matrix2 unpacks while it loads them.
 #include <algorithm>
+#include <utility>
 
 #include "runtime/kernels/matmul_variant.h"
 #include "runtime/ops/dry_ops.h"
@@ -32,24 +34,54 @@ struct Tile {
     Tile of_matrices(uint32_t m, uint32_t n) const { return {out * m / 16, tokens * n / 16, sub_out * m / 16, sub_tokens * n / 16, step, buffers}; }
 };
 
+/// Offers the variant split, if it should be, and whole.
+void offer_with_splits(const vk::DeviceCaps& caps, const MatmulShape& shape, MatmulVariant variant, std::vector<MatmulVariant>& out) {
+    variant.split_k = splits_for(caps, shape, variant.tile_out, variant.tile_tokens);
+    out.push_back(variant);
+    if (std::exchange(variant.split_k, 1) > 1) out.push_back(variant);
+}
+
 }  // namespace
+
+// No card was at hand to run these on: sizes as the extension's own documents and public figures suggest. The self-test at load and
+// tuning decide on the card itself.
+void offer_matmul_coopmat2(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
+    const vk::CoopMat2Caps& has = caps.coopmat2;
+    const bool all = has.workgroup_scope && has.flexible_dimensions && has.tensor_addressing && has.block_loads && has.per_element_operations;
+    if (!has_kernel(KernelFamily::matmul_coopmat2, shape.weight) || !caps.coopmat || !caps.fp16 || !caps.buffer_device_address || !all) return;
+    const auto offer = [&](uint32_t local, uint32_t tile_out, uint32_t tile_tokens) {
+        if (local > lanes_at_most(caps, 1024)) return;
+        offer_with_splits(caps, shape,
+                          {.family = KernelFamily::matmul_coopmat2,
+                           .constants = {local, tile_out, tile_tokens, 64},
+                           .tile_out = tile_out,
+                           .tile_tokens = tile_tokens,
+                           .x = XKind::f16},
+                          out);
+    };
+    if (shape.n_tokens > 128) offer(256, 128, 256);
+    if (shape.n_tokens > 64) offer(256, 128, 128);
+    if (shape.n_tokens > 32) offer(128, 64, 64);
+    offer(128, 64, 32);
+}
 
 void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
     const vk::CoopMatShape* matrix = half_shape(caps);
     const uint32_t subgroup = coopmat_subgroup_size(caps);
     if (!has_kernel(KernelFamily::matmul_coopmat, shape.weight) || !caps.coopmat || !caps.fp16 || matrix == nullptr || subgroup == 0) return;
-    const auto offer = [&](const Tile& t, uint32_t splits) {
+    const auto offer = [&](const Tile& t) {
         const uint32_t n_subs = t.out / t.sub_out * (t.tokens / t.sub_tokens), local = n_subs * subgroup;
         const uint32_t shared_bytes = t.buffers * (t.out + t.tokens) * (t.step + 8) * 2 + n_subs * matrix->m * matrix->n * 4;
         if (local > lanes_at_most(caps, 1024) || shared_bytes > caps.max_shared_bytes) return;
-        out.push_back({.family = KernelFamily::matmul_coopmat,
-                       .constants = {local, t.out, t.tokens, t.sub_out, t.sub_tokens, matrix->m, matrix->n, matrix->k, t.step, t.buffers},
-                       .tile_out = t.out,
-                       .tile_tokens = t.tokens,
-                       .subgroup_size = subgroup,
-                       .split_k = splits,
-                       .x = XKind::f16,
-                       .shared_bytes = shared_bytes});
+        offer_with_splits(caps, shape,
+                          {.family = KernelFamily::matmul_coopmat,
+                           .constants = {local, t.out, t.tokens, t.sub_out, t.sub_tokens, matrix->m, matrix->n, matrix->k, t.step, t.buffers},
+                           .tile_out = t.out,
+                           .tile_tokens = t.tokens,
+                           .subgroup_size = subgroup,
+                           .x = XKind::f16,
+                           .shared_bytes = shared_bytes},
+                          out);
     };
     // Tiles of twice the tokens cost half as much unpacking per product; tiles that are mostly empty cost it for nothing.
     constexpr Tile kLarge{128, 128, 64, 32, 64, 1}, kLargeSmallStep{128, 128, 64, 32, 32, 1}, kTall{128, 64, 64, 32, 32, 1},
@@ -58,12 +90,7 @@ void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, 
     if (shape.n_tokens > 96) tiles = {kTall, kTallTwice, kLarge, kLargeSmallStep, kMiddle};
     else if (shape.n_tokens > 32) tiles = {kTall, kTallTwice, kMiddle, kFlat};
     else tiles = {kFlat, kFlatTwice};
-    for (const Tile& of_16 : tiles) {
-        const Tile tile = of_16.of_matrices(matrix->m, matrix->n);
-        const uint32_t splits = splits_for(caps, shape, tile.out, tile.tokens);
-        if (splits > 1) offer(tile, splits);
-        offer(tile, 1);
-    }
+    for (const Tile& tile : tiles) offer(tile.of_matrices(matrix->m, matrix->n));
 }
 
 uint32_t splits_for(const vk::DeviceCaps& caps, const MatmulShape& shape, uint32_t tile_out, uint32_t tile_tokens) {

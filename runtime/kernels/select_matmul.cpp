@@ -31,6 +31,7 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
     const bool tiles = !runs_on_cpu(caps) && shape.n_tokens > 8;
     const bool dot_first = caps.integer_dot_accelerated && shape.n_tokens > 24;
     // Halves before bytes: as fast on some cards, slower on others, and more exact everywhere. Tuning decides on the card.
+    if (tiles) offer_matmul_coopmat2(caps, shape, out);  // kept only where the self-test at load passes
     if (tiles) offer_matmul_coopmat(caps, shape, out);
     if (tiles) offer_matmul_coopmat_s8(caps, shape, out);
     if (tiles && dot_first) offer_matmul_dot(caps, shape, out);

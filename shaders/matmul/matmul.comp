@@ -3,9 +3,9 @@
 // math: y[t, o] = sum_i w[o, i] * x[t, i]  (+ b[t, o], or b[0, o], if has_b).
 // shapes: w [n_out, n_in] in the WEIGHT format; x [n_tokens, n_in], y [n_tokens, n_out], b [n_tokens or 1, n_out] f32.
 // layout: w offsets in blocks, others in elements, see push/matmul.h.
-// grid: a workgroup owns a tile of kTileOut outputs (x) by kTileTokens tokens (y) and walks n_in in steps of 32; both operands' steps are
-//       put in shared memory as f32 (each weight unpacked once per tile); an invocation owns kOut x kTok sums, spread over the tile so
-//       that neighbours read neighbouring words.
+// grid: a workgroup owns a tile of kTileOut outputs (x) by kTileTokens tokens (y) of a split of the columns (z) and walks it in steps of
+//       32; both operands' steps are put in shared memory as f32 (each weight unpacked once per tile); an invocation owns kOut x kTok
+//       sums, spread over the tile so that neighbours read neighbouring words.
 // requires: Vulkan 1.2 with 8- and 16-bit storage and scalar block layout; (kTileOut / kOut) * (kTileTokens / kTok) invocations;
 //           (kTileOut + kTileTokens) * 132 bytes of shared memory. y may be b.
 // bound by: shared memory bandwidth and f32 multiply-adds.
@@ -69,7 +69,8 @@ void main() {
     float sum[kOut * kTok];
     for (uint s = 0; s < kOut * kTok; ++s) sum[s] = 0.0;
 
-    for (uint step_at = 0; step_at < pc.n_in; step_at += kStep) {
+    const uint first_column = gl_WorkGroupID.z * pc.split_columns, end = min(first_column + pc.split_columns, pc.n_in);
+    for (uint step_at = first_column; step_at < end; step_at += kStep) {
         barrier();
         load_tiles(first_out, first_token, step_at);
         barrier();
@@ -91,7 +92,7 @@ void main() {
             if (row >= pc.n_out) break;
             float result = sum[t * kOut + o];
             if (pc.has_b != 0) result += b[pc.b_at + token * pc.b_stride + row];
-            y[pc.y_at + token * pc.y_stride + row] = result;
+            y[pc.y_at + (gl_WorkGroupID.z * pc.n_tokens + token) * pc.y_stride + row] = result;
         }
     }
 }

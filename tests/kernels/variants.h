@@ -51,7 +51,7 @@ class VariantTest : public KernelTest {
         for (uint32_t t = 0; t < s.n_tokens; ++t) b_rows.push_back(read_row(added.on(Side::host), c.add == AddTo::bias ? 0 : t));
 
         KernelChoices choices;
-        choices.forced = variant.name();
+        choices.preferred[tuning_key(s)] = variant.name();
         ASSERT_EQ(choose_matmul(vk().kernel_caps(), choices, s).name(), variant.name());
         vk().choices() = choices;
         run_both(vk(), {&w, &x, &y, &b}, [&](Ops& ops, Side side) {
