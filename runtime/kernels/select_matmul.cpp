@@ -29,14 +29,17 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
     // Tiles in shared memory only lose on a CPU; a GPU wants them as soon as a step has more tokens than one pass over the weights serves.
     offer_matvec_rows(caps, shape, out);
     const bool tiles = !runs_on_cpu(caps) && shape.n_tokens > 8;
-    const bool dot_first = caps.integer_dot_accelerated && shape.n_tokens > 24;
+    const bool dots_first = caps.integer_dot_accelerated && shape.n_tokens > 24;
+    const auto offer_bytes = [&] {
+        offer_matmul_coopmat_s8(caps, shape, out);
+        offer_matmul_dot(caps, shape, out);
+    };
     // Halves before bytes: as fast on some cards, slower on others, and more exact everywhere. Tuning decides on the card.
     if (tiles) offer_matmul_coopmat2(caps, shape, out);  // kept only where the self-test at load passes
     if (tiles) offer_matmul_coopmat(caps, shape, out);
-    if (tiles) offer_matmul_coopmat_s8(caps, shape, out);
-    if (tiles && dot_first) offer_matmul_dot(caps, shape, out);
+    if (tiles && dots_first) offer_bytes();
     if (tiles) offer_matmul_tiles(caps, shape, out);
-    if (tiles && !dot_first) offer_matmul_dot(caps, shape, out);
+    if (tiles && !dots_first) offer_bytes();
     offer_matvec(caps, shape, out);
     // Products on 8-bit activations round them. Few tokens are bound by memory anyway, so exact kernels stay first there; and the last
     // candidate is exact and runs everywhere. CPUs take dot products apart: SmolLM2-135M q4_1 on llvmpipe, CPU time of 48 tokens, exact
