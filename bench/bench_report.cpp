@@ -66,7 +66,8 @@ std::string markdown(const BenchResult& r) {
                             r.limits.copy_gb_per_s, r.limits.read_gb_per_s, r.limits.fma_tflop_per_s,
                             r.limits.matrix_tflop_per_s > 0 ? fmt::format("{:.2f} TFLOP/s", r.limits.matrix_tflop_per_s) : "none");
     }
-    text += r.checked ? "results were checked against the CPU before anything was timed\n" : "times only: no result was checked\n";
+    text += r.checked ? "every kernel was checked against the CPU before it was timed\n" : "times only: no result was checked\n";
+    for (const std::string& name : r.rejected) text += fmt::format("gave wrong numbers and was not used: {}\n", name);
     speed_table(text, "prompt", r.prefill);
     speed_table(text, "answer", r.decode);
     width_table(text, "verify columns", r.verify);
@@ -109,8 +110,10 @@ ordered_json to_json(const BenchResult& r) {
             {"commit", r.commit},
             {"version", r.version},
             {"checked", r.checked},
+            {"rejected_kernels", r.rejected},
             {"cancelled", r.cancelled},
             {"depth_filled_by", r.depth_filled_by},
+            {"decoded_by", r.decoded_by},
             {"limits",
              {{"copy_gb_per_s", r.limits.copy_gb_per_s},
               {"read_gb_per_s", r.limits.read_gb_per_s},

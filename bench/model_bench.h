@@ -53,8 +53,10 @@ struct BenchResult {
     uint64_t weights_bytes = 0;
     uint32_t context = 0;        // tokens the session holds
     std::string depth_filled_by;
+    std::string decoded_by;  // who chose the tokens of answers
     DeviceLimits limits;
-    bool checked = false;        // results were held against the CPU first
+    bool checked = false;        // every kernel variant was held against the CPU before its first use
+    std::vector<std::string> rejected;  // kernel variants that gave wrong numbers on this device and were not used
     bool cancelled = false;      // stopped half way: what is there was measured
     std::vector<SpeedRow> prefill, decode;
     std::vector<WidthRow> verify, batch;

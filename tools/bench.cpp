@@ -98,7 +98,11 @@ Result<void> measure(BenchFlags& flags) {
     }
     VkBackendOptions backend_options;
     backend_options.device = flags.device;
-    if (const auto dirs = user_dirs(system_environment)) backend_options.pipeline_cache = dirs->cache / "pipelines";
+    backend_options.self_test = result.checked = !flags.no_check;
+    if (const auto dirs = user_dirs(system_environment)) {
+        backend_options.pipeline_cache = dirs->cache / "pipelines";
+        backend_options.choices_folder = dirs->cache / "kernels";
+    }
     ATLAS_TRY(const auto backend, make_vk_backend(backend_options));
     result.device = backend->caps().name;
     result.driver = backend->caps().driver_line();
@@ -107,6 +111,7 @@ Result<void> measure(BenchFlags& flags) {
     result.weights_bytes = model->weights_bytes();
     const auto measured = bench::measure_model(model, flags.options, result);
     show_progress("");
+    result.rejected.assign(backend->choices().rejected.begin(), backend->choices().rejected.end());
     ATLAS_TRY_VOID(measured);
     if (!flags.csv.empty()) ATLAS_TRY_VOID(put(flags.csv, bench::csv(result)));
     if (!flags.json.empty()) ATLAS_TRY_VOID(put(flags.json, to_json(result).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));

@@ -8,6 +8,8 @@
 
 #include "bench/compile_kernels.h"
 #include "bench/every_kernel.h"
+#include "bench/model_shapes.h"
+#include "tools/model_path.h"
 #include "tools/open_model.h"
 #include "tools/subcommands.h"
 
@@ -18,6 +20,7 @@ using nlohmann::ordered_json;
 
 struct KernelsFlags {
     std::string device;
+    std::string model, shape;
     std::string filter;
     bool json = false;
     bool assembly = false;
@@ -25,7 +28,16 @@ struct KernelsFlags {
 
 Result<std::vector<vk::KernelSpec>> wanted_kernels(const KernelsFlags& flags, const vk::DeviceCaps& caps) {
     bench::PlanBackend planner(caps);
-    ATLAS_TRY_VOID(bench::plan_every_kernel(planner, caps));
+    if (!flags.shape.empty()) {
+        ATLAS_TRY(const auto model, bench::plan_shape(flags.shape, planner));
+        ATLAS_TRY_VOID(bench::plan_model_kernels(*model, Format::f16, Format::f16));
+    } else if (!flags.model.empty()) {
+        ATLAS_TRY(const auto path, find_model(flags.model));
+        ATLAS_TRY(const auto model, bench::plan_model_file(path, planner));
+        ATLAS_TRY_VOID(bench::plan_model_kernels(*model, Format::f16, Format::f16));
+    } else {
+        ATLAS_TRY_VOID(bench::plan_every_kernel(planner, caps));
+    }
     std::vector<vk::KernelSpec> wanted;
     for (const vk::KernelSpec& spec : planner.kernels()) {
         if (bench::report_name(spec).find(flags.filter) != std::string::npos) wanted.push_back(spec);
@@ -67,6 +79,8 @@ void add_kernels(CLI::App& app, int& exit_code) {
     command->footer("Works on devices that can compile and not run, too. A dash: the driver does not say.\n"
                     "Examples:\n  atlas-vk kernels\n  atlas-vk kernels --filter matvec_q4_k --assembly\n  atlas-vk kernels --json > kernels.json");
     command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
+    command->add_option("-m,--model", flags->model, "Only the kernels of this model: a stored name or a path");
+    command->add_option("--shape", flags->shape, "Only the kernels of this shape, as qwen2.5-coder-7b:q4_k_m");
     command->add_option("--filter", flags->filter, "Only kernels with this in their name");
     command->add_flag("--json", flags->json, "Print everything as JSON");
     command->add_flag("--assembly", flags->assembly, "Print the compiler's assembly instead of figures");

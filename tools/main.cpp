@@ -27,7 +27,7 @@ const std::array<Group, 4>& groups() {
     static const std::array<Group, 4> kGroups = {{{"Talk to a model", {"run", "chat"}},
                                                   {"Get models", {"pull", "list", "rm"}},
                                                   {"Look at files and devices", {"inspect", "devices", "kernels"}},
-                                                  {"Compare and measure", {"bench", "tokenize", "logits", "quantize"}}}};
+                                                  {"Compare and measure", {"bench", "tune", "tokenize", "logits", "quantize"}}}};
     return kGroups;
 }
 

@@ -53,7 +53,11 @@ Result<std::unique_ptr<VkBackend>> make_backend(const ModelFlags& flags) {
     if (!flags.memory_limit.empty()) {
         ATLAS_TRY(options.memory_limit_bytes, parse_bytes(flags.memory_limit));
     }
-    if (const auto dirs = user_dirs(system_environment)) options.pipeline_cache = dirs->cache / "pipelines";
+    options.self_test = true;
+    if (const auto dirs = user_dirs(system_environment)) {
+        options.pipeline_cache = dirs->cache / "pipelines";
+        options.choices_folder = dirs->cache / "kernels";
+    }
     ATLAS_TRY(auto backend, make_vk_backend(options));
     if (backend->is_software()) {
         fmt::print(stderr, "note: running on {}\n", backend->describe());

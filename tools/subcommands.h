@@ -21,6 +21,7 @@ void add_quantize(CLI::App& app, int& exit_code);
 void add_rm(CLI::App& app, int& exit_code);
 void add_run(CLI::App& app, int& exit_code);
 void add_tokenize(CLI::App& app, int& exit_code);
+void add_tune(CLI::App& app, int& exit_code);
 
 // In the order of --help; main.cpp puts them into groups.
 inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({
@@ -34,6 +35,7 @@ inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({
     add_kernels,
     add_tokenize,
     add_bench,
+    add_tune,
     add_logits,
     add_quantize,
 });

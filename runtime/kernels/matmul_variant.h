@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -43,6 +44,12 @@ struct MatmulVariant {
     std::string name() const;
 };
 
+/// A product that was given to a variant.
+struct MatmulUse {
+    MatmulVariant variant;
+    MatmulShape shape;
+};
+
 /// What was learned about this device and driver: from the self-test at load and from `atlas-vk tune`.
 struct KernelChoices {
     /// tuning_key(shape) -> name of the variant that was fastest.
@@ -52,6 +59,10 @@ struct KernelChoices {
     /// Tests and benchmarks: how the name of a variant begins ("matvec_dot", "matmul(256, 64,") that is taken wherever it is offered,
     /// before all else. Empty: none.
     std::string forced;
+    /// The self-test and tuning: runs every product, whatever its shape, before all else.
+    std::optional<MatmulVariant> only;
+    /// Where choose_matmul notes what it gave, or null.
+    std::vector<MatmulUse>* log = nullptr;
 };
 
 /// Shapes that share a measurement: format, n_out, n_in, and the bucket of n_tokens (1, 2, 3-4, 5-8, 9-16, 17-32, 33-64, ... ).

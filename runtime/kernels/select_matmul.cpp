@@ -56,7 +56,9 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
     return out;
 }
 
-MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape) {
+namespace {
+
+MatmulVariant pick(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape) {
     const std::vector<MatmulVariant> candidates = matmul_candidates(caps, shape);
     const auto rejected = [&](const MatmulVariant& v) { return choices.rejected.contains(rejection_key(v, shape.weight)); };
     for (const MatmulVariant& v : candidates) {
@@ -71,6 +73,15 @@ MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& cho
         if (!rejected(v)) return v;
     }
     return candidates.back();
+}
+
+}  // namespace
+
+MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape) {
+    if (choices.only) return *choices.only;
+    MatmulVariant variant = pick(caps, choices, shape);
+    if (choices.log != nullptr) choices.log->push_back({variant, shape});
+    return variant;
 }
 
 }  // namespace atlas

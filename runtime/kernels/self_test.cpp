@@ -107,9 +107,11 @@ MatmulShape self_test_shape(const MatmulUse& use) {
     return small;
 }
 
-Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind kind) {
+Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind kind,
+                            const std::function<void(std::span<std::byte> weights)>& damage) {
     Random random;
-    const TestWeights weights(shape, random);
+    TestWeights weights(shape, random);
+    if (damage) damage(weights.bytes);
     std::vector<float> x(uint64_t{shape.n_tokens} * shape.n_in), y(uint64_t{shape.n_tokens} * shape.n_out);
     for (float& value : x) value = random.next();
     // In memory that the host reaches; the result starts as what no kernel would write.

@@ -2,16 +2,16 @@
 // Whether a kernel variant computes on this device and driver what it should: one small product, held against the CPU. Drivers miscompile;
 // a variant that gives wrong numbers must not be used.
 
+#include <functional>
+#include <span>
+
 #include "runtime/kernels/matmul_variant.h"
 #include "runtime/ops/backend.h"
 
 namespace atlas {
 
-/// A product that was given to a variant.
-struct MatmulUse {
-    MatmulVariant variant;
-    MatmulShape shape;
-};
+/// The key of a verdict on this use in KernelChoices::rejected.
+inline std::string rejection_key(const MatmulUse& use) { return rejection_key(use.variant, use.shape.weight); }
 
 /// The shape to test a variant at that was chosen for `shape`: as small as covers a whole tile and a part of one in every direction, with the
 /// same remainders, so that what the variant requires of a shape holds. Pure.
@@ -21,6 +21,8 @@ MatmulShape self_test_shape(const MatmulUse& use);
 /// Returns the largest error as a share of what rounding explains: above 1 is wrong (a NaN is infinitely wrong). Activations of XKind::q8 may be
 /// off by half a step of the 8-bit grid.
 /// Fails: out_of_memory, device_lost, what the driver refuses.
-Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind x);
+/// `damage`, if given, changes the weights that the device gets (tests of this test).
+Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind x,
+                            const std::function<void(std::span<std::byte> weights)>& damage = {});
 
 }  // namespace atlas

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/kernels/tested_variants.h"
 #include "runtime/kernels/vk_ops.h"
 #include "runtime/vk/profiler.h"
 #include "runtime/vk/recorder.h"
@@ -54,6 +55,7 @@ struct VkBackend::State {
     size_t constants_uploaded_bytes = 0;
     std::unique_ptr<Storage> constants;
     std::shared_ptr<Storage> scratch;
+    std::unique_ptr<TestedVariants> tested;
 
     // write() and read() cannot fail by contract; where the driver refuses to flush, the next run says so instead of computing on.
     std::optional<Error> host_access_error;
@@ -127,11 +129,26 @@ Result<void> VkBackend::reserve_scratch(uint64_t bytes) {
     return {};
 }
 
+// Variants that the pass is the first to use are tested, and it is planned again: some may have been rejected, and the tests may have taken
+// more scratch. Ends because every variant is tested once.
+Result<DispatchPlan> VkBackend::plan(std::string_view name, const std::function<void(Ops&)>& pass) {
+    for (;;) {
+        DispatchPlan made;
+        std::vector<MatmulUse> used;
+        const bool test = state_->options.self_test && !choices().only;
+        choices().log = test ? &used : nullptr;
+        VkOps ops(state_->context, made);
+        pass(ops);
+        choices().log = nullptr;
+        if (made.error) return fail_in(name, *made.error);
+        if (!test) return made;
+        ATLAS_TRY(const bool tested, state_->tested->test_new(*this, choices(), used));
+        if (!tested) return made;
+    }
+}
+
 Result<std::unique_ptr<Program>> VkBackend::record(std::string_view name, const std::function<void(Ops&)>& pass) {
-    DispatchPlan plan;
-    VkOps ops(state_->context, plan);
-    pass(ops);
-    if (plan.error) return fail_in(name, *plan.error);
+    ATLAS_TRY(const DispatchPlan plan, this->plan(name, pass));
     ATLAS_TRY_VOID(state_->upload_constants());
 
     vk::Device& device = state_->device();
@@ -239,6 +256,13 @@ Result<std::unique_ptr<VkBackend>> make_vk_backend(const VkBackendOptions& optio
     state->context = make_context(options, device);
     state->context.constants = state->constants.get();
     state->context.pool = &state->pool;
+    const bool keep = !options.choices_folder.empty();
+    TestedVariants::Options tested;
+    if (keep) tested.file = choices_file(options.choices_folder, device.caps());
+    if (keep || options.self_test) tested.owner = choices_owner(device.caps());
+    tested.sabotage = options.sabotage;
+    state->tested = std::make_unique<TestedVariants>(std::move(tested));
+    state->tested->load(state->context.choices);
     return std::make_unique<VkBackend>(std::move(state));
 }
 

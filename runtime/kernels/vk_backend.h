@@ -18,7 +18,7 @@ struct ValidationMessage;
 
 namespace atlas {
 
-struct KernelChoices;
+struct DispatchPlan;
 
 struct VkBackendOptions {
     std::string device;                            // "" = the best, "1" = by index, else a part of the name or a UUID
@@ -33,6 +33,9 @@ struct VkBackendOptions {
     bool tune_for_gpu = false;                     // tests: choose kernels as for a graphics card, also on a software device
     std::string forced_matmul;                     // tests and benchmarks: KernelChoices::forced
     bool fused = true;                             // false: fused operations run as their default bodies
+    bool self_test = false;                        // kernel variants are tested before their first use; wrong ones are not used
+    std::filesystem::path choices_folder;          // keeps the verdicts, and what was tuned, in a file per device; empty: nothing is kept
+    std::function<void(const MatmulUse&, std::span<std::byte> weights)> sabotage;  // tests: damages what a self-test gives a variant
 };
 
 class VkBackend final : public Backend {
@@ -78,6 +81,7 @@ class VkBackend final : public Backend {
     std::vector<vk::ValidationMessage> take_validation_messages();
 
   private:
+    Result<DispatchPlan> plan(std::string_view name, const std::function<void(Ops&)>& pass);
     std::unique_ptr<State> state_;
 };
 

@@ -1,0 +1,184 @@
+#include "bench/tune.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include "bench/matmul_timing.h"
+#include "bench/random_weights.h"
+#include "bench/samples.h"
+#include "runtime/kernels/self_test.h"
+
+namespace atlas::bench {
+
+namespace {
+
+constexpr uint64_t kWeightBytes = uint64_t{192} << 20;         // of one shape: more than a card's caches keep
+constexpr uint64_t kSoftwareWeightBytes = uint64_t{16} << 20;  // a software device is slow enough as it is
+
+/// What decides in which order a kernel sums: all of it but the tokens of a tile.
+std::string sum_order(const MatmulVariant& v) {
+    std::string text = fmt::format("{}/{}/{}", name_of(v.family), v.subgroup_size, v.split_k);
+    for (const uint32_t constant : v.constants) {
+        if (constant != v.tile_tokens) text += fmt::format(",{}", constant);
+    }
+    return text;
+}
+
+/// Makes the backend run every product by one variant, for as long as it lives.
+class Only {
+  public:
+    Only(VkBackend& backend, const MatmulVariant& variant) : backend_(backend) { backend_.choices().only = variant; }
+    ~Only() { backend_.choices().only.reset(); }
+    Only(const Only&) = delete;
+    Only& operator=(const Only&) = delete;
+
+  private:
+    VkBackend& backend_;
+};
+
+class Tuner {
+  public:
+    Tuner(VkBackend& backend, const TuneOptions& options) : backend_(backend), options_(options), random_(backend) {}
+
+    Result<TuneResult> run(const std::vector<MatmulShape>& shapes) {
+        for (const MatmulShape& shape : shapes) {
+            if (out_of_time()) break;
+            ATLAS_TRY_VOID(make_weights(shape));
+            ATLAS_TRY_VOID(tune_shape(shape));
+        }
+        result_.complete = !out_of_time();
+        result_.seconds = watch_.seconds();
+        return std::move(result_);
+    }
+
+  private:
+    bool out_of_time() const { return options_.stop.stop_requested() || watch_.seconds() > options_.seconds; }
+
+    Result<void> make_weights(const MatmulShape& shape) {
+        const uint64_t bytes = shape.n_out * bytes_of(shape.weight, shape.n_in);
+        const uint64_t most = backend_.is_software() ? kSoftwareWeightBytes : kWeightBytes;
+        const uint64_t count = std::clamp<uint64_t>(most / std::max<uint64_t>(bytes, 1), 1, 64);
+        weights_.clear();
+        storages_.clear();
+        for (uint64_t i = 0; i < count; ++i) {
+            ATLAS_TRY(storages_.emplace_back(), backend_.allocate(MemoryUse::weights, bytes, "tune weights"));
+            ATLAS_TRY_VOID(random_.fill_matrix(shape.weight, bytes, *storages_.back()));
+            weights_.push_back(dense(*storages_.back(), shape.weight, shape.n_out, shape.n_in));
+        }
+        return backend_.finish_uploads();
+    }
+
+    Result<void> tune_shape(MatmulShape shape) {
+        std::vector<std::vector<TimedVariant>> alike;
+        KernelChoices untuned;
+        untuned.rejected = result_.choices.rejected;
+        for (const uint32_t width : kTunedWidths) {
+            shape.n_tokens = width;
+            const bool must_be_alike = width / 2 < kMostTokensAlike;  // the bucket of 32 holds 17 to 24
+            TunedProduct product;
+            product.shape = shape;
+            ATLAS_TRY(const auto timed, time_candidates(shape, must_be_alike, product.wrong));
+            if (out_of_time()) return {};  // half measured is not measured
+            product.first_guess = choose_matmul(backend_.caps(), untuned, shape).name();
+            for (const TimedVariant& t : timed) {
+                if (t.variant.name() == product.first_guess) product.first_guess_seconds = t.seconds;
+            }
+            if (must_be_alike) alike.push_back(timed);
+            if (!must_be_alike && !timed.empty()) take(product, timed.front());
+            result_.products.push_back(std::move(product));
+        }
+        const std::vector<TimedVariant> winners = winners_alike(alike);
+        const size_t first = result_.products.size() - std::size(kTunedWidths);
+        for (size_t i = 0; i < winners.size(); ++i) take(result_.products[first + i], winners[i]);
+        return {};
+    }
+
+    void take(TunedProduct& product, const TimedVariant& winner) {
+        product.winner = winner.variant.name();
+        product.winner_seconds = winner.seconds;
+        result_.choices.preferred[tuning_key(product.shape)] = product.winner;
+    }
+
+    /// Fastest first. Wrong ones are left out and noted.
+    Result<std::vector<TimedVariant>> time_candidates(const MatmulShape& shape, bool must_be_alike, std::vector<std::string>& wrong) {
+        std::vector<TimedVariant> timed;
+        for (const MatmulVariant& variant : matmul_candidates(backend_.caps(), shape)) {
+            if (out_of_time()) break;
+            if (must_be_alike && variant.x == XKind::q8 && !options_.allow_int8) continue;
+            if (options_.progress) options_.progress(fmt::format("{}: {}", tuning_key(shape), variant.name()));
+            const Only only(backend_, variant);
+            ATLAS_TRY(const double error, matmul_error(backend_, self_test_shape({variant, shape}), variant.x));
+            if (!(error <= 1)) {
+                wrong.push_back(variant.name());
+                result_.choices.rejected.insert(rejection_key(MatmulUse{variant, shape}));
+                continue;
+            }
+            ATLAS_TRY(const MatmulTime time, time_matmul(backend_, weights_, shape.n_tokens, {.seconds_per_run = 0.004, .runs = 2}));
+            timed.push_back({variant, time.seconds});
+            ++result_.n_measured;
+        }
+        std::stable_sort(timed.begin(), timed.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
+        return timed;
+    }
+
+    VkBackend& backend_;
+    const TuneOptions& options_;
+    RandomWeights random_;
+    Stopwatch watch_;
+    std::vector<std::unique_ptr<Storage>> storages_;
+    std::vector<Tensor> weights_;
+    TuneResult result_;
+};
+
+}  // namespace
+
+std::vector<MatmulShape> matrix_shapes(const Weights& weights) {
+    std::vector<MatmulShape> shapes;
+    const auto add = [&](const Tensor& w) {
+        if (!w || w.rows <= 1) return;
+        const MatmulShape shape{w.format, w.rows, w.cols, 0};
+        const bool known = std::any_of(shapes.begin(), shapes.end(), [&](const MatmulShape& s) { return s.weight == shape.weight && s.n_out == shape.n_out && s.n_in == shape.n_in; });
+        if (!known) shapes.push_back(shape);
+    };
+    for (const LayerWeights& layer : weights.layers) {
+        for (const Tensor& w : {layer.attn_q, layer.attn_k, layer.attn_v, layer.attn_output, layer.ffn_gate, layer.ffn_up, layer.ffn_down}) add(w);
+    }
+    add(weights.output);
+    return shapes;
+}
+
+std::vector<TimedVariant> winners_alike(const std::vector<std::vector<TimedVariant>>& by_width) {
+    std::map<std::string, std::vector<TimedVariant>> by_order;
+    for (size_t width = 0; width < by_width.size(); ++width) {
+        std::map<std::string, const TimedVariant*> best;
+        for (const TimedVariant& timed : by_width[width]) {
+            const TimedVariant*& known = best[sum_order(timed.variant)];
+            if (known == nullptr || timed.seconds < known->seconds) known = &timed;
+        }
+        for (const auto& [order, timed] : best) {
+            if (auto& winners = by_order[order]; winners.size() == width) winners.push_back(*timed);
+        }
+    }
+    std::vector<TimedVariant> fastest;
+    double least = std::numeric_limits<double>::infinity();
+    for (const auto& [order, winners] : by_order) {
+        if (winners.size() != by_width.size()) continue;
+        // Each width counts as much as any other, however long it takes: the sum of the ratios to the best at that width.
+        double sum = 0;
+        for (size_t width = 0; width < winners.size(); ++width) {
+            const auto best = std::min_element(by_width[width].begin(), by_width[width].end(),
+                                               [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
+            sum += winners[width].seconds / std::max(best->seconds, 1e-12);
+        }
+        if (sum < least) least = sum, fastest = winners;
+    }
+    return fastest;
+}
+
+Result<TuneResult> tune(VkBackend& backend, const std::vector<MatmulShape>& shapes, const TuneOptions& options) {
+    Tuner tuner(backend, options);
+    return tuner.run(shapes);
+}
+
+}  // namespace atlas::bench

@@ -1,0 +1,60 @@
+#pragma once
+// Finds the fastest kernel for each matrix product of a model on a device, by trying.
+
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "runtime/kernels/vk_backend.h"
+#include "runtime/model/weights.h"
+
+namespace atlas::bench {
+
+/// The widths that are measured; others share the measurement of their bucket (tuning_key).
+inline constexpr uint32_t kTunedWidths[] = {1, 2, 4, 8, 16, 32, 64, 512};
+/// Up to here a token's result may not depend on how many others are in the step: a draft that was verified must be what decoding alone gives.
+inline constexpr uint32_t kMostTokensAlike = 24;
+
+struct TuneOptions {
+    bool allow_int8 = false;  // also variants that round activations to 8 bits, for up to kMostTokensAlike tokens
+    double seconds = 50;      // when this is over, what is not measured keeps its default
+    std::stop_token stop;
+    std::function<void(const std::string& what)> progress;
+};
+
+/// What was found for one shape and width.
+struct TunedProduct {
+    MatmulShape shape;
+    std::string winner;
+    double winner_seconds = 0;
+    std::string first_guess;  // what is taken without tuning
+    double first_guess_seconds = 0;
+    std::vector<std::string> wrong;  // variants that gave wrong numbers
+};
+
+struct TuneResult {
+    std::vector<TunedProduct> products;
+    KernelChoices choices;   // winners, and what was wrong
+    uint32_t n_measured = 0;
+    bool complete = true;    // else time was up, or it was stopped
+    double seconds = 0;
+};
+
+/// Every matrix shape of a model's weights, once; n_tokens is 0. Vectors are no matrices.
+std::vector<MatmulShape> matrix_shapes(const Weights& weights);
+
+/// A variant that was timed, for one width.
+struct TimedVariant {
+    MatmulVariant variant;
+    double seconds = 0;
+};
+
+/// Among what was measured at widths up to kMostTokensAlike, one winner per width such that all are the same kernel summing in the same order (they
+/// differ in nothing but the tokens of a tile), and their times together are the least. Empty if no kernel was measured at every width. Pure.
+std::vector<TimedVariant> winners_alike(const std::vector<std::vector<TimedVariant>>& by_width);
+
+/// Measures on the backend. Every variant is checked before it is timed. Fails: out_of_memory, device_lost.
+Result<TuneResult> tune(VkBackend& backend, const std::vector<MatmulShape>& shapes, const TuneOptions& options);
+
+}  // namespace atlas::bench

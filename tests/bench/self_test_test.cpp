@@ -1,0 +1,190 @@
+// The self-test of kernel variants: what is right passes, what is wrong is found, reported, replaced and remembered.
+#include "runtime/kernels/self_test.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "runtime/kernels/kernel_choices_file.h"
+#include "runtime/kernels/vk_backend.h"
+#include "tests/support/temp_dir.h"
+
+namespace atlas {
+namespace {
+
+VkBackendOptions options_for_tests() {
+    VkBackendOptions options;
+    options.pipeline_cache = std::string(ATLAS_BINARY_DIR) + "/test_bench.pipelines";
+    return options;
+}
+
+std::unique_ptr<VkBackend> open(const VkBackendOptions& options) {
+    auto backend = make_vk_backend(options);
+    EXPECT_TRUE(backend) << backend.error().message;
+    return backend ? std::move(*backend) : nullptr;
+}
+
+/// Records a product of the shape, as a model would.
+Result<void> use_product(VkBackend& backend, const MatmulShape& shape) {
+    ATLAS_TRY(const auto w, backend.allocate(MemoryUse::output, shape.n_out * bytes_of(shape.weight, shape.n_in), "w"));
+    ATLAS_TRY(const auto x, backend.allocate(MemoryUse::output, 4ull * shape.n_tokens * shape.n_in, "x"));
+    ATLAS_TRY(const auto y, backend.allocate(MemoryUse::output, 4ull * shape.n_tokens * shape.n_out, "y"));
+    ATLAS_TRY_VOID(backend.reserve_scratch(1 << 20));
+    return backend
+        .record("product",
+                [&](Ops& ops) {
+                    ops.matmul(dense(*w, shape.weight, shape.n_out, shape.n_in), dense(*x, Format::f32, shape.n_tokens, shape.n_in),
+                               dense(*y, Format::f32, shape.n_tokens, shape.n_out));
+                })
+        .map([](const auto&) {});
+}
+
+TEST(SelfTestShape, KeepsRemaindersAndCoversATile) {
+    MatmulUse use;
+    use.variant.tile_out = 64;
+    use.variant.tile_tokens = 32;
+    use.shape = {Format::q4_k, 5120, 27648, 512};
+    MatmulShape small = self_test_shape(use);
+    EXPECT_EQ(small.n_out, 128u);
+    EXPECT_EQ(small.n_tokens, 64u);
+    EXPECT_EQ(small.n_in, 2048u);
+    use.shape = {Format::q4_k, 5121, 896, 33};
+    small = self_test_shape(use);
+    EXPECT_EQ(small.n_out, 65u);
+    EXPECT_EQ(small.n_tokens, 33u);
+    EXPECT_EQ(small.n_in, 896u);
+    use.shape = {Format::q4_k, 10, 256, 1};
+    small = self_test_shape(use);
+    EXPECT_EQ(small.n_out, 10u);
+    EXPECT_EQ(small.n_tokens, 1u);
+}
+
+TEST(SelfTest, EveryVariantOfThisDeviceIsRight) {
+    const auto backend = open(options_for_tests());
+    ASSERT_TRUE(backend);
+    for (size_t i = 0; i < kFormats.size(); ++i) {
+        for (const uint32_t n_tokens : {1u, 5u, 24u, 64u}) {
+            const MatmulShape shape{static_cast<Format>(i), 512, 2048, n_tokens};
+            for (const MatmulVariant& variant : matmul_candidates(backend->caps(), shape)) {
+                backend->choices().only = variant;
+                const auto error = matmul_error(*backend, self_test_shape({variant, shape}), variant.x);
+                ASSERT_TRUE(error) << error.error().message;
+                EXPECT_LE(*error, 1.0) << variant.name() << " " << kFormats[i].name << " x " << n_tokens;
+            }
+        }
+    }
+}
+
+TEST(SelfTest, FindsOneWrongBlock) {
+    const auto backend = open(options_for_tests());
+    ASSERT_TRUE(backend);
+    const auto damage_last_block = [](std::span<std::byte> weights) {
+        for (std::byte& byte : weights.last(12)) byte ^= std::byte{0x5a};  // quants: scales stay as they are
+    };
+    for (const Format format : {Format::q4_0, Format::q8_0, Format::q4_k}) {
+        const MatmulShape shape{format, 130, 1024, 1};
+        const auto right = matmul_error(*backend, shape, XKind::f32), wrong = matmul_error(*backend, shape, XKind::f32, damage_last_block);
+        ASSERT_TRUE(right && wrong);
+        EXPECT_LE(*right, 1.0);
+        EXPECT_GT(*wrong, 1.0) << info(format).name;
+    }
+}
+
+TEST(SelfTest, AWrongVariantIsReplacedAndRemembered) {
+    const TempDir folder;
+    const MatmulShape shape{Format::q4_0, 200, 1024, 1};
+    VkBackendOptions options = options_for_tests();
+    options.self_test = true;
+    options.choices_folder = folder.path();
+    std::string first;
+    int tested = 0;
+    options.sabotage = [&](const MatmulUse& use, std::span<std::byte> weights) {
+        ++tested;
+        if (use.variant.name() != first) return;
+        for (size_t i = 0; i < weights.size(); i += 18) weights[i + 5] ^= std::byte{0xff};
+    };
+    {
+        const auto backend = open(options);
+        ASSERT_TRUE(backend);
+        const auto candidates = matmul_candidates(backend->caps(), shape);
+        ASSERT_GE(candidates.size(), 2u) << "nothing to fall back to";
+        first = choose_matmul(backend->caps(), backend->choices(), shape).name();
+        const auto used = use_product(*backend, shape);
+        ASSERT_TRUE(used) << used.error().message;
+        EXPECT_EQ(tested, 2);  // the wrong one, and the one in its place
+        EXPECT_EQ(backend->choices().rejected.size(), 1u);
+        EXPECT_NE(choose_matmul(backend->caps(), backend->choices(), shape).name(), first);
+        ASSERT_TRUE(use_product(*backend, shape));
+        EXPECT_EQ(tested, 2);  // each once
+    }
+    const auto again = open(options);
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->choices().rejected.size(), 1u);
+    ASSERT_TRUE(use_product(*again, shape));
+    EXPECT_EQ(tested, 2);  // known from the file
+}
+
+TEST(SelfTest, WithNothingRightTheBaselineIsUsedAll) {
+    VkBackendOptions options = options_for_tests();
+    options.self_test = true;
+    options.sabotage = [](const MatmulUse&, std::span<std::byte> weights) {
+        for (size_t i = 0; i < weights.size(); i += 34) weights[i + 9] ^= std::byte{0xff};
+    };
+    const auto backend = open(options);
+    ASSERT_TRUE(backend);
+    const MatmulShape shape{Format::q8_0, 200, 1024, 1};
+    ASSERT_TRUE(use_product(*backend, shape));
+    EXPECT_EQ(choose_matmul(backend->caps(), backend->choices(), shape).name(), matmul_candidates(backend->caps(), shape).back().name());
+}
+
+StoredChoices some_choices() {
+    StoredChoices stored;
+    stored.choices.preferred["q4_k [1, 2] x 1"] = "matvec(64)";
+    stored.choices.rejected = {"matmul(1) q4_k"};
+    stored.tested = {"matmul(1) q4_k", "matvec(64) q4_k"};
+    return stored;
+}
+
+TEST(ChoicesFile, ComesBackAsItWas) {
+    const TempDir folder;
+    const auto path = folder.path() / "a" / "b.json";
+    const ChoicesOwner owner{"a card", "1.2", "abc"};
+    ASSERT_TRUE(write_choices(path, owner, some_choices()));
+    const auto read = read_choices(path, owner);
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(read->choices.preferred, some_choices().choices.preferred);
+    EXPECT_EQ(read->choices.rejected, some_choices().choices.rejected);
+    EXPECT_EQ(read->tested, some_choices().tested);
+}
+
+TEST(ChoicesFile, BelongsToOneDeviceDriverAndBuild) {
+    const TempDir folder;
+    const auto path = folder.path() / "b.json";
+    ASSERT_TRUE(write_choices(path, {"a card", "1.2", "abc"}, some_choices()));
+    for (const ChoicesOwner& other : {ChoicesOwner{"b card", "1.2", "abc"}, {"a card", "1.3", "abc"}, {"a card", "1.2", "abd"}}) {
+        const auto read = read_choices(path, other);
+        ASSERT_FALSE(read);
+        EXPECT_EQ(read.error().code, ErrorCode::unsupported);
+    }
+    EXPECT_EQ(read_choices(folder.path() / "none.json", {}).error().code, ErrorCode::not_found);
+}
+
+TEST(ChoicesFile, DamageIsAnErrorNotACrash) {
+    const TempDir folder;
+    const auto path = folder.path() / "b.json";
+    const ChoicesOwner owner{"a card", "1.2", "abc"};
+    const std::string head = R"({"schema": 1, "device": "a card", "driver": "1.2", "build": "abc")";
+    for (const std::string& text : {std::string(), std::string("x"), std::string("[]"), std::string("{}"), std::string("{\"schema\": \"1\"}"), head, head + "}",
+                                    head + R"(, "preferred": [], "rejected": [], "tested": []})", head + R"(, "preferred": {"a": 1}, "rejected": [], "tested": []})",
+                                    head + R"(, "preferred": {}, "rejected": [1], "tested": []})", head + R"(, "preferred": {}, "rejected": []})",
+                                    std::string(100'000, '[')}) {
+        std::ofstream(path, std::ios::trunc) << text;
+        EXPECT_FALSE(read_choices(path, owner)) << text.substr(0, 80);
+    }
+    std::ofstream(path, std::ios::trunc) << head + R"(, "preferred": {}, "rejected": [], "tested": []})";
+    EXPECT_TRUE(read_choices(path, owner));
+}
+
+}  // namespace
+}  // namespace atlas

@@ -1,0 +1,124 @@
+// atlas-vk tune: finds the fastest kernels for a model on this device and keeps them.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "bench/model_shapes.h"
+#include "bench/tune.h"
+#include "runtime/base/atomic_file.h"
+#include "runtime/base/user_dirs.h"
+#include "runtime/kernels/kernel_choices_file.h"
+#include "tools/interrupt.h"
+#include "tools/model_path.h"
+#include "tools/models/environment.h"
+#include "tools/open_model.h"
+#include "tools/subcommands.h"
+
+namespace atlas::tools {
+namespace {
+
+struct TuneFlags {
+    std::string model, shape, device, json;
+    bench::TuneOptions options;
+};
+
+Result<std::vector<MatmulShape>> wanted_shapes(const TuneFlags& flags, const vk::DeviceCaps& caps) {
+    if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
+    bench::PlanBackend nowhere(caps);
+    if (!flags.shape.empty()) {
+        ATLAS_TRY(const auto model, bench::plan_shape(flags.shape, nowhere));
+        return bench::matrix_shapes(model->weights());
+    }
+    ATLAS_TRY(const auto path, find_model(flags.model));
+    ATLAS_TRY(const auto model, bench::plan_model_file(path, nowhere));
+    return bench::matrix_shapes(model->weights());
+}
+
+/// Adds the winners to what the file of this device holds already.
+Result<std::filesystem::path> keep(const VkBackend& backend, const bench::TuneResult& result, const std::filesystem::path& folder) {
+    const auto path = choices_file(folder, backend.caps());
+    const ChoicesOwner owner = choices_owner(backend.caps());
+    StoredChoices stored;
+    if (auto known = read_choices(path, owner)) stored = std::move(*known);
+    for (const auto& [key, winner] : result.choices.preferred) stored.choices.preferred[key] = winner;
+    for (const std::string& wrong : result.choices.rejected) {
+        stored.choices.rejected.insert(wrong);
+        stored.tested.insert(wrong);
+    }
+    ATLAS_TRY_VOID(write_choices(path, owner, stored));
+    return path;
+}
+
+void print_table(const bench::TuneResult& result) {
+    fmt::print("{:<34} {:<36} {:>10} {:>10} {:>7}\n", "product", "kernel", "us", "untuned", "gain");
+    for (const bench::TunedProduct& p : result.products) {
+        const bool known = p.first_guess_seconds > 0 && !p.winner.empty();
+        fmt::print("{:<34} {:<36} {:>10.1f} {:>10.1f} {:>7}\n", tuning_key(p.shape), p.winner.empty() ? "(default)" : p.winner, p.winner_seconds * 1e6,
+                   p.first_guess_seconds * 1e6, known ? fmt::format("{:.2f}", p.first_guess_seconds / p.winner_seconds) : "-");
+        for (const std::string& wrong : p.wrong) fmt::print("  wrong numbers here: {}\n", wrong);
+    }
+}
+
+nlohmann::ordered_json to_json(const VkBackend& backend, const bench::TuneResult& result) {
+    nlohmann::ordered_json products = nlohmann::ordered_json::array();
+    for (const bench::TunedProduct& p : result.products) {
+        products.push_back({{"product", tuning_key(p.shape)}, {"winner", p.winner}, {"seconds", p.winner_seconds},
+                            {"untuned", p.first_guess}, {"untuned_seconds", p.first_guess_seconds}, {"wrong", p.wrong}});
+    }
+    return {{"schema", 1}, {"device", backend.caps().name}, {"driver", backend.caps().driver_line()}, {"seconds", result.seconds},
+            {"complete", result.complete}, {"measured", result.n_measured}, {"products", products}};
+}
+
+Result<void> run_tune(TuneFlags& flags) {
+    Interrupt interrupt;
+    flags.options.stop = interrupt.token();
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    flags.options.progress = [terminal](const std::string& what) {
+        if (terminal) fmt::print(stderr, "\r\033[K{}", what);
+    };
+    VkBackendOptions options;
+    options.device = flags.device;
+    ATLAS_TRY(const UserDirs dirs, user_dirs(system_environment));
+    options.pipeline_cache = dirs.cache / "pipelines";
+    ATLAS_TRY(const auto backend, make_vk_backend(options));
+    ATLAS_TRY(const auto shapes, wanted_shapes(flags, backend->caps()));
+    auto tuned = bench::tune(*backend, shapes, flags.options);
+    if (terminal) fmt::print(stderr, "\r\033[K");
+    ATLAS_TRY(const bench::TuneResult result, std::move(tuned));
+    print_table(result);
+    if (!flags.json.empty()) {
+        ATLAS_TRY(AtomicFile file, AtomicFile::create(flags.json));
+        ATLAS_TRY_VOID(file.write(to_json(*backend, result).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
+        ATLAS_TRY_VOID(file.commit());
+    }
+    ATLAS_TRY(const auto path, keep(*backend, result, dirs.cache / "kernels"));
+    fmt::print(stderr, "{}: {} measurements in {:.1f} s{}; kept in {}\n", backend->describe(), result.n_measured, result.seconds,
+               result.complete ? "" : ", not complete: what is missing keeps its default", path.string());
+    if (interrupt.requested()) return fail(ErrorCode::cancelled, "stopped by Ctrl-C; what was finished is kept");
+    return {};
+}
+
+}  // namespace
+
+void add_tune(CLI::App& app, int& exit_code) {
+    auto flags = std::make_shared<TuneFlags>();
+    CLI::App* command = app.add_subcommand("tune", "Measures which kernels are fastest for a model on this device, and keeps the result");
+    command->footer("Takes under a minute; models with the same matrix shapes share the result. A new driver or another build starts anew.\n"
+                    "Examples:\n  atlas-vk tune -m smollm2-135m\n  atlas-vk tune --shape qwen2.5-coder-7b:q4_k_m");
+    command->add_option("-m,--model", flags->model, "A stored model's name or a path to a .gguf file");
+    command->add_option("--shape", flags->shape, "NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m");
+    command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID");
+    command->add_option("--seconds", flags->options.seconds, "Longest time to spend")->check(CLI::Range(1.0, 3600.0))->capture_default_str();
+    command->add_flag("--allow-int8", flags->options.allow_int8,
+                      "Also kernels that round activations to 8 bits for few tokens: faster on some cards, and a little less exact");
+    command->add_option("--json", flags->json, "Write what was measured to this file");
+    command->callback([flags, &exit_code] {
+        if (const auto done = run_tune(*flags); !done) exit_code = print_error(done.error());
+    });
+}
+
+}  // namespace atlas::tools
