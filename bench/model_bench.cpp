@@ -27,7 +27,7 @@ class ModelBench {
         SessionShape shape;
         shape.n_ctx = n_ctx;
         shape.n_batch = std::min(512u, n_ctx);
-        shape.kv_format = options_.k_format;
+        shape.kv_format = options_.kv;
         ATLAS_TRY(session_, Session::create(model_, shape));
         result_.context = session_->n_ctx();
         result_.depth_filled_by = "prefill";
@@ -124,7 +124,7 @@ class ModelBench {
     Result<void> steps(const StepShape& most, const std::vector<uint32_t>& widths, std::vector<WidthRow>& rows,
                        const std::function<StepShape(uint32_t)>& shape_of) {
         if (stopped()) return {};
-        ATLAS_TRY(const auto runner, StepRunner::create(*model_, most, options_.k_format, options_.v_format));
+        ATLAS_TRY(const auto runner, StepRunner::create(*model_, most, options_.kv));
         for (const uint32_t width : widths) {
             const StepShape shape = shape_of(width);
             say(fmt::format("step of {} x {} tokens", shape.n_seqs, shape.tokens_per_seq));

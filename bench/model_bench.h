@@ -20,7 +20,7 @@ struct BenchOptions {
     std::vector<uint32_t> batch{1, 2, 4, 8, 16};                             // sequences with one token each
     std::vector<uint32_t> kernel_tokens{1, 8, 512};
     uint32_t repetitions = 5;
-    Format k_format = Format::f16, v_format = Format::f16;
+    KvFormats kv;
     std::stop_token stop;
     std::function<void(const std::string& what)> progress;  // what comes next
 };

@@ -15,9 +15,9 @@ Result<std::shared_ptr<const Model>> plan_model_file(const std::filesystem::path
     return Model::load_filled(file, backend, {.n_ctx = 512}, [](const ResolvedWeight&, Storage&) -> Result<void> { return {}; });
 }
 
-Result<void> plan_model_kernels(const Model& model, Format k_format, Format v_format) {
+Result<void> plan_model_kernels(const Model& model, KvFormats kv) {
     constexpr uint32_t kDepth = 4096;
-    ATLAS_TRY(const auto runner, StepRunner::create(model, {1, 512, kDepth}, k_format, v_format));
+    ATLAS_TRY(const auto runner, StepRunner::create(model, {1, 512, kDepth}, kv));
     for (const uint32_t width : {1u, 2u, 4u, 8u, 16u, 24u, 64u, 512u}) {
         for (const uint32_t depth : {0u, kDepth}) ATLAS_TRY_VOID(runner->prepare({1, width, depth}));
     }

@@ -4,15 +4,15 @@
 
 namespace atlas::bench {
 
-Result<std::unique_ptr<StepRunner>> StepRunner::create(const Model& model, const StepShape& largest, Format k_format, Format v_format) {
+Result<std::unique_ptr<StepRunner>> StepRunner::create(const Model& model, const StepShape& largest, KvFormats kv) {
     std::unique_ptr<StepRunner> runner(new StepRunner(model));
     runner->largest_ = largest;
     runner->pages_per_seq_ = pages_for(largest.depth + largest.tokens_per_seq);
-    ATLAS_TRY_VOID(runner->allocate(k_format, v_format));
+    ATLAS_TRY_VOID(runner->allocate(kv));
     return runner;
 }
 
-Result<void> StepRunner::allocate(Format k_format, Format v_format) {
+Result<void> StepRunner::allocate(KvFormats kv) {
     Backend& backend = model_.backend();
     const ModelConfig& config = model_.config();
     const uint32_t n_rows = pages_per_seq_ * kPageTokens * largest_.n_seqs, width = config.kv_width();
@@ -21,9 +21,9 @@ Result<void> StepRunner::allocate(Format k_format, Format v_format) {
         return storages_.back().get();
     };
     for (uint32_t il = 0; il < config.n_layer; ++il) {
-        ATLAS_TRY(Storage * k, take(MemoryUse::kv, n_rows * bytes_of(k_format, width), "bench k"));
-        ATLAS_TRY(Storage * v, take(MemoryUse::kv, n_rows * bytes_of(v_format, width), "bench v"));
-        kv_.push_back({dense(*k, k_format, n_rows, width), dense(*v, v_format, n_rows, width), kPageTokens});
+        ATLAS_TRY(Storage * k, take(MemoryUse::kv, n_rows * kv_row_bytes(kv.k, width), "bench k"));
+        ATLAS_TRY(Storage * v, take(MemoryUse::kv, n_rows * kv_row_bytes(kv.v, width), "bench v"));
+        kv_.push_back({dense(*k, kv.k, n_rows, width), dense(*v, kv.v, n_rows, width), kPageTokens});
     }
     ATLAS_TRY(step_, take(MemoryUse::step, step_buffer_bytes(largest_.n_tokens()), "bench step"));
     ATLAS_TRY(pages_, take(MemoryUse::step, 4ull * pages_per_seq_ * largest_.n_seqs, "bench pages"));
@@ -44,7 +44,9 @@ void StepRunner::write_tables(const StepShape& shape) {
         words[4 * n_tokens + t] = t;
     }
     for (uint32_t i = 0; i < table.size(); ++i) table[i] = i;
+    const uint32_t all_positions = UINT32_MAX;  // read by steps of one sequence
     model_.backend().write(*step_, 0, std::as_bytes(std::span(words)));
+    model_.backend().write(*step_, shared_positions_at(largest_.n_tokens()), std::as_bytes(std::span(&all_positions, 1)));
     model_.backend().write(*pages_, 0, std::as_bytes(std::span(table)));
 }
 
@@ -57,6 +59,7 @@ Result<void> StepRunner::prepare(const StepShape& shape) {
     StepViews views{view(0), view(1), view(2), view(3), {pages_, 0, pages_per_seq_ * largest_.n_seqs}, view(4)};
     views.max_pages = pages_per_seq_;
     views.max_kv_tokens = shape.depth + shape.tokens_per_seq;
+    if (shape.n_seqs == 1) views.shared_positions = {step_, shared_positions_at(largest_.n_tokens()), 1};
     const Tensor out = dense(*output_, Format::f32, n_tokens, model_.config().n_vocab);
     const auto pass = [&](Ops& ops) { model_.architecture().forward({model_.config(), model_.weights(), kv_, views, out}, ops); };
     DryOps counted;

@@ -19,7 +19,7 @@ struct StepShape {
 class StepRunner {
   public:
     /// Takes memory for steps up to `largest` in every field. Fails: out_of_memory.
-    static Result<std::unique_ptr<StepRunner>> create(const Model& model, const StepShape& largest, Format k_format, Format v_format);
+    static Result<std::unique_ptr<StepRunner>> create(const Model& model, const StepShape& largest, KvFormats kv);
 
     /// Records the step and fills its tables. Requires shape <= largest in every field.
     Result<void> prepare(const StepShape& shape);
@@ -31,7 +31,7 @@ class StepRunner {
 
   private:
     explicit StepRunner(const Model& model) : model_(model) {}
-    Result<void> allocate(Format k_format, Format v_format);
+    Result<void> allocate(KvFormats kv);
     void write_tables(const StepShape& shape);
 
     const Model& model_;

@@ -8,6 +8,7 @@
 #include "bench/random_weights.h"
 #include "bench/samples.h"
 #include "runtime/kernels/self_test.h"
+#include "runtime/ops/dry_ops.h"
 
 namespace atlas::bench {
 

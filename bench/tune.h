@@ -13,11 +13,8 @@ namespace atlas::bench {
 
 /// The widths that are measured; others share the measurement of their bucket (tuning_key).
 inline constexpr uint32_t kTunedWidths[] = {1, 2, 4, 8, 16, 32, 64, 512};
-/// Up to here a token's result may not depend on how many others are in the step: a draft that was verified must be what decoding alone gives.
-inline constexpr uint32_t kMostTokensAlike = 24;
-
 struct TuneOptions {
-    bool allow_int8 = false;  // also variants that round activations to 8 bits, for up to kMostTokensAlike tokens
+    bool allow_int8 = false;  // also variants that round activations to 8 bits, for up to kMostTokensAlike tokens (see dry_ops.h)
     double seconds = 50;      // when this is over, what is not measured keeps its default
     std::stop_token stop;
     std::function<void(const std::string& what)> progress;

@@ -29,18 +29,6 @@ struct BenchFlags {
     bool no_limits = false;
 };
 
-Result<void> read_kv(const std::string& text, bench::BenchOptions& options) {
-    const size_t colon = text.find(':');
-    const auto read = [&](std::string_view name) -> Result<Format> {
-        const auto format = format_from_name(name);
-        if (format && has_kernel(KernelFamily::kv_write, *format)) return *format;
-        return fail(ErrorCode::invalid_argument, "--kv {}: '{}' is no format that a cache can have here (f16 always is)", text, name);
-    };
-    ATLAS_TRY(options.k_format, read(std::string_view(text).substr(0, colon)));
-    ATLAS_TRY(options.v_format, colon == std::string::npos ? Result<Format>(options.k_format) : read(std::string_view(text).substr(colon + 1)));
-    return {};
-}
-
 std::string quantization_of(const gguf::File& file) {
     const uint32_t type = file.u32_or("general.file_type", UINT32_MAX);
     for (const Recipe& recipe : recipes()) {
@@ -52,7 +40,7 @@ std::string quantization_of(const gguf::File& file) {
 Result<std::shared_ptr<const Model>> load(const BenchFlags& flags, VkBackend& backend, bench::BenchResult& result) {
     SessionShape session;
     session.n_ctx = bench::context_for(flags.options);
-    session.kv_format = flags.options.k_format;
+    session.kv_format = flags.options.kv;
     if (!flags.shape.empty()) {
         ATLAS_TRY(const bench::ShapeWish wish, bench::find_shape(flags.shape));
         result.model = wish.shape.id;
@@ -84,7 +72,7 @@ void show_progress(const std::string& what) {
 Result<void> measure(BenchFlags& flags) {
     Interrupt interrupt;
     if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
-    ATLAS_TRY_VOID(read_kv(flags.kv, flags.options));
+    ATLAS_TRY(flags.options.kv, parse_kv_formats(flags.kv));
     flags.options.stop = interrupt.token();
     flags.options.progress = show_progress;
 
@@ -143,7 +131,7 @@ void add_bench(CLI::App& app, int& exit_code) {
     list("--batch", options.batch, "Sequences of batch steps; 0: none");
     list("--kernel-tokens", options.kernel_tokens, "Widths at which matrix products are timed alone; 0: none");
     command->add_option("-r,--repetitions", options.repetitions, "Times each is measured; the median counts")->check(CLI::Range(1u, 1000u))->capture_default_str();
-    command->add_option("--kv", flags->kv, "Format of the cache: K, or K:V")->capture_default_str();
+    add_kv_flag(*command, flags->kv);
     command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_flag("--no-check", flags->no_check, "Times only: no result is checked and no limit measured (for devices that execute nothing)");

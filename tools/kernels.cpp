@@ -30,11 +30,11 @@ Result<std::vector<vk::KernelSpec>> wanted_kernels(const KernelsFlags& flags, co
     bench::PlanBackend planner(caps);
     if (!flags.shape.empty()) {
         ATLAS_TRY(const auto model, bench::plan_shape(flags.shape, planner));
-        ATLAS_TRY_VOID(bench::plan_model_kernels(*model, Format::f16, Format::f16));
+        ATLAS_TRY_VOID(bench::plan_model_kernels(*model, {}));
     } else if (!flags.model.empty()) {
         ATLAS_TRY(const auto path, find_model(flags.model));
         ATLAS_TRY(const auto model, bench::plan_model_file(path, planner));
-        ATLAS_TRY_VOID(bench::plan_model_kernels(*model, Format::f16, Format::f16));
+        ATLAS_TRY_VOID(bench::plan_model_kernels(*model, {}));
     } else {
         ATLAS_TRY_VOID(bench::plan_every_kernel(planner, caps));
     }

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "quant/codec.h"
+#include "runtime/kernels/self_test_random.h"
 #include "runtime/ops/dry_ops.h"
 
 namespace atlas {
@@ -15,25 +16,13 @@ namespace {
 constexpr uint32_t kPieces = 37;
 constexpr uint32_t kMostTokens = 8;  // that the CPU computes
 
-/// A linear congruential generator (Numerical Recipes' constants); values in [-1, 1).
-class Random {
-  public:
-    float next() {
-        state_ = state_ * 1664525u + 1013904223u;
-        return float(state_ >> 8) / float(1 << 23) - 1.0f;
-    }
-
-  private:
-    uint32_t state_ = 12345;
-};
-
 /// The matrix of a test, encoded, and its decoded pieces.
 struct TestWeights {
     uint32_t piece_elems = 0;
     std::vector<std::byte> bytes;  // [n_out, n_in]
     std::vector<float> pieces;     // [kPieces, piece_elems]
 
-    TestWeights(const MatmulShape& shape, Random& random) {
+    TestWeights(const MatmulShape& shape, SelfTestRandom& random) {
         const Format format = shape.weight;
         piece_elems = std::max(1u, info(format).block_elems);
         if (piece_elems < 32 && shape.n_in % 32 == 0) piece_elems = 32;
@@ -109,7 +98,7 @@ MatmulShape self_test_shape(const MatmulUse& use) {
 
 Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind kind,
                             const std::function<void(std::span<std::byte> weights)>& damage) {
-    Random random;
+    SelfTestRandom random;
     TestWeights weights(shape, random);
     if (damage) damage(weights.bytes);
     std::vector<float> x(uint64_t{shape.n_tokens} * shape.n_in), y(uint64_t{shape.n_tokens} * shape.n_out);
