@@ -50,6 +50,9 @@ struct MatmulUse {
     MatmulShape shape;
 };
 
+struct AttentionVariant;  // attention_variant.h
+struct AttentionUse;      // self_test_attention.h
+
 /// What was learned about this device and driver: from the self-test at load and from `atlas-vk tune`.
 struct KernelChoices {
     /// tuning_key(shape) -> name of the variant that was fastest.
@@ -61,8 +64,10 @@ struct KernelChoices {
     std::string forced;
     /// The self-test and tuning: runs every product, whatever its shape, before all else.
     std::optional<MatmulVariant> only;
-    /// Where choose_matmul notes what it gave, or null.
+    const AttentionVariant* only_attention = nullptr;  // the same for attention; null: none
+    /// Where choose_matmul and choose_attention note what they gave, or null.
     std::vector<MatmulUse>* log = nullptr;
+    std::vector<AttentionUse>* attention_log = nullptr;
 };
 
 /// Shapes that share a measurement: format, n_out, n_in, and the bucket of n_tokens (1, 2, 3-4, 5-8, 9-16, 17-32, 33-64, ... ).

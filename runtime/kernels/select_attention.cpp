@@ -3,6 +3,7 @@
 
 #include "runtime/kernels/attention_variant.h"
 #include "runtime/kernels/kv_cache.h"
+#include "runtime/kernels/self_test_attention.h"
 #include "runtime/ops/dry_ops.h"
 
 namespace atlas {
@@ -40,7 +41,9 @@ std::vector<AttentionVariant> attention_candidates(const vk::DeviceCaps& caps, c
     return out;
 }
 
-AttentionVariant choose_attention(const vk::DeviceCaps& caps, const KernelChoices& choices, const AttentionShape& shape) {
+namespace {
+
+AttentionVariant pick(const vk::DeviceCaps& caps, const KernelChoices& choices, const AttentionShape& shape) {
     const std::vector<AttentionVariant> candidates = attention_candidates(caps, shape);
     const auto rejected = [&](const AttentionVariant& v) { return choices.rejected.contains(v.name()); };
     if (const auto wanted = choices.preferred.find(tuning_key(shape)); wanted != choices.preferred.end()) {
@@ -52,6 +55,15 @@ AttentionVariant choose_attention(const vk::DeviceCaps& caps, const KernelChoice
         if (!rejected(v)) return v;
     }
     return candidates.back();
+}
+
+}  // namespace
+
+AttentionVariant choose_attention(const vk::DeviceCaps& caps, const KernelChoices& choices, const AttentionShape& shape) {
+    if (choices.only_attention != nullptr) return *choices.only_attention;
+    AttentionVariant variant = pick(caps, choices, shape);
+    if (choices.attention_log != nullptr) choices.attention_log->push_back({variant, shape});
+    return variant;
 }
 
 }  // namespace atlas

@@ -18,34 +18,45 @@ void TestedVariants::load(KernelChoices& choices) {
     tested_ = std::move(stored->tested);
 }
 
-Result<bool> TestedVariants::test_new(Backend& backend, KernelChoices& choices, std::span<const MatmulUse> used) {
+Result<bool> TestedVariants::test_new(Backend& backend, KernelChoices& choices, std::span<const MatmulUse> used,
+                                      std::span<const AttentionUse> attention) {
     bool any = false;
-    for (const MatmulUse& use : used) {
-        const std::string key = rejection_key(use);
-        if (!tested_.insert(key).second) continue;
+    const auto keep = [&](const std::string& key, const Result<double>& error) -> Result<void> {
         any = true;
-        ATLAS_TRY(const bool right, is_right(backend, choices, use));
+        ATLAS_TRY(const bool right, judge(key, error));
         if (!right) choices.rejected.insert(key);
+        return {};
+    };
+    for (const MatmulUse& use : used) {
+        if (!tested_.insert(rejection_key(use)).second) continue;
+        const auto damage = [&](std::span<std::byte> weights) {
+            if (options_.sabotage) options_.sabotage(use, weights);
+        };
+        choices.only = use.variant;
+        const auto error = matmul_error(backend, self_test_shape(use), use.variant.x, damage);
+        choices.only.reset();
+        ATLAS_TRY_VOID(keep(rejection_key(use), error));
+    }
+    for (const AttentionUse& use : attention) {
+        if (!tested_.insert(rejection_key(use)).second) continue;
+        choices.only_attention = &use.variant;
+        const auto error = attention_error(backend, self_test_shape(use));
+        choices.only_attention = nullptr;
+        ATLAS_TRY_VOID(keep(rejection_key(use), error));
     }
     if (any) save(choices);
     return any;
 }
 
-Result<bool> TestedVariants::is_right(Backend& backend, KernelChoices& choices, const MatmulUse& use) {
-    choices.only = use.variant;
-    const auto damage = [&](std::span<std::byte> weights) {
-        if (options_.sabotage) options_.sabotage(use, weights);
-    };
-    const auto error = matmul_error(backend, self_test_shape(use), use.variant.x, damage);
-    choices.only.reset();
+Result<bool> TestedVariants::judge(const std::string& key, const Result<double>& error) const {
     if (error && *error <= 1) return true;
     if (error) {
         spdlog::warn("{} gives wrong numbers on {} with driver {} (off by {:.3g} times what rounding explains): another kernel is used; please report it",
-                     rejection_key(use), options_.owner.device, options_.owner.driver, *error);
+                     key, options_.owner.device, options_.owner.driver, *error);
         return false;
     }
     if (error.error().code == ErrorCode::device_lost || error.error().code == ErrorCode::out_of_memory) return tl::unexpected(error.error());
-    spdlog::warn("{} cannot be used on {}: {}", rejection_key(use), options_.owner.device, error.error().message);
+    spdlog::warn("{} cannot be used on {}: {}", key, options_.owner.device, error.error().message);
     return false;
 }
 

@@ -7,6 +7,7 @@
 
 #include "runtime/kernels/kernel_choices_file.h"
 #include "runtime/kernels/self_test.h"
+#include "runtime/kernels/self_test_attention.h"
 
 namespace atlas {
 
@@ -27,10 +28,11 @@ class TestedVariants {
     /// Tests those of `used` that were not tested yet. A variant that is wrong, or that the driver refuses to compile, is reported (device, driver,
     /// variant, format) and added to choices.rejected. Returns whether anything was tested: then choices may have changed.
     /// Fails: device_lost, out_of_memory.
-    Result<bool> test_new(Backend& backend, KernelChoices& choices, std::span<const MatmulUse> used);
+    Result<bool> test_new(Backend& backend, KernelChoices& choices, std::span<const MatmulUse> used, std::span<const AttentionUse> attention);
 
   private:
-    Result<bool> is_right(Backend& backend, KernelChoices& choices, const MatmulUse& use);
+    /// error: of the test, as a share of what rounding explains.
+    Result<bool> judge(const std::string& key, const Result<double>& error) const;
     void save(const KernelChoices& choices) const;
 
     Options options_;

@@ -135,14 +135,17 @@ Result<DispatchPlan> VkBackend::plan(std::string_view name, const std::function<
     for (;;) {
         DispatchPlan made;
         std::vector<MatmulUse> used;
-        const bool test = state_->options.self_test && !choices().only;
+        std::vector<AttentionUse> attention;
+        const bool test = state_->options.self_test && !choices().only && choices().only_attention == nullptr;
         choices().log = test ? &used : nullptr;
+        choices().attention_log = test ? &attention : nullptr;
         VkOps ops(state_->context, made);
         pass(ops);
         choices().log = nullptr;
+        choices().attention_log = nullptr;
         if (made.error) return fail_in(name, *made.error);
         if (!test) return made;
-        ATLAS_TRY(const bool tested, state_->tested->test_new(*this, choices(), used));
+        ATLAS_TRY(const bool tested, state_->tested->test_new(*this, choices(), used, attention));
         if (!tested) return made;
     }
 }

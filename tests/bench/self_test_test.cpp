@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "runtime/kernels/kernel_choices_file.h"
+#include "runtime/kernels/self_test_attention.h"
 #include "runtime/kernels/vk_backend.h"
 #include "tests/support/temp_dir.h"
 
@@ -74,6 +75,41 @@ TEST(SelfTest, EveryVariantOfThisDeviceIsRight) {
             }
         }
     }
+}
+
+TEST(SelfTest, EveryAttentionVariantOfThisDeviceIsRight) {
+    const auto backend = open(options_for_tests());
+    ASSERT_TRUE(backend);
+    for (const Format format : kKvFormats) {
+        for (const uint32_t n_tokens : {1u, 40u}) {
+            const AttentionShape shape{.head_dim = 64, .value_dim = 64, .heads_per_kv = 4, .n_head_kv = 2, .n_tokens = n_tokens, .max_kv_tokens = 2048,
+                                       .page_tokens = 32, .formats = format};
+            for (const AttentionVariant& variant : attention_candidates(backend->caps(), shape)) {
+                backend->choices().only_attention = &variant;
+                const auto error = attention_error(*backend, self_test_shape({variant, shape}));
+                ASSERT_TRUE(error) << error.error().message;
+                EXPECT_LE(*error, 1.0) << variant.name() << " x " << n_tokens;
+                EXPECT_GT(*error, 1e-4) << variant.name() << ": the limit says nothing";
+            }
+        }
+    }
+    backend->choices().only_attention = nullptr;
+}
+
+// A variant for another cache stands for a broken one: it reads values as if they were bf16.
+TEST(SelfTest, FindsWrongAttention) {
+    const auto backend = open(options_for_tests());
+    ASSERT_TRUE(backend);
+    AttentionShape shape{.head_dim = 64, .value_dim = 64, .heads_per_kv = 4, .n_head_kv = 2, .n_tokens = 1, .max_kv_tokens = 300, .page_tokens = 32,
+                         .formats = Format::f16};
+    shape.formats = KvFormats(Format::f16, Format::bf16);
+    const AttentionVariant wrong = attention_candidates(backend->caps(), shape).front();
+    backend->choices().only_attention = &wrong;
+    shape.formats = Format::f16;
+    const auto error = attention_error(*backend, shape);
+    backend->choices().only_attention = nullptr;
+    ASSERT_TRUE(error) << error.error().message;
+    EXPECT_GT(*error, 1.0);
 }
 
 TEST(SelfTest, FindsOneWrongBlock) {
