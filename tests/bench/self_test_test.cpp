@@ -64,14 +64,15 @@ TEST(SelfTestShape, KeepsRemaindersAndCoversATile) {
 TEST(SelfTest, EveryVariantOfThisDeviceIsRight) {
     const auto backend = open(options_for_tests());
     ASSERT_TRUE(backend);
-    for (size_t i = 0; i < kFormats.size(); ++i) {
-        for (const uint32_t n_tokens : {1u, 5u, 24u, 64u}) {
-            const MatmulShape shape{static_cast<Format>(i), 512, 2048, n_tokens};
+    // A few formats: that every variant of every format is right is shown by the tests of kernels; here it is the test that is tested.
+    for (const Format format : {Format::q4_0, Format::q6_k, Format::f16}) {
+        for (const uint32_t n_tokens : {1u, 24u, 64u}) {
+            const MatmulShape shape{format, 512, 2048, n_tokens};
             for (const MatmulVariant& variant : matmul_candidates(backend->caps(), shape)) {
                 backend->choices().only = variant;
                 const auto error = matmul_error(*backend, self_test_shape({variant, shape}), variant.x);
                 ASSERT_TRUE(error) << error.error().message;
-                EXPECT_LE(*error, 1.0) << variant.name() << " " << kFormats[i].name << " x " << n_tokens;
+                EXPECT_LE(*error, 1.0) << variant.name() << " " << info(format).name << " x " << n_tokens;
             }
         }
     }
@@ -80,7 +81,7 @@ TEST(SelfTest, EveryVariantOfThisDeviceIsRight) {
 TEST(SelfTest, EveryAttentionVariantOfThisDeviceIsRight) {
     const auto backend = open(options_for_tests());
     ASSERT_TRUE(backend);
-    for (const Format format : kKvFormats) {
+    for (const Format format : {Format::f16, Format::q4_0}) {
         for (const uint32_t n_tokens : {1u, 40u}) {
             const AttentionShape shape{.head_dim = 64, .value_dim = 64, .heads_per_kv = 4, .n_head_kv = 2, .n_tokens = n_tokens, .max_kv_tokens = 2048,
                                        .page_tokens = 32, .formats = format};
@@ -161,7 +162,7 @@ TEST(SelfTest, AWrongVariantIsReplacedAndRemembered) {
     EXPECT_EQ(tested, 2);  // known from the file
 }
 
-TEST(SelfTest, WithNothingRightTheBaselineIsUsedAll) {
+TEST(SelfTest, WithNothingRightTheBaselineIsUsedAnyway) {
     VkBackendOptions options = options_for_tests();
     options.self_test = true;
     options.sabotage = [](const MatmulUse&, std::span<std::byte> weights) {
