@@ -17,13 +17,11 @@ namespace {
 constexpr uint64_t kWeightBytes = uint64_t{192} << 20;         // of one shape: more than a card's caches keep
 constexpr uint64_t kSoftwareWeightBytes = uint64_t{16} << 20;  // a software device is slow enough as it is
 
-/// What decides in which order a kernel sums: all of it but the tokens of a tile.
-std::string sum_order(const MatmulVariant& v) {
-    std::string text = fmt::format("{}/{}/{}", name_of(v.family), v.subgroup_size, v.split_k);
-    for (const uint32_t constant : v.constants) {
-        if (constant != v.tile_tokens) text += fmt::format(",{}", constant);
-    }
-    return text;
+/// Small, and the same for all variants of a shape, so that first tokens can be compared.
+MatmulShape alike_shape(MatmulShape shape) {
+    shape.n_out = std::min(shape.n_out, 64 + shape.n_out % 64);
+    shape.n_in = std::min(shape.n_in, 2048 + shape.n_in % 2048);
+    return shape;
 }
 
 /// Makes the backend run every product by one variant, for as long as it lives.
@@ -116,7 +114,10 @@ class Tuner {
                 continue;
             }
             ATLAS_TRY(const MatmulTime time, time_matmul(backend_, weights_, shape.n_tokens, {.seconds_per_run = 0.004, .runs = 2}));
-            timed.push_back({variant, time.seconds});
+            timed.push_back({variant, time.seconds, {}});
+            if (must_be_alike) {
+                ATLAS_TRY(timed.back().first_token, matmul_first_token(backend_, alike_shape(shape)));
+            }
             ++result_.n_measured;
         }
         std::stable_sort(timed.begin(), timed.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
@@ -150,11 +151,11 @@ std::vector<MatmulShape> matrix_shapes(const Weights& weights) {
 }
 
 std::vector<TimedVariant> winners_alike(const std::vector<std::vector<TimedVariant>>& by_width) {
-    std::map<std::string, std::vector<TimedVariant>> by_order;
+    std::map<std::vector<float>, std::vector<TimedVariant>> by_order;
     for (size_t width = 0; width < by_width.size(); ++width) {
-        std::map<std::string, const TimedVariant*> best;
+        std::map<std::vector<float>, const TimedVariant*> best;
         for (const TimedVariant& timed : by_width[width]) {
-            const TimedVariant*& known = best[sum_order(timed.variant)];
+            const TimedVariant*& known = best[timed.first_token];
             if (known == nullptr || timed.seconds < known->seconds) known = &timed;
         }
         for (const auto& [order, timed] : best) {

@@ -45,10 +45,11 @@ std::vector<MatmulShape> matrix_shapes(const Weights& weights);
 struct TimedVariant {
     MatmulVariant variant;
     double seconds = 0;
+    std::vector<float> first_token;  // of matmul_first_token at a fixed small shape: the bits show in which order it adds up
 };
 
-/// Among what was measured at widths up to kMostTokensAlike, one winner per width such that all are the same kernel summing in the same order (they
-/// differ in nothing but the tokens of a tile), and their times together are the least. Empty if no kernel was measured at every width. Pure.
+/// Among what was measured at widths up to kMostTokensAlike, one winner per width such that all give the same bits (first_token), and their times,
+/// each as a ratio to the best of its width, are the least together. Empty if no such row of winners exists. Pure.
 std::vector<TimedVariant> winners_alike(const std::vector<std::vector<TimedVariant>>& by_width);
 
 /// Measures on the backend. Every variant is checked before it is timed. Fails: out_of_memory, device_lost.

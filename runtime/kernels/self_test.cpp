@@ -78,6 +78,43 @@ double compare(const MatmulShape& shape, const TestWeights& w, std::span<const f
     return worst;
 }
 
+/// A product's operands; y starts as what no kernel would write.
+struct TestProduct {
+    MatmulShape shape;
+    TestWeights weights;
+    std::vector<float> x, y;
+
+    TestProduct(const MatmulShape& of, SelfTestRandom random) : shape(of), weights(of, random) {
+        x.resize(uint64_t{of.n_tokens} * of.n_in);
+        for (float& value : x) value = random.next();
+        y.assign(uint64_t{of.n_tokens} * of.n_out, std::numeric_limits<float>::quiet_NaN());
+    }
+};
+
+// In memory that the host reaches.
+Result<void> run(Backend& backend, TestProduct& test) {
+    const MatmulShape& shape = test.shape;
+    const auto take = [&](std::span<const std::byte> bytes, const char* name) -> Result<std::unique_ptr<Storage>> {
+        ATLAS_TRY(auto storage, backend.allocate(MemoryUse::output, (bytes.size() + 3) / 4 * 4, name));
+        backend.write(*storage, 0, bytes);
+        return storage;
+    };
+    ATLAS_TRY(const auto w_storage, take(test.weights.bytes, "self-test w"));
+    ATLAS_TRY(const auto x_storage, take(std::as_bytes(std::span(test.x)), "self-test x"));
+    ATLAS_TRY(const auto y_storage, take(std::as_bytes(std::span(test.y)), "self-test y"));
+    const auto pass = [&](Ops& ops) {
+        ops.matmul(dense(*w_storage, shape.weight, shape.n_out, shape.n_in), dense(*x_storage, Format::f32, shape.n_tokens, shape.n_in),
+                   dense(*y_storage, Format::f32, shape.n_tokens, shape.n_out));
+    };
+    DryOps counted;
+    pass(counted);
+    ATLAS_TRY_VOID(backend.reserve_scratch(counted.counts().scratch_peak_bytes));
+    ATLAS_TRY(const auto program, backend.record("self-test", pass));
+    ATLAS_TRY_VOID(backend.run(*program));
+    backend.read(*y_storage, 0, std::as_writable_bytes(std::span(test.y)));
+    return {};
+}
+
 /// A whole tile and the remainder that `real` leaves; all of it where that is less.
 uint32_t tile_and_rest(uint32_t real, uint32_t tile) {
     const uint32_t rest = real % tile;
@@ -98,32 +135,17 @@ MatmulShape self_test_shape(const MatmulUse& use) {
 
 Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind kind,
                             const std::function<void(std::span<std::byte> weights)>& damage) {
-    SelfTestRandom random;
-    TestWeights weights(shape, random);
-    if (damage) damage(weights.bytes);
-    std::vector<float> x(uint64_t{shape.n_tokens} * shape.n_in), y(uint64_t{shape.n_tokens} * shape.n_out);
-    for (float& value : x) value = random.next();
-    // In memory that the host reaches; the result starts as what no kernel would write.
-    const auto take = [&](std::span<const std::byte> bytes, const char* name) -> Result<std::unique_ptr<Storage>> {
-        ATLAS_TRY(auto storage, backend.allocate(MemoryUse::output, (bytes.size() + 3) / 4 * 4, name));
-        backend.write(*storage, 0, bytes);
-        return storage;
-    };
-    std::fill(y.begin(), y.end(), std::numeric_limits<float>::quiet_NaN());
-    ATLAS_TRY(const auto w_storage, take(weights.bytes, "self-test w"));
-    ATLAS_TRY(const auto x_storage, take(std::as_bytes(std::span(x)), "self-test x"));
-    ATLAS_TRY(const auto y_storage, take(std::as_bytes(std::span(y)), "self-test y"));
-    const auto pass = [&](Ops& ops) {
-        ops.matmul(dense(*w_storage, shape.weight, shape.n_out, shape.n_in), dense(*x_storage, Format::f32, shape.n_tokens, shape.n_in),
-                   dense(*y_storage, Format::f32, shape.n_tokens, shape.n_out));
-    };
-    DryOps counted;
-    pass(counted);
-    ATLAS_TRY_VOID(backend.reserve_scratch(counted.counts().scratch_peak_bytes));
-    ATLAS_TRY(const auto program, backend.record("self-test", pass));
-    ATLAS_TRY_VOID(backend.run(*program));
-    backend.read(*y_storage, 0, std::as_writable_bytes(std::span(y)));
-    return compare(shape, weights, x, y, kind);
+    TestProduct test(shape, {});
+    if (damage) damage(test.weights.bytes);
+    ATLAS_TRY_VOID(run(backend, test));
+    return compare(shape, test.weights, test.x, test.y, kind);
+}
+
+Result<std::vector<float>> matmul_first_token(Backend& backend, const MatmulShape& shape) {
+    TestProduct test(shape, {});
+    ATLAS_TRY_VOID(run(backend, test));
+    test.y.resize(shape.n_out);
+    return std::move(test.y);
 }
 
 }  // namespace atlas

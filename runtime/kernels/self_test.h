@@ -25,4 +25,8 @@ MatmulShape self_test_shape(const MatmulUse& use);
 Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind x,
                             const std::function<void(std::span<std::byte> weights)>& damage = {});
 
+/// What the backend computes for the first token of the test's product, whose weights and first token depend on format, n_out and n_in alone: two
+/// variants, or two widths, that agree in every bit add up in the same order. Fails: as matmul_error.
+Result<std::vector<float>> matmul_first_token(Backend& backend, const MatmulShape& shape);
+
 }  // namespace atlas
