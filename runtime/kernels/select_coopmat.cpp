@@ -65,6 +65,8 @@ void offer_matmul_coopmat2(const vk::DeviceCaps& caps, const MatmulShape& shape,
     offer(128, 64, 32);
 }
 
+// Not for CPUs: on llvmpipe (Mesa 26.2, two cores, 2026-11-21) a [1024, 1024] q4_k product of 128 tokens took 57 ms of CPU time by matrices
+// of 8 x 8 x 8 and 12 ms by matvec_rows.comp (4.7 and 22 GFLOP/s); q6_k 60 and 19 ms.
 void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
     const vk::CoopMatShape* matrix = half_shape(caps);
     const uint32_t subgroup = coopmat_subgroup_size(caps);
@@ -83,12 +85,14 @@ void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, 
                            .shared_bytes = shared_bytes},
                           out);
     };
-    // Tiles of twice the tokens cost half as much unpacking per product; tiles that are mostly empty cost it for nothing.
-    constexpr Tile kLarge{128, 128, 64, 32, 64, 1}, kLargeSmallStep{128, 128, 64, 32, 32, 1}, kTall{128, 64, 64, 32, 32, 1},
-        kTallTwice{128, 64, 64, 32, 32, 2}, kMiddle{64, 64, 32, 32, 32, 1}, kFlat{64, 32, 32, 16, 32, 1}, kFlatTwice{64, 32, 32, 16, 32, 2};
+    // Twice the tokens in a tile cost half as much unpacking per product; but tiles that are mostly empty cost it for nothing.
+    // navi31 (RADV, Mesa 25.0.7, q4_k, compiled only, 2026-11-21), waves per SIMD: kLarge 9 (8 for q6_k), kMiddle 10, kFlat 11, no spills;
+    // a step of 64 columns takes 45 KB of shared memory and leaves 6, kTall 7, two buffers of kTall 4 (not offered) and of kFlat 7.
+    constexpr Tile kLarge{128, 128, 64, 32, 32, 1}, kLargeLongStep{128, 128, 64, 32, 64, 1}, kTall{128, 64, 64, 32, 32, 1},
+        kMiddle{64, 64, 32, 32, 32, 1}, kMiddleTwice{64, 64, 32, 32, 32, 2}, kFlat{64, 32, 32, 16, 32, 1}, kFlatTwice{64, 32, 32, 16, 32, 2};
     std::vector<Tile> tiles;
-    if (shape.n_tokens > 96) tiles = {kTall, kTallTwice, kLarge, kLargeSmallStep, kMiddle};
-    else if (shape.n_tokens > 32) tiles = {kTall, kTallTwice, kMiddle, kFlat};
+    if (shape.n_tokens > 96) tiles = {kLarge, kLargeLongStep, kTall, kMiddle, kMiddleTwice};
+    else if (shape.n_tokens > 32) tiles = {kMiddle, kMiddleTwice, kTall, kFlat};
     else tiles = {kFlat, kFlatTwice};
     for (const Tile& tile : tiles) offer(tile.of_matrices(matrix->m, matrix->n));
 }
