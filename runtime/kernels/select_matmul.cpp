@@ -29,16 +29,21 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
     // Tiles in shared memory only lose on a CPU; a GPU wants them as soon as a step has more tokens than one pass over the weights serves.
     offer_matvec_rows(caps, shape, out);
     const bool tiles = !runs_on_cpu(caps) && shape.n_tokens > 8;
-    const bool dots_first = caps.integer_dot_accelerated && shape.n_tokens > 24;
+    // Up to 24 tokens (a verify step, several sequences) exact products come first: a token's result must not depend on who is beside it.
+    const bool prompt = shape.n_tokens > 24, dots_first = caps.integer_dot_accelerated && prompt;
+    const auto offer_halves = [&] {
+        offer_matmul_coopmat2(caps, shape, out);  // kept only where the self-test at load passes
+        offer_matmul_coopmat(caps, shape, out);
+    };
     const auto offer_bytes = [&] {
         offer_matmul_coopmat_s8(caps, shape, out);
         offer_matmul_dot(caps, shape, out);
     };
     // Halves before bytes: as fast on some cards, slower on others, and more exact everywhere. Tuning decides on the card.
-    if (tiles) offer_matmul_coopmat2(caps, shape, out);  // kept only where the self-test at load passes
-    if (tiles) offer_matmul_coopmat(caps, shape, out);
+    if (tiles && prompt) offer_halves();
     if (tiles && dots_first) offer_bytes();
     if (tiles) offer_matmul_tiles(caps, shape, out);
+    if (tiles && !prompt) offer_halves();
     if (tiles && !dots_first) offer_bytes();
     offer_matvec(caps, shape, out);
     // Products on 8-bit activations round them. Few tokens are bound by memory anyway, so exact kernels stay first there; and the last

@@ -73,5 +73,57 @@ TEST_F(Coopmat, OneHugeActivationAmongSmallOnes) {
     check_all({.shape = {Format::q8_0, 20, 64, 9}, .outlier = -1e6f});
 }
 
+// The choice, for made-up cards.
+
+vk::DeviceCaps card(uint32_t m, uint32_t n, uint32_t k, uint32_t min_subgroup, uint32_t max_subgroup) {
+    using vk::ComponentType;
+    vk::DeviceCaps caps;
+    caps.type = vk::DeviceType::discrete;
+    caps.fp16 = caps.coopmat = caps.subgroup_size_control = caps.buffer_device_address = true;
+    caps.min_subgroup_size = min_subgroup;
+    caps.subgroup_size = caps.max_subgroup_size = max_subgroup;
+    caps.max_workgroup_invocations = 1024;
+    caps.max_workgroup_size = {1024, 1024, 64};
+    caps.max_shared_bytes = 49152;
+    caps.coopmat_shapes = {{m, n, k, ComponentType::f16, ComponentType::f16, ComponentType::f32, ComponentType::f32, true, false},
+                           {m, n, k, ComponentType::f16, ComponentType::f16, ComponentType::f16, ComponentType::f16, true, false}};
+    return caps;
+}
+
+TEST(CoopmatChoice, TilesAreWholeMatricesForEveryShapeOfMatrix) {
+    for (const vk::DeviceCaps& caps : {card(16, 16, 16, 32, 64), card(16, 16, 16, 32, 32), card(16, 8, 16, 32, 32), card(16, 8, 8, 32, 32),
+                                       card(8, 8, 8, 8, 8), card(8, 16, 16, 8, 32)}) {
+        for (const uint32_t n_tokens : {9u, 24u, 25u, 33u, 97u, 512u, 4096u}) {
+            std::vector<MatmulVariant> offered;
+            offer_matmul_coopmat(caps, {Format::q4_k, 4096, 4096, n_tokens}, offered);
+            ASSERT_FALSE(offered.empty()) << n_tokens;
+            for (const MatmulVariant& v : offered) {
+                const uint32_t local = v.constants[0], sub_out = v.constants[3], sub_tokens = v.constants[4];
+                EXPECT_EQ(sub_out % v.constants[5], 0u) << v.name();
+                EXPECT_EQ(sub_tokens % v.constants[6], 0u) << v.name();
+                EXPECT_EQ(v.constants[8] % v.constants[7], 0u) << v.name();
+                EXPECT_EQ(v.tile_out / sub_out * (v.tile_tokens / sub_tokens) * v.subgroup_size, local) << v.name();
+                EXPECT_TRUE(v.tile_out % sub_out == 0 && v.tile_tokens % sub_tokens == 0) << v.name();
+                EXPECT_LE(v.shared_bytes, caps.max_shared_bytes) << v.name();
+                EXPECT_TRUE(v.subgroup_size >= caps.min_subgroup_size && v.subgroup_size <= 32) << v.name();
+            }
+        }
+    }
+}
+
+TEST(CoopmatChoice, PromptsTakeTheNewestMatricesAndFewTokensTheExactKernels) {
+    vk::DeviceCaps caps = card(16, 16, 16, 32, 32);
+    const auto family = [&](uint32_t n_tokens) { return choose_matmul(caps, {}, {Format::q4_k, 4096, 4096, n_tokens}).family; };
+    EXPECT_EQ(family(512), KernelFamily::matmul_coopmat);
+    EXPECT_EQ(choose_matmul(caps, {}, {Format::q4_k, 4096, 4096, 24}).x, XKind::f32);
+    caps.coopmat2 = {.workgroup_scope = true, .flexible_dimensions = true, .reductions = true, .conversions = true,
+                     .per_element_operations = true, .tensor_addressing = true, .block_loads = true};
+    EXPECT_EQ(family(512), KernelFamily::matmul_coopmat2);
+    caps.coopmat2.block_loads = false;
+    EXPECT_EQ(family(512), KernelFamily::matmul_coopmat);
+    caps.coopmat_shapes.clear();
+    EXPECT_NE(family(512), KernelFamily::matmul_coopmat);
+}
+
 }  // namespace
 }  // namespace atlas::test

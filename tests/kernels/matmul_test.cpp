@@ -8,6 +8,12 @@ enum class Add { none, bias, residual, residual_in_place };
 
 class Matmul : public KernelTest {
   protected:
+    // The exact kernels. Those that round their operands have tests of their own: coopmat_test.cpp, dot_test.cpp.
+    void SetUp() override { backend(true).choices().forced = "matmul("; }
+    void TearDown() override {
+        backend(true).choices() = {};
+        KernelTest::TearDown();
+    }
     /// Error of a sum of n products in f32, relative to the sum of their magnitudes: each addition rounds by half a unit in the last
     /// place, and independent roundings add up like a random walk. The constant 4 covers the products, the last additions and b.
     static double relative_bound(uint32_t n) { return kUlp * (4 + std::sqrt(double(n))); }
