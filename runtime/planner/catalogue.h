@@ -68,7 +68,7 @@ struct SpeedClass {
 struct SpeedFacts {
     std::vector<SpeedClass> classes;  // the first that fits counts
     double kv_efficiency = 0;
-    double moe_layer_factor = 0;  // a layer of experts costs so many times the fixed cost of a dense one
+    double moe_layer_factor = 0;  // a layer of experts or with recurrent state costs so many times the fixed cost of a dense one
     double band_uncalibrated = 0;
     double band_calibrated = 0;
     std::string source;

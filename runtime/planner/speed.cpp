@@ -1,0 +1,97 @@
+#include "runtime/planner/speed.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace atlas {
+
+namespace {
+
+// The price of verifying n tokens at once against one, where weights are read once: what the mat-vec kernels are built for, and what
+// others measured is worse (1.07, 1.28, 1.72 for 2, 4, 8 tokens of a 34B Q8_0 in CUDA), so the planner promises that.
+double verify_cost_of(uint32_t n_tokens) { return 1.0 + 0.09 * (n_tokens - 1); }
+
+}  // namespace
+
+SpeedFactors factors_of(const Catalogue& catalogue, const Card& card) {
+    SpeedFactors factors;
+    factors.bandwidth_gbps = card.bandwidth_gbps;
+    factors.matrix_tflops = card.matrix_tflops > 0 ? card.matrix_tflops : 2 * card.fp32_tflops;
+    for (const SpeedClass& row : catalogue.speed.classes) {
+        if (!row.vendor.empty() && row.vendor != card.vendor) continue;
+        if (!card.arch.starts_with(row.arch_prefix)) continue;
+        factors.efficiency = row.efficiency;
+        factors.ms_per_layer = row.ms_per_layer;
+        factors.prefill_share = row.prefill_share;
+        factors.source = fmt::format("class {}{}{}: {}", row.vendor.empty() ? "any" : row.vendor, row.arch_prefix.empty() ? "" : " ",
+                                     row.arch_prefix, catalogue.speed.source);
+        break;
+    }
+    return factors;
+}
+
+DecodeLoad decode_load(const ModelShape& model, const ModelSize& size, double kv_bytes) {
+    return {double(size.step_bytes), model.n_layer, model.n_expert > 0 || model.recurrent_full_every > 0, kv_bytes};
+}
+
+double decode_ms(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load) {
+    const double bytes_per_ms = factors.bandwidth_gbps * 1e6;
+    const double per_layer = factors.ms_per_layer * (load.many_kernels ? facts.moe_layer_factor : 1);
+    return load.weight_bytes / (factors.efficiency * bytes_per_ms) + per_layer * load.n_layer +
+           load.kv_bytes / (facts.kv_efficiency * bytes_per_ms);
+}
+
+Range decode_speed(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load) {
+    const double speed = 1000.0 / decode_ms(facts, factors, load);
+    const double band = factors.calibrated ? facts.band_calibrated : facts.band_uncalibrated;
+    return {speed * (1 - band), speed * (1 + band)};
+}
+
+Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const ModelShape& model, const ModelSize& size, uint32_t n_tokens) {
+    const double weights = 8.0 * double(size.step_bytes) / size.bits_per_weight;  // active ones
+    const double attention = 2.0 * double(model.n_layer) * model.n_head * (model.head_dim + model.v_head_dim) * n_tokens / 2;
+    const double flops = 2 * weights + attention;
+    const double speed = factors.prefill_share * factors.matrix_tflops * 1e12 / flops;
+    const double band = factors.calibrated ? facts.band_calibrated : 2 * facts.band_uncalibrated;
+    return {speed * (1 - band), speed * (1 + band)};
+}
+
+double speculation_speedup(double acceptance, uint32_t length, double verify_cost, double draft_cost) {
+    const double expected = acceptance >= 1 ? length + 1.0 : (1 - std::pow(acceptance, length + 1)) / (1 - acceptance);
+    return expected / (verify_cost + length * draft_cost);
+}
+
+Speculation best_speculation(double acceptance, double draft_cost) {
+    Speculation best;
+    for (uint32_t length = 1; length <= 16; ++length) {
+        const double speedup = speculation_speedup(acceptance, length, verify_cost_of(length + 1), draft_cost);
+        if (speedup > best.speedup) best = {length, speedup};
+    }
+    return best;
+}
+
+SpeedFactors fit_factors(const SpeedFacts& facts, std::span<const MeasuredDecode> rows) {
+    SpeedFactors best;
+    double least = INFINITY;
+    for (int e = 50; e <= 100; ++e) {
+        for (int c = 0; c <= 120; c += 2) {
+            double sum = 0;
+            for (const MeasuredDecode& row : rows) {
+                const SpeedFactors tried{.bandwidth_gbps = row.bandwidth_gbps, .efficiency = e / 100.0, .ms_per_layer = c / 1000.0, .source = {}};
+                sum += std::abs(decode_ms(facts, tried, {row.weight_bytes, row.n_layer, row.many_kernels, 0}) * row.tokens_per_s / 1000 - 1);
+            }
+            if (sum >= least) continue;
+            least = sum;
+            best.efficiency = e / 100.0;
+            best.ms_per_layer = c / 1000.0;
+        }
+    }
+    return best;
+}
+
+Energy energy_of(double watts, double tokens_per_s, double usd_per_kwh) {
+    const double joules = watts / tokens_per_s;
+    return {joules, joules * 1e6 / 3.6e6 * usd_per_kwh};
+}
+
+}  // namespace atlas

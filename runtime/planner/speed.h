@@ -1,0 +1,77 @@
+#pragma once
+// How fast a model decodes and reads a prompt on a card: a roofline of two parameters. One token costs its weights' bytes over a share of
+// the memory bandwidth, plus a fixed cost per layer (launches, small kernels), plus the cache's bytes.
+
+#include <optional>
+#include <span>
+
+#include "runtime/planner/catalogue.h"
+#include "runtime/planner/sizes.h"
+
+namespace atlas {
+
+/// What a device and its driver make of the roofline.
+struct SpeedFactors {
+    double bandwidth_gbps = 0;
+    double efficiency = 0;    // share of the bandwidth that weights are read at
+    double ms_per_layer = 0;  // fixed cost
+    double matrix_tflops = 0;
+    double prefill_share = 0;  // of matrix_tflops
+    bool calibrated = false;   // measured on this device and driver
+    std::string source;        // where the factors come from, for people
+};
+
+/// From the card's data sheet and the class it belongs to.
+SpeedFactors factors_of(const Catalogue& catalogue, const Card& card);
+
+struct Range {
+    double low = 0;
+    double high = 0;
+    double middle() const { return (low + high) / 2; }
+};
+
+/// A step of decoding, in ms. Units: bytes read, layers, tokens in the cache.
+struct DecodeLoad {
+    double weight_bytes = 0;  // ModelSize::step_bytes
+    uint32_t n_layer = 0;
+    bool many_kernels = false;  // layers of experts or with recurrent state: more small kernels than a dense layer
+    double kv_bytes = 0;  // read by one token at its depth
+};
+DecodeLoad decode_load(const ModelShape& model, const ModelSize& size, double kv_bytes);
+double decode_ms(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load);
+/// tokens/s with the band of the facts around it.
+Range decode_speed(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load);
+
+/// Prompt tokens/s for a prompt of n_tokens from an empty cache: 2 operations per active weight and token, and attention's.
+Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const ModelShape& model, const ModelSize& size, uint32_t n_tokens);
+
+/// Speculation: a draft of `length` tokens is proposed per step and each is accepted with probability `acceptance`; verifying costs
+/// `verify_cost` plain steps and proposing one token `draft_cost` of one. Returns how many times faster than plain decoding.
+/// Source: expected tokens per step of arXiv:2211.17192, (1 - a^(n+1)) / (1 - a).
+double speculation_speedup(double acceptance, uint32_t length, double verify_cost, double draft_cost);
+/// The best of draft lengths 1 .. 16.
+struct Speculation {
+    uint32_t length = 0;
+    double speedup = 1;
+};
+Speculation best_speculation(double acceptance, double draft_cost);
+
+/// One measured row: what the factors are fitted on.
+struct MeasuredDecode {
+    double weight_bytes = 0;
+    double bandwidth_gbps = 0;
+    uint32_t n_layer = 0;
+    bool many_kernels = false;
+    double tokens_per_s = 0;
+};
+/// The efficiency and cost per layer with the least sum of relative errors (grid search: efficiency 0.50 .. 1.00, cost 0 .. 0.12 ms).
+SpeedFactors fit_factors(const SpeedFacts& facts, std::span<const MeasuredDecode> rows);
+
+/// Joules per generated token at the card's board power, and what a million tokens cost at a tariff.
+struct Energy {
+    double joules_per_token = 0;
+    double usd_per_million_tokens = 0;
+};
+Energy energy_of(double watts, double tokens_per_s, double usd_per_kwh);
+
+}  // namespace atlas
