@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace atlas {
@@ -28,12 +29,39 @@ bool is_ignorable(std::string_view name) {
 
 class Resolver {
   public:
-    Resolver(const gguf::File& file, const ModelConfig& config, const std::function<bool(Format)>& can_read)
-        : file_(file), config_(config), can_read_(can_read) {}
+    /// file: where scales are read from; null when there is none.
+    Resolver(std::span<const gguf::TensorInfo> tensors, const gguf::File* file, const ModelConfig& config,
+             const std::function<bool(Format)>& can_read)
+        : tensors_(tensors), file_(file), config_(config), can_read_(can_read) {
+        for (const gguf::TensorInfo& info : tensors) by_name_.emplace(info.name, &info);
+    }
+
+    Result<std::vector<ResolvedWeight>> all(const WeightTable& table) && {
+        for (const ModelWeightRule& rule : table.model) {
+            ResolvedWeight weight;
+            weight.model_slot = rule.slot;
+            ATLAS_TRY_VOID(add(rule, std::string(rule.name), weight));
+        }
+        for (uint32_t layer = 0; layer < config_.n_layer; ++layer) {
+            for (const LayerWeightRule& rule : table.layer) {
+                ResolvedWeight weight;
+                weight.layer = layer;
+                weight.layer_slot = rule.slot;
+                ATLAS_TRY_VOID(add(rule, fmt::format("blk.{}.{}", layer, rule.name), weight));
+            }
+        }
+        return std::move(*this).finish();
+    }
+
+  private:
+    const gguf::TensorInfo* find(std::string_view name) const {
+        const auto found = by_name_.find(name);
+        return found == by_name_.end() ? nullptr : found->second;
+    }
 
     template <class Rule>
     Result<void> add(const Rule& rule, const std::string& name, ResolvedWeight weight) {
-        const gguf::TensorInfo* info = file_.find_tensor(name);
+        const gguf::TensorInfo* info = find(name);
         if (info == nullptr) {
             if (rule.need == Need::optional) return {};
             return fail(ErrorCode::not_found, "{}: the file has no such tensor, and {} needs it", name, config_.architecture);
@@ -53,7 +81,7 @@ class Resolver {
     }
 
     Result<std::vector<ResolvedWeight>> finish() && {
-        for (const gguf::TensorInfo& info : file_.tensors()) {
+        for (const gguf::TensorInfo& info : tensors_) {
             if (used_.contains(info.name) || is_ignorable(info.name)) continue;
             return fail(ErrorCode::unsupported,
                         "{}: architecture {} as it is known here has no such tensor (of {} layers); without it the model would compute "
@@ -63,7 +91,6 @@ class Resolver {
         return std::move(resolved_);
     }
 
-  private:
     static Result<void> check_shape(const gguf::TensorInfo& info, bool is_vector, const ResolvedWeight& weight) {
         std::vector<uint64_t> found = info.shape;
         while (found.size() > (is_vector ? 1u : 2u) && found.front() == 1) found.erase(found.begin());
@@ -93,15 +120,15 @@ class Resolver {
     }
 
     Result<void> find_scale(const std::string& name, Scale use, ResolvedWeight& weight) {
-        const gguf::TensorInfo* info = file_.find_tensor(name.substr(0, name.rfind('.')) + ".scale");
-        if (info == nullptr) return {};
+        const gguf::TensorInfo* info = find(name.substr(0, name.rfind('.')) + ".scale");
+        if (info == nullptr || file_ == nullptr) return {};
         used_.insert(info->name);
         if (use == Scale::unused) return {};
         if (info->format != Format::f32 || info->bytes != sizeof(float)) {
             return fail(ErrorCode::corrupt, "{}: expected one f32 number, found shape [{}] of type {}", info->name,
                         fmt::join(info->shape, ", "), info->gguf_type);
         }
-        std::memcpy(&weight.scale, file_.data(*info).data(), sizeof(float));
+        std::memcpy(&weight.scale, file_->data(*info).data(), sizeof(float));
         if (weight.scale != 1.0f && weight.source->format != Format::f32) {
             return fail(ErrorCode::unsupported, "{}: a scale beside {} weights is not supported (only beside f32)", info->name,
                         atlas::info(*weight.source->format).name);
@@ -109,32 +136,25 @@ class Resolver {
         return {};
     }
 
-    const gguf::File& file_;
+    std::span<const gguf::TensorInfo> tensors_;
+    const gguf::File* file_;
     const ModelConfig& config_;
     const std::function<bool(Format)>& can_read_;
     std::vector<ResolvedWeight> resolved_;
     std::unordered_set<std::string_view> used_;
+    std::unordered_map<std::string_view, const gguf::TensorInfo*> by_name_;
 };
 
 }  // namespace
 
 Result<std::vector<ResolvedWeight>> resolve_weights(const gguf::File& file, const WeightTable& table, const ModelConfig& config,
                                                     const std::function<bool(Format)>& can_read) {
-    Resolver resolver(file, config, can_read);
-    for (const ModelWeightRule& rule : table.model) {
-        ResolvedWeight weight;
-        weight.model_slot = rule.slot;
-        ATLAS_TRY_VOID(resolver.add(rule, std::string(rule.name), weight));
-    }
-    for (uint32_t layer = 0; layer < config.n_layer; ++layer) {
-        for (const LayerWeightRule& rule : table.layer) {
-            ResolvedWeight weight;
-            weight.layer = layer;
-            weight.layer_slot = rule.slot;
-            ATLAS_TRY_VOID(resolver.add(rule, fmt::format("blk.{}.{}", layer, rule.name), weight));
-        }
-    }
-    return std::move(resolver).finish();
+    return Resolver(file.tensors(), &file, config, can_read).all(table);
+}
+
+Result<std::vector<ResolvedWeight>> resolve_tensors(std::span<const gguf::TensorInfo> tensors, const WeightTable& table,
+                                                    const ModelConfig& config, const std::function<bool(Format)>& can_read) {
+    return Resolver(tensors, nullptr, config, can_read).all(table);
 }
 
 Weights assemble_weights(const ModelConfig& config, std::span<const ResolvedWeight> resolved,

@@ -89,6 +89,11 @@ struct ResolvedWeight {
 Result<std::vector<ResolvedWeight>> resolve_weights(const gguf::File& file, const WeightTable& table, const ModelConfig& config,
                                                     const std::function<bool(Format)>& can_read);
 
+/// The same from a list of tensors without a file behind it, for planning: shapes and formats count, ".scale" tensors are not looked at.
+/// The list must outlive the result's `source` pointers.
+Result<std::vector<ResolvedWeight>> resolve_tensors(std::span<const gguf::TensorInfo> tensors, const WeightTable& table,
+                                                    const ModelConfig& config, const std::function<bool(Format)>& can_read);
+
 /// Puts a tensor view into every slot; `make` gives the view of one weight. Ties the output to the embedding where the file has no own.
 Weights assemble_weights(const ModelConfig& config, std::span<const ResolvedWeight> resolved,
                          const std::function<Tensor(const ResolvedWeight&)>& make);
