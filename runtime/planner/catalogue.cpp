@@ -147,6 +147,7 @@ Result<CatalogueModel> read_model(const Json& entry, const std::string& where) {
     ATLAS_FIELDS_DONE(f);
     ATLAS_TRY_VOID(check_shape(s, where));
     ATLAS_TRY(model.coding, read_quality(entry, "coding", where));
+    ATLAS_TRY(model.humaneval, read_quality(entry, "humaneval", where));
     ATLAS_TRY(model.chat, read_quality(entry, "chat", where));
     return model;
 }
@@ -211,7 +212,7 @@ Result<void> read_losses(const Json& root, Catalogue& to, const std::string& whe
     if (const auto loss = root.find("kv_loss"); loss != root.end()) {
         for (const Json& row : (*loss)["rows"]) {
             Fields r(row, where + " kv_loss");
-            to.kv_loss.push_back({r.text("k"), r.text("v"), r.number("kl", 0, 10), r.text("source")});
+            to.kv_loss.push_back({r.text("k"), r.text("v"), r.number("perplexity_share", 0, 10), r.text("source")});
             ATLAS_FIELDS_DONE(r);
         }
     }

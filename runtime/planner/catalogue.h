@@ -25,8 +25,9 @@ struct CatalogueModel {
     std::string licence;
     std::string gguf;    // where its files are: "owner/repository" of Hugging Face
     std::string source;  // of the shape
-    std::optional<QualityFigure> coding;
-    std::optional<QualityFigure> chat;
+    std::optional<QualityFigure> coding;     // aider code editing: what coding models are compared on
+    std::optional<QualityFigure> humaneval;  // stands in for it, see score_of
+    std::optional<QualityFigure> chat;       // MMLU
 };
 
 struct Card {
@@ -52,7 +53,7 @@ struct WeightLoss {
 /// What a pair of cache formats costs.
 struct KvLoss {
     std::string k, v;
-    double kl = 0;
+    double perplexity_share = 0;  // relative increase
     std::string source;
 };
 

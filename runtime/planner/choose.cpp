@@ -1,0 +1,272 @@
+#include "runtime/planner/choose.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "runtime/base/units.h"
+
+namespace atlas {
+
+namespace {
+
+// The recipes that are offered when none is named: those with a measured loss that files are commonly published in.
+constexpr auto kOffered = std::to_array<std::string_view>({"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"});
+constexpr double kPenaltyOfEstimates = 5;
+constexpr uint32_t kTypicalDepth = 4096;
+constexpr double kDraftMustGain = 1.15;  // at an acceptance of 0.6; less is not worth its memory
+constexpr double kAcceptances[] = {0.4, 0.6, 0.8};
+
+double third_below_three_percent(double share) { return share <= 0.03 ? share / 3 : share; }
+
+const std::optional<QualityFigure>& figure_of(const CatalogueModel& model, Purpose purpose) {
+    return purpose == Purpose::coding ? model.coding : model.chat;
+}
+
+// Least squares.
+class Line {
+  public:
+    void add(double x, double y) { n_ += 1, sx_ += x, sy_ += y, sxx_ += x * x, sxy_ += x * y; }
+    double at(double x) const {
+        const double spread = n_ * sxx_ - sx_ * sx_;
+        if (n_ < 2 || spread == 0) return n_ == 0 ? 50 : sy_ / n_;
+        const double slope = (n_ * sxy_ - sx_ * sy_) / spread;
+        return (sy_ - slope * sx_) / n_ + slope * x;
+    }
+
+  private:
+    double n_ = 0, sx_ = 0, sy_ = 0, sxx_ = 0, sxy_ = 0;
+};
+
+std::vector<std::string> quants_of(const PlanRequest& request) {
+    if (!request.quant.empty()) return {request.quant};
+    return {kOffered.begin(), kOffered.end()};
+}
+
+std::vector<KvFormats> caches_of(const PlanRequest& request, const ModelShape& model) {
+    std::vector<KvFormats> all;
+    for (const Format format : {Format::f16, Format::q8_0}) {
+        if (!request.kv && fits_heads({format, format}, model)) all.push_back({format, format});
+    }
+    if (request.kv && fits_heads(*request.kv, model)) all.push_back(*request.kv);
+    return all;
+}
+
+void add_speeds(const Catalogue& catalogue, const PlanRequest& request, const ModelFit& fit, PlanChoice& choice) {
+    const auto at = [&](uint32_t depth) {
+        return decode_speed(catalogue.speed, request.speed,
+                            decode_load(fit.model(), fit.size(), double(cache_read_bytes(fit.model(), depth, choice.kv))));
+    };
+    choice.decode = at(std::min(choice.n_ctx, kTypicalDepth));
+    choice.decode_full = at(choice.n_ctx);
+    choice.prefill = prefill_speed(catalogue.speed, request.speed, fit.model(), fit.size(), std::min(choice.n_ctx, 512u));
+}
+
+// Drafts and targets must mean the same by a token id; padding of the tables may differ.
+bool same_vocabulary(const ModelShape& a, const ModelShape& b) {
+    const uint32_t larger = std::max(a.n_vocab, b.n_vocab), smaller = std::min(a.n_vocab, b.n_vocab);
+    return a.arch == b.arch && larger - smaller <= 1024;
+}
+
+Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const PlanRequest& request, const PlanChoice& choice,
+                                             const CatalogueModel& candidate, const ModelFit& target) {
+    const std::string quant = choice.model->shape.n_embd == candidate.shape.n_embd ? "Q4_0" : "Q4_K_M";
+    ATLAS_TRY(const ModelFit fit, ModelFit::create(candidate.shape, quant));
+    DraftChoice draft{&candidate, quant, fit.at(choice.n_ctx, choice.kv, request.n_sequences).total(), 0, 1, 1, 1};
+    const uint32_t depth = std::min(choice.n_ctx, kTypicalDepth);
+    const auto ms = [&](const ModelFit& of) {
+        return decode_ms(catalogue.speed, request.speed,
+                         decode_load(of.model(), of.size(), double(cache_read_bytes(of.model(), depth, choice.kv))));
+    };
+    draft.cost = ms(fit) / ms(target);
+    draft.speedup_low = best_speculation(kAcceptances[0], draft.cost).speedup;
+    draft.speedup_middle = best_speculation(kAcceptances[1], draft.cost).speedup;
+    draft.speedup_high = best_speculation(kAcceptances[2], draft.cost).speedup;
+    if (choice.footprint.total() + draft.bytes > request.available_bytes) return std::optional<DraftChoice>();
+    return std::optional(draft);
+}
+
+Result<void> add_draft(const Catalogue& catalogue, const PlanRequest& request, const ModelFit& target, PlanChoice& choice) {
+    if (request.draft != nullptr) {
+        if (!same_vocabulary(request.draft->shape, choice.model->shape)) {
+            return fail(ErrorCode::invalid_argument, "{} cannot draft for {}: they do not share a vocabulary", request.draft->shape.id,
+                        choice.model->shape.id);
+        }
+        ATLAS_TRY(choice.draft, draft_for(catalogue, request, choice, *request.draft, target));
+        return {};
+    }
+    if (!request.find_draft) return {};
+    for (const CatalogueModel& candidate : catalogue.models) {
+        if (candidate.shape.parameters * 4 > choice.model->shape.parameters || !same_vocabulary(candidate.shape, choice.model->shape)) continue;
+        // Drafts of another purpose agree less: only relatives by name.
+        const auto family = [](const std::string& id) { return id.substr(0, id.find_last_of('-', id.find("b-"))); };
+        if (family(candidate.shape.id) != family(choice.model->shape.id)) continue;
+        ATLAS_TRY(const auto draft, draft_for(catalogue, request, choice, candidate, target));
+        if (!draft || draft->speedup_middle < kDraftMustGain) continue;
+        if (!choice.draft || draft->speedup_middle > choice.draft->speedup_middle) choice.draft = draft;
+    }
+    return {};
+}
+
+std::string reason_of(const Catalogue& catalogue, const PlanRequest& request, const PlanChoice& choice) {
+    const Score score = score_of(catalogue, *choice.model, request.purpose);
+    std::string text = !score.estimated          ? fmt::format("{:.1f} {}", score.points, score.benchmark)
+                       : score.benchmark.empty() ? fmt::format("about {:.0f} points expected for its size, no published figure", score.points)
+                                                 : fmt::format("about {:.0f} points expected from {}", score.points, score.benchmark);
+    if (const auto loss = catalogue.weight_loss.find(choice.quant); loss != catalogue.weight_loss.end() && loss->second.perplexity_increase > 0) {
+        text += fmt::format("; {} adds {:.1f} % perplexity", choice.quant, 100 * loss->second.perplexity_increase / catalogue.f16_perplexity);
+    }
+    text += fmt::format("; {} tokens of context with a {} cache", choice.n_ctx, choice.kv.name());
+    if (choice.draft) {
+        text += fmt::format("; with {} as draft {:.1f} to {:.1f} times faster", choice.draft->model->shape.id, choice.draft->speedup_low,
+                            choice.draft->speedup_high);
+    }
+    return text;
+}
+
+// The best way to run one model, or nothing.
+class Chooser {
+  public:
+    Chooser(const Catalogue& catalogue, const PlanRequest& request) : catalogue_(catalogue), request_(request) {}
+
+    Result<std::optional<PlanChoice>> best_of(const CatalogueModel& model) const {
+        std::optional<PlanChoice> best;
+        for (const std::string& quant : quants_of(request_)) {
+            ATLAS_TRY(const ModelFit fit, ModelFit::create(model.shape, quant));
+            for (const KvFormats& kv : caches_of(request_, model.shape)) {
+                const auto choice = try_one(model, fit, quant, kv);
+                if (choice && (!best || better(*choice, *best))) best = choice;
+            }
+        }
+        if (best) {
+            ATLAS_TRY(const ModelFit fit, ModelFit::create(model.shape, best->quant));
+            ATLAS_TRY_VOID(add_draft(catalogue_, request_, fit, *best));
+            best->reason = reason_of(catalogue_, request_, *best);
+        }
+        return best;
+    }
+
+    bool better(const PlanChoice& a, const PlanChoice& b) const { return rank(a) > rank(b); }
+
+  private:
+    std::optional<PlanChoice> try_one(const CatalogueModel& model, const ModelFit& fit, const std::string& quant, const KvFormats& kv) const {
+        const uint32_t native = model.shape.n_ctx;
+        const uint32_t least = std::min(native, request_.n_ctx > 0 ? request_.n_ctx : request_.min_context);
+        const uint32_t most = request_.n_ctx > 0 ? std::min(native, request_.n_ctx) : native;
+        if (request_.n_ctx > native) return std::nullopt;
+        if (fit.at(least, kv, request_.n_sequences).total() > request_.available_bytes) return std::nullopt;
+        PlanChoice choice;
+        choice.model = &model;
+        choice.quant = quant;
+        choice.kv = kv;
+        choice.n_ctx = fit.largest_context(request_.available_bytes, most, kv, request_.n_sequences);
+        if (choice.n_ctx < least) choice.n_ctx = least;
+        choice.footprint = fit.at(choice.n_ctx, kv, request_.n_sequences);
+        choice.runs = can_run(model.shape);
+        choice.estimated = score_of(catalogue_, model, request_.purpose).estimated;
+        const auto quality = quality_of(catalogue_, model, request_.purpose, quant, kv);
+        if (!quality && request_.quant.empty()) return std::nullopt;
+        choice.quality = quality.value_or(score_of(catalogue_, model, request_.purpose).points);
+        add_speeds(catalogue_, request_, fit, choice);
+        return choice;
+    }
+
+    std::array<double, 5> rank(const PlanChoice& c) const {
+        const double speed = std::round(std::log(c.decode.middle()) / std::log(1.1)), context = c.n_ctx;
+        return {std::round(c.quality * 2), request_.max_context ? context : speed, request_.max_context ? speed : context,
+                -double(c.total_bytes()), c.quality};
+    }
+
+    const Catalogue& catalogue_;
+    const PlanRequest& request_;
+};
+
+bool allowed(const PlanRequest& request, const CatalogueModel& model) {
+    if (request.model != nullptr) return &model == request.model;
+    return request.all_architectures || can_run(model.shape);
+}
+
+}  // namespace
+
+Score score_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose) {
+    if (const auto& figure = figure_of(model, purpose)) return {figure->score, false, figure->benchmark};
+    if (purpose == Purpose::coding && model.humaneval) {
+        Line bridge;
+        for (const CatalogueModel& known : catalogue.models) {
+            if (known.coding && known.humaneval) bridge.add(known.humaneval->score, known.coding->score);
+        }
+        return {std::clamp(bridge.at(model.humaneval->score), 0.0, 100.0), true, fmt::format("{} {:.1f}", model.humaneval->benchmark, model.humaneval->score)};
+    }
+    Line by_size;
+    for (const CatalogueModel& known : catalogue.models) {
+        if (const auto& figure = figure_of(known, purpose)) by_size.add(std::log(double(known.shape.parameters)), figure->score);
+    }
+    return {std::clamp(by_size.at(std::log(double(model.shape.parameters))) - kPenaltyOfEstimates, 0.0, 100.0), true, {}};
+}
+
+std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose, std::string_view quant,
+                                 const KvFormats& kv) {
+    std::string upper(quant);
+    std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    const auto loss = catalogue.weight_loss.find(upper);
+    if (loss == catalogue.weight_loss.end()) return std::nullopt;
+    double cache = 0;
+    for (const KvLoss& row : catalogue.kv_loss) {
+        if (row.k == info(kv.k).name && row.v == info(kv.v).name) cache = row.perplexity_share;
+    }
+    const double share = third_below_three_percent(loss->second.perplexity_increase / catalogue.f16_perplexity) + third_below_three_percent(cache);
+    return score_of(catalogue, model, purpose).points * std::max(0.0, 1 - share);
+}
+
+Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanRequest& request, size_t most) {
+    const Chooser chooser(catalogue, request);
+    std::vector<PlanChoice> choices;
+    for (const CatalogueModel& model : catalogue.models) {
+        if (!allowed(request, model)) continue;
+        ATLAS_TRY(auto best, chooser.best_of(model));
+        if (best) choices.push_back(std::move(*best));
+    }
+    std::stable_sort(choices.begin(), choices.end(), [&](const PlanChoice& a, const PlanChoice& b) { return chooser.better(a, b); });
+    if (choices.size() > most) choices.resize(most);
+    return choices;
+}
+
+Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& request) {
+    std::optional<PlanChoice> smallest;
+    for (const CatalogueModel& model : catalogue.models) {
+        if (!allowed(request, model)) continue;
+        for (const std::string& quant : quants_of(request)) {
+            ATLAS_TRY(const ModelFit fit, ModelFit::create(model.shape, quant));
+            for (const KvFormats& kv : caches_of(request, model.shape)) {
+                PlanChoice choice;
+                choice.model = &model;
+                choice.quant = quant;
+                choice.kv = kv;
+                choice.n_ctx = std::min(model.shape.n_ctx, request.n_ctx > 0 ? request.n_ctx : kPageTokens);
+                choice.footprint = fit.at(choice.n_ctx, kv, request.n_sequences);
+                if (!smallest || choice.total_bytes() < smallest->total_bytes()) smallest = choice;
+            }
+        }
+    }
+    if (!smallest) return fail(ErrorCode::invalid_argument, "nothing in the catalogue allows this cache format: its blocks do not divide the heads");
+    return *smallest;
+}
+
+std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, uint64_t available_bytes, uint32_t n_sequences) {
+    constexpr auto kTrades = std::to_array<KvFormats>({{Format::f16, Format::f16}, {Format::q8_0, Format::q8_0}, {Format::q8_0, Format::q4_0},
+                                                       {Format::q5_0, Format::q5_0}, {Format::q4_0, Format::q4_0}});
+    std::vector<KvTrade> trades;
+    for (const KvFormats& kv : kTrades) {
+        if (!fits_heads(kv, fit.model())) continue;
+        KvTrade trade{kv, fit.largest_context(available_bytes, fit.model().n_ctx, kv, n_sequences), 0, {}};
+        const uint64_t far = cache_bytes(fit.model(), 1 << 20, kv, 512), near = cache_bytes(fit.model(), 1 << 19, kv, 512);
+        trade.bytes_per_token = double(far - near) / (1 << 19);
+        for (const KvLoss& row : catalogue.kv_loss) {
+            if (row.k == info(kv.k).name && row.v == info(kv.v).name) trade.perplexity_increase = row.perplexity_share;
+        }
+        trades.push_back(trade);
+    }
+    return trades;
+}
+
+}  // namespace atlas

@@ -1,0 +1,93 @@
+#pragma once
+// Which model, quantization, context, cache formats and draft model suit a card best: the ranking rule.
+//
+// 1. Only what fits: every byte counted (fit.h), within the budget, with at least the wanted context.
+// 2. Quality first, in steps of half a point: the model's published score for the purpose, less what quantization costs. That is the relative
+//    increase of perplexity measured for the recipe (weight_loss), a third of it as long as it is under 3 %, all of it above; and the cache
+//    formats' (kv_loss). The third is a rule of thumb: a larger model at 4 bits beats a smaller one at 8. Models without the figure that a
+//    purpose is judged by are estimated: for coding from HumanEval, by the line through the models that have both; else by the line of the
+//    others' scores over log(parameters), less five points.
+// 3. Then speed, in steps of a tenth; then context; then fewer bytes.
+// Of each model only its best choice is offered, and the draft model is added where it pays and fits.
+
+#include <optional>
+
+#include "runtime/planner/fit.h"
+#include "runtime/planner/speed.h"
+
+namespace atlas {
+
+enum class Purpose { coding, chat };
+
+/// What a person asked for.
+struct PlanRequest {
+    uint64_t available_bytes = 0;  // budget less margin and less what is to stay free
+    SpeedFactors speed;
+    Purpose purpose = Purpose::coding;
+    const CatalogueModel* model = nullptr;  // null: any
+    std::string quant;                      // empty: any
+    std::optional<KvFormats> kv;            // nothing: f16 or q8_0
+    uint32_t n_ctx = 0;                     // 0: at least min_context, as much as fits
+    bool max_context = false;               // the largest context counts before speed
+    uint32_t min_context = 16384;
+    uint32_t n_sequences = 1;
+    const CatalogueModel* draft = nullptr;  // this one
+    bool find_draft = false;                // or the best there is
+    bool all_architectures = false;         // also what this build cannot run
+};
+
+struct DraftChoice {
+    const CatalogueModel* model = nullptr;
+    std::string quant;
+    uint64_t bytes = 0;  // weights, cache and scratch of its own
+    double cost = 0;     // of one proposed token, in steps of the target
+    /// How many times faster at acceptance 0.4, 0.6 and 0.8.
+    double speedup_low = 1, speedup_middle = 1, speedup_high = 1;
+};
+
+struct PlanChoice {
+    const CatalogueModel* model = nullptr;
+    std::string quant;
+    uint32_t n_ctx = 0;
+    KvFormats kv;
+    Footprint footprint;
+    std::optional<DraftChoice> draft;
+    double quality = 0;      // points, after quantization
+    bool estimated = false;  // no published figure
+    Range decode;            // tokens/s at a depth of 4096 tokens (or the context, if shorter)
+    Range decode_full;       // with the context full
+    Range prefill;           // tokens/s of a 512-token prompt
+    bool runs = true;        // this build has the architecture
+    std::string reason;
+
+    uint64_t total_bytes() const { return footprint.total() + (draft ? draft->bytes : 0); }
+};
+
+/// Points of a model for a purpose and whether they are estimated.
+struct Score {
+    double points = 0;
+    bool estimated = false;
+    std::string benchmark;
+};
+Score score_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose);
+/// Points after what the recipe and the cache formats cost. Nothing for recipes without a measured loss.
+std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose, std::string_view quant,
+                                 const KvFormats& kv);
+
+/// Best first, at most `most`. Empty only if nothing fits: then smallest_need tells what the smallest choice would take.
+/// Fails: not_found (quantization), invalid_argument (draft of another vocabulary; heads that a cache format does not divide).
+Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanRequest& request, size_t most);
+
+/// The choice with the fewest bytes among what the request allows, at `n_ctx` tokens of context or the request's own.
+Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& request);
+
+/// The cache formats worth showing as a trade, with the largest context of each and bytes per token of context.
+struct KvTrade {
+    KvFormats kv;
+    uint32_t n_ctx = 0;  // 0: not one page fits
+    double bytes_per_token = 0;
+    std::optional<double> perplexity_increase;  // relative, where it is published
+};
+std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, uint64_t available_bytes, uint32_t n_sequences);
+
+}  // namespace atlas

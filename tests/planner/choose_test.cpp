@@ -1,0 +1,165 @@
+// The ranking rule, and that nothing proposed exceeds the budget.
+#include "runtime/planner/choose.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "runtime/base/units.h"
+
+namespace atlas {
+namespace {
+
+const Catalogue& catalogue() {
+    static const Catalogue loaded = *load_catalogue({});
+    return loaded;
+}
+
+PlanRequest request_for(std::string_view card_name, uint64_t reserve = kGiB) {
+    const Card& card = *catalogue().find_card(card_name).value();
+    PlanRequest request;
+    request.available_bytes = card.memory_bytes - reserve;
+    request.speed = factors_of(catalogue(), card);
+    return request;
+}
+
+TEST(Choose, EveryUsualCardGetsAModelWith16kTokens) {
+    for (const char* card : {"RTX 4070 Super", "RX 7900 GRE", "RX 7900 XT", "RTX 3090"}) {
+        const PlanRequest request = request_for(card);
+        const auto choices = choose(catalogue(), request, 3);
+        ASSERT_TRUE(choices) << choices.error().message;
+        ASSERT_FALSE(choices->empty()) << card;
+        for (const PlanChoice& choice : *choices) {
+            EXPECT_GE(choice.n_ctx, 16384u);
+            EXPECT_LE(choice.total_bytes(), request.available_bytes);
+            EXPECT_TRUE(choice.runs);
+            EXPECT_GT(choice.decode.low, 0);
+            EXPECT_LT(choice.decode.low, choice.decode.high);
+        }
+        std::cout << card << ": " << choices->front().model->shape.id << " " << choices->front().quant << ", " << choices->front().n_ctx << " tokens, "
+                  << choices->front().kv.name() << ", " << choices->front().decode.low << " to " << choices->front().decode.high << " tokens/s\n";
+    }
+}
+
+TEST(Choose, QualityBeforeSpeedBeforeContext) {
+    // The 24 GB card holds the 32B coder at 4 bits, which beats the 14B at 8 bits.
+    const auto best = choose(catalogue(), request_for("RTX 3090"), 1).value();
+    EXPECT_EQ(best.at(0).model->shape.id, "qwen2.5-coder-32b-instruct");
+    const auto twelve = choose(catalogue(), request_for("RTX 4070 Super"), 1).value();
+    EXPECT_EQ(twelve.at(0).model->shape.id, "qwen2.5-coder-14b-instruct");
+    // A named context is kept.
+    PlanRequest request = request_for("RTX 3090");
+    request.n_ctx = 8192;
+    EXPECT_EQ(choose(catalogue(), request, 1).value().at(0).n_ctx, 8192u);
+    // Worse quantization never raises quality.
+    const auto* model = catalogue().find_model("qwen2.5-coder-7b").value();
+    double last = 1000;
+    for (const char* quant : {"F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q2_K"}) {
+        const auto quality = quality_of(catalogue(), *model, Purpose::coding, quant, {Format::f16, Format::f16});
+        ASSERT_TRUE(quality) << quant;
+        EXPECT_LE(*quality, last) << quant;
+        last = *quality;
+    }
+}
+
+TEST(Choose, NothingExceedsTheBudgetIn2000RandomRequests) {
+    std::mt19937 random(11);
+    const auto any = [&](auto... values) { return std::array{values...}[random() % sizeof...(values)]; };
+    int empty = 0;
+    for (int i = 0; i < 2000; ++i) {
+        PlanRequest request;
+        request.available_bytes = (256 + random() % 48000) * kMiB;
+        request.speed = factors_of(catalogue(), catalogue().cards[random() % catalogue().cards.size()]);
+        request.purpose = any(Purpose::coding, Purpose::chat);
+        request.model = &catalogue().models[random() % catalogue().models.size()];
+        request.all_architectures = true;
+        if (random() % 2) request.quant = any("Q4_K_M", "Q8_0", "Q2_K", "q6_k", "IQ4_XS");
+        if (random() % 3 == 0) request.kv = KvFormats{any(Format::f16, Format::q8_0), any(Format::q8_0, Format::q4_0)};
+        if (random() % 3 == 0) request.n_ctx = 512 << (random() % 9);
+        request.min_context = 1024 << (random() % 5);
+        request.n_sequences = 1 + random() % 4;
+        request.find_draft = random() % 2;
+        const auto choices = choose(catalogue(), request, 3);
+        ASSERT_TRUE(choices) << choices.error().message;
+        empty += choices->empty();
+        for (const PlanChoice& choice : *choices) {
+            ASSERT_LE(choice.total_bytes(), request.available_bytes) << choice.model->shape.id << " " << choice.quant;
+            if (request.n_ctx > 0) {
+                ASSERT_EQ(choice.n_ctx, (request.n_ctx + 31) / 32 * 32);
+            }
+        }
+    }
+    EXPECT_GT(empty, 50) << "some requests cannot be met";
+    EXPECT_LT(empty, 1800) << "and some can";
+}
+
+TEST(Choose, ABudgetTooSmallForAnythingSaysWhatTheSmallestNeeds) {
+    PlanRequest request = request_for("RTX 3090");
+    request.available_bytes = 10 * kMiB;
+    EXPECT_TRUE(choose(catalogue(), request, 3).value().empty());
+    const auto need = smallest_need(catalogue(), request);
+    ASSERT_TRUE(need);
+    EXPECT_EQ(need->model->shape.id, "smollm2-135m-instruct");
+    EXPECT_GT(need->total_bytes(), 50 * kMiB);
+    request.available_bytes = need->total_bytes();
+    request.min_context = need->n_ctx;
+    EXPECT_FALSE(choose(catalogue(), request, 3).value().empty()) << "and that much is enough";
+}
+
+TEST(Choose, DraftsAreRelativesAndAreCharged) {
+    PlanRequest request = request_for("RX 7900 XTX");
+    request.model = catalogue().find_model("qwen2.5-coder-14b").value();
+    request.find_draft = true;
+    const auto with = choose(catalogue(), request, 1).value();
+    ASSERT_EQ(with.size(), 1u);
+    ASSERT_TRUE(with[0].draft);
+    EXPECT_TRUE(with[0].draft->model->shape.id.starts_with("qwen2.5-coder-")) << with[0].draft->model->shape.id;
+    EXPECT_GT(with[0].draft->bytes, 300 * kMiB);
+    EXPECT_LT(with[0].draft->speedup_low, with[0].draft->speedup_high);
+    request.draft = catalogue().find_model("llama-3.2-1b").value();
+    const auto wrong = choose(catalogue(), request, 1);
+    ASSERT_FALSE(wrong);
+    EXPECT_NE(wrong.error().message.find("vocabulary"), std::string::npos);
+}
+
+TEST(Choose, TheCacheIsShownAsATrade) {
+    const ModelFit fit = ModelFit::create(catalogue().find_model("qwen2.5-coder-14b").value()->shape, "Q4_K_M").value();
+    const auto trades = kv_trades(catalogue(), fit, 11 * kGiB, 1);
+    ASSERT_EQ(trades.size(), 5u);
+    EXPECT_EQ(trades[0].bytes_per_token, 196608);
+    for (size_t i = 1; i < trades.size(); ++i) {
+        EXPECT_LT(trades[i].bytes_per_token, trades[0].bytes_per_token);
+        EXPECT_GT(trades[i].n_ctx, trades[0].n_ctx);
+    }
+}
+
+TEST(Catalogue, NamesAreFoundAndWrongOnesNameTheNearest) {
+    EXPECT_EQ(catalogue().find_card("7900 gre").value()->name, "RX 7900 GRE");
+    EXPECT_EQ(catalogue().find_card("rtx3090").value()->name, "RTX 3090");
+    EXPECT_EQ(catalogue().find_card("AMD Radeon RX 7900 XT").value()->name, "RX 7900 XT");
+    const auto several = catalogue().find_card("3080");
+    ASSERT_FALSE(several);
+    EXPECT_NE(several.error().message.find("RTX 3080 12GB"), std::string::npos);
+    EXPECT_NE(catalogue().find_card("RTX 3091").error().message.find("RTX 3090"), std::string::npos);
+    EXPECT_EQ(catalogue().find_model("QWEN2.5-CODER-14B").value()->shape.id, "qwen2.5-coder-14b-instruct");
+    EXPECT_NE(catalogue().find_model("qwen2.5-coder-15b").error().message.find("qwen2.5-coder-1"), std::string::npos);
+}
+
+TEST(Catalogue, BrokenEntriesAreRefusedByName) {
+    const auto refused = [](std::string_view json) {
+        const auto parsed = parse_catalogue(json, "mine.json");
+        EXPECT_FALSE(parsed) << json;
+        return parsed ? std::string() : parsed.error().message;
+    };
+    EXPECT_NE(refused("[1]").find("mine.json"), std::string::npos);
+    EXPECT_NE(refused(R"({"schema": 9})").find("schema 9"), std::string::npos);
+    EXPECT_NE(refused(R"({"schema": 1, "cards": [{"name": "X", "vendor": "Y", "vram_gib": "12", "bandwidth_gbps": 100}]})").find("vram_gib"), std::string::npos);
+    EXPECT_NE(refused(R"({"schema": 1, "models": [{"id": "m"}]})").find("'arch'"), std::string::npos);
+    EXPECT_NE(refused(R"({"schema": 1, "models": 3})").find("list"), std::string::npos);
+    const auto mine = parse_catalogue(R"({"schema": 1, "cards": [{"name": "My card", "vendor": "AMD", "vram_gib": 12, "bandwidth_gbps": 100}]})", "mine");
+    ASSERT_TRUE(mine) << mine.error().message;
+    EXPECT_EQ(mine->cards.at(0).memory_bytes, 12 * kGiB);
+}
+
+}  // namespace
+}  // namespace atlas
