@@ -23,8 +23,9 @@ struct Group {
 };
 
 // How --help orders the subcommands; one that stands in no group is listed under "Other".
-const std::array<Group, 4>& groups() {
-    static const std::array<Group, 4> kGroups = {{{"Talk to a model", {"run", "chat"}},
+const std::array<Group, 5>& groups() {
+    static const std::array<Group, 5> kGroups = {{{"Talk to a model", {"run", "chat"}},
+                                                  {"Choose a model", {"plan"}},
                                                   {"Get models", {"pull", "list", "rm"}},
                                                   {"Look at files and devices", {"inspect", "devices", "kernels"}},
                                                   {"Compare and measure", {"bench", "tune", "tokenize", "logits", "quantize"}}}};

@@ -16,6 +16,7 @@ void add_inspect(CLI::App& app, int& exit_code);
 void add_kernels(CLI::App& app, int& exit_code);
 void add_list(CLI::App& app, int& exit_code);
 void add_logits(CLI::App& app, int& exit_code);
+void add_plan(CLI::App& app, int& exit_code);
 void add_pull(CLI::App& app, int& exit_code);
 void add_quantize(CLI::App& app, int& exit_code);
 void add_rm(CLI::App& app, int& exit_code);
@@ -27,6 +28,7 @@ void add_tune(CLI::App& app, int& exit_code);
 inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({
     add_run,
     add_chat,
+    add_plan,
     add_pull,
     add_list,
     add_rm,

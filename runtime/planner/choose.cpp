@@ -39,8 +39,14 @@ class Line {
 };
 
 std::vector<std::string> quants_of(const PlanRequest& request) {
+    if (request.file != nullptr) return {request.file->quant()};
     if (!request.quant.empty()) return {request.quant};
     return {kOffered.begin(), kOffered.end()};
+}
+
+Result<ModelFit> fit_of(const PlanRequest& request, const CatalogueModel& model, const std::string& quant) {
+    if (request.file != nullptr) return *request.file;
+    return ModelFit::create(model.shape, quant);
 }
 
 std::vector<KvFormats> caches_of(const PlanRequest& request, const ModelShape& model) {
@@ -132,14 +138,14 @@ class Chooser {
     Result<std::optional<PlanChoice>> best_of(const CatalogueModel& model) const {
         std::optional<PlanChoice> best;
         for (const std::string& quant : quants_of(request_)) {
-            ATLAS_TRY(const ModelFit fit, ModelFit::create(model.shape, quant));
+            ATLAS_TRY(const ModelFit fit, fit_of(request_, model, quant));
             for (const KvFormats& kv : caches_of(request_, model.shape)) {
                 const auto choice = try_one(model, fit, quant, kv);
                 if (choice && (!best || better(*choice, *best))) best = choice;
             }
         }
         if (best) {
-            ATLAS_TRY(const ModelFit fit, ModelFit::create(model.shape, best->quant));
+            ATLAS_TRY(const ModelFit fit, fit_of(request_, model, best->quant));
             ATLAS_TRY_VOID(add_draft(catalogue_, request_, fit, *best));
             best->reason = reason_of(catalogue_, request_, *best);
         }
@@ -165,7 +171,7 @@ class Chooser {
         choice.runs = can_run(model.shape);
         choice.estimated = score_of(catalogue_, model, request_.purpose).estimated;
         const auto quality = quality_of(catalogue_, model, request_.purpose, quant, kv);
-        if (!quality && request_.quant.empty()) return std::nullopt;
+        if (!quality && request_.quant.empty() && request_.file == nullptr) return std::nullopt;
         choice.quality = quality.value_or(score_of(catalogue_, model, request_.purpose).points);
         add_speeds(catalogue_, request_, fit, choice);
         return choice;
@@ -181,9 +187,14 @@ class Chooser {
     const PlanRequest& request_;
 };
 
-bool allowed(const PlanRequest& request, const CatalogueModel& model) {
-    if (request.model != nullptr) return &model == request.model;
-    return request.all_architectures || can_run(model.shape);
+// The models to look at; one that was named need not be in the catalogue (a file's).
+std::vector<const CatalogueModel*> candidates(const Catalogue& catalogue, const PlanRequest& request) {
+    if (request.model != nullptr) return {request.model};
+    std::vector<const CatalogueModel*> all;
+    for (const CatalogueModel& model : catalogue.models) {
+        if (request.all_architectures || can_run(model.shape)) all.push_back(&model);
+    }
+    return all;
 }
 
 }  // namespace
@@ -221,9 +232,8 @@ std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueMode
 Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanRequest& request, size_t most) {
     const Chooser chooser(catalogue, request);
     std::vector<PlanChoice> choices;
-    for (const CatalogueModel& model : catalogue.models) {
-        if (!allowed(request, model)) continue;
-        ATLAS_TRY(auto best, chooser.best_of(model));
+    for (const CatalogueModel* model : candidates(catalogue, request)) {
+        ATLAS_TRY(auto best, chooser.best_of(*model));
         if (best) choices.push_back(std::move(*best));
     }
     std::stable_sort(choices.begin(), choices.end(), [&](const PlanChoice& a, const PlanChoice& b) { return chooser.better(a, b); });
@@ -233,10 +243,10 @@ Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanReq
 
 Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& request) {
     std::optional<PlanChoice> smallest;
-    for (const CatalogueModel& model : catalogue.models) {
-        if (!allowed(request, model)) continue;
+    for (const CatalogueModel* candidate : candidates(catalogue, request)) {
+        const CatalogueModel& model = *candidate;
         for (const std::string& quant : quants_of(request)) {
-            ATLAS_TRY(const ModelFit fit, ModelFit::create(model.shape, quant));
+            ATLAS_TRY(const ModelFit fit, fit_of(request, model, quant));
             for (const KvFormats& kv : caches_of(request, model.shape)) {
                 PlanChoice choice;
                 choice.model = &model;

@@ -25,6 +25,7 @@ struct PlanRequest {
     SpeedFactors speed;
     Purpose purpose = Purpose::coding;
     const CatalogueModel* model = nullptr;  // null: any
+    const ModelFit* file = nullptr;         // of a file, then `model` is its shape: no other quantization
     std::string quant;                      // empty: any
     std::optional<KvFormats> kv;            // nothing: f16 or q8_0
     uint32_t n_ctx = 0;                     // 0: at least min_context, as much as fits

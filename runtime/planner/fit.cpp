@@ -137,21 +137,35 @@ Result<ModelFit> ModelFit::create(const ModelShape& model, std::string_view quan
     fit.quant_ = quant;
     ATLAS_TRY(fit.size_, size_of(model, quant, has_importance));
     fit.weights_bytes_ = fit.size_.tensor_bytes;
-    const auto anything = [](Format) { return true; };
     if (const Architecture* architecture = architecture_of(model.arch)) {
         const auto infos = infos_of(tensors);
-        ATLAS_TRY(const auto resolved, resolve_tensors(infos, architecture->weights(), config_of(model), anything));
+        ATLAS_TRY(const auto resolved, resolve_tensors(infos, architecture->weights(), config_of(model), [](Format) { return true; }));
         fit.weights_bytes_ = total_bytes(resolved);
     }
-    const ModelShape two = stand_in(model);
-    const Architecture* architecture = architecture_of(two.arch);
-    fit.two_layers_ = config_of(two);
-    fit.forward_ = architecture->forward;
-    ATLAS_TRY(const auto two_tensors, quantized_tensors(two, quant, has_importance));
-    const auto infos = infos_of(two_tensors);
-    ATLAS_TRY(fit.two_layer_weights_, resolve_tensors(infos, architecture->weights(), fit.two_layers_, anything));
-    for (ResolvedWeight& weight : fit.two_layer_weights_) weight.source = nullptr;
+    ATLAS_TRY_VOID(fit.prepare_scratch());
     return fit;
+}
+
+Result<ModelFit> ModelFit::of_file(const ModelShape& model, std::string_view quant, const ModelSize& size) {
+    ModelFit fit;
+    fit.model_ = &model;
+    fit.quant_ = quant;
+    fit.size_ = size;
+    fit.weights_bytes_ = size.tensor_bytes;
+    ATLAS_TRY_VOID(fit.prepare_scratch());
+    return fit;
+}
+
+Result<void> ModelFit::prepare_scratch() {
+    const ModelShape two = stand_in(*model_);
+    const Architecture* architecture = architecture_of(two.arch);
+    two_layers_ = config_of(two);
+    forward_ = architecture->forward;
+    ATLAS_TRY(const auto tensors, quantized_tensors(two, "F16", false));  // scratch does not depend on the weights' formats
+    const auto infos = infos_of(tensors);
+    ATLAS_TRY(two_layer_weights_, resolve_tensors(infos, architecture->weights(), two_layers_, [](Format) { return true; }));
+    for (ResolvedWeight& weight : two_layer_weights_) weight.source = nullptr;
+    return {};
 }
 
 Footprint ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences) const {

@@ -43,6 +43,9 @@ class ModelFit {
     /// Fails: not_found (quantization).
     static Result<ModelFit> create(const ModelShape& model, std::string_view quant, bool has_importance = false);
 
+    /// Of a file, whose true sizes are known. Fails: invalid_argument (a shape that no decoder has).
+    static Result<ModelFit> of_file(const ModelShape& model, std::string_view quant, const ModelSize& size);
+
     const ModelShape& model() const { return *model_; }
     const std::string& quant() const { return quant_; }
     const ModelSize& size() const { return size_; }
@@ -52,6 +55,7 @@ class ModelFit {
     uint32_t largest_context(uint64_t available, uint32_t most, const KvFormats& kv, uint32_t n_sequences = 1) const;
 
   private:
+    Result<void> prepare_scratch();
     const ModelShape* model_ = nullptr;
     std::string quant_;
     ModelSize size_;

@@ -181,6 +181,38 @@ class Looking(Cli):
         self.assertEqual(code, 0, err)
         json.loads(out)
 
+    def test_plan_for_a_card(self):
+        code, out, err = atlas("plan", "--card", "RX 7900 GRE")
+        self.assertEqual(code, 0, err)
+        for word in ("qwen2.5-coder-14b", "KV cache", "weights", "free", "atlas-vk pull hf:", "Cache formats"):
+            self.assertIn(word, out)
+        code, out, err = atlas("plan", "--card", "rtx 3090", "--for", "coding", "--json")
+        self.assertEqual(code, 0, err)
+        best = json.loads(out)["choices"][0]
+        self.assertEqual(best["model"], "qwen2.5-coder-32b-instruct")
+        self.assertGreaterEqual(best["context_tokens"], 16384)
+        self.assertEqual(best["total_bytes"], best["weights_bytes"] + best["kv_bytes"] + best["scratch_bytes"] + best["draft_bytes"])
+        self.assertLess(best["decode_tokens_per_s"]["low"], best["decode_tokens_per_s"]["high"])
+
+    def test_plan_sizes(self):
+        code, out, err = atlas("plan", "--size-of", "qwen2.5-coder-7b", "--quant", "q4_k_m", "--json")
+        self.assertEqual(code, 0, err)
+        self.assertEqual(json.loads(out)["tensor_bytes"], 4677120000)
+
+    def test_plan_of_a_file(self):
+        code, out, err = atlas("plan", "--file", TINY, "--card", "RTX 3090", "--json")
+        self.assertEqual(code, 0, err)
+        self.assertGreater(json.loads(out)["choices"][0]["weights_bytes"], 1 << 20)
+
+    def test_plan_bad_input_names_what_is_near(self):
+        self.fails(1, ["RTX 3090"], "plan", "--card", "RTX 3091")
+        self.fails(1, ["qwen2.5-coder-14b-instruct"], "plan", "--card", "RTX 3090", "--model", "qwen2.5-coder-14c")
+        self.fails(1, ["smallest choice", "smollm2-135m-instruct", "needs"], "plan", "--vram", "600M")
+        self.fails(1, ["Q4_K_M"], "plan", "--card", "RTX 3090", "--quant", "Q9")
+        self.fails(1, ["q8_0"], "plan", "--card", "RTX 3090", "--kv", "q9")
+        self.fails(1, ["16384"], "plan", "--card", "RTX 3090", "--ctx", "many")
+        self.fails(1, ["was made for 32768"], "plan", "--card", "RTX 3090", "--model", "qwen2.5-coder-7b", "--ctx", "64k")
+
     def test_tokenize(self):
         code, out, _ = atlas("tokenize", "-m", TINY, "--no-special", "-", stdin=b"def f(x):\n\treturn x\xff")
         self.assertEqual(code, 0)

@@ -1,0 +1,106 @@
+#include "runtime/planner/file_shape.h"
+
+#include <algorithm>
+#include <map>
+
+#include "quant/recipe.h"
+
+namespace atlas {
+
+namespace {
+
+class Keys {
+  public:
+    Keys(const gguf::File& file, std::string arch) : file_(file), arch_(std::move(arch)) {}
+
+    /// A number, or the largest of one per layer. Missing: the fallback.
+    uint32_t count(const char* key, uint32_t fallback) const {
+        const auto values = file_.integers(fmt::format("{}.{}", arch_, key));
+        if (!values || values->empty()) return fallback;
+        const int64_t largest = *std::max_element(values->begin(), values->end());
+        return largest >= 0 && largest <= UINT32_MAX ? static_cast<uint32_t>(largest) : fallback;
+    }
+
+  private:
+    const gguf::File& file_;
+    std::string arch_;
+};
+
+uint64_t elems_of(const gguf::TensorInfo& tensor) {
+    uint64_t product = 1;
+    for (const uint64_t extent : tensor.shape) product *= extent;
+    return product;
+}
+
+ModelSize true_size(const gguf::File& file, const ModelShape& shape) {
+    ModelSize size;
+    double elems = 0, step = 0;
+    for (const gguf::TensorInfo& tensor : file.tensors()) {
+        size.tensor_bytes += tensor.bytes;
+        elems += double(elems_of(tensor));
+        if (tensor.name == "token_embd.weight" && !shape.tied) continue;
+        const bool experts = tensor.name.find("_exps.") != std::string::npos && shape.n_expert > 0;
+        step += double(tensor.bytes) * (experts ? double(shape.n_expert_used) / shape.n_expert : 1.0);
+    }
+    size.file_bytes = file.file_bytes();
+    size.step_bytes = static_cast<uint64_t>(step);
+    size.bits_per_weight = elems > 0 ? 8 * double(size.tensor_bytes) / elems : 0;
+    return size;
+}
+
+std::string quant_of(const gguf::File& file) {
+    const uint32_t file_type = file.u32_or("general.file_type", UINT32_MAX);
+    for (const Recipe& recipe : recipes()) {
+        if (recipe.file_type == file_type) return std::string(recipe.name);
+    }
+    std::map<std::string, uint64_t> bytes;
+    for (const gguf::TensorInfo& tensor : file.tensors()) {
+        bytes[tensor.format ? std::string(info(*tensor.format).name) : fmt::format("type {}", tensor.gguf_type)] += tensor.bytes;
+    }
+    const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    return most == bytes.end() ? "none" : most->first;
+}
+
+}  // namespace
+
+Result<FileShape> shape_of_file(const gguf::File& file) {
+    ATLAS_TRY(const std::string_view arch, file.string("general.architecture"));
+    const Keys keys(file, std::string(arch));
+    FileShape found;
+    ModelShape& s = found.shape;
+    s.id = file.string_or("general.name", file.path().filename().string());
+    s.arch = arch;
+    s.n_layer = keys.count("block_count", 0);
+    s.n_embd = keys.count("embedding_length", 0);
+    s.n_head = keys.count("attention.head_count", 0);
+    s.n_head_kv = keys.count("attention.head_count_kv", s.n_head);
+    s.n_ff = keys.count("feed_forward_length", 0);
+    s.n_ctx = keys.count("context_length", 0);
+    if (s.n_layer == 0 || s.n_layer > 1024 || s.n_embd == 0 || s.n_head == 0 || s.n_head_kv == 0 || s.n_ctx == 0) {
+        return fail(ErrorCode::corrupt,
+                    "{}: {} keys give {} layers, {} wide, {} heads, {} KV heads, context {}: all must be there and at least 1", file.path().string(),
+                    arch, s.n_layer, s.n_embd, s.n_head, s.n_head_kv, s.n_ctx);
+    }
+    s.head_dim = keys.count("attention.key_length", s.n_embd / s.n_head);
+    s.v_head_dim = keys.count("attention.value_length", s.head_dim);
+    s.n_expert = keys.count("expert_count", 0);
+    s.n_expert_used = std::min(keys.count("expert_used_count", 0), s.n_expert);
+    s.n_ff_expert = keys.count("expert_feed_forward_length", 0);
+    s.n_dense_layers = keys.count("leading_dense_block_count", 0);
+    s.kv_lora_rank = keys.count("attention.kv_lora_rank", 0);
+    s.rope_head_dim = keys.count("rope.dimension_count", 0);
+    s.window = keys.count("attention.sliding_window", 0);
+    if (s.window > 0 && (arch == "gemma2" || arch == "gpt-oss")) s.full_every = 2;
+    if (s.window > 0 && arch == "gemma3") s.full_every = 6;
+    const gguf::TensorInfo* embd = file.find_tensor("token_embd.weight");
+    if (embd == nullptr || embd->shape.size() != 2) return fail(ErrorCode::corrupt, "{}: no token_embd.weight of two dimensions", file.path().string());
+    s.n_vocab = static_cast<uint32_t>(std::min<uint64_t>(embd->shape[0], 1u << 22));
+    s.tied = file.find_tensor("output.weight") == nullptr;
+    s.rope_factors = file.find_tensor("rope_freqs.weight") != nullptr;
+    for (const gguf::TensorInfo& tensor : file.tensors()) s.parameters += elems_of(tensor);
+    found.size = true_size(file, s);
+    found.quant = quant_of(file);
+    return found;
+}
+
+}  // namespace atlas

@@ -1,0 +1,19 @@
+#pragma once
+// A GGUF file's header as the planner sees it: its shape and the true sizes of its tensors. Nothing but the header is read.
+
+#include "runtime/gguf/reader.h"
+#include "runtime/planner/sizes.h"
+
+namespace atlas {
+
+struct FileShape {
+    ModelShape shape;
+    ModelSize size;
+    std::string quant;  // "Q4_K_M" as the file says, or the format of most of its bytes
+};
+
+/// Works for every architecture whose keys are the usual ones, runnable or not.
+/// Fails: not_found, corrupt (a key that is missing or makes no sense).
+Result<FileShape> shape_of_file(const gguf::File& file);
+
+}  // namespace atlas

@@ -1,0 +1,36 @@
+#pragma once
+// What `atlas-vk plan` prints: tables, the picture of the card's memory, JSON.
+
+#include <string>
+#include <vector>
+
+#include "runtime/planner/choose.h"
+
+namespace atlas::tools {
+
+/// What the plan is for.
+struct PlanTarget {
+    std::string name;  // "RTX 3090", "llvmpipe ..., this machine"
+    uint64_t total_bytes = 0;
+    uint64_t available_bytes = 0;
+    double watts = 0;
+    std::string note;  // why available is less than total
+};
+
+struct PlanPrices {
+    double usd_per_kwh = 0;             // 0: energy is not shown
+    double api_usd_per_million = 0;     // 0: no comparison
+};
+
+/// The command that runs a choice, or how to get its file first. `file`: path of the file that was planned, or empty.
+std::string command_of(const PlanChoice& choice, const std::string& file);
+
+/// One line of `width` characters: weights, cache, scratch, draft, free in proportion, and a legend with bytes below it.
+std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, size_t width);
+
+void print_choices(const std::vector<PlanChoice>& choices, const PlanTarget& target, const PlanPrices& prices, const std::string& file);
+void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice);
+std::string choices_json(const std::vector<PlanChoice>& choices, const std::vector<KvTrade>& trades, const PlanTarget& target,
+                         const SpeedFactors& speed, const PlanPrices& prices, const std::string& file);
+
+}  // namespace atlas::tools
