@@ -204,7 +204,7 @@ int explain_nothing(const Catalogue& catalogue, const PlanRequest& request, cons
                         fmt::format("nothing fits in the {} that {} has for a model. The smallest choice, {} {} with {} tokens of context and a {} "
                                     "cache, needs {} ({} weights, {} cache, {} scratch)",
                                     bytes_text(target.available_bytes), target.name, need->model->shape.id, need->quant, need->n_ctx,
-                                    need->kv.name(), bytes_text(need->total_bytes()), bytes_text(need->footprint.weights_bytes),
+                                    name_of(need->kv), bytes_text(need->total_bytes()), bytes_text(need->footprint.weights_bytes),
                                     bytes_text(need->footprint.kv_bytes), bytes_text(need->footprint.scratch_bytes + need->footprint.other_bytes))});
 }
 

@@ -36,7 +36,7 @@ std::string quant_flag(const std::string& gguf, const std::string& quant) { retu
 }  // namespace
 
 std::string command_of(const PlanChoice& choice, const std::string& file) {
-    const std::string context = fmt::format("--ctx {} --kv {}", choice.n_ctx, choice.kv.name());
+    const std::string context = fmt::format("--ctx {} --kv {}", choice.n_ctx, name_of(choice.kv));
     if (!file.empty()) return fmt::format("atlas-vk chat -m {} {}", file, context);
     // Some entries name a repository and a remark.
     const std::string repository = choice.model->gguf.substr(0, choice.model->gguf.find(' '));
@@ -66,7 +66,7 @@ void print_choices(const std::vector<PlanChoice>& choices, const PlanTarget& tar
     fmt::print("   {:<34} {:<8} {:>8} {:<10} {:>7} {:>12} {:>12}\n", "model", "weights", "context", "cache", "GiB", "tokens/s", "prompt/s");
     for (size_t i = 0; i < choices.size(); ++i) {
         const PlanChoice& c = choices[i];
-        fmt::print("{:>2} {:<34} {:<8} {:>8} {:<10} {:>7} {:>12} {:>12}\n", i + 1, c.model->shape.id, c.quant, context_text(c.n_ctx), c.kv.name(),
+        fmt::print("{:>2} {:<34} {:<8} {:>8} {:<10} {:>7} {:>12} {:>12}\n", i + 1, c.model->shape.id, c.quant, context_text(c.n_ctx), name_of(c.kv),
                    gib(c.total_bytes()), fmt::format("{:.0f} to {:.0f}", c.decode.low, c.decode.high),
                    fmt::format("{:.0f} to {:.0f}", c.prefill.low, c.prefill.high));
     }
@@ -96,7 +96,7 @@ void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) 
     fmt::print("\nCache formats of {} {}:\n   {:<10} {:>14} {:>16} {:>22}\n", choice.model->shape.id, choice.quant, "format", "KiB a token",
                "largest context", "added perplexity");
     for (const KvTrade& trade : trades) {
-        fmt::print("   {:<10} {:>14.1f} {:>16} {:>22}\n", trade.kv.name(), trade.bytes_per_token / 1024, trade.n_ctx,
+        fmt::print("   {:<10} {:>14.1f} {:>16} {:>22}\n", name_of(trade.kv), trade.bytes_per_token / 1024, trade.n_ctx,
                    trade.perplexity_increase ? fmt::format("{:.2f} %", 100 * *trade.perplexity_increase) : "not known");
     }
 }
@@ -115,7 +115,7 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
         ordered_json row = {{"model", c.model->shape.id},
                             {"quant", c.quant},
                             {"context_tokens", c.n_ctx},
-                            {"kv", c.kv.name()},
+                            {"kv", name_of(c.kv)},
                             {"draft", c.draft ? ordered_json(c.draft->model->shape.id) : ordered_json(nullptr)},
                             {"weights_bytes", c.footprint.weights_bytes},
                             {"kv_bytes", c.footprint.kv_bytes},
@@ -141,7 +141,7 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
     }
     out["kv_trades"] = ordered_json::array();
     for (const KvTrade& trade : trades) {
-        out["kv_trades"].push_back({{"kv", trade.kv.name()}, {"bytes_per_token", trade.bytes_per_token}, {"largest_context_tokens", trade.n_ctx}});
+        out["kv_trades"].push_back({{"kv", name_of(trade.kv)}, {"bytes_per_token", trade.bytes_per_token}, {"largest_context_tokens", trade.n_ctx}});
     }
     return out.dump(2);
 }

@@ -122,7 +122,7 @@ std::string reason_of(const Catalogue& catalogue, const PlanRequest& request, co
     if (const auto loss = catalogue.weight_loss.find(choice.quant); loss != catalogue.weight_loss.end() && loss->second.perplexity_increase > 0) {
         text += fmt::format("; {} adds {:.1f} % perplexity", choice.quant, 100 * loss->second.perplexity_increase / catalogue.f16_perplexity);
     }
-    text += fmt::format("; {} tokens of context with a {} cache", choice.n_ctx, choice.kv.name());
+    text += fmt::format("; {} tokens of context with a {} cache", choice.n_ctx, name_of(choice.kv));
     if (choice.draft) {
         text += fmt::format("; with {} as draft {:.1f} to {:.1f} times faster", choice.draft->model->shape.id, choice.draft->speedup_low,
                             choice.draft->speedup_high);

@@ -66,34 +66,33 @@ ModelConfig config_of(const ModelShape& model) {
     return config;
 }
 
-uint64_t row_bytes(Format format, uint64_t width) { return bytes_of(format, width); }
-
 uint64_t whole_pages(uint64_t n_tokens) { return (n_tokens + kPageTokens - 1) / kPageTokens * kPageTokens; }
 
 // K and V bytes of one token in one layer.
 uint64_t layer_row_bytes(const ModelShape& m, uint32_t il, const KvFormats& kv) {
     if (m.is_recurrent(il)) return 0;
-    if (m.kv_lora_rank > 0) return row_bytes(kv.k, m.kv_lora_rank + m.rope_head_dim);
+    if (m.kv_lora_rank > 0) return kv_row_bytes(kv.k, m.kv_lora_rank + m.rope_head_dim);
     const bool other = m.full_head_dim > 0 && !m.is_windowed(il);
-    const uint64_t n_kv = other ? m.full_n_head_kv : m.n_head_kv;
-    const uint64_t k_dim = other ? m.full_head_dim : m.head_dim, v_dim = other ? m.full_head_dim : m.v_head_dim;
-    return row_bytes(kv.k, n_kv * k_dim) + row_bytes(kv.v, n_kv * v_dim);
+    const uint32_t n_kv = other ? m.full_n_head_kv : m.n_head_kv;
+    const uint32_t k_dim = other ? m.full_head_dim : m.head_dim, v_dim = other ? m.full_head_dim : m.v_head_dim;
+    return kv_row_bytes(kv.k, n_kv * k_dim) + kv_row_bytes(kv.v, n_kv * v_dim);
 }
 
 }  // namespace
 
-std::string KvFormats::name() const {
-    const std::string_view k_name = info(k).name, v_name = info(v).name;
-    return k == v ? std::string(k_name) : fmt::format("{}:{}", k_name, v_name);
+std::string name_of(const KvFormats& kv) {
+    const std::string_view k_name = info(kv.k).name, v_name = info(kv.v).name;
+    return kv.k == kv.v ? std::string(k_name) : fmt::format("{}:{}", k_name, v_name);
 }
 
 Result<KvFormats> parse_kv_formats(std::string_view text) {
-    constexpr std::string_view kKnown = "f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0";
+    std::string known;
+    for (const Format format : kKvFormats) known += (known.empty() ? "" : ", ") + std::string(info(format).name);
     const auto one = [&](std::string_view name) -> Result<Format> {
-        for (size_t i = 0; i < kFormats.size(); ++i) {
-            if (kFormats[i].name == name && kKnown.find(name) != std::string_view::npos) return static_cast<Format>(i);
+        for (const Format format : kKvFormats) {
+            if (info(format).name == name) return format;
         }
-        return fail(ErrorCode::invalid_argument, "no cache format '{}': expected one of {}, or two as K:V", name, kKnown);
+        return fail(ErrorCode::invalid_argument, "no cache format '{}': expected one of {}, or two as K:V", name, known);
     };
     const size_t colon = text.find(':');
     KvFormats kv;

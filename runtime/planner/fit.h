@@ -9,13 +9,8 @@
 
 namespace atlas {
 
-/// Formats of the cache.
-struct KvFormats {
-    Format k = Format::f16;
-    Format v = Format::f16;
-    std::string name() const;  // "f16", "q8_0:q4_0"
-    bool operator==(const KvFormats&) const = default;
-};
+/// "f16" or, where they differ, "q8_0:q4_0".
+std::string name_of(const KvFormats& kv);
 /// "f16", "q8_0", "q8_0:q4_0". Fails: invalid_argument (names the formats).
 Result<KvFormats> parse_kv_formats(std::string_view text);
 /// Whether heads of this size can be cached so: whole blocks.

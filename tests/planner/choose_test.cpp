@@ -37,7 +37,7 @@ TEST(Choose, EveryUsualCardGetsAModelWith16kTokens) {
             EXPECT_LT(choice.decode.low, choice.decode.high);
         }
         std::cout << card << ": " << choices->front().model->shape.id << " " << choices->front().quant << ", " << choices->front().n_ctx << " tokens, "
-                  << choices->front().kv.name() << ", " << choices->front().decode.low << " to " << choices->front().decode.high << " tokens/s\n";
+                  << name_of(choices->front().kv) << ", " << choices->front().decode.low << " to " << choices->front().decode.high << " tokens/s\n";
     }
 }
 

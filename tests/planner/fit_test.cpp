@@ -87,8 +87,8 @@ TEST(Fit, LargestContextIsTheLargest) {
 }
 
 TEST(Fit, CacheFormatsAreReadAndRefusedWithTheirNames) {
-    EXPECT_EQ(parse_kv_formats("q8_0:q4_0").value().name(), "q8_0:q4_0");
-    EXPECT_EQ(parse_kv_formats("f16").value().name(), "f16");
+    EXPECT_EQ(name_of(parse_kv_formats("q8_0:q4_0").value()), "q8_0:q4_0");
+    EXPECT_EQ(name_of(parse_kv_formats("f16").value()), "f16");
     for (const char* bad : {"", "q4_k", "f16:", ":f16", "q8", "f16:f16:f16"}) {
         const auto kv = parse_kv_formats(bad);
         ASSERT_FALSE(kv) << bad;
