@@ -1,7 +1,8 @@
-# atlas_kernel(<family> SOURCE <file> [WEIGHT <format>...|@all] [DEFINES <NAME=VALUE>...] [REQUIRES <feature>...] [ENV <target>])
+# atlas_kernel(<family> SOURCE <file> [WEIGHT <format>...|@all|@blocks|@dot] [DEFINES <NAME=VALUE>...] [REQUIRES <feature>...] [ENV <target>])
 # Adds one SPIR-V module per WEIGHT format (or one if the family has no WEIGHT axis) and one row per module to the generated
 # kernels.inc, which C++ reads: ATLAS_KERNEL(family, weight, symbol, "name"). The families become an enum; a misspelt name does not compile.
-# WEIGHT @dot: the formats that have an int8 dot form (shaders/formats/dot/<format>.glsl); it is included as "weight_dot.glsl".
+# WEIGHT @all: every format in every layout it can be stored in (q6_k and q6_k_planar, see quant/planar.h); @blocks: as files store them;
+# @dot: those that have an int8 dot form (shaders/formats/dot/<format>.glsl); it is included as "weight_dot.glsl".
 # REQUIRES names variables of features.cmake: where one is false the family is in the enum but has no modules (has_kernel says so).
 # ENV is glslang's target, vulkan1.2 unless given.
 
@@ -25,11 +26,25 @@ foreach(row IN LISTS rows)
     file(CONFIGURE OUTPUT ${ATLAS_GEN}/weight/${name}/weight_dot.glsl CONTENT "#include \"formats/dot/@name@.glsl\"\n" @ONLY)
   endif()
 endforeach()
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/quant/formats.def)
+file(STRINGS ${CMAKE_SOURCE_DIR}/quant/planes.def rows REGEX "^ATLAS_PLANES\\(")
+set(ATLAS_PLANAR_FORMATS "")
+foreach(row IN LISTS rows)
+  string(REGEX REPLACE "^ATLAS_PLANES\\(([a-z0-9_]+),.*" "\\1" name "${row}")
+  list(APPEND ATLAS_PLANAR_FORMATS ${name}_planar)
+  file(CONFIGURE OUTPUT ${ATLAS_GEN}/weight/${name}_planar/weight_format.glsl
+       CONTENT "#define PLANAR\n#include \"formats/@name@.glsl\"\n#undef PLANAR\n" @ONLY)
+  if(name IN_LIST ATLAS_DOT_FORMATS)
+    list(APPEND ATLAS_DOT_FORMATS ${name}_planar)
+    file(CONFIGURE OUTPUT ${ATLAS_GEN}/weight/${name}_planar/weight_dot.glsl CONTENT "#include \"formats/dot/@name@.glsl\"\n" @ONLY)
+  endif()
+endforeach()
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/quant/formats.def ${CMAKE_SOURCE_DIR}/quant/planes.def)
 
 function(atlas_kernel family)
   cmake_parse_arguments(K "" "SOURCE;ENV" "WEIGHT;DEFINES;REQUIRES" ${ARGN})
   if(K_WEIGHT STREQUAL "@all")
+    set(K_WEIGHT ${ATLAS_FORMATS} ${ATLAS_PLANAR_FORMATS})
+  elseif(K_WEIGHT STREQUAL "@blocks")
     set(K_WEIGHT ${ATLAS_FORMATS})
   elseif(K_WEIGHT STREQUAL "@dot")
     set(K_WEIGHT ${ATLAS_DOT_FORMATS})

@@ -36,10 +36,25 @@ const KernelModule& kernel_module(KernelFamily family, WeightAxis weight) {
     return *module;
 }
 
-const KernelModule& kernel_module(KernelFamily family, Format weight) { return kernel_module(family, static_cast<WeightAxis>(weight)); }
+WeightAxis weight_axis(Format format, Layout layout) {
+    if (layout == Layout::blocks) return static_cast<WeightAxis>(format);
+    switch (format) {
+#define ATLAS_PLANES(name, ...) \
+    case Format::name: return WeightAxis::name##_planar;
+#include "quant/planes.def"
+#undef ATLAS_PLANES
+        default: break;
+    }
+    ATLAS_CHECK(false, "{} has no planes", info(format).name);
+    return WeightAxis::none;
+}
+
+const KernelModule& kernel_module(KernelFamily family, Format weight, Layout layout) {
+    return kernel_module(family, weight_axis(weight, layout));
+}
 
 bool has_kernel(KernelFamily family, WeightAxis weight) { return find(family, weight) != nullptr; }
-bool has_kernel(KernelFamily family, Format weight) { return has_kernel(family, static_cast<WeightAxis>(weight)); }
+bool has_kernel(KernelFamily family, Format weight, Layout layout) { return has_kernel(family, weight_axis(weight, layout)); }
 
 std::string_view name_of(KernelFamily family) {
     switch (family) {

@@ -28,7 +28,7 @@ void VkOps::get_rows(const Tensor& table, const U32View& ids, const Tensor& out)
                                          .ids_at = ids_bound.at,
                                          .out_at = out_bound.at,
                                          .out_stride = out.row_stride_elems};
-            dispatch(kernel_module(KernelFamily::get_rows, table.format), {lanes},
+            dispatch(kernel_module(KernelFamily::get_rows, table.format, table.layout), {lanes},
                      {table_bound.binding, ids_bound.binding, out_bound.binding}, push,
                      {groups_for(groups_for(out.cols, 4), lanes), count, 1}, cost);
         }

@@ -50,7 +50,7 @@ void VkOps::matmul_rows(const Tensor& w, const Tensor& x, const Tensor& b, const
 }
 
 void VkOps::matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b, const vk::Cost& cost) {
-    const MatmulVariant variant = choose_matmul(context_.caps, context_.choices, {w.format, w.rows, w.cols, x.rows});
+    const MatmulVariant variant = choose_matmul(context_.caps, context_.choices, {w.format, w.rows, w.cols, x.rows, w.layout});
     if (variant.x == XKind::q8) return matmul_part_q8(variant, w, x, b, y, repeat_b, cost);
     const ScratchScope scope(*this);
     const Tensor ready = variant.x == XKind::f16 ? halve_x(x) : x;
@@ -73,7 +73,7 @@ void VkOps::matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const
                                 .b_at = b_bound.at,
                                 .b_stride = repeat_b ? 0u : b.row_stride_elems,
                                 .split_columns = splits > 1 ? split_columns(w.cols, splits) : w.cols};
-    dispatch(kernel_module(variant.family, w.format), variant.constants,
+    dispatch(kernel_module(variant.family, w.format, w.layout), variant.constants,
              {w_bound.binding, x_bound.binding, b_bound.binding, y_bound.binding}, push,
              {groups_for(w.rows, variant.tile_out), groups_for(x.rows, variant.tile_tokens), splits}, cost, variant.subgroup_size);
     if (splits > 1) sum_splits(out, splits, b, y, repeat_b);

@@ -71,7 +71,7 @@ void VkOps::matmul_part_q8(const MatmulVariant& variant, const Tensor& w, const 
                                 .b_at = b_bound.at,
                                 .b_stride = repeat_b ? 0u : b.row_stride_elems,
                                 .split_columns = w.cols};
-    dispatch(kernel_module(variant.family, w.format), variant.constants,
+    dispatch(kernel_module(variant.family, w.format, w.layout), variant.constants,
              {w_bound.binding, x_bound.binding, b_bound.binding, y_bound.binding}, push,
              {groups_for(w.rows, variant.tile_out), groups_for(x.rows, variant.tile_tokens), 1}, cost, variant.subgroup_size);
 }

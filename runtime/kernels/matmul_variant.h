@@ -21,6 +21,7 @@ struct MatmulShape {
     uint32_t n_out = 0;
     uint32_t n_in = 0;
     uint32_t n_tokens = 0;
+    Layout layout = Layout::blocks;
 };
 
 /// What a kernel wants its activations to be.
@@ -70,9 +71,9 @@ struct KernelChoices {
     std::vector<AttentionUse>* attention_log = nullptr;
 };
 
-/// Shapes that share a measurement: format, n_out, n_in, and the bucket of n_tokens (1, 2, 3-4, 5-8, 9-16, 17-32, 33-64, ... ).
+/// Shapes that share a measurement: format and layout, n_out, n_in, and the bucket of n_tokens (1, 2, 3-4, 5-8, 9-16, 17-32, 33-64, ... ).
 std::string tuning_key(const MatmulShape& shape);
-std::string rejection_key(const MatmulVariant& variant, Format weight);
+std::string rejection_key(const MatmulVariant& variant, Format weight, Layout layout = Layout::blocks);
 
 /// All variants that this device can run for the shape, best guess first; never empty; the last is a baseline that runs on every device.
 std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const MatmulShape& shape);
@@ -95,6 +96,9 @@ void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, 
 uint32_t splits_for(const vk::DeviceCaps& caps, const MatmulShape& shape, uint32_t tile_out, uint32_t tile_tokens);
 /// Columns of each split: what every tile kernel's step divides. The last split may have fewer, or none.
 inline uint32_t split_columns(uint32_t n_in, uint32_t splits) { return (n_in + 64 * splits - 1) / (64 * splits) * 64; }
+
+/// How a matrix of this format should lie in this device's memory, see select_layout.cpp.
+Layout choose_layout(const vk::DeviceCaps& caps, Format weight);
 
 /// A CPU behind a Vulkan driver: shared memory is ordinary memory and a barrier a switch of stacks.
 inline bool runs_on_cpu(const vk::DeviceCaps& caps) { return caps.type == vk::DeviceType::software; }

@@ -13,11 +13,19 @@ std::string MatmulVariant::name() const {
     return text;
 }
 
+namespace {
+std::string weight_name(Format format, Layout layout) {
+    return fmt::format("{}{}", info(format).name, layout == Layout::planar ? "_planar" : "");
+}
+}  // namespace
+
 std::string tuning_key(const MatmulShape& shape) {
-    return fmt::format("{} [{}, {}] x {}", info(shape.weight).name, shape.n_out, shape.n_in, std::bit_ceil(shape.n_tokens));
+    return fmt::format("{} [{}, {}] x {}", weight_name(shape.weight, shape.layout), shape.n_out, shape.n_in, std::bit_ceil(shape.n_tokens));
 }
 
-std::string rejection_key(const MatmulVariant& variant, Format weight) { return fmt::format("{} {}", variant.name(), info(weight).name); }
+std::string rejection_key(const MatmulVariant& variant, Format weight, Layout layout) {
+    return fmt::format("{} {}", variant.name(), weight_name(weight, layout));
+}
 
 uint32_t lanes_at_most(const vk::DeviceCaps& caps, uint32_t lanes) {
     const uint32_t most = std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]);
@@ -58,6 +66,7 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
         if (one_lane.name() != out.back().name()) out.push_back(one_lane);
     }
     if (out.size() > 1) out.insert(out.end() - 1, dots.begin(), dots.end());
+    std::erase_if(out, [&](const MatmulVariant& v) { return !has_kernel(v.family, shape.weight, shape.layout); });
     return out;
 }
 
@@ -65,7 +74,7 @@ namespace {
 
 MatmulVariant pick(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape) {
     const std::vector<MatmulVariant> candidates = matmul_candidates(caps, shape);
-    const auto rejected = [&](const MatmulVariant& v) { return choices.rejected.contains(rejection_key(v, shape.weight)); };
+    const auto rejected = [&](const MatmulVariant& v) { return choices.rejected.contains(rejection_key(v, shape.weight, shape.layout)); };
     for (const MatmulVariant& v : candidates) {
         if (!choices.forced.empty() && v.name().starts_with(choices.forced) && !rejected(v)) return v;
     }

@@ -32,6 +32,7 @@ struct VkBackendOptions {
     std::optional<std::array<double, 2>> rates;    // tests: { GFLOP/s, GB/s } that costs are estimated with
     bool tune_for_gpu = false;                     // tests: choose kernels as for a graphics card, also on a software device
     std::string forced_matmul;                     // tests and benchmarks: KernelChoices::forced
+    std::optional<Layout> weight_layout;           // tests: keep matrices so, where the format can
     bool fused = true;                             // false: fused operations run as their default bodies
     bool self_test = false;                        // kernel variants are tested before their first use; wrong ones are not used
     std::filesystem::path choices_folder;          // keeps the verdicts, and what was tuned, in a file per device; empty: nothing is kept
@@ -48,6 +49,7 @@ class VkBackend final : public Backend {
     MemoryBudget budget() const override;
     uint64_t max_storage_bytes() const override;
     bool can_read(Format weight_format) const override;
+    Layout weight_layout(Format weight_format) const override;
     Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) override;
     Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override;
     Result<void> finish_uploads() override;

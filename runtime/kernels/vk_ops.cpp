@@ -37,7 +37,18 @@ VkOps::Bound VkOps::bind_bytes(Storage* storage, uint64_t offset_bytes, uint64_t
 }
 
 VkOps::Bound VkOps::bind(const Tensor& tensor, vk::Access access) {
+    if (tensor.layout == Layout::planar) return bind_planar(tensor, access);
     return bind_bytes(tensor.storage, tensor.offset_bytes, span_bytes(tensor), info(tensor.format).block_bytes, access);
+}
+
+// The binding starts and ends with whole groups; where the view starts in it is counted in blocks all the same.
+VkOps::Bound VkOps::bind_planar(const Tensor& tensor, vk::Access access) {
+    const uint32_t block_bytes = info(tensor.format).block_bytes, group_bytes = unit_bytes(tensor.format, tensor.layout);
+    const uint64_t first = tensor.offset_bytes / group_bytes * group_bytes;
+    const uint64_t end = (tensor.offset_bytes + span_bytes(tensor) + group_bytes - 1) / group_bytes * group_bytes;
+    Bound bound = bind_bytes(tensor.storage, first, end - first, group_bytes, access);
+    bound.at = bound.at * kGroupBlocks + static_cast<uint32_t>((tensor.offset_bytes - first) / block_bytes);
+    return bound;
 }
 
 VkOps::Bound VkOps::bind(const U32View& view, vk::Access access) {
@@ -66,7 +77,9 @@ void VkOps::dispatch_bytes(const KernelModule& module, std::vector<uint32_t> con
 
 uint32_t VkOps::max_rows(const Tensor& tensor) {
     if (!tensor || tensor.rows <= 1) return std::numeric_limits<uint32_t>::max();
-    const uint32_t rows = rows_that_fit(bytes_of(tensor.format, tensor.cols), tensor.row_stride_bytes(), info(tensor.format).block_bytes,
+    const uint32_t unit = unit_bytes(tensor.format, tensor.layout);
+    const uint64_t cut_groups = tensor.layout == Layout::planar ? 2ull * unit : 0;  // at both ends
+    const uint32_t rows = rows_that_fit(bytes_of(tensor.format, tensor.cols) + cut_groups, tensor.row_stride_bytes(), unit,
                                         context_.caps.min_storage_buffer_offset_alignment, context_.max_binding_bytes);
     if (rows > 0) return rows;
     if (!plan_.error) {

@@ -58,6 +58,7 @@ class VkOps final : public Ops {
         uint32_t at = 0;
     };
     Bound bind(const Tensor& tensor, vk::Access access);
+    Bound bind_planar(const Tensor& tensor, vk::Access access);
     Bound bind(const U32View& view, vk::Access access = vk::Access::read);
     /// All rows of a cache; `at` in units of 16 bytes.
     Bound bind_cache(const Tensor& cache, vk::Access access);

@@ -5,6 +5,7 @@
 #include "quant/codec.h"
 #include "runtime/base/units.h"
 #include "runtime/gguf/stream.h"
+#include "runtime/model/regroup.h"
 
 namespace atlas {
 
@@ -31,7 +32,8 @@ class Streamer {
 
     Result<void> upload(const ResolvedWeight& weight, Storage& to) {
         const bool as_is = weight.format == weight.source->format && weight.scale == 1.0f;
-        return as_is ? upload_bytes(weight, to) : upload_floats(weight, to);
+        if (!as_is) return upload_floats(weight, to);
+        return weight.layout == Layout::planar ? upload_regrouped(weight, to) : upload_bytes(weight, to);
     }
 
   private:
@@ -41,6 +43,18 @@ class Streamer {
             advance(bytes.size());
             return {};
         });
+    }
+
+    Result<void> upload_regrouped(const ResolvedWeight& weight, Storage& to) {
+        Regrouper regrouper(weight.format);
+        const auto take = [&](uint64_t offset_bytes, std::span<const std::byte> bytes) {
+            advance(bytes.size());
+            return backend_.upload(to, offset_bytes, bytes);
+        };
+        ATLAS_TRY_VOID(gguf::stream_tensor(file_, *weight.source, [&](uint64_t, std::span<const std::byte> bytes) {
+            return regrouper.add(bytes, take);
+        }));
+        return regrouper.finish(take);
     }
 
     // Row by row through floats: vectors that the file stores in another format, and scaled f32 matrices.
@@ -88,6 +102,7 @@ Result<std::shared_ptr<Model>> Model::prepare(const gguf::File& file, Backend& b
     const auto in_file = [&](Error error) { return fail_in(file.path().string(), std::move(error)); };
     auto found = resolve(file, [&](Format format) { return backend.can_read(format); });
     if (!found) return in_file(std::move(found).error());
+    for (ResolvedWeight& weight : found->weights) weight.layout = backend.weight_layout(weight.format);
     if (auto sizes = check_storage_sizes(found->weights, backend); !sizes) return in_file(std::move(sizes).error());
     const auto plan = plan_within({found->config, found->weights, found->architecture->forward}, shape, backend.budget().available_bytes);
     if (!plan) return in_file(plan.error());
@@ -112,7 +127,7 @@ Result<void> Model::take_weights(const FillWeight& fill) {
     ATLAS_TRY_VOID(backend_.finish_uploads());
     size_t next = 0;
     weights_ = assemble_weights(config_, resolved_, [&](const ResolvedWeight& weight) {
-        return dense(*storages_[next++], weight.format, weight.rows, weight.cols);
+        return dense(*storages_[next++], weight.format, weight.rows, weight.cols, 0, weight.layout);
     });
     for (ResolvedWeight& weight : resolved_) weight.source = nullptr;
     return {};

@@ -43,7 +43,7 @@ class Planner {
     Planner(const PlanInput& input, const SessionShape& shape)
         : input_(input), shape_(shape), nowhere_("dry", std::numeric_limits<uint64_t>::max()) {
         weights_ = assemble_weights(input.config, input.weights, [&](const ResolvedWeight& w) {
-            return Tensor{&nowhere_, w.format, 0, w.rows, w.cols, w.cols};
+            return Tensor{&nowhere_, w.format, 0, w.rows, w.cols, w.cols, w.layout};
         });
     }
 

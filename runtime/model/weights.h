@@ -70,6 +70,7 @@ struct WeightTable {
 struct ResolvedWeight {
     const gguf::TensorInfo* source = nullptr;
     Format format = Format::f32;  // on the device
+    Layout layout = Layout::blocks;
     uint32_t rows = 0;
     uint32_t cols = 0;
     float scale = 1.0f;  // multiplies every element at load
@@ -77,7 +78,7 @@ struct ResolvedWeight {
     Tensor Weights::*model_slot = nullptr;  // one of the two is set
     Tensor LayerWeights::*layer_slot = nullptr;
 
-    uint64_t bytes() const { return rows * bytes_of(format, cols); }
+    uint64_t bytes() const { return stored_bytes(format, layout, uint64_t{rows} * cols); }
     Tensor& slot(Weights& weights) const {
         return model_slot != nullptr ? weights.*model_slot : weights.layers[layer].*layer_slot;
     }

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "quant/format.h"
+#include "quant/planar.h"
 #include "runtime/base/check.h"
 
 namespace atlas {
@@ -27,6 +27,7 @@ class Storage {
 
 /// A view of a matrix: [rows, cols], rows outermost. A vector is one row. Copies are cheap and refer to the same storage.
 /// Activations are f32; weights have any format and keep each row whole (cols is a multiple of the format's block).
+/// In the planar layout (quant/planar.h) all of these count as if the blocks lay one after another: a block has moved only inside its group.
 struct Tensor {
     Storage* storage = nullptr;
     Format format = Format::f32;
@@ -34,6 +35,7 @@ struct Tensor {
     uint32_t rows = 0;
     uint32_t cols = 0;
     uint32_t row_stride_elems = 0;  // from one row's first element to the next row's; >= cols
+    Layout layout = Layout::blocks;
 
     uint64_t row_stride_bytes() const { return bytes_of(format, row_stride_elems); }
     uint64_t offset_elems() const { return offset_bytes / info(format).block_bytes * info(format).block_elems; }
@@ -62,11 +64,12 @@ struct Tensor {
 };
 
 /// A dense matrix at the start (or at offset_bytes) of a storage.
-inline Tensor dense(Storage& storage, Format format, uint32_t rows, uint32_t cols, uint64_t offset_bytes = 0) {
+inline Tensor dense(Storage& storage, Format format, uint32_t rows, uint32_t cols, uint64_t offset_bytes = 0,
+                    Layout layout = Layout::blocks) {
     ATLAS_CHECK(cols % info(format).block_elems == 0, "{} columns are no whole blocks of {}", cols, info(format).name);
     ATLAS_CHECK(offset_bytes + rows * bytes_of(format, cols) <= storage.bytes(), "{}: [{}, {}] {} at {} does not fit in {} bytes",
                 storage.name(), rows, cols, info(format).name, offset_bytes, storage.bytes());
-    return {&storage, format, offset_bytes, rows, cols, cols};
+    return {&storage, format, offset_bytes, rows, cols, cols, layout};
 }
 
 /// A view of consecutive 32-bit unsigned integers: token ids, positions, page numbers. They live in the step buffer.

@@ -1,22 +1,37 @@
 // iq4_nl: 32 nibbles and a half scale, 18 bytes. Element i: d * nonlinear4(code), nibbles placed as in q4_0.
+#ifdef PLANAR
+#include "common/planar.glsl"
+#endif
+
 #ifdef FORMAT_STRUCT
+#ifndef PLANAR
 struct Block {
     float16_t d;
     uint16_t q[8];
 };
+#endif
 const uint kBlockElems = 32;
 #endif
 
 #ifdef FORMAT_FUNCTIONS
 #include "common/nonlinear4.glsl"
 
+#ifdef PLANAR
+float scale_of(uint ib) { return half_at(PLANE_AT(ib, 18u, 16u, 2u)); }
+uint q_word(uint ib, uint k) { return word_at(PLANE_AT(ib, 18u, 0u, 16u) + 4u * k); }
+uvec4 q_unit(uint ib) { return unit_at(PLANE_AT(ib, 18u, 0u, 16u)); }
+#else
+float scale_of(uint ib) { return float(W_BLOCK(ib).d); }
+uint q_word(uint ib, uint k) { return WORD_OF(W_BLOCK(ib).q[2u * k], W_BLOCK(ib).q[2u * k + 1u]); }
+uvec4 q_unit(uint ib) { return uvec4(q_word(ib, 0u), q_word(ib, 1u), q_word(ib, 2u), q_word(ib, 3u)); }
+#endif
+
 vec4 codes4(uint ib, uint i) {
-    const uint at = (i & 15u) / 2u;
-    return nonlinear4x4(WORD_OF(W_BLOCK(ib).q[at], W_BLOCK(ib).q[at + 1u]) >> ((i & 16u) / 4u));
+    return nonlinear4x4(q_word(ib, (i & 15u) / 4u) >> ((i & 16u) / 4u));
 }
 
 vec4 dequant4(uint ib, uint i) {
-    return codes4(ib, i) * float(W_BLOCK(ib).d);
+    return codes4(ib, i) * scale_of(ib);
 }
 
 float dequant(uint ib, uint i) {
@@ -24,7 +39,11 @@ float dequant(uint ib, uint i) {
 }
 
 void dequant32(uint ib, uint i, out vec4 v[8]) {
-    const float d = float(W_BLOCK(ib).d);
-    for (uint j = 0; j < 8u; ++j) v[j] = codes4(ib, 4u * j) * d;
+    const float d = scale_of(ib);
+    const uvec4 q = q_unit(ib);
+    for (uint j = 0; j < 4u; ++j) {
+        v[j] = nonlinear4x4(q[j]) * d;
+        v[j + 4u] = nonlinear4x4(q[j] >> 4) * d;
+    }
 }
 #endif

@@ -1,21 +1,38 @@
 // q4_1: 32 nibbles, a half scale and a half offset, 20 bytes. Element i: d * code + m.
 // Elements 0..15 are the low nibbles of the 16 bytes, 16..31 the high ones.
+#ifdef PLANAR
+#include "common/planar.glsl"
+#endif
+
 #ifdef FORMAT_STRUCT
+#ifndef PLANAR
 struct Block {
     float16_t d;
     float16_t m;
     uint q[4];
 };
+#endif
 const uint kBlockElems = 32;
 #endif
 
 #ifdef FORMAT_FUNCTIONS
+#ifdef PLANAR
+vec2 scale_offset(uint ib) { return unpackHalf2x16(word_at(PLANE_AT(ib, 20u, 16u, 4u))); }
+uint q_word(uint ib, uint k) { return word_at(PLANE_AT(ib, 20u, 0u, 16u) + 4u * k); }
+uvec4 q_unit(uint ib) { return unit_at(PLANE_AT(ib, 20u, 0u, 16u)); }
+#else
+vec2 scale_offset(uint ib) { return vec2(W_BLOCK(ib).d, W_BLOCK(ib).m); }
+uint q_word(uint ib, uint k) { return W_BLOCK(ib).q[k]; }
+uvec4 q_unit(uint ib) { return uvec4(q_word(ib, 0u), q_word(ib, 1u), q_word(ib, 2u), q_word(ib, 3u)); }
+#endif
+
 vec4 codes4(uint ib, uint i) {
-    return unsigned_bytes((W_BLOCK(ib).q[(i & 15u) / 4u] >> ((i & 16u) / 4u)) & 0x0F0F0F0Fu);
+    return unsigned_bytes((q_word(ib, (i & 15u) / 4u) >> ((i & 16u) / 4u)) & 0x0F0F0F0Fu);
 }
 
 vec4 dequant4(uint ib, uint i) {
-    return codes4(ib, i) * float(W_BLOCK(ib).d) + float(W_BLOCK(ib).m);
+    const vec2 s = scale_offset(ib);
+    return codes4(ib, i) * s.x + s.y;
 }
 
 float dequant(uint ib, uint i) {
@@ -23,12 +40,11 @@ float dequant(uint ib, uint i) {
 }
 
 void dequant32(uint ib, uint i, out vec4 v[8]) {
-    const float d = float(W_BLOCK(ib).d);
-    const float m = float(W_BLOCK(ib).m);
+    const vec2 s = scale_offset(ib);
+    const uvec4 q = q_unit(ib);
     for (uint j = 0; j < 4u; ++j) {
-        const uint word = W_BLOCK(ib).q[j];
-        v[j] = unsigned_bytes(word & 0x0F0F0F0Fu) * d + m;
-        v[j + 4u] = unsigned_bytes((word >> 4) & 0x0F0F0F0Fu) * d + m;
+        v[j] = unsigned_bytes(q[j] & 0x0F0F0F0Fu) * s.x + s.y;
+        v[j + 4u] = unsigned_bytes((q[j] >> 4) & 0x0F0F0F0Fu) * s.x + s.y;
     }
 }
 #endif

@@ -1,24 +1,40 @@
 // q5_0: 32 codes of 5 bits and a half scale, 22 bytes. Element i: d * (code - 16).
 // Low four bits as in q4_0; bit i of qh is the fifth bit of element i.
+#ifdef PLANAR
+#include "common/planar.glsl"
+#endif
+
 #ifdef FORMAT_STRUCT
+#ifndef PLANAR
 struct Block {
     float16_t d;
     uint16_t qh[2];
     uint16_t q[8];
 };
+#endif
 const uint kBlockElems = 32;
 #endif
 
 #ifdef FORMAT_FUNCTIONS
+#ifdef PLANAR
+float scale_of(uint ib) { return half_at(PLANE_AT(ib, 22u, 20u, 2u)); }
+uint high_bits(uint ib) { return word_at(PLANE_AT(ib, 22u, 16u, 4u)); }
+uint q_word(uint ib, uint k) { return word_at(PLANE_AT(ib, 22u, 0u, 16u) + 4u * k); }
+uvec4 q_unit(uint ib) { return unit_at(PLANE_AT(ib, 22u, 0u, 16u)); }
+#else
+float scale_of(uint ib) { return float(W_BLOCK(ib).d); }
+uint high_bits(uint ib) { return WORD_OF(W_BLOCK(ib).qh[0], W_BLOCK(ib).qh[1]); }
+uint q_word(uint ib, uint k) { return WORD_OF(W_BLOCK(ib).q[2u * k], W_BLOCK(ib).q[2u * k + 1u]); }
+uvec4 q_unit(uint ib) { return uvec4(q_word(ib, 0u), q_word(ib, 1u), q_word(ib, 2u), q_word(ib, 3u)); }
+#endif
+
 vec4 codes4(uint ib, uint i) {
-    const uint at = (i & 15u) / 2u;
-    const uint low = WORD_OF(W_BLOCK(ib).q[at], W_BLOCK(ib).q[at + 1u]) >> ((i & 16u) / 4u);
-    const uint high = spread_bits(uint(W_BLOCK(ib).qh[i / 16u]) >> (i & 15u));
-    return unsigned_bytes((low & 0x0F0F0F0Fu) | (high << 4)) - 16.0;
+    const uint low = q_word(ib, (i & 15u) / 4u) >> ((i & 16u) / 4u);
+    return unsigned_bytes((low & 0x0F0F0F0Fu) | (spread_bits(high_bits(ib) >> i) << 4)) - 16.0;
 }
 
 vec4 dequant4(uint ib, uint i) {
-    return codes4(ib, i) * float(W_BLOCK(ib).d);
+    return codes4(ib, i) * scale_of(ib);
 }
 
 float dequant(uint ib, uint i) {
@@ -26,7 +42,12 @@ float dequant(uint ib, uint i) {
 }
 
 void dequant32(uint ib, uint i, out vec4 v[8]) {
-    const float d = float(W_BLOCK(ib).d);
-    for (uint j = 0; j < 8u; ++j) v[j] = codes4(ib, 4u * j) * d;
+    const float d = scale_of(ib);
+    const uint high = high_bits(ib);
+    const uvec4 q = q_unit(ib);
+    for (uint j = 0; j < 4u; ++j) {
+        v[j] = (unsigned_bytes((q[j] & 0x0F0F0F0Fu) | (spread_bits(high >> (4u * j)) << 4)) - 16.0) * d;
+        v[j + 4u] = (unsigned_bytes(((q[j] >> 4) & 0x0F0F0F0Fu) | (spread_bits(high >> (4u * j + 16u)) << 4)) - 16.0) * d;
+    }
 }
 #endif

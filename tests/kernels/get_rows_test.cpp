@@ -7,9 +7,13 @@ namespace {
 class GetRows : public KernelTest {
   protected:
     void check(Format format, uint32_t n_rows, uint32_t cols, const std::vector<uint32_t>& ids, Placing placing = {}) {
-        SCOPED_TRACE(fmt::format("{} [{}, {}], {} ids", info(format).name, n_rows, cols, ids.size()));
+        check(format, Layout::blocks, n_rows, cols, ids, placing);
+        if (has_planes(format)) check(format, Layout::planar, n_rows, cols, ids, placing);
+    }
+    void check(Format format, Layout layout, uint32_t n_rows, uint32_t cols, const std::vector<uint32_t>& ids, Placing placing) {
+        SCOPED_TRACE(fmt::format("{} {} [{}, {}], {} ids", info(format).name, name_of(layout), n_rows, cols, ids.size()));
         const auto n = static_cast<uint32_t>(ids.size());
-        Twin table(backend(), format, n_rows, cols, placing), list(backend(), Format::f32, 1, n, placing);
+        Twin table(backend(), format, n_rows, cols, placing, layout), list(backend(), Format::f32, 1, n, placing);
         Twin out(backend(), Format::f32, n, cols, placing);
         table.randomize(random_, -3, 3);
         list.integers(ids);

@@ -27,8 +27,9 @@ class Limits : public ::testing::Test {
         return vk_->size_of(**program).dispatches;
     }
 
-    void check_matmul(Format format, uint32_t n_tokens, uint32_t n_out, uint32_t n_in, size_t at_least, bool add = false) {
-        Twin w(gpu(), format, n_out, n_in), x(gpu(), Format::f32, n_tokens, n_in), y(gpu(), Format::f32, n_tokens, n_out);
+    void check_matmul(Format format, uint32_t n_tokens, uint32_t n_out, uint32_t n_in, size_t at_least, bool add = false,
+                      Layout layout = Layout::blocks) {
+        Twin w(gpu(), format, n_out, n_in, {}, layout), x(gpu(), Format::f32, n_tokens, n_in), y(gpu(), Format::f32, n_tokens, n_out);
         Twin b(gpu(), Format::f32, 1, n_out);
         w.randomize(random_);
         x.randomize(random_);
@@ -53,6 +54,8 @@ TEST_F(Limits, WeightsLargerThanABinding) {
     check_matmul(Format::q6_k, 3, 700, 512, 5);       // 700 rows of 425 bytes with their gaps: 440 KiB
     check_matmul(Format::q4_0, 1, 333, 1024, 4);
     check_matmul(Format::q4_0, 9, 333, 1024, 4, true);  // the bias is cut along
+    check_matmul(Format::q6_k, 3, 700, 512, 5, false, Layout::planar);
+    check_matmul(Format::q4_0, 2, 333, 1024, 4, true, Layout::planar);  // parts that start inside of a group
     check_matmul(Format::f32, 40, 500, 32, 2);        // y of 80 KiB is cut by tokens
 
     Twin table(gpu(), Format::q6_k, 700, 512), ids(gpu(), Format::f32, 1, 9), out(gpu(), Format::f32, 9, 512);

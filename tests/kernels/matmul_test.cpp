@@ -18,10 +18,11 @@ class Matmul : public KernelTest {
     /// place, and independent roundings add up like a random walk. The constant 4 covers the products, the last additions and b.
     static double relative_bound(uint32_t n) { return kUlp * (4 + std::sqrt(double(n))); }
 
-    void check(VkBackend& vk, Format format, uint32_t n_tokens, uint32_t n_out, uint32_t n_in, Add add = Add::none, Placing placing = {}) {
-        SCOPED_TRACE(fmt::format("{} [{}, {}], {} tokens, add {}", info(format).name, n_out, n_in, n_tokens, int(add)));
+    void check(VkBackend& vk, Format format, uint32_t n_tokens, uint32_t n_out, uint32_t n_in, Add add = Add::none, Placing placing = {},
+               Layout layout = Layout::blocks) {
+        SCOPED_TRACE(fmt::format("{} {} [{}, {}], {} tokens, add {}", info(format).name, name_of(layout), n_out, n_in, n_tokens, int(add)));
         n_in = whole_blocks(format, n_in);
-        Twin w(vk, format, n_out, n_in, placing), x(vk, Format::f32, n_tokens, n_in, placing), y(vk, Format::f32, n_tokens, n_out, placing);
+        Twin w(vk, format, n_out, n_in, placing, layout), x(vk, Format::f32, n_tokens, n_in, placing), y(vk, Format::f32, n_tokens, n_out, placing);
         Twin b(vk, Format::f32, add == Add::bias ? 1 : n_tokens, n_out, placing);
         w.randomize(random_);
         x.randomize(random_);
@@ -53,6 +54,19 @@ TEST_F(Matmul, EveryFormatManyTokens) {
     for (size_t f = 0; f < kFormats.size(); ++f) check(backend(true), static_cast<Format>(f), 33, 67, 320);
     // Here the software device's kernel is the one for one token with more sums; a format of each block size will do.
     for (const Format format : {Format::f16, Format::q4_1, Format::q6_k}) check(backend(), format, 33, 67, 320);
+}
+
+TEST_F(Matmul, EveryPlanarFormat) {
+    for (size_t f = 0; f < kFormats.size(); ++f) {
+        const auto format = static_cast<Format>(f);
+        if (!has_planes(format)) continue;
+        for (const bool gpu : {false, true}) {
+            check(backend(gpu), format, 1, 37, 544, Add::none, {}, Layout::planar);
+            check(backend(gpu), format, 1, 9, 4640, Add::none, {17, 1}, Layout::planar);  // rows and views that start inside of a group
+        }
+    }
+    check(backend(true), Format::q6_k, 33, 67, 320, Add::none, {}, Layout::planar);
+    check(backend(), Format::q6_k, 3, 67, 320, Add::none, {}, Layout::planar);
 }
 
 TEST_F(Matmul, EveryTokenCount) {

@@ -65,13 +65,15 @@ class Twin {
   public:
     static constexpr uint64_t kGuardBytes = 512;
 
-    Twin(VkBackend& vk, Format format, uint32_t rows, uint32_t cols, Placing placing = {})
-        : vk_(vk), rows_(rows), cols_(cols), format_(format) {
+    /// layout: of the device's side; the host's stays in blocks.
+    Twin(VkBackend& vk, Format format, uint32_t rows, uint32_t cols, Placing placing = {}, Layout layout = Layout::blocks)
+        : vk_(vk), rows_(rows), cols_(cols), format_(format), layout_(layout) {
         const FormatInfo& f = info(format);
         stride_ = cols + (rows > 1 ? placing.pad_blocks * f.block_elems : 0);
         offset_ = uint64_t{placing.offset_blocks} * f.block_bytes;
         const uint64_t bytes = offset_ + rows * bytes_of(format, stride_) + kGuardBytes;
-        host_ = std::make_unique<HostStorage>("twin", (bytes + 3) / 4 * 4);
+        const uint64_t unit = layout == Layout::planar ? unit_bytes(format, layout) : 4;
+        host_ = std::make_unique<HostStorage>("twin", (bytes + unit - 1) / unit * unit);
         for (uint64_t i = 0; i < host_->bytes(); ++i) host_->data()[i] = std::byte(0xA5 ^ (i * 29));
         auto made = vk.allocate(MemoryUse::output, host_->bytes(), "twin");
         EXPECT_TRUE(made) << (made ? "" : made.error().message);
@@ -80,7 +82,9 @@ class Twin {
 
     virtual ~Twin() = default;
 
-    virtual Tensor on(Side side) const { return {storage(side), format_, offset_, rows_, cols_, stride_}; }
+    virtual Tensor on(Side side) const {
+        return {storage(side), format_, offset_, rows_, cols_, stride_, side == Side::device ? layout_ : Layout::blocks};
+    }
     U32View ids(Side side) const { return {storage(side), offset_, rows_ * cols_}; }
 
     template <class Make>
@@ -102,11 +106,19 @@ class Twin {
         return *this;
     }
 
-    virtual void to_device() { vk_.write(*device_, 0, {host_->data(), host_->bytes()}); }
+    virtual void to_device() {
+        if (layout_ == Layout::blocks) return vk_.write(*device_, 0, {host_->data(), host_->bytes()});
+        std::vector<std::byte> planar(host_->bytes());
+        to_planar(format_, {host_->data(), host_->bytes()}, planar);
+        vk_.write(*device_, 0, planar);
+    }
     /// Remembers what is on the device now; to be called after the run.
     virtual void from_device() {
         result_.resize(host_->bytes());
         vk_.read(*device_, 0, result_);
+        if (layout_ == Layout::blocks) return;
+        const std::vector<std::byte> planar = result_;
+        from_planar(format_, planar, result_);
     }
     std::vector<float> device_row(uint32_t row) const {
         std::vector<float> values(cols_);
@@ -158,6 +170,7 @@ class Twin {
     VkBackend& vk_;
     uint32_t rows_, cols_, stride_ = 0;
     Format format_;
+    Layout layout_;
     uint64_t offset_ = 0;
     std::unique_ptr<HostStorage> host_;
     std::unique_ptr<Storage> device_;

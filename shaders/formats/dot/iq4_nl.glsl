@@ -4,11 +4,12 @@ const uint kDotScales = 1;
 const bool kDotHasLow = false;
 
 void dot32(uint ib, uint i, out uint codes[8], out vec2 scale, out vec2 low) {
+    const uvec4 q = q_unit(ib);
     for (uint j = 0; j < 4u; ++j) {
-        const uint word = WORD_OF(W_BLOCK(ib).q[2u * j], W_BLOCK(ib).q[2u * j + 1u]);
+        const uint word = q[j];
         codes[j] = nonlinear4_bytes(word & 0x0F0F0F0Fu);
         codes[j + 4u] = nonlinear4_bytes((word >> 4) & 0x0F0F0F0Fu);
     }
-    scale = vec2(float(W_BLOCK(ib).d));
+    scale = vec2(scale_of(ib));
     low = vec2(0.0);
 }

@@ -4,8 +4,9 @@ const uint kDotScales = 1;
 const bool kDotHasLow = false;
 
 void dot32(uint ib, uint i, out uint codes[8], out vec2 scale, out vec2 low) {
+    const uvec4 q = q_unit(ib, i / 32u);
     for (uint j = 0; j < 4u; ++j) {
-        const uint word = W_BLOCK(ib).q[(i / 32u) * 4u + j];
+        const uint word = q[j];
         codes[j] = nonlinear4_bytes(word & 0x0F0F0F0Fu);
         codes[j + 4u] = nonlinear4_bytes((word >> 4) & 0x0F0F0F0Fu);
     }

@@ -12,9 +12,9 @@ uint twice_fp4_bytes(uint codes) {
 }
 
 void dot32(uint ib, uint i, out uint codes[8], out vec2 scale, out vec2 low) {
+    const uvec4 q = q_unit(ib);
     for (uint j = 0; j < 4u; ++j) {
-        const uint word = uint(W_BLOCK(ib).q[4u * j]) | (uint(W_BLOCK(ib).q[4u * j + 1u]) << 8) |
-                          (uint(W_BLOCK(ib).q[4u * j + 2u]) << 16) | (uint(W_BLOCK(ib).q[4u * j + 3u]) << 24);
+        const uint word = q[j];
         codes[j] = twice_fp4_bytes(word & 0x0F0F0F0Fu);
         codes[j + 4u] = twice_fp4_bytes((word >> 4) & 0x0F0F0F0Fu);
     }

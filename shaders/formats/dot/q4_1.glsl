@@ -3,11 +3,13 @@ const uint kDotScales = 1;
 const bool kDotHasLow = true;
 
 void dot32(uint ib, uint i, out uint codes[8], out vec2 scale, out vec2 low) {
+    const uvec4 q = q_unit(ib);
     for (uint j = 0; j < 4u; ++j) {
-        const uint word = W_BLOCK(ib).q[j];
+        const uint word = q[j];
         codes[j] = word & 0x0F0F0F0Fu;
         codes[j + 4u] = (word >> 4) & 0x0F0F0F0Fu;
     }
-    scale = vec2(float(W_BLOCK(ib).d));
-    low = vec2(float(W_BLOCK(ib).m));
+    const vec2 s = scale_offset(ib);
+    scale = vec2(s.x);
+    low = vec2(s.y);
 }
