@@ -14,10 +14,11 @@ constexpr uint32_t kHeadDims[] = {64, 128, 256};
 class Views {
   public:
     explicit Views(PlanBackend& backend) : backend_(backend) {}
-    Tensor tensor(Format format, uint32_t rows, uint32_t cols) {
+    Tensor tensor(Format format, uint32_t rows, uint32_t cols, Layout layout = Layout::blocks) {
         const uint64_t padding = rows * kKvAlignmentBytes;  // a cache may want it
-        storages_.push_back(*backend_.allocate(MemoryUse::weights, rows * bytes_of(format, cols) + padding, "view"));
-        return dense(*storages_.back(), format, rows, cols);
+        const uint64_t bytes = stored_bytes(format, layout, uint64_t{rows} * cols);
+        storages_.push_back(*backend_.allocate(MemoryUse::weights, bytes + padding, "view"));
+        return dense(*storages_.back(), format, rows, cols, 0, layout);
     }
     Tensor f32(uint32_t rows, uint32_t cols) { return tensor(Format::f32, rows, cols); }
     U32View numbers(uint32_t count) {
@@ -39,11 +40,11 @@ Result<void> plan(PlanBackend& backend, std::string_view name, const std::functi
     return {};
 }
 
-Result<void> plan_fused_matmuls(PlanBackend& backend, Format format, uint32_t n_tokens) {
+Result<void> plan_fused_matmuls(PlanBackend& backend, Format format, Layout layout, uint32_t n_tokens) {
     constexpr uint32_t kIn = 4096, kOut = 4096;
     Views views(backend);
     const Tensor x = views.f32(n_tokens, kIn), bias = views.f32(1, kOut);
-    const auto term = [&](uint32_t n_out, const Tensor& b) { return MatmulTerm{views.tensor(format, n_out, kIn), b, views.f32(n_tokens, n_out)}; };
+    const auto term = [&](uint32_t n_out, const Tensor& b) { return MatmulTerm{views.tensor(format, n_out, kIn, layout), b, views.f32(n_tokens, n_out)}; };
     const MatmulTerm q = term(kOut, bias), k = term(1024, {}), v = term(1024, {}), gate = term(kOut, {}), up = term(kOut, {});
     const std::vector<MatmulTerm> group = {q, k, v};
     return plan(backend, "fused products", [&](Ops& ops) {
@@ -107,7 +108,7 @@ Result<void> plan_small_operations(PlanBackend& backend, uint32_t cols) {
 // A preference for each candidate in turn makes VkOps plan it, with whatever kernels it needs before and after.
 Result<void> plan_matmul_variants(PlanBackend& backend, const vk::DeviceCaps& caps, const MatmulShape& shape) {
     Views views(backend);
-    const Tensor w = views.tensor(shape.weight, shape.n_out, shape.n_in);
+    const Tensor w = views.tensor(shape.weight, shape.n_out, shape.n_in, shape.layout);
     const Tensor x = views.f32(shape.n_tokens, shape.n_in), y = views.f32(shape.n_tokens, shape.n_out);
     const KernelChoices before = backend.choices();
     for (const MatmulVariant& variant : matmul_candidates(caps, shape)) {
@@ -119,18 +120,26 @@ Result<void> plan_matmul_variants(PlanBackend& backend, const vk::DeviceCaps& ca
     return {};
 }
 
+namespace {
+
+Result<void> plan_weights(PlanBackend& backend, const vk::DeviceCaps& caps, Format format, Layout layout) {
+    for (const uint32_t n_tokens : kWidths) {
+        ATLAS_TRY_VOID(plan_matmul_variants(backend, caps, {format, 4096, 4096, n_tokens, layout}));
+        ATLAS_TRY_VOID(plan_matmul_variants(backend, caps, {format, 1024, 4096, n_tokens, layout}));  // few rows: k and v
+        ATLAS_TRY_VOID(plan_fused_matmuls(backend, format, layout, n_tokens));
+    }
+    Views views(backend);
+    const Tensor table = views.tensor(format, 1000, 4096, layout), rows = views.f32(8, 4096);
+    const U32View ids = views.numbers(8);
+    return plan(backend, "rows", [&](Ops& ops) { ops.get_rows(table, ids, rows); });
+}
+
+}  // namespace
+
 Result<void> plan_every_kernel(PlanBackend& backend, const vk::DeviceCaps& caps) {
     for (size_t i = 0; i < kFormats.size(); ++i) {
         const auto format = static_cast<Format>(i);
-        for (const uint32_t n_tokens : kWidths) {
-            ATLAS_TRY_VOID(plan_matmul_variants(backend, caps, {format, 4096, 4096, n_tokens}));
-            ATLAS_TRY_VOID(plan_matmul_variants(backend, caps, {format, 1024, 4096, n_tokens}));  // few rows: k and v
-            ATLAS_TRY_VOID(plan_fused_matmuls(backend, format, n_tokens));
-        }
-        Views views(backend);
-        const Tensor table = views.tensor(format, 1000, 4096), rows = views.f32(8, 4096);
-        const U32View ids = views.numbers(8);
-        ATLAS_TRY_VOID(plan(backend, "rows", [&](Ops& ops) { ops.get_rows(table, ids, rows); }));
+        ATLAS_TRY_VOID(plan_weights(backend, caps, format, choose_layout(caps, format)));
     }
     ATLAS_TRY_VOID(plan_all_attention(backend));
     for (const uint32_t cols : {896u, 4096u}) ATLAS_TRY_VOID(plan_small_operations(backend, cols));

@@ -12,12 +12,12 @@ namespace atlas::bench {
 
 namespace {
 
-using ShapeKey = std::tuple<Format, uint32_t, uint32_t>;  // format, n_out, n_in
+using ShapeKey = std::tuple<Format, uint32_t, uint32_t, Layout>;  // format, n_out, n_in
 
 std::map<ShapeKey, std::vector<Tensor>> matrices_by_shape(const Weights& weights) {
     std::map<ShapeKey, std::vector<Tensor>> found;
     const auto add = [&](const Tensor& w) {
-        if (w && w.rows > 1) found[{w.format, w.rows, w.cols}].push_back(w);
+        if (w && w.rows > 1) found[{w.format, w.rows, w.cols, w.layout}].push_back(w);
     };
     for (const LayerWeights& layer : weights.layers) {
         for (const Tensor& w : {layer.attn_q, layer.attn_k, layer.attn_v, layer.attn_output, layer.ffn_gate, layer.ffn_up, layer.ffn_down}) add(w);
@@ -37,14 +37,14 @@ double share_of_limit(const MatmulTime& time, const DeviceLimits& limits) {
 Result<void> measure_kernels(const Model& model, const BenchOptions& options, BenchResult& result) {
     const auto* vulkan = dynamic_cast<const VkBackend*>(&model.backend());
     for (const auto& [key, weights] : matrices_by_shape(model.weights())) {
-        const auto& [format, n_out, n_in] = key;
+        const auto& [format, n_out, n_in, layout] = key;
         for (const uint32_t n_tokens : options.kernel_tokens) {
             if (options.stop.stop_requested()) return {};
             KernelRow row;
             row.name = fmt::format("{} [{}, {}] x {}", info(format).name, n_out, n_in, n_tokens);
             if (options.progress) options.progress(row.name);
             ATLAS_TRY(const MatmulTime time, time_matmul(model.backend(), weights, n_tokens));
-            if (vulkan != nullptr) row.variant = choose_matmul(vulkan->caps(), vulkan->choices(), {format, n_out, n_in, n_tokens}).name();
+            if (vulkan != nullptr) row.variant = choose_matmul(vulkan->caps(), vulkan->choices(), {format, n_out, n_in, n_tokens, layout}).name();
             row.gb_per_s = time.gb_per_s();
             row.tflop_per_s = time.tflop_per_s();
             row.share_of_limit = share_of_limit(time, result.limits);

@@ -24,6 +24,9 @@ class PlanBackend final : public Backend {
     MemoryBudget budget() const override { return {kNoLimitBytes, kNoLimitBytes}; }
     uint64_t max_storage_bytes() const override { return kNoLimitBytes; }
     bool can_read(Format) const override { return true; }
+    Layout weight_layout(Format format, uint32_t cols) const override {
+        return can_be_planar(format, cols) ? choose_layout(context_.caps, format) : Layout::blocks;
+    }
     Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) override;
     Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override;
     Result<void> finish_uploads() override { return {}; }

@@ -20,12 +20,12 @@ class RandomWeights {
 
     /// Matrices get deviation 1/50 (activations keep about their size through a product of some thousand columns), norms 1, biases 0.
     Result<void> fill(const ResolvedWeight& weight, Storage& to);
-    /// A matrix of `rows` packed rows at the start of `to`.
-    Result<void> fill_matrix(Format format, uint64_t bytes, Storage& to);
+    /// A matrix of `rows` packed rows at the start of `to`; bytes: of storage, whole units of the layout.
+    Result<void> fill_matrix(Format format, Layout layout, uint64_t bytes, Storage& to);
 
   private:
     Backend& backend_;
-    std::array<std::vector<std::byte>, kFormats.size()> chunks_;
+    std::array<std::array<std::vector<std::byte>, 2>, kFormats.size()> chunks_;
 };
 
 }  // namespace atlas::bench

@@ -42,6 +42,10 @@ constexpr bool planes_are_sound() {
 // Copies one plane of a group. Sizes are constants, so that each copy is a few moves.
 template <bool kToPlanar, uint32_t kBlockBytes, uint32_t kBytes>
 void move_plane(const std::byte* from, std::byte* to) {
+    if constexpr (kBytes == kBlockBytes) {
+        std::memcpy(to, from, kGroupBlocks * kBytes);
+        return;
+    }
     for (uint32_t i = 0; i < kGroupBlocks; ++i) {
         if constexpr (kToPlanar) std::memcpy(to + i * kBytes, from + i * kBlockBytes, kBytes);
         else std::memcpy(to + i * kBlockBytes, from + i * kBytes, kBytes);

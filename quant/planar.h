@@ -21,6 +21,10 @@ inline constexpr uint32_t kGroupBlocks = 16;
 
 /// Whether the format has planes (quant/planes.def).
 bool has_planes(Format format);
+/// Whether a matrix with rows of `cols` elements may be stored so: halves only in rows of whole groups.
+inline bool can_be_planar(Format format, uint32_t cols) {
+    return has_planes(format) && (info(format).block_elems > 1 || cols % kGroupBlocks == 0);
+}
 
 /// The unit in which bytes of this layout can be cut: a block, or a group of blocks.
 constexpr uint32_t unit_bytes(Format format, Layout layout) {

@@ -3,6 +3,7 @@
 # kernels.inc, which C++ reads: ATLAS_KERNEL(family, weight, symbol, "name"). The families become an enum; a misspelt name does not compile.
 # WEIGHT @all: every format in every layout it can be stored in (q6_k and q6_k_planar, see quant/planar.h); @blocks: as files store them;
 # @dot: those that have an int8 dot form (shaders/formats/dot/<format>.glsl); it is included as "weight_dot.glsl".
+# A format's runs (shaders/formats/run/<format>.glsl, what a step of a mat-vec unpacks) are included as "weight_run.glsl".
 # REQUIRES names variables of features.cmake: where one is false the family is in the enum but has no modules (has_kernel says so).
 # ENV is glslang's target, vulkan1.2 unless given.
 
@@ -21,6 +22,7 @@ foreach(row IN LISTS rows)
   string(REGEX REPLACE "^ATLAS_FORMAT\\(([a-z0-9_]+),.*" "\\1" name "${row}")
   list(APPEND ATLAS_FORMATS ${name})
   file(CONFIGURE OUTPUT ${ATLAS_GEN}/weight/${name}/weight_format.glsl CONTENT "#include \"formats/@name@.glsl\"\n" @ONLY)
+  file(CONFIGURE OUTPUT ${ATLAS_GEN}/weight/${name}/weight_run.glsl CONTENT "#include \"formats/run/@name@.glsl\"\n" @ONLY)
   if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/formats/dot/${name}.glsl)
     list(APPEND ATLAS_DOT_FORMATS ${name})
     file(CONFIGURE OUTPUT ${ATLAS_GEN}/weight/${name}/weight_dot.glsl CONTENT "#include \"formats/dot/@name@.glsl\"\n" @ONLY)
@@ -32,7 +34,8 @@ foreach(row IN LISTS rows)
   string(REGEX REPLACE "^ATLAS_PLANES\\(([a-z0-9_]+),.*" "\\1" name "${row}")
   list(APPEND ATLAS_PLANAR_FORMATS ${name}_planar)
   file(CONFIGURE OUTPUT ${ATLAS_GEN}/weight/${name}_planar/weight_format.glsl
-       CONTENT "#define PLANAR\n#include \"formats/@name@.glsl\"\n#undef PLANAR\n" @ONLY)
+       CONTENT "#include \"formats/@name@.glsl\"\n" @ONLY)
+  file(CONFIGURE OUTPUT ${ATLAS_GEN}/weight/${name}_planar/weight_run.glsl CONTENT "#include \"formats/run/@name@.glsl\"\n" @ONLY)
   if(name IN_LIST ATLAS_DOT_FORMATS)
     list(APPEND ATLAS_DOT_FORMATS ${name}_planar)
     file(CONFIGURE OUTPUT ${ATLAS_GEN}/weight/${name}_planar/weight_dot.glsl CONTENT "#include \"formats/dot/@name@.glsl\"\n" @ONLY)
@@ -69,6 +72,9 @@ function(atlas_kernel family)
     if(NOT weight STREQUAL none)
       string(APPEND id "_${weight}")
       list(APPEND include -I${ATLAS_GEN}/weight/${weight} -DWEIGHT_${weight})
+      if(weight IN_LIST ATLAS_PLANAR_FORMATS)
+        list(APPEND include -DPLANAR)
+      endif()
     endif()
     set(out ${ATLAS_GEN}/spv/${id}.h)
     add_custom_command(OUTPUT ${out} DEPFILE ${out}.d

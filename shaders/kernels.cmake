@@ -1,6 +1,7 @@
 # The table of kernels: one line per family, see atlas_kernel.cmake. WEIGHT @all makes one variant per row of quant/formats.def.
 atlas_kernel(get_rows SOURCE embed/get_rows.comp WEIGHT @all)
 atlas_kernel(matvec SOURCE matmul/matvec.comp WEIGHT @all)
+atlas_kernel(matvec_subgroup SOURCE matmul/matvec.comp WEIGHT @all DEFINES SUBGROUP=1)
 atlas_kernel(matvec_rows SOURCE matmul/matvec_rows.comp WEIGHT @all)
 atlas_kernel(matmul SOURCE matmul/matmul.comp WEIGHT @all)
 atlas_kernel(quantize_x SOURCE quantize/quantize_x.comp)

@@ -50,22 +50,24 @@ void VkOps::matmul_rows(const Tensor& w, const Tensor& x, const Tensor& b, const
 }
 
 void VkOps::matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b, const vk::Cost& cost) {
-    const MatmulVariant variant = choose_matmul(context_.caps, context_.choices, {w.format, w.rows, w.cols, x.rows, w.layout});
+    const Bound x_bound = bind(x, vk::Access::read);
+    const bool wide_x = x_bound.at % 4 == 0 && x.row_stride_elems % 4 == 0 && x.cols % 4 == 0;
+    const MatmulVariant variant = choose_matmul(context_.caps, context_.choices, {w.format, w.rows, w.cols, x.rows, w.layout, wide_x});
     if (variant.x == XKind::q8) return matmul_part_q8(variant, w, x, b, y, repeat_b, cost);
     const ScratchScope scope(*this);
     const Tensor ready = variant.x == XKind::f16 ? halve_x(x) : x;
     const uint32_t splits = variant.split_k;
     const Tensor out = splits > 1 ? scratch(splits * x.rows, w.rows, "partial sums") : y;
     const bool add_b = b && splits == 1;
-    const Bound w_bound = bind(w, vk::Access::read), x_bound = bind(ready, vk::Access::read), y_bound = bind(out, vk::Access::write);
-    const Bound b_bound = add_b ? bind(b, vk::Access::read) : x_bound;
+    const Bound w_bound = bind(w, vk::Access::read), ready_bound = bind(ready, vk::Access::read), y_bound = bind(out, vk::Access::write);
+    const Bound b_bound = add_b ? bind(b, vk::Access::read) : ready_bound;
     const uint32_t x_unit = variant.x == XKind::f32 ? 1 : kHalfXUnit;
     const push::MatmulPush push{.n_out = w.rows,
                                 .n_in = w.cols,
                                 .n_tokens = x.rows,
                                 .w_at_blocks = w_bound.at,
                                 .w_stride_blocks = w.row_stride_elems / info(w.format).block_elems,
-                                .x_at = x_bound.at / x_unit,
+                                .x_at = ready_bound.at / x_unit,
                                 .x_stride = ready.row_stride_elems / x_unit,
                                 .y_at = y_bound.at,
                                 .y_stride = out.row_stride_elems,
@@ -74,7 +76,7 @@ void VkOps::matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const
                                 .b_stride = repeat_b ? 0u : b.row_stride_elems,
                                 .split_columns = splits > 1 ? split_columns(w.cols, splits) : w.cols};
     dispatch(kernel_module(variant.family, w.format, w.layout), variant.constants,
-             {w_bound.binding, x_bound.binding, b_bound.binding, y_bound.binding}, push,
+             {w_bound.binding, ready_bound.binding, b_bound.binding, y_bound.binding}, push,
              {groups_for(w.rows, variant.tile_out), groups_for(x.rows, variant.tile_tokens), splits}, cost, variant.subgroup_size);
     if (splits > 1) sum_splits(out, splits, b, y, repeat_b);
 }

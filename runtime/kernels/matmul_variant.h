@@ -22,6 +22,7 @@ struct MatmulShape {
     uint32_t n_in = 0;
     uint32_t n_tokens = 0;
     Layout layout = Layout::blocks;
+    bool wide_x = true;  // rows of x start at multiples of 4 elements of what is bound, and n_in is one
 };
 
 /// What a kernel wants its activations to be.
@@ -97,7 +98,7 @@ uint32_t splits_for(const vk::DeviceCaps& caps, const MatmulShape& shape, uint32
 /// Columns of each split: what every tile kernel's step divides. The last split may have fewer, or none.
 inline uint32_t split_columns(uint32_t n_in, uint32_t splits) { return (n_in + 64 * splits - 1) / (64 * splits) * 64; }
 
-/// How a matrix of this format should lie in this device's memory, see select_layout.cpp.
+/// How a matrix of this format should lie in this device's memory, where its rows can be planar; see select_layout.cpp.
 Layout choose_layout(const vk::DeviceCaps& caps, Format weight);
 
 /// A CPU behind a Vulkan driver: shared memory is ordinary memory and a barrier a switch of stacks.

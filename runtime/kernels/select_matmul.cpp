@@ -34,8 +34,14 @@ uint32_t lanes_at_most(const vk::DeviceCaps& caps, uint32_t lanes) {
 
 std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const MatmulShape& shape) {
     std::vector<MatmulVariant> out;
-    // Tiles in shared memory only lose on a CPU; a GPU wants them as soon as a step has more tokens than one pass over the weights serves.
     offer_matvec_rows(caps, shape, out);
+    // Up to 24 tokens one pass over the weights serves all of them (offer_matvec), to the same bits at any width; tiles then follow for tuning.
+    std::vector<MatmulVariant> one_pass;
+    offer_matvec(caps, shape, one_pass);
+    const MatmulVariant baseline = one_pass.back();
+    one_pass.pop_back();
+    if (shape.n_tokens <= 24) out.insert(out.end(), one_pass.begin(), one_pass.end());
+    // Tiles in shared memory only lose on a CPU.
     const bool tiles = !runs_on_cpu(caps) && shape.n_tokens > 8;
     // Up to 24 tokens (a verify step, several sequences) exact products come first: a token's result must not depend on who is beside it.
     const bool prompt = shape.n_tokens > 24, dots_first = caps.integer_dot_accelerated && prompt;
@@ -53,7 +59,7 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
     if (tiles) offer_matmul_tiles(caps, shape, out);
     if (tiles && !prompt) offer_halves();
     if (tiles && !dots_first) offer_bytes();
-    offer_matvec(caps, shape, out);
+    out.push_back(baseline);
     // Products on 8-bit activations round them. Few tokens are bound by memory anyway, so exact kernels stay first there; and the last
     // candidate is exact and runs everywhere. CPUs take dot products apart: SmolLM2-135M q4_1 on llvmpipe, CPU time of 48 tokens, exact
     // against matvec_dot: 3.6 and 3.6 s in steps of 1, 2.0 and 3.5 s in steps of 8 (Mesa 25.0.7, AVX-512 EPYC, 2026-11-21).

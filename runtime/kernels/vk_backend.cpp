@@ -110,9 +110,9 @@ uint64_t VkBackend::max_storage_bytes() const { return state_->device().memory()
 // Every format has a baseline variant, and devices without 8- and 16-bit storage are rejected.
 bool VkBackend::can_read(Format) const { return true; }
 
-Layout VkBackend::weight_layout(Format weight_format) const {
-    if (state_->options.weight_layout) return has_planes(weight_format) ? *state_->options.weight_layout : Layout::blocks;
-    return choose_layout(state_->context.caps, weight_format);
+Layout VkBackend::weight_layout(Format weight_format, uint32_t cols) const {
+    if (!can_be_planar(weight_format, cols)) return Layout::blocks;
+    return state_->options.weight_layout.value_or(choose_layout(state_->context.caps, weight_format));
 }
 
 Result<std::unique_ptr<Storage>> VkBackend::allocate(MemoryUse use, uint64_t bytes, std::string_view name) {

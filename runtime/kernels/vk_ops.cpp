@@ -44,6 +44,9 @@ VkOps::Bound VkOps::bind(const Tensor& tensor, vk::Access access) {
 // The binding starts and ends with whole groups; where the view starts in it is counted in blocks all the same.
 VkOps::Bound VkOps::bind_planar(const Tensor& tensor, vk::Access access) {
     const uint32_t block_bytes = info(tensor.format).block_bytes, group_bytes = unit_bytes(tensor.format, tensor.layout);
+    const bool whole_groups = tensor.offset_bytes % group_bytes == 0 && tensor.row_stride_elems % kGroupBlocks == 0;
+    ATLAS_CHECK(whole_groups || info(tensor.format).block_elems > 1, "{}: rows of planar {} that are no whole groups", tensor.storage->name(),
+                info(tensor.format).name);
     const uint64_t first = tensor.offset_bytes / group_bytes * group_bytes;
     const uint64_t end = (tensor.offset_bytes + span_bytes(tensor) + group_bytes - 1) / group_bytes * group_bytes;
     Bound bound = bind_bytes(tensor.storage, first, end - first, group_bytes, access);

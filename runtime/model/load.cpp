@@ -102,7 +102,7 @@ Result<std::shared_ptr<Model>> Model::prepare(const gguf::File& file, Backend& b
     const auto in_file = [&](Error error) { return fail_in(file.path().string(), std::move(error)); };
     auto found = resolve(file, [&](Format format) { return backend.can_read(format); });
     if (!found) return in_file(std::move(found).error());
-    for (ResolvedWeight& weight : found->weights) weight.layout = backend.weight_layout(weight.format);
+    for (ResolvedWeight& weight : found->weights) weight.layout = backend.weight_layout(weight.format, weight.cols);
     if (auto sizes = check_storage_sizes(found->weights, backend); !sizes) return in_file(std::move(sizes).error());
     const auto plan = plan_within({found->config, found->weights, found->architecture->forward}, shape, backend.budget().available_bytes);
     if (!plan) return in_file(plan.error());

@@ -35,8 +35,8 @@ class Backend {
     /// Largest single storage it can hand out.
     virtual uint64_t max_storage_bytes() const = 0;
     virtual bool can_read(Format weight_format) const = 0;
-    /// How matrices of the format should be stored; who loads them regroups their blocks.
-    virtual Layout weight_layout(Format) const { return Layout::blocks; }
+    /// How a matrix with rows of `cols` elements should be stored; who loads it regroups its blocks. Planar only if can_be_planar.
+    virtual Layout weight_layout(Format, [[maybe_unused]] uint32_t cols) const { return Layout::blocks; }
 
     /// Fails: out_of_memory (with bytes asked, there, and what would fit). Never over-commits the budget. Contents are
     /// zero, but of weights, which the loader overwrites whole, undefined.

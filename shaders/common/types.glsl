@@ -23,6 +23,6 @@ vec4 signed_bytes(uint word) {
 
 // Bit 0..3 of `bits` to bit 0 of byte 0..3.
 uint spread_bits(uint bits) {
-    return (bits & 1u) | ((bits & 2u) << 7) | ((bits & 4u) << 14) | ((bits & 8u) << 21);
+    return ((bits & 15u) * 0x00204081u) & 0x01010101u;  // bit i goes to places i, i + 7, i + 14, i + 21, of which one is a multiple of 8
 }
 #endif

@@ -3,28 +3,31 @@
 // 32 * (i / 64) + i % 32 of q.
 #ifdef FORMAT_STRUCT
 struct Block {
-    uint d_dmin;  // two halves
-    uint scales[3];  // sub-blocks 0..3: six low bits of words 0 (scale) and 1 (min); 4..7: nibbles of word 2 + their top two bits
-    uint q[32];
+    uvec4 head;  // halves d and dmin; then three words of scales and minimums. Sub-blocks 0..3: six low bits of words 0 (scale) and 1 (min);
+                 // 4..7: nibbles of word 2 and the top two bits of words 0 and 1
+    uvec4 q[8];
 };
 const uint kBlockElems = 256;
 #endif
 
 #ifdef FORMAT_FUNCTIONS
+uint q_word(uint ib, uint k) { return W_BLOCK(ib).q[k / 4u][k & 3u]; }
+uvec4 q_unit(uint ib, uint k) { return W_BLOCK(ib).q[k]; }
+
+// Scales (x) and minimums (y) of four sub-blocks, a byte each: the first or the second half of the block.
+uvec2 scale_bytes(uvec4 head, bool second) {
+    const uvec2 low = uvec2(head.w, head.w >> 4) & 0x0F0F0F0Fu, top = (head.yz >> 2) & 0x30303030u;
+    return mix(head.yz & 0x3F3F3F3Fu, low | top, bvec2(second));
+}
+
 // Scale and minimum of the sub-block of element i, multiplied out.
 vec2 scale_min(uint ib, uint i) {
-    const uint shift = (i / 4u) & 24u;
-    const uint a = W_BLOCK(ib).scales[0] >> shift;
-    const uint b = W_BLOCK(ib).scales[1] >> shift;
-    const uint c = W_BLOCK(ib).scales[2] >> shift;
-    const bool first = i < 128u;
-    const uint scale = first ? a & 63u : (c & 15u) | ((a & 0xC0u) >> 2);
-    const uint low = first ? b & 63u : ((c & 0xF0u) >> 4) | ((b & 0xC0u) >> 2);
-    return unpackHalf2x16(W_BLOCK(ib).d_dmin) * vec2(scale, low);
+    const uvec4 head = W_BLOCK(ib).head;
+    return unpackHalf2x16(head.x) * vec2((scale_bytes(head, i >= 128u) >> ((i / 4u) & 24u)) & 255u);
 }
 
 vec4 codes4(uint ib, uint i) {
-    return unsigned_bytes((W_BLOCK(ib).q[(i / 64u) * 8u + (i & 31u) / 4u] >> ((i & 32u) / 8u)) & 0x0F0F0F0Fu);
+    return unsigned_bytes((q_word(ib, (i / 64u) * 8u + (i & 31u) / 4u) >> ((i & 32u) / 8u)) & 0x0F0F0F0Fu);
 }
 
 vec4 dequant4(uint ib, uint i) {
@@ -38,7 +41,12 @@ float dequant(uint ib, uint i) {
 
 void dequant32(uint ib, uint i, out vec4 v[8]) {
     const vec2 s = scale_min(ib, i);
-    for (uint j = 0; j < 8u; ++j) v[j] = fma(codes4(ib, i + 4u * j), vec4(s.x), vec4(-s.y));
+    const uint at = (i / 64u) * 2u, shift = (i & 32u) / 8u;
+    const uvec4 a = (q_unit(ib, at) >> shift) & 0x0F0F0F0Fu, b = (q_unit(ib, at + 1u) >> shift) & 0x0F0F0F0Fu;
+    for (uint j = 0; j < 4u; ++j) {
+        v[j] = fma(unsigned_bytes(a[j]), vec4(s.x), vec4(-s.y));
+        v[j + 4u] = fma(unsigned_bytes(b[j]), vec4(s.x), vec4(-s.y));
+    }
 }
 
 #define HAS_CODES32
@@ -47,6 +55,6 @@ const uint kRunElems = 32;
 void codes32(uint ib, uint i, out vec4 codes[8], out vec2 s[1]) {
     s[0] = scale_min(ib, i);
     const uint shift = (i & 32u) / 8u;
-    for (uint j = 0; j < 8u; ++j) codes[j] = vec4(ivec4((uvec4(W_BLOCK(ib).q[(i / 64u) * 8u + j]) >> (uvec4(0, 8, 16, 24) + shift)) & 15u));
+    for (uint j = 0; j < 8u; ++j) codes[j] = vec4(ivec4((uvec4(q_word(ib, (i / 64u) * 8u + j)) >> (uvec4(0, 8, 16, 24) + shift)) & 15u));
 }
 #endif

@@ -3,31 +3,35 @@
 // i % 32 of qh.
 #ifdef FORMAT_STRUCT
 struct Block {
-    uint d_dmin;  // two halves
-    uint scales[3];  // packed as in q4_k
-    uint qh[8];
-    uint q[32];
+    uvec4 head;  // as in q4_k
+    uvec4 qh[2];
+    uvec4 q[8];
 };
 const uint kBlockElems = 256;
 #endif
 
 #ifdef FORMAT_FUNCTIONS
+uint q_word(uint ib, uint k) { return W_BLOCK(ib).q[k / 4u][k & 3u]; }
+uvec4 q_unit(uint ib, uint k) { return W_BLOCK(ib).q[k]; }
+uint high_word(uint ib, uint k) { return W_BLOCK(ib).qh[k / 4u][k & 3u]; }
+uvec4 high_unit(uint ib, uint k) { return W_BLOCK(ib).qh[k]; }
+
+// Scales (x) and minimums (y) of four sub-blocks, a byte each: the first or the second half of the block.
+uvec2 scale_bytes(uvec4 head, bool second) {
+    const uvec2 low = uvec2(head.w, head.w >> 4) & 0x0F0F0F0Fu, top = (head.yz >> 2) & 0x30303030u;
+    return mix(head.yz & 0x3F3F3F3Fu, low | top, bvec2(second));
+}
+
 // Scale and minimum of the sub-block of element i, multiplied out.
 vec2 scale_min(uint ib, uint i) {
-    const uint shift = (i / 4u) & 24u;
-    const uint a = W_BLOCK(ib).scales[0] >> shift;
-    const uint b = W_BLOCK(ib).scales[1] >> shift;
-    const uint c = W_BLOCK(ib).scales[2] >> shift;
-    const bool first = i < 128u;
-    const uint scale = first ? a & 63u : (c & 15u) | ((a & 0xC0u) >> 2);
-    const uint low = first ? b & 63u : ((c & 0xF0u) >> 4) | ((b & 0xC0u) >> 2);
-    return unpackHalf2x16(W_BLOCK(ib).d_dmin) * vec2(scale, low);
+    const uvec4 head = W_BLOCK(ib).head;
+    return unpackHalf2x16(head.x) * vec2((scale_bytes(head, i >= 128u) >> ((i / 4u) & 24u)) & 255u);
 }
 
 vec4 codes4(uint ib, uint i) {
     const uint column = (i & 31u) / 4u;
-    const uint low = (W_BLOCK(ib).q[(i / 64u) * 8u + column] >> ((i & 32u) / 8u)) & 0x0F0F0F0Fu;
-    const uint high = (W_BLOCK(ib).qh[column] >> (i / 32u)) & 0x01010101u;
+    const uint low = (q_word(ib, (i / 64u) * 8u + column) >> ((i & 32u) / 8u)) & 0x0F0F0F0Fu;
+    const uint high = (high_word(ib, column) >> (i / 32u)) & 0x01010101u;
     return unsigned_bytes(low | (high << 4));
 }
 
@@ -42,7 +46,11 @@ float dequant(uint ib, uint i) {
 
 void dequant32(uint ib, uint i, out vec4 v[8]) {
     const vec2 s = scale_min(ib, i);
-    for (uint j = 0; j < 8u; ++j) v[j] = fma(codes4(ib, i + 4u * j), vec4(s.x), vec4(-s.y));
+    const uint at = (i / 64u) * 2u, shift = (i & 32u) / 8u, bit = i / 32u;
+    for (uint k = 0; k < 2u; ++k) {
+        const uvec4 codes = ((q_unit(ib, at + k) >> shift) & 0x0F0F0F0Fu) | (((high_unit(ib, k) >> bit) & 0x01010101u) << 4);
+        for (uint j = 0; j < 4u; ++j) v[4u * k + j] = fma(unsigned_bytes(codes[j]), vec4(s.x), vec4(-s.y));
+    }
 }
 
 #define HAS_CODES32

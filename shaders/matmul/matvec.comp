@@ -1,13 +1,21 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#ifdef SUBGROUP
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 // math: y[t, o] = sum_i w[o, i] * x[t, i]  (+ b[t, o], or b[0, o], if has_b).
 // shapes: w [n_out, n_in] in the WEIGHT format; x [n_tokens, n_in], y [n_tokens, n_out], b [n_tokens or 1, n_out] f32.
 // layout: w offsets in blocks, others in elements, see push/matmul.h.
-// grid: x: a workgroup owns local_size / kLanesPerRow rows of w, each shared by kLanesPerRow invocations that stride over runs of 32
-//       weights; y: a workgroup owns kTokens tokens, so that each run is unpacked once for all of them.
-// requires: Vulkan 1.2 with 8- and 16-bit storage and scalar block layout; kLanesPerRow a power of two that divides the local size.
-//           y may be b. Rows of block formats are whole multiples of 32.
-// bound by: memory bandwidth of w on a GPU; unpacking on a CPU device.
+// grid: x: kLanesPerRow invocations share kRows neighbouring rows of w, each taking every kLanesPerRow-th run of kRunWeights weights; y: a
+//       workgroup owns kTokens tokens, and each weight is read and unpacked once for all of them. The activations of kAhead rounds of runs, or
+//       of kSlice weights of each run of one round, lie in shared memory. How a sum is added up depends on kLanesPerRow and the
+//       format alone: a token's results are the same bits whatever kTokens, kRows, kAhead and kSlice are.
+// requires: Vulkan 1.2 with 8- and 16-bit storage and scalar block layout; kLanesPerRow a power of two that divides the local size; kSlice a
+//           multiple of 8 that divides kRunWeights, and equal to it if kAhead > 1. y may be b. Rows of block formats are whole multiples of 32.
+//           SUBGROUP: subgroup shuffles, full subgroups, of which kLanesPerRow divides the size. kWideX: x_at and x_stride are multiples of 4.
+// bound by: memory bandwidth of w; with many tokens multiply-adds.
 // source: runtime/ops/ops.h, matmul and matmul_add.
 #include "common/types.glsl"
 #include "shaders/push/matmul.h"
@@ -19,67 +27,129 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kLanesPerRow = 1;
 layout(constant_id = 2) const uint kTokens = 1;
+layout(constant_id = 3) const uint kRows = 1;
+layout(constant_id = 4) const uint kSlice = 32;
+layout(constant_id = 5) const uint kAhead = 1;
+layout(constant_id = 6) const uint kWideX = 0;
 
 layout(binding = 0, scalar) readonly buffer W { Block w[]; };
 layout(binding = 1, std430) readonly buffer X { float x[]; };
+layout(binding = 1, std430) readonly buffer X4 { vec4 x4[]; };
 layout(binding = 2, std430) readonly buffer B { float b[]; };
 layout(binding = 3, std430) writeonly buffer Y { float y[]; };
 
 #define FORMAT_FUNCTIONS
 #include "weight_format.glsl"
+#include "weight_run.glsl"
 
+// [token][round][lane] runs, each with a gap of 16 bytes behind it: neighbouring lanes read different banks.
+const uint kPitch = kSlice / 4 + 1;
+shared vec4 x_tile[kTokens * kAhead * kLanesPerRow * kPitch];
+#ifndef SUBGROUP
 shared float partial[kTokens * gl_WorkGroupSize.x];
+#endif
+
+// Four activations of a whole run; zeros past the last one.
+vec4 load_x(uint token, uint i) {
+    if (token >= pc.n_tokens || i >= pc.n_in / kRunWeights * kRunWeights) return vec4(0.0);
+    const uint at = pc.x_at + token * pc.x_stride + i;
+    if (kWideX != 0) return x4[at / 4];
+    return vec4(x[at], x[at + 1], x[at + 2], x[at + 3]);
+}
+
+// Activations of the runs from `first_run` on, elements from `slice` on of each.
+void load_tile(uint first_token, uint first_run, uint slice) {
+    const uint per_token = kAhead * kLanesPerRow * (kSlice / 4);
+    barrier();
+    for (uint unit = gl_LocalInvocationID.x; unit < kTokens * per_token; unit += gl_WorkGroupSize.x) {
+        const uint t = unit / per_token, rest = unit % per_token, run = rest / (kSlice / 4), j = rest % (kSlice / 4);
+        x_tile[(t * kAhead * kLanesPerRow + run) * kPitch + j] = load_x(first_token + t, (first_run + run) * kRunWeights + slice + 4 * j);
+    }
+    barrier();
+}
+
+void store(uint token, uint row, float result) {
+    if (row >= pc.n_out || token >= pc.n_tokens) return;
+    if (pc.has_b != 0) result += b[pc.b_at + token * pc.b_stride + row];
+    y[pc.y_at + token * pc.y_stride + row] = result;
+}
 
 void main() {
-    const uint lane = gl_LocalInvocationID.x % kLanesPerRow;
-    const uint rows = gl_WorkGroupSize.x / kLanesPerRow;
-    const uint row = gl_WorkGroupID.x * rows + gl_LocalInvocationID.x / kLanesPerRow;
-    const uint w_row = pc.w_at_blocks + min(row, pc.n_out - 1) * pc.w_stride_blocks;
-    const uint first_token = gl_WorkGroupID.y * kTokens;
+#ifdef SUBGROUP
+    const uint lane = gl_SubgroupInvocationID % kLanesPerRow;
+    const uint team = gl_SubgroupID * (gl_SubgroupSize / kLanesPerRow) + gl_SubgroupInvocationID / kLanesPerRow;
+#else
+    const uint lane = gl_LocalInvocationID.x % kLanesPerRow, team = gl_LocalInvocationID.x / kLanesPerRow;
+#endif
+    const uint teams = gl_WorkGroupSize.x / kLanesPerRow;
+    const uint first_row = (gl_WorkGroupID.x * teams + team) * kRows, first_token = gl_WorkGroupID.y * kTokens;
 
-    // Tokens past the end repeat the last one; their sums are never written.
-    uint x_row[kTokens];
-    vec4 sum[kTokens];
-    for (uint t = 0; t < kTokens; ++t) {
-        x_row[t] = pc.x_at + min(first_token + t, pc.n_tokens - 1) * pc.x_stride;
-        sum[t] = vec4(0.0);
-    }
+    // Rows past the end repeat the last one; their sums are never written. Tokens past the end are zeros.
+    uint w_row[kRows];
+    float sum[kTokens * kRows];
+    [[unroll]] for (uint r = 0; r < kRows; ++r) w_row[r] = pc.w_at_blocks + min(first_row + r, pc.n_out - 1) * pc.w_stride_blocks;
+    [[unroll]] for (uint s = 0; s < kTokens * kRows; ++s) sum[s] = 0.0;
 
-    const uint n_runs = pc.n_in / 32;
-    for (uint run = lane; run < n_runs; run += kLanesPerRow) {
-        const uint i = run * 32;
-        vec4 v[8];
-        dequant32(w_row + i / kBlockElems, i % kBlockElems, v);
-        for (uint t = 0; t < kTokens; ++t) {
-            const uint at = x_row[t] + i;
-            for (uint j = 0; j < 8; ++j) {
-                sum[t] += v[j] * vec4(x[at + 4 * j], x[at + 4 * j + 1], x[at + 4 * j + 2], x[at + 4 * j + 3]);
-            }
-        }
-    }
-    if (kBlockElems == 1) {
-        for (uint i = n_runs * 32 + lane; i < pc.n_in; i += kLanesPerRow) {
-            const float v = dequant(w_row + i, 0);
-            for (uint t = 0; t < kTokens; ++t) sum[t].x += v * x[x_row[t] + i];
-        }
-    }
-
-    if (kLanesPerRow > 1) {
-        for (uint t = 0; t < kTokens; ++t) partial[t * gl_WorkGroupSize.x + gl_LocalInvocationID.x] = dot(sum[t], vec4(1.0));
-        for (uint half_lanes = kLanesPerRow / 2; half_lanes > 0; half_lanes /= 2) {
-            barrier();
-            if (lane < half_lanes) {
-                for (uint t = 0; t < kTokens; ++t) {
-                    const uint at = t * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
-                    partial[at] += partial[at + half_lanes];
+    // Runs past the end of the row meet zeros in the tile.
+    const uint n_runs = pc.n_in / kRunWeights;
+    for (uint first_run = 0; first_run < n_runs; first_run += kAhead * kLanesPerRow) {
+        if (kSlice == kRunWeights) load_tile(first_token, first_run, 0);
+        for (uint round = 0; round < kAhead; ++round) {
+            const uint i = min(first_run + round * kLanesPerRow + lane, n_runs - 1) * kRunWeights;
+            Run run[kRows];
+            [[unroll]] for (uint r = 0; r < kRows; ++r) run[r] = load_run(w_row[r] + i / kBlockElems, i % kBlockElems);
+            [[unroll]] for (uint slice = 0; slice < kRunWeights; slice += kSlice) {
+                if (kSlice != kRunWeights) load_tile(first_token, first_run, slice);
+                [[unroll]] for (uint k = 0; k < kSlice; k += 8) {
+                    vec4 v[kRows * 2];
+                    [[unroll]] for (uint r = 0; r < kRows; ++r) unpack8(run[r], (slice + k) / 8, v[2 * r], v[2 * r + 1]);
+                    [[unroll]] for (uint t = 0; t < kTokens; ++t) {
+                        const uint at = ((t * kAhead + round) * kLanesPerRow + lane) * kPitch + k / 4;
+                        const vec4 xa = x_tile[at], xb = x_tile[at + 1];
+                        [[unroll]] for (uint r = 0; r < kRows; ++r) {
+                            float s = sum[t * kRows + r];
+                            [[unroll]] for (uint j = 0; j < 4; ++j) s = fma(v[2 * r][j], xa[j], s);
+                            [[unroll]] for (uint j = 0; j < 4; ++j) s = fma(v[2 * r + 1][j], xb[j], s);
+                            sum[t * kRows + r] = s;
+                        }
+                    }
                 }
             }
         }
     }
-    if (row >= pc.n_out || lane != 0) return;
-    for (uint t = 0; t < kTokens && first_token + t < pc.n_tokens; ++t) {
-        float result = kLanesPerRow > 1 ? partial[t * gl_WorkGroupSize.x + gl_LocalInvocationID.x] : dot(sum[t], vec4(1.0));
-        if (pc.has_b != 0) result += b[pc.b_at + (first_token + t) * pc.b_stride + row];
-        y[pc.y_at + (first_token + t) * pc.y_stride + row] = result;
+    // The rest of a row that is no whole number of runs: an element at a time.
+    for (uint i = n_runs * kRunWeights + lane; i < pc.n_in; i += kLanesPerRow) {
+        [[unroll]] for (uint r = 0; r < kRows; ++r) {
+            const float v = dequant(w_row[r] + i / kBlockElems, i % kBlockElems);
+            [[unroll]] for (uint t = 0; t < kTokens; ++t) {
+                const uint at = pc.x_at + min(first_token + t, pc.n_tokens - 1) * pc.x_stride + i;
+                sum[t * kRows + r] = fma(v, x[at], sum[t * kRows + r]);
+            }
+        }
+    }
+
+    [[unroll]] for (uint r = 0; r < kRows; ++r) {
+#ifdef SUBGROUP
+        // Every lane of a team gets the whole sum; lane l keeps those of tokens l, l + kLanesPerRow ..
+        [[unroll]] for (uint first = 0; first < kTokens; first += kLanesPerRow) {
+            float mine = 0.0;
+            [[unroll]] for (uint t = first; t < min(kTokens, first + kLanesPerRow); ++t) {
+                float result = sum[t * kRows + r];
+                [[unroll]] for (uint step = kLanesPerRow / 2; step > 0; step /= 2) result += subgroupShuffleXor(result, step);
+                mine = lane == t - first ? result : mine;
+            }
+            if (first + lane < kTokens) store(first_token + first + lane, first_row + r, mine);
+        }
+#else
+        barrier();
+        [[unroll]] for (uint t = 0; t < kTokens; ++t) partial[t * gl_WorkGroupSize.x + gl_LocalInvocationID.x] = sum[t * kRows + r];
+        barrier();
+        for (uint item = gl_LocalInvocationID.x; item < teams * kTokens; item += gl_WorkGroupSize.x) {
+            const uint t = item / teams, row = (gl_WorkGroupID.x * teams + item % teams) * kRows + r;
+            float result = 0.0;
+            for (uint l = 0; l < kLanesPerRow; ++l) result += partial[t * gl_WorkGroupSize.x + item % teams * kLanesPerRow + l];
+            store(first_token + t, row, result);
+        }
+#endif
     }
 }

@@ -16,6 +16,19 @@ TEST_P(GoldenLogitsVk, AreThoseOfAnotherRuntime) {
     expect_no_validation_messages();
 }
 
+// As on a graphics card: weights regrouped while they are loaded, and the kernels that read them so.
+TEST_P(GoldenLogitsVk, AreTheSameWithPlanarWeightsAndACardsKernels) {
+    VkBackendOptions options;
+    options.validation = true;
+    options.tune_for_gpu = true;
+    options.weight_layout = Layout::planar;
+    options.pipeline_cache = std::string(ATLAS_BINARY_DIR) + "/test_end_to_end.planar.pipelines";
+    const auto backend = make_vk_backend(options);
+    ASSERT_TRUE(backend) << backend.error().message;
+    testing::expect_golden(GetParam(), **backend, 16, 2e-4f);
+    for (const vk::ValidationMessage& message : (*backend)->take_validation_messages()) ADD_FAILURE() << message.id << ": " << message.text;
+}
+
 INSTANTIATE_TEST_SUITE_P(Files, GoldenLogitsVk, ::testing::ValuesIn(testing::golden_files()), [](const auto& param) {
     std::string name = param.param.stem().string();
     std::replace(name.begin(), name.end(), '-', '_');

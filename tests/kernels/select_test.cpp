@@ -47,6 +47,35 @@ TEST(Select, EveryCandidateIsOneThatItsShaderRequires) {
     }
 }
 
+TEST(Select, OnePassOverTheWeightsForEveryWidthOfAVerifyStep) {
+    for (const auto type : {vk::DeviceType::discrete, vk::DeviceType::integrated}) {
+        for (const bool subgroups : {false, true}) {
+            vk::DeviceCaps caps = device(type, 64);
+            caps.min_subgroup_size = 32;
+            caps.subgroup_size_control = caps.subgroup_shuffle = subgroups;
+            for (size_t f = 0; f < kFormats.size(); ++f) {
+                for (const uint32_t n_in : {64u, 896u, 5120u, 27648u}) {
+                    const MatmulShape one{static_cast<Format>(f), 5120, n_in, 1};
+                    const MatmulVariant first = choose_matmul(caps, {}, one);
+                    uint32_t last_width = 0;
+                    for (uint32_t n_tokens = 1; n_tokens <= 24; ++n_tokens) {
+                        MatmulShape shape = one;
+                        shape.n_tokens = n_tokens;
+                        const MatmulVariant v = choose_matmul(caps, {}, shape);
+                        EXPECT_EQ(v.family, subgroups ? KernelFamily::matvec_subgroup : KernelFamily::matvec);
+                        EXPECT_GE(v.tile_tokens, n_tokens) << "a second pass over the weights";
+                        EXPECT_LE(v.tile_tokens, n_tokens + 3) << "sums for tokens that are not there";
+                        EXPECT_GE(v.tile_tokens, last_width);
+                        EXPECT_EQ(v.constants.at(1), first.constants.at(1)) << "sums of a token would be added up in another order";
+                        EXPECT_LE(v.shared_bytes, caps.max_shared_bytes);
+                        last_width = v.tile_tokens;
+                    }
+                }
+            }
+        }
+    }
+}
+
 TEST(Select, BroadcastNeedsSubgroupsOfOneSize) {
     const auto family = [](const vk::DeviceCaps& caps) { return choose_matmul(caps, {}, {Format::q4_0, 100, 256, 1}).family; };
     vk::DeviceCaps caps = device(vk::DeviceType::software, 8);

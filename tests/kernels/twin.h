@@ -199,6 +199,12 @@ inline uint32_t whole_blocks(Format format, uint32_t elems) {
     return (elems + block - 1) / block * block;
 }
 
+/// Whether a view can be planar: of halves only in whole groups.
+inline bool can_be_planar(Format format, uint32_t cols, Placing placing) {
+    return atlas::can_be_planar(format, cols) &&
+           (info(format).block_elems > 1 || (placing.offset_blocks % kGroupBlocks == 0 && placing.pad_blocks % kGroupBlocks == 0));
+}
+
 /// sum_i |w[o, i] * x[t, i]|: what the error of a dot product in f32 is relative to.
 inline double dot_magnitude(const Tensor& w, uint32_t o, const Tensor& x, uint32_t t) {
     const auto a = read_row(w, o), b = read_row(x, t);
