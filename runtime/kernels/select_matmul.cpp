@@ -41,8 +41,8 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
     const MatmulVariant baseline = one_pass.back();
     one_pass.pop_back();
     if (shape.n_tokens <= 24) out.insert(out.end(), one_pass.begin(), one_pass.end());
-    // Tiles in shared memory only lose on a CPU.
-    const bool tiles = !runs_on_cpu(caps) && shape.n_tokens > 8;
+    // Tiles in shared memory only lose on a CPU; before the baseline only what is better.
+    const bool tiles = !runs_on_cpu(caps) && shape.n_tokens > (one_pass.empty() ? 24 : 8);
     // Up to 24 tokens (a verify step, several sequences) exact products come first: a token's result must not depend on who is beside it.
     const bool prompt = shape.n_tokens > 24, dots_first = caps.integer_dot_accelerated && prompt;
     const auto offer_halves = [&] {
@@ -67,8 +67,9 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
     if (shape.n_tokens <= 24 && !runs_on_cpu(caps)) offer_matvec_dot(caps, shape, dots);
     if (out.size() == 1 && !dots.empty()) {
         MatmulVariant one_lane = out.back();  // the same kernel, a row per invocation
-        one_lane.tile_out = one_lane.constants[0] = lanes_at_most(caps, 8);
+        one_lane.constants[0] = lanes_at_most(caps, 8);
         one_lane.constants[1] = 1;
+        one_lane.tile_out = one_lane.constants[0] * one_lane.constants[3];
         if (one_lane.name() != out.back().name()) out.push_back(one_lane);
     }
     if (out.size() > 1) out.insert(out.end() - 1, dots.begin(), dots.end());
