@@ -55,15 +55,15 @@ class Tuner {
     bool out_of_time() const { return options_.stop.stop_requested() || watch_.seconds() > options_.seconds; }
 
     Result<void> make_weights(const MatmulShape& shape) {
-        const uint64_t bytes = shape.n_out * bytes_of(shape.weight, shape.n_in);
+        const uint64_t bytes = stored_bytes(shape.weight, shape.layout, uint64_t{shape.n_out} * shape.n_in);
         const uint64_t most = backend_.is_software() ? kSoftwareWeightBytes : kWeightBytes;
         const uint64_t count = std::clamp<uint64_t>(most / std::max<uint64_t>(bytes, 1), 1, 64);
         weights_.clear();
         storages_.clear();
         for (uint64_t i = 0; i < count; ++i) {
             ATLAS_TRY(storages_.emplace_back(), backend_.allocate(MemoryUse::weights, bytes, "tune weights"));
-            ATLAS_TRY_VOID(random_.fill_matrix(shape.weight, bytes, *storages_.back()));
-            weights_.push_back(dense(*storages_.back(), shape.weight, shape.n_out, shape.n_in));
+            ATLAS_TRY_VOID(random_.fill_matrix(shape.weight, shape.layout, bytes, *storages_.back()));
+            weights_.push_back(dense(*storages_.back(), shape.weight, shape.n_out, shape.n_in, 0, shape.layout));
         }
         return backend_.finish_uploads();
     }

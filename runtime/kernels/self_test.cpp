@@ -6,6 +6,7 @@
 
 #include "quant/codec.h"
 #include "runtime/kernels/self_test_random.h"
+#include "quant/planar.h"
 #include "runtime/ops/dry_ops.h"
 
 namespace atlas {
@@ -99,11 +100,17 @@ Result<void> run(Backend& backend, TestProduct& test) {
         backend.write(*storage, 0, bytes);
         return storage;
     };
-    ATLAS_TRY(const auto w_storage, take(test.weights.bytes, "self-test w"));
+    std::vector<std::byte> stored = test.weights.bytes;
+    if (shape.layout == Layout::planar) {
+        stored.resize(stored_bytes(shape.weight, shape.layout, uint64_t{shape.n_out} * shape.n_in));
+        const std::vector<std::byte> blocks = stored;
+        to_planar(shape.weight, blocks, stored);
+    }
+    ATLAS_TRY(const auto w_storage, take(stored, "self-test w"));
     ATLAS_TRY(const auto x_storage, take(std::as_bytes(std::span(test.x)), "self-test x"));
     ATLAS_TRY(const auto y_storage, take(std::as_bytes(std::span(test.y)), "self-test y"));
     const auto pass = [&](Ops& ops) {
-        ops.matmul(dense(*w_storage, shape.weight, shape.n_out, shape.n_in), dense(*x_storage, Format::f32, shape.n_tokens, shape.n_in),
+        ops.matmul(dense(*w_storage, shape.weight, shape.n_out, shape.n_in, 0, shape.layout), dense(*x_storage, Format::f32, shape.n_tokens, shape.n_in),
                    dense(*y_storage, Format::f32, shape.n_tokens, shape.n_out));
     };
     DryOps counted;

@@ -11,7 +11,7 @@
 namespace atlas {
 
 /// The key of a verdict on this use in KernelChoices::rejected.
-inline std::string rejection_key(const MatmulUse& use) { return rejection_key(use.variant, use.shape.weight); }
+inline std::string rejection_key(const MatmulUse& use) { return rejection_key(use.variant, use.shape.weight, use.shape.layout); }
 
 /// The shape to test a variant at that was chosen for `shape`: as small as covers a whole tile and a part of one in every direction, with the
 /// same remainders, so that what the variant requires of a shape holds. Pure.
