@@ -93,7 +93,7 @@ void offer_matmul_coopmat2(const vk::DeviceCaps& caps, const MatmulShape& shape,
 void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);  // select_coopmat.cpp
 
 /// Into how many splits of its columns a matrix product is cut so that its workgroups fill the device; 1 if they do anyway. Never more than
-/// kMaxMatmulSplits, nor than the partial sums may take (matmul_scratch_bytes), nor splits of less than 256 columns.
+/// most_matmul_splits, nor than the partial sums may take (kMaxPartialSumBytes).
 uint32_t splits_for(const vk::DeviceCaps& caps, const MatmulShape& shape, uint32_t tile_out, uint32_t tile_tokens);
 /// Columns of each split: what every tile kernel's step divides. The last split may have fewer, or none.
 inline uint32_t split_columns(uint32_t n_in, uint32_t splits) { return (n_in + 64 * splits - 1) / (64 * splits) * 64; }

@@ -98,13 +98,12 @@ void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, 
 }
 
 uint32_t splits_for(const vk::DeviceCaps& caps, const MatmulShape& shape, uint32_t tile_out, uint32_t tile_tokens) {
-    if (shape.n_tokens < kMinSplitTokens) return 1;
     // Vulkan does not say how many compute units there are. The largest supported cards have 96 and hold two workgroups or more on each;
     // integrated ones a tenth of that.
     const uint32_t wanted = caps.type == vk::DeviceType::integrated ? 32 : 192;
     const uint32_t groups = (shape.n_out + tile_out - 1) / tile_out * ((shape.n_tokens + tile_tokens - 1) / tile_tokens);
     const uint64_t sums_bytes = uint64_t{shape.n_tokens} * shape.n_out * sizeof(float);
-    const uint64_t splits = std::min({uint64_t{wanted / std::max(1u, groups)}, uint64_t{shape.n_in / 256}, uint64_t{kMaxMatmulSplits},
+    const uint64_t splits = std::min({uint64_t{wanted / std::max(1u, groups)}, uint64_t{most_matmul_splits(shape.n_tokens, shape.n_in)},
                                       kMaxPartialSumBytes / std::max<uint64_t>(1, sums_bytes)});
     return std::max<uint32_t>(1, uint32_t(splits));
 }

@@ -84,6 +84,11 @@ void DryOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTab
     count(2.0 * q.rows * keys * params.n_head * (params.head_dim + params.value_dim()));
 }
 
+uint32_t most_matmul_splits(uint32_t n_tokens, uint32_t n_in) {
+    constexpr uint32_t kMinTokens = 25, kMinColumns = 256, kMost = 16;
+    return n_tokens < kMinTokens ? 1 : std::clamp(n_in / kMinColumns, 1u, kMost);
+}
+
 uint64_t half_x_bytes(uint32_t n_tokens, uint32_t n_in) { return uint64_t{n_tokens} * half_x_cols(n_in) * 2; }
 
 uint64_t q8_bytes(uint32_t n_tokens, uint32_t n_in) { return uint64_t{n_tokens} * (n_in / 32) * 40; }
@@ -91,8 +96,9 @@ uint64_t q8_bytes(uint32_t n_tokens, uint32_t n_in) { return uint64_t{n_tokens} 
 uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t n_out) {
     // Two tensors, each rounded up by the scratch stack.
     const uint64_t x_bytes = std::max(q8_bytes(n_tokens, n_in), half_x_bytes(n_tokens, n_in)) + kScratchAlignmentBytes;
-    if (n_tokens < kMinSplitTokens) return x_bytes;
-    return x_bytes + std::min(kMaxPartialSumBytes, kMaxMatmulSplits * uint64_t{n_tokens} * n_out * sizeof(float)) + kScratchAlignmentBytes;
+    const uint64_t splits = most_matmul_splits(n_tokens, n_in);
+    if (splits == 1) return x_bytes;
+    return x_bytes + std::min(kMaxPartialSumBytes, splits * n_tokens * n_out * sizeof(float)) + kScratchAlignmentBytes;
 }
 
 void DryOps::sample(const Tensor& logits, const SampleTables& tables) {

@@ -48,11 +48,11 @@ class DryOps final : public Ops {
 /// Halves of a row of activations that were made ready for cooperative matrices: columns up to a multiple of 64, and 16 bytes for a scale.
 inline uint32_t half_x_cols(uint32_t n_in) { return (n_in + 63) / 64 * 64 + 8; }
 
-/// A matrix product may be cut into so many splits of its columns, and their partial sums may take so much, on any device.
-inline constexpr uint32_t kMaxMatmulSplits = 16;
+/// Into how many splits of its columns a matrix product may be cut on any device: at most 16, each of 256 columns or more. Up to 24 tokens
+/// none: there the same token gives the same bits whatever else is in its step.
+uint32_t most_matmul_splits(uint32_t n_tokens, uint32_t n_in);
+/// What the partial sums of the splits of one matrix product may take.
 inline constexpr uint64_t kMaxPartialSumBytes = uint64_t{8} << 20;
-/// Fewer tokens than this are never split: then the same token gives the same bits whatever else is in its step.
-inline constexpr uint32_t kMinSplitTokens = 25;
 
 /// Scratch that one attention call may take for itself, the same in every Ops: partial results when the keys are split over workgroups.
 /// Per token, head and split: value_dim() values, a maximum and a sum.
