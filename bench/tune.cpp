@@ -139,8 +139,8 @@ std::vector<MatmulShape> matrix_shapes(const Weights& weights) {
     std::vector<MatmulShape> shapes;
     const auto add = [&](const Tensor& w) {
         if (!w || w.rows <= 1) return;
-        const MatmulShape shape{w.format, w.rows, w.cols, 0};
-        const bool known = std::any_of(shapes.begin(), shapes.end(), [&](const MatmulShape& s) { return s.weight == shape.weight && s.n_out == shape.n_out && s.n_in == shape.n_in; });
+        const MatmulShape shape{w.format, w.rows, w.cols, 0, w.layout};
+        const bool known = std::any_of(shapes.begin(), shapes.end(), [&](const MatmulShape& s) { return tuning_key(s) == tuning_key(shape); });
         if (!known) shapes.push_back(shape);
     };
     for (const LayerWeights& layer : weights.layers) {

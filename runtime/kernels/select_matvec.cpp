@@ -100,6 +100,10 @@ void offer_matvec(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vec
         tuning.lanes = lanes_of(n_runs, small ? 8 : subgroup ? size : tuning.local);
         fit_tile(tuning, elems, n_runs, kTileBytes);
         out.push_back(variant_of(tuning, shape.wide_x, subgroup ? size : 0));
+        if (!subgroup || tuning.tokens > 1) continue;
+        MatvecTuning one_row = tuning;  // for tuning: more workgroups where a matrix has few rows
+        one_row.rows = 1;
+        out.push_back(variant_of(one_row, shape.wide_x, size));
     }
 }
 

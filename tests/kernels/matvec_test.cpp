@@ -24,12 +24,12 @@ VkBackend& card(const std::string& forced) {
     return *vk;
 }
 
-const std::string kShared = "matvec(", kSubgroup = "matvec_subgroup(";
+const std::string kShared = "matvec(", kSubgroup = "matvec_subgroup(", kOneRow = "matvec_subgroup(128, 8, 1, 1,";
 
 class Matvec : public KernelTest {
   protected:
     void TearDown() override {
-        for (const std::string& name : {kShared, kSubgroup}) expect_no_messages(card(name));
+        for (const std::string& name : {kShared, kSubgroup, kOneRow}) expect_no_messages(card(name));
     }
 
     struct Case {
@@ -69,10 +69,11 @@ class Matvec : public KernelTest {
 
 TEST_F(Matvec, EveryFormatAndLayout) {
     for (const Format format : {Format::q4_k, Format::q5_1, Format::bf16}) check(card(kShared), {format, Layout::blocks, 1, 37, 544});
-    for (Case c : every_format(2, 9, 1088)) {
+    // One row per lane: software devices take seconds to compile the long shaders of more.
+    for (Case c : every_format(1, 9, 1088)) {
         c.placing = {17, 4};  // inside of a group; rows of activations not in whole 16 bytes
         if (info(c.format).block_elems == 1) c.placing = {32, 16};
-        check(card(kSubgroup), c);
+        check(card(kOneRow), c);
     }
 }
 
@@ -81,7 +82,7 @@ TEST_F(Matvec, EveryNumberOfColumns) {
         check(card(kSubgroup), {Format::q4_0, Layout::planar, n, 21, 352});
     }
     for (const uint32_t n : {1u, 3u, 9u}) check(card(kShared), {Format::q8_0, Layout::blocks, n, 5, 96});
-    check(card(kSubgroup), {Format::q6_k, Layout::planar, 4, 9, 2304});
+    check(card(kSubgroup), {Format::q4_k, Layout::blocks, 3, 9, 2304});
 }
 
 TEST_F(Matvec, RowsThatNoRoundDivides) {
@@ -89,7 +90,7 @@ TEST_F(Matvec, RowsThatNoRoundDivides) {
         check(card(kShared), {Format::f32, Layout::blocks, 3, 5, n_in});
         check(card(kSubgroup), {Format::f16, Layout::blocks, 2, 5, n_in});
     }
-    for (const uint32_t n_in : {256u, 768u, 2048u, 4352u}) check(card(kSubgroup), {Format::q4_k, Layout::blocks, 2, 5, n_in});
+    for (const uint32_t n_in : {256u, 768u, 4352u}) check(card(kOneRow), {Format::q4_k, Layout::blocks, 1, 5, n_in});
     for (const uint32_t n_out : {1u, 2u, 15u, 16u, 17u, 33u, 130u}) check(card(kSubgroup), {Format::q8_0, Layout::planar, 2, n_out, 64});
 }
 

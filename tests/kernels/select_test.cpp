@@ -89,7 +89,7 @@ TEST(Select, BroadcastNeedsSubgroupsOfOneSize) {
 
 TEST(Select, WhatWasLearnedDecides) {
     const vk::DeviceCaps caps = device(vk::DeviceType::discrete, 32);
-    const MatmulShape shape{Format::q4_0, 100, 256, 20};
+    const MatmulShape shape{Format::q4_0, 100, 256, 40};
     const auto candidates = matmul_candidates(caps, shape);
     ASSERT_GE(candidates.size(), 2u);
     KernelChoices choices;
