@@ -72,7 +72,7 @@ TEST_F(Matmul, EveryPlanarFormat) {
 TEST_F(Matmul, EveryTokenCount) {
     for (const uint32_t n : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 15u, 32u, 33u, 65u}) {
         check(backend(), Format::q4_k, n, 19, 256);
-        check(backend(true), Format::f32, n, 19, 256);
+        if (n == 1 || n > 24) check(backend(true), Format::f32, n, 19, 256);  // others: matvec_test.cpp
     }
 }
 
