@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/vk/debug_utils.h"
 #include "runtime/vk/features.h"
 #include "runtime/vk/kernel.h"
 #include "runtime/vk/memory.h"
@@ -20,7 +21,7 @@ struct Device::State {
     VkDevice handle = nullptr;
     DeviceCaps caps;
     Quirks quirks;
-    bool debug_utils = false;
+    DebugUtils debug_utils;
     // In the order in which they need each other.
     std::unique_ptr<Queue> queue;
     std::unique_ptr<Memory> memory;
@@ -47,17 +48,17 @@ Memory& Device::memory() { return *state_->memory; }
 Uploader& Device::uploader() { return *state_->uploader; }
 KernelCache& Device::kernels() { return *state_->kernels; }
 Queue& Device::queue() { return *state_->queue; }
-bool Device::labels_commands() const { return state_->debug_utils; }
+const DebugUtils& Device::debug_utils() const { return state_->debug_utils; }
 
 void Device::set_name(uint64_t object, int type, std::string_view name) const {
-    if (!state_->debug_utils || object == 0) return;
+    if (!state_->debug_utils.on() || object == 0) return;
     const std::string text(name);
     VkDebugUtilsObjectNameInfoEXT info{};
     info.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT;
     info.objectType = static_cast<VkObjectType>(type);
     info.objectHandle = object;
     info.pObjectName = text.c_str();
-    vkSetDebugUtilsObjectNameEXT(state_->handle, &info);
+    state_->debug_utils.set_name(state_->handle, &info);
 }
 
 Result<std::unique_ptr<Device>> Device::create(const Instance& instance, const DeviceEntry& entry, const DeviceOptions& options) {

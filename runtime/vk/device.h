@@ -50,7 +50,7 @@ class Device {
     void set_name(Handle* object, int type, std::string_view name) const {
         set_name(reinterpret_cast<uint64_t>(object), type, name);
     }
-    bool labels_commands() const;
+    const DebugUtils& debug_utils() const;
 
   private:
     struct State;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/vk/debug_utils.h"
 #include "runtime/vk/vk_error.h"
 
 namespace atlas::vk {
@@ -28,11 +29,11 @@ struct Instance::State {
     InstanceOptions options;
     VkInstance handle = nullptr;
     VkDebugUtilsMessengerEXT messenger = VK_NULL_HANDLE;
-    bool debug_utils = false;
+    DebugUtils debug_utils;
     MessageLog messages;  // the messenger holds its address
 
     ~State() {
-        if (messenger) vkDestroyDebugUtilsMessengerEXT(handle, messenger, nullptr);
+        if (messenger) debug_utils.destroy_messenger(handle, messenger, nullptr);
         if (handle) vkDestroyInstance(handle, nullptr);
     }
 };
@@ -129,7 +130,7 @@ Instance::Instance(Instance&& other) noexcept = default;
 Instance& Instance::operator=(Instance&& other) noexcept = default;
 VkInstance Instance::handle() const { return state_->handle; }
 const InstanceOptions& Instance::options() const { return state_->options; }
-bool Instance::debug_utils() const { return state_->debug_utils; }
+const DebugUtils& Instance::debug_utils() const { return state_->debug_utils; }
 MessageLog& Instance::messages() const { return state_->messages; }
 
 Result<Instance> Instance::create(const InstanceOptions& options) {
@@ -145,8 +146,8 @@ Result<Instance> Instance::create(const InstanceOptions& options) {
         }
         layers.push_back(kValidationLayer);
     }
-    state->debug_utils = validate || (options.names && has_extension(VK_EXT_DEBUG_UTILS_EXTENSION_NAME, nullptr));
-    if (state->debug_utils) extensions.push_back(VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
+    const bool debug_utils = validate || (options.names && has_extension(VK_EXT_DEBUG_UTILS_EXTENSION_NAME, nullptr));
+    if (debug_utils) extensions.push_back(VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
 
     VkInstanceCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
@@ -178,9 +179,10 @@ Result<Instance> Instance::create(const InstanceOptions& options) {
     }
     ATLAS_TRY_VOID(check(result, "starting Vulkan"));
     volkLoadInstance(state->handle);
+    if (debug_utils) state->debug_utils = DebugUtils::of(state->handle);
     if (validate) {
         messenger.pNext = nullptr;
-        ATLAS_TRY_VOID(check(vkCreateDebugUtilsMessengerEXT(state->handle, &messenger, nullptr, &state->messenger), "listening to validation"));
+        ATLAS_TRY_VOID(check(state->debug_utils.create_messenger(state->handle, &messenger, nullptr, &state->messenger), "listening to validation"));
     }
     return Instance(std::move(state));
 }

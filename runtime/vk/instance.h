@@ -42,6 +42,8 @@ struct DeviceEntry {
     std::string rejection;
 };
 
+struct DebugUtils;
+
 class Instance {
   public:
     /// Fails: no_device (no Vulkan loader or driver: says what to install), unsupported (validation asked for and absent).
@@ -52,7 +54,7 @@ class Instance {
 
     VkInstance handle() const;
     const InstanceOptions& options() const;
-    bool debug_utils() const;  // objects can be named and command buffers labelled
+    const DebugUtils& debug_utils() const;
     /// Every device, in the loader's order.
     Result<std::vector<DeviceEntry>> devices() const;
     MessageLog& messages() const;

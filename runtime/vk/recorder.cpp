@@ -7,6 +7,7 @@
 
 #include "runtime/base/check.h"
 #include "runtime/vk/barrier.h"
+#include "runtime/vk/debug_utils.h"
 #include "runtime/vk/device.h"
 #include "runtime/vk/recording.h"
 #include "runtime/vk/vk_error.h"
@@ -254,11 +255,11 @@ void Writer::open_span(const Step& step) {
     in_span_ = true;
     label_ = step.label;
     const std::string& label = plan_.labels[label_];
-    if (device_.labels_commands()) {
+    if (device_.debug_utils().on()) {
         VkDebugUtilsLabelEXT info{};
         info.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT;
         info.pLabelName = label.c_str();
-        vkCmdBeginDebugUtilsLabelEXT(commands_, &info);
+        device_.debug_utils().begin_label(commands_, &info);
     }
     if (!plan_.options.profile) return;
     // Nothing of the label before may still run, or the times would count twice.
@@ -271,7 +272,7 @@ void Writer::close_span() {
     if (!in_span_) return;
     in_span_ = false;
     if (plan_.options.profile) timestamp(out_.spans.back().first_query + 1);
-    if (device_.labels_commands()) vkCmdEndDebugUtilsLabelEXT(commands_);
+    if (device_.debug_utils().on()) device_.debug_utils().end_label(commands_);
 }
 
 void Writer::write_step(const Step& step, size_t& set) {

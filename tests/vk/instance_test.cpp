@@ -44,6 +44,16 @@ TEST(Instance, TheMessengerHearsABreachOfTheRules) {
     EXPECT_NE(validation_messages().find("VUID-VkBufferCreateInfo-size"), std::string::npos);
 }
 
+TEST(Instance, ADeviceWithNamesOutlivesTheStartOfABareInstance) {
+    if (!is_validating()) GTEST_SKIP() << "the validation layer is not installed";
+    const auto device = open_test_device();
+    ASSERT_TRUE(device);
+    ASSERT_TRUE(Instance::create({}));  // reloads the global function pointers, without those that name objects
+    device->set_name(device->handle(), VK_OBJECT_TYPE_DEVICE, "a device");
+    ASSERT_TRUE(device->memory().allocate(0, 1024, "a buffer"));
+    EXPECT_EQ(validation_messages(), "");
+}
+
 struct Ran {
     int exit_code = -1;
     std::string out;
