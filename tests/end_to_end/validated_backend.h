@@ -7,20 +7,20 @@
 
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/vk/instance.h"
+#include "tests/support/end_of_tests.h"
 
 namespace atlas {
 
 /// Pipelines are built once for the whole program and kept between runs.
 inline VkBackend& vulkan() {
-    static const auto backend = [] {
+    return test::kept_for_all_tests([] {
         VkBackendOptions options;
         options.validation = true;
         options.pipeline_cache = std::string(ATLAS_BINARY_DIR) + "/test_end_to_end.pipelines";
         auto made = make_vk_backend(options);
         ATLAS_CHECK(made.has_value(), "{}", made.error().message);
         return std::move(*made);
-    }();
-    return *backend;
+    });
 }
 
 /// Call at the end of every test: the layers must have said nothing.

@@ -15,6 +15,7 @@
 #include "runtime/vk/instance.h"
 #include "runtime/ops/dry_ops.h"
 #include "tests/reference/ref_ops.h"
+#include "tests/support/end_of_tests.h"
 
 namespace atlas::test {
 
@@ -35,9 +36,9 @@ inline VkBackend& backend(bool tuned_for_gpu = false) {
         }
         return std::move(*made);
     };
-    static const auto plain = make(false);
-    static const auto tuned = make(true);
-    return tuned_for_gpu ? *tuned : *plain;
+    auto& plain = kept_for_all_tests([&] { return make(false); });
+    auto& tuned = kept_for_all_tests([&] { return make(true); });
+    return tuned_for_gpu ? tuned : plain;
 }
 
 /// A test that ends with no message of the validation layers.

@@ -4,23 +4,27 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "runtime/vk/device.h"
 #include "runtime/vk/instance.h"
+#include "tests/support/end_of_tests.h"
 
 namespace atlas::vk {
 
 /// One instance for the whole test program: making one takes longer than most tests. Null (with the reason printed) if there is none.
 inline const Instance* test_instance() {
-    static const auto instance = [] {
+    return test::kept_for_all_tests([] {
         auto made = Instance::create({.validation = true, .sync_validation = true});
-        if (made) return made;
-        std::printf("no validation in this run: %s\n", made.error().message.c_str());
-        return Instance::create({});
-    }();
-    if (!instance) std::printf("%s\n", instance.error().message.c_str());
-    return instance ? &*instance : nullptr;
+        if (!made) {
+            std::printf("no validation in this run: %s\n", made.error().message.c_str());
+            made = Instance::create({});
+        }
+        if (!made) std::printf("%s\n", made.error().message.c_str());
+        return std::make_optional(made ? std::make_unique<const Instance>(std::move(*made)) : nullptr);
+    }).get();
 }
 
 inline bool is_validating() { return test_instance() && test_instance()->options().validation; }
