@@ -16,6 +16,7 @@ void add_inspect(CLI::App& app, int& exit_code);
 void add_kernels(CLI::App& app, int& exit_code);
 void add_list(CLI::App& app, int& exit_code);
 void add_logits(CLI::App& app, int& exit_code);
+void add_perplexity(CLI::App& app, int& exit_code);
 void add_plan(CLI::App& app, int& exit_code);
 void add_pull(CLI::App& app, int& exit_code);
 void add_quantize(CLI::App& app, int& exit_code);
@@ -38,6 +39,7 @@ inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({
     add_tokenize,
     add_bench,
     add_tune,
+    add_perplexity,
     add_logits,
     add_quantize,
 });

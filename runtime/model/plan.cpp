@@ -54,8 +54,9 @@ class Planner {
         plan.kv_bytes = input_.config.n_layer * (kv_layer_bytes(input_.config, plan.n_ctx, shape_.kv_format.k) +
                                                  kv_layer_bytes(input_.config, plan.n_ctx, shape_.kv_format.v));
         plan.scratch_bytes = scratch_peak(plan.n_ctx);
-        plan.step_bytes = step_buffer_bytes(shape_.n_batch) + page_table_bytes(plan.n_ctx) + 2 * kChainStepBytes + kChainStateBytes;
-        plan.output_bytes = uint64_t{shape_.max_outputs} * input_.config.n_vocab * sizeof(float) + kChainResultBytes;
+        plan.step_bytes = step_buffer_bytes(shape_.n_batch) + page_table_bytes(plan.n_ctx) + 2 * kChainStepBytes + kChainStateBytes +
+                          kVerifyParamBytes;
+        plan.output_bytes = uint64_t{shape_.max_outputs} * input_.config.n_vocab * sizeof(float) + kChainResultBytes + kVerifyResultBytes;
         return plan;
     }
 
@@ -73,7 +74,7 @@ class Planner {
         step.shared_positions = view(1);
         DryOps ops;
         input_.forward({c, weights_, kv, step, {&nowhere_, Format::f32, 0, n_outputs, c.n_vocab, c.n_vocab}}, ops);
-        ops.scratch(1, kSampleWorkWords, "sample");  // behind a pass: that has given all back
+        ops.scratch(std::min(n_outputs, kMostTokensAlike), kSampleWorkWords, "sample");  // behind a pass: that has given all back
         return ops.counts().scratch_peak_bytes;
     }
 

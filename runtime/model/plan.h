@@ -7,6 +7,7 @@
 #include "runtime/model/forward.h"
 #include "runtime/model/weights.h"
 #include "runtime/ops/backend.h"
+#include "runtime/ops/dry_ops.h"
 
 namespace atlas {
 
@@ -65,6 +66,9 @@ inline constexpr uint32_t kMaxHistory = 256;
 inline constexpr uint64_t kChainStepBytes = 256;
 inline constexpr uint64_t kChainStateBytes = 256 + (2 + kMaxHistory) * sizeof(uint32_t);
 inline constexpr uint64_t kChainResultBytes = 2 * 256;
+/// For verify steps: the sampler's parameters and its results, of every row.
+inline constexpr uint64_t kVerifyParamBytes = kMostTokensAlike * 16 * sizeof(uint32_t);
+inline constexpr uint64_t kVerifyResultBytes = kMostTokensAlike * 8 * sizeof(uint32_t);
 /// One of K and V of one layer.
 uint64_t kv_layer_bytes(const ModelConfig& config, uint32_t n_ctx, Format format);
 

@@ -64,6 +64,8 @@ class Sampler {
     std::vector<uint32_t> history() const;
     /// How many tokens were drawn; the next draw has this number.
     uint64_t n_draws() const { return n_draws_; }
+    /// Tells that somebody else drew so many, as the device does: the next draw comes behind them.
+    void skip_draws(uint64_t n) { n_draws_ += n; }
 
   private:
     struct Candidate {

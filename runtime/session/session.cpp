@@ -8,8 +8,8 @@ namespace atlas {
 namespace {
 
 // One decode step, whole chunks with and without an output and a prompt's odd last chunk, each in two buckets of context; a choice, and
-// steps with a choice on both buffers.
-constexpr size_t kMaxRecorded = 12;
+// steps with a choice on both buffers; six widths of verify steps in two buckets.
+constexpr size_t kMaxRecorded = 24;
 
 // Attention is recorded for this many keys at least, then for powers of two: a timeline of 128k tokens records ten decode steps in all.
 constexpr uint32_t kSmallestKvBucket = 256;
@@ -53,12 +53,15 @@ Result<void> Session::allocate() {
     }
     ATLAS_TRY(step_storage_, backend.allocate(MemoryUse::step, step_buffer_bytes(shape_.n_batch), "step"));
     ATLAS_TRY(page_table_storage_, backend.allocate(MemoryUse::step, page_table_bytes(plan_.n_ctx), "page_table"));
-    ATLAS_TRY(output_storage_, backend.allocate(MemoryUse::output, plan_.output_bytes - kChainResultBytes, "logits"));
+    ATLAS_TRY(output_storage_, backend.allocate(MemoryUse::output, plan_.output_bytes - kChainResultBytes - kVerifyResultBytes, "logits"));
     for (auto& step : chain_.steps) {
         ATLAS_TRY(step, backend.allocate(MemoryUse::step, kChainStepBytes, "chain_step"));
     }
     ATLAS_TRY(chain_.state, backend.allocate(MemoryUse::step, kChainStateBytes, "chain_state"));
     ATLAS_TRY(chain_.results, backend.allocate(MemoryUse::output, kChainResultBytes, "chain_results"));
+
+    ATLAS_TRY(verify_params_, backend.allocate(MemoryUse::step, kVerifyParamBytes, "verify_params"));
+    ATLAS_TRY(verify_results_, backend.allocate(MemoryUse::output, kVerifyResultBytes, "verify_results"));
 
     const uint32_t all_positions = UINT32_MAX;  // of the one sequence
     backend.write(*step_storage_, shared_positions_at(shape_.n_batch), std::as_bytes(std::span(&all_positions, 1)));
@@ -220,8 +223,9 @@ Result<Program*> Session::program_for(const StepKey& key) {
     const auto pass = [this, key, views, logits](Ops& ops) {
         if (key.n_tokens > 0) model_->architecture().forward({model_->config(), model_->weights(), kv_, views, logits}, ops);
         if (key.chain > 0) record_choice(key, ops);
+        if (key.choose_rows) record_row_choices(key, ops);
     };
-    const std::string name = fmt::format("{} {} tokens, {} outputs, {} keys", key.chain > 0 ? "choosing step" : "step", key.n_tokens,
+    const std::string name = fmt::format("{} {} tokens, {} outputs, {} keys", key.chain > 0 || key.choose_rows ? "choosing step" : "step", key.n_tokens,
                                          key.n_outputs, key.max_kv_tokens);
     ATLAS_TRY(auto program, model_->backend().record(name, pass));
     if (recorded_.size() == kMaxRecorded) {  // what is under way was used last and stays

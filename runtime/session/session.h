@@ -29,6 +29,8 @@ class Session {
     static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const SessionShape& shape);
 
     uint32_t n_ctx() const { return plan_.n_ctx; }
+    uint32_t n_batch() const { return shape_.n_batch; }          // most tokens per step
+    uint32_t max_outputs() const { return shape_.max_outputs; }  // most logit rows per step
     const MemoryPlan& plan() const { return plan_; }
     const Model& model() const { return *model_; }
     /// The tokens whose K and V are in the cache.
@@ -63,6 +65,23 @@ class Session {
     /// Waits for what is under way and drops it: the token that was chosen last leaves the timeline again.
     void stop_choosing();
 
+    // Several tokens in one step (session_extend.cpp).
+
+    /// Appends tokens, at most n_batch; logits_rows() are then those of the last n_outputs of them, at most max_outputs; 0: none.
+    /// Fails: as sync.
+    Result<void> extend(std::span<const TokenId> tokens, uint32_t n_outputs);
+    /// Of the last extend, verify or step: [n_outputs, n_vocab]. Valid until the next call. Requires has_logits().
+    std::span<const float> logits_rows() const;
+
+    /// How many tokens one step may hold from here on so that each gets, to the bit, what steps of one would give it; 0: the context is full.
+    uint32_t most_alike() const;
+    /// Appends 1 .. most_alike() tokens in one step. Of every row the device chooses a token: choices[i] is what `sampler` would choose from
+    /// row i as its draw n_draws() + i; row i has the logits after tokens[i]. The sampler stays as it is. Requires can_choose() of its
+    /// options, which may hold no penalties (they would depend on what is accepted). Fails: as sync; invalid_argument (damaged logits).
+    Result<void> verify(std::span<const TokenId> tokens, const Sampler& sampler, std::span<TokenId> choices);
+    /// Records what a verify, or an extend with logits of all, of so many tokens needs here; true if there was something to record.
+    Result<bool> prepare_verify(uint32_t n_tokens, bool choose);
+
     /// Of the last token after sync or step: [n_vocab]. Valid until the next call. Requires has_logits().
     std::span<const float> logits() const;
     bool has_logits() const { return has_logits_; }
@@ -89,6 +108,7 @@ class Session {
         uint32_t max_kv_tokens = 0;
         uint32_t chain = 0;       // 1 or 2: reads chain buffer 0 or 1 and chooses at the end; n_tokens 0: chooses from what logits there are
         uint32_t n_history = 0;   // of a choice
+        bool choose_rows = false; // a verify: the device chooses from every row
         bool operator==(const StepKey&) const = default;
     };
     struct RecordedStep {
@@ -107,6 +127,10 @@ class Session {
     void keep_logits(uint32_t n_outputs);
     uint32_t kv_bucket(uint32_t n_kv_tokens) const;  // how many keys a step is recorded for
 
+    // session_extend.cpp
+    StepKey verify_key(uint32_t n_tokens, bool choose) const;
+    void record_row_choices(const StepKey& key, Ops& ops) const;
+
     // session_chain.cpp
     StepViews chain_views(const StepKey& key) const;
     SampleTables choice_tables(const StepKey& key) const;
@@ -122,6 +146,8 @@ class Session {
     std::unique_ptr<Storage> step_storage_;
     std::unique_ptr<Storage> page_table_storage_;
     std::unique_ptr<Storage> output_storage_;
+    std::unique_ptr<Storage> verify_params_;   // [kMostTokensAlike * kParamWords]
+    std::unique_ptr<Storage> verify_results_;  // [kMostTokensAlike * kResultWords]
 
     KvPages pages_{0};
     std::vector<uint32_t> page_table_;  // pages of this timeline, in order

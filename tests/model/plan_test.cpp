@@ -36,8 +36,8 @@ TEST_F(Planning, CountsWhatCanBeCountedByHand) {
     // Embedding and output of 97 rows; q and o of 72, k and v of 24, three feed-forward matrices of 160; five norms.
     const uint64_t n_weights = 2 * 97 * 96 + 2 * (2 * 72 * 96 + 2 * 24 * 96 + 3 * 160 * 96) + 5 * 96;
     EXPECT_EQ(plan.weights_bytes, 4 * n_weights);
-    EXPECT_EQ(plan.output_bytes, 4u * 97 * 4 + 512);
-    EXPECT_EQ(plan.step_bytes, 5u * 8 * 4 + 4 + 3 * 4 + 2 * 256 + 256 + 258 * 4);
+    EXPECT_EQ(plan.output_bytes, 4u * 97 * 4 + 512 + 24 * 32);
+    EXPECT_EQ(plan.step_bytes, 5u * 8 * 4 + 4 + 3 * 4 + 2 * 256 + 256 + 258 * 4 + 24 * 64);
     EXPECT_EQ(plan.total_bytes(), plan.weights_bytes + plan.session_bytes());
 }
 
