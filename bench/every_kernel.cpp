@@ -71,6 +71,7 @@ Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_form
             rope.pairing = pairing;
             ops.rope_kv_write(q, k, v, rope, tables.positions, {}, cache, slots);
         }
+        ops.kv_copy(cache.k, views.numbers(2), cache.k, views.numbers(2), kPageTokens);
         ops.attention(q, cache, tables, params, y);
     });
 }

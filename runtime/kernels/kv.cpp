@@ -5,6 +5,7 @@
 #include "runtime/kernels/select.h"
 #include "runtime/kernels/view.h"
 #include "runtime/kernels/vk_ops.h"
+#include "shaders/push/kv_copy.h"
 #include "shaders/push/kv_write.h"
 
 namespace atlas {
@@ -46,6 +47,31 @@ void VkOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, con
         dispatch(kernel_module(KernelFamily::kv_write), {lanes, cache_constant(cache.k.format), cache_constant(cache.v.format)},
                  {k_bound.binding, v_bound.binding, k_cache.binding, v_cache.binding, slots_bound.binding}, push,
                  {groups_for(blocks, lanes), count, 2}, cost);
+    });
+}
+
+void VkOps::kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) {
+    ATLAS_CHECK(from.format == to.format && from.cols == to.cols && from.row_stride_elems == to.row_stride_elems,
+                "kv_copy: a {} cache of {} columns, a {} cache of {}", info(from.format).name, from.cols, info(to.format).name, to.cols);
+    ATLAS_CHECK(from_pages.count == to_pages.count && page_tokens > 0, "kv_copy: {} pages to {}", from_pages.count, to_pages.count);
+    if (!check_cache_fits({from, to, page_tokens})) return;
+    const bool same = from.storage == to.storage;
+    const Bound from_bound = bind_cache(from, same ? vk::Access::read_write : vk::Access::read);
+    const Bound to_bound = bind_cache(to, same ? vk::Access::read_write : vk::Access::write);
+    const uint32_t page_units = page_tokens * cache_stride_units(from), lanes = choose_element_lanes(context_.caps);
+    const double bytes = double(page_units) * kKvAlignmentBytes;
+    const uint32_t most = context_.max_groups[1];
+    for_row_parts(from_pages.count, most, {0, 2 * bytes * from_pages.count}, [&](uint32_t first, uint32_t count, const vk::Cost& cost) {
+        const Bound sources = bind(u32_range(from_pages, first, count)), targets = bind(u32_range(to_pages, first, count));
+        const push::KvCopyPush push{.from_at = from_bound.at,
+                                    .to_at = to_bound.at,
+                                    .page_units = page_units,
+                                    .n_from_pages = from.rows / page_tokens,
+                                    .n_to_pages = to.rows / page_tokens,
+                                    .from_pages_at = sources.at,
+                                    .to_pages_at = targets.at};
+        dispatch(kernel_module(KernelFamily::kv_copy), {lanes}, {from_bound.binding, to_bound.binding, sources.binding, targets.binding}, push,
+                 {groups_for(page_units, lanes), count, 1}, cost);
     });
 }
 

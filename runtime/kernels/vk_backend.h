@@ -50,6 +50,7 @@ class VkBackend final : public Backend {
     uint64_t max_storage_bytes() const override;
     bool can_read(Format weight_format) const override;
     Layout weight_layout(Format weight_format, uint32_t cols) const override;
+    uint32_t cache_layout() const override { return 1; }  // shaders/common/cache_layout.glsl; to be raised when that changes
     Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) override;
     Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override;
     Result<void> finish_uploads() override;

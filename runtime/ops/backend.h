@@ -42,6 +42,9 @@ class Backend {
     /// zero, but of weights, which the loader overwrites whole, undefined.
     virtual Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) = 0;
 
+    /// Names how the rows of a KV cache lie in memory: bytes of a cache mean the same on backends that give the same number.
+    virtual uint32_t cache_layout() const { return 0; }
+
     /// Copies bytes into the storage. The span may be reused at once; the device sees them after finish_uploads().
     virtual Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) = 0;
     virtual Result<void> finish_uploads() = 0;

@@ -70,6 +70,12 @@ void DryOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, co
     count(0);
 }
 
+void DryOps::kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t) {
+    ATLAS_CHECK_EQ(from.cols, to.cols);
+    ATLAS_CHECK_EQ(from_pages.count, to_pages.count);
+    count(0);
+}
+
 void DryOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
                        const Tensor& y) {
     ATLAS_CHECK_EQ(q.cols, params.n_head * params.head_dim);

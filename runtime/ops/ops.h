@@ -115,6 +115,11 @@ class Ops {
     /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format.  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim.
     virtual void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) = 0;
 
+    /// Page to_pages[i] of `to` becomes page from_pages[i] of `from`, byte for byte. Both are the K or the V of a KvLayer, of one format and
+    /// width, with pages of page_tokens rows; they may be the same cache if no page is read and written. No page is written twice.
+    /// A pair with a number past its cache is skipped.
+    virtual void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) = 0;
+
     /// y[t, h] = sum_p softmax_p(scale * q[t, h] . K[p, h'] ) V[p, h'] over the keys that token t sees, with params' softcap, window and sinks.
     /// q: f32 [n_tokens, n_head * head_dim]; y: f32 [n_tokens, n_head * value_dim()].
     virtual void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,

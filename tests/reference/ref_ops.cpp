@@ -154,6 +154,18 @@ void RefOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, co
     }
 }
 
+void RefOps::kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) {
+    ATLAS_CHECK(from.format == to.format && from.cols == to.cols && from_pages.count == to_pages.count, "kv_copy between different caches");
+    const auto sources = read_u32(from_pages), targets = read_u32(to_pages);
+    for (size_t i = 0; i < sources.size(); ++i) {
+        if (sources[i] >= from.rows / page_tokens || targets[i] >= to.rows / page_tokens) continue;
+        for (uint32_t r = 0; r < page_tokens; ++r) {
+            const auto row = row_bytes(from, sources[i] * page_tokens + r);
+            std::memcpy(row_bytes(to, targets[i] * page_tokens + r).data(), row.data(), row.size());
+        }
+    }
+}
+
 namespace {
 
 // The rows of a cache that were asked for, decoded once each.

@@ -35,6 +35,7 @@ class WatchedBackend final : public Backend {
     MemoryBudget budget() const override { return inner_->budget(); }
     uint64_t max_storage_bytes() const override { return largest_bytes; }
     bool can_read(Format format) const override { return format != unreadable; }
+    uint32_t cache_layout() const override { return inner_->cache_layout(); }
     Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) override {
         ++counts.allocations;
         return inner_->allocate(use, bytes, name);

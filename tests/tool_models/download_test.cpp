@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "tests/tool_models/web_server.h"
-#include "tools/models/sha256.h"
+#include "runtime/base/sha256.h"
 
 namespace atlas::tools {
 namespace {

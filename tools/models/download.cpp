@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "runtime/base/units.h"
-#include "tools/models/sha256.h"
+#include "runtime/base/sha256.h"
 
 namespace atlas::tools {
 namespace {

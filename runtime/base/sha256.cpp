@@ -1,11 +1,11 @@
-#include "tools/models/sha256.h"
+#include "runtime/base/sha256.h"
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
 #include "runtime/base/check.h"
 
-namespace atlas::tools {
+namespace atlas {
 
 struct Sha256::Context {
     EVP_MD_CTX* handle = EVP_MD_CTX_new();
@@ -34,4 +34,4 @@ std::string Sha256::hexadecimal() {
     return text;
 }
 
-}  // namespace atlas::tools
+}  // namespace atlas

@@ -8,7 +8,7 @@
 
 #include "runtime/base/error.h"
 
-namespace atlas::tools {
+namespace atlas {
 
 class Sha256 {
   public:
@@ -25,4 +25,4 @@ class Sha256 {
     std::unique_ptr<Context> context_;
 };
 
-}  // namespace atlas::tools
+}  // namespace atlas
