@@ -5,6 +5,7 @@
 #include "quant/codec.h"
 #include "runtime/base/units.h"
 #include "runtime/gguf/stream.h"
+#include "runtime/model/identity.h"
 #include "runtime/model/regroup.h"
 
 namespace atlas {
@@ -137,14 +138,27 @@ Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend
                                                  const LoadProgress& progress) {
     ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape));
     Streamer streamer(file, backend, model->weights_bytes_, progress);
-    ATLAS_TRY_VOID(model->take_weights([&](const ResolvedWeight& weight, Storage& to) { return streamer.upload(weight, to); }));
+    ModelIdentity identity(model->config_);
+    const auto fill = [&](const ResolvedWeight& weight, Storage& to) -> Result<void> {
+        const gguf::TensorInfo& source = *weight.source;
+        ATLAS_TRY_VOID(file.populate(source, 0, std::min(source.bytes, ModelIdentity::kSampleBytes)));
+        identity.add(weight, file.data(source));
+        return streamer.upload(weight, to);
+    };
+    ATLAS_TRY_VOID(model->take_weights(fill));
+    model->identity_ = identity.hexadecimal();
     return model;
 }
 
 Result<std::shared_ptr<const Model>> Model::load_filled(const gguf::File& file, Backend& backend, const SessionShape& shape,
                                                         const FillWeight& fill) {
     ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape));
-    ATLAS_TRY_VOID(model->take_weights(fill));
+    ModelIdentity identity(model->config_);
+    ATLAS_TRY_VOID(model->take_weights([&](const ResolvedWeight& weight, Storage& to) {
+        identity.add(weight, {});
+        return fill(weight, to);
+    }));
+    model->identity_ = identity.hexadecimal();
     return model;
 }
 

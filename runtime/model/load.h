@@ -31,6 +31,8 @@ class Model {
     const Architecture& architecture() const { return *architecture_; }
     const Weights& weights() const { return weights_; }
     uint64_t weights_bytes() const { return weights_bytes_; }
+    /// See ModelIdentity.
+    const std::string& identity() const { return identity_; }
     Backend& backend() const { return backend_; }
 
     /// What one more session of `shape` takes on the backend as it is now. Fails: as plan_within.
@@ -51,6 +53,7 @@ class Model {
     std::vector<ResolvedWeight> resolved_;  // without `source`: the file may be closed
     Weights weights_;
     uint64_t weights_bytes_ = 0;
+    std::string identity_;
 };
 
 /// What a file needs, without a device: config, table and plan. Fails: as Model::load, without the memory checks.

@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "runtime/session/snapshot.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/run_batch.h"
 #include "tests/support/temp_dir.h"
@@ -24,7 +25,8 @@ class Interleaving {
         random_.seed(seed);
         for (uint32_t i = 0; i < n_operations; ++i) operate();
         probe_all();
-        while (!live_.empty()) live_.pop_back();
+        live_.clear();
+        snapshots_.clear();
         ASSERT_EQ(pool_.n_in_use(), 0u) << "pages leaked";
         ASSERT_EQ(pool_.n_available(), pool_.n_pages());
         if (below(4) == 0) {
@@ -35,6 +37,7 @@ class Interleaving {
     }
     uint64_t n_probes() const { return n_probes_; }
     uint64_t n_refused() const { return n_refused_; }
+    uint64_t n_restored() const { return n_restored_; }
     uint64_t n_reused() const { return n_reused_; }
 
   private:
@@ -56,12 +59,14 @@ class Interleaving {
 
     void operate() {
         if (live_.empty()) return join();
-        switch (below(10)) {
+        switch (below(12)) {
             case 0: return join();
             case 1: return fork();
             case 2: case 3: return rewind();
             case 4: live_.erase(live_.begin() + below(static_cast<uint32_t>(live_.size()))); return;  // cancelled
             case 5: return evict();
+            case 6: return take_snapshot();
+            case 7: return restore_snapshot();
             default: return step();
         }
     }
@@ -94,6 +99,25 @@ class Interleaving {
         std::vector<uint32_t> taken;
         for (uint32_t n = below(pool_.n_available() + 1); n > 0; --n) taken.push_back(pool_.take().value());
         for (const uint32_t page : taken) pool_.drop(page);
+    }
+
+    void take_snapshot() {
+        const Live& live = any();
+        auto bytes = snapshot(live.timeline);
+        ASSERT_TRUE(bytes.has_value()) << bytes.error().message;
+        snapshots_.emplace_back(std::move(*bytes), live.text);
+    }
+
+    void restore_snapshot() {
+        if (snapshots_.empty() || live_.size() == kMaxTimelines) return;
+        const auto& [bytes, text] = snapshots_[below(static_cast<uint32_t>(snapshots_.size()))];
+        auto timeline = restore(pool_, bytes);
+        if (!timeline) {
+            ASSERT_EQ(timeline.error().code, ErrorCode::out_of_memory) << timeline.error().message;
+            return;
+        }
+        live_.push_back({std::move(*timeline), text});
+        ++n_restored_;
     }
 
     struct Wanted {
@@ -156,7 +180,8 @@ class Interleaving {
     std::vector<std::vector<TokenId>> texts_;
     std::mt19937 random_;
     std::vector<Live> live_;
-    uint64_t n_probes_ = 0, n_refused_ = 0, n_reused_ = 0;
+    std::vector<std::pair<std::vector<std::byte>, size_t>> snapshots_;
+    uint64_t n_probes_ = 0, n_refused_ = 0, n_reused_ = 0, n_restored_ = 0;
 };
 
 TEST(TimelineProperty, TenThousandInterleavings) {
@@ -175,6 +200,7 @@ TEST(TimelineProperty, TenThousandInterleavings) {
     EXPECT_GT(interleaving.n_probes(), 10000u);
     EXPECT_GT(interleaving.n_refused(), 1000u) << "the pool never ran full";
     EXPECT_GT(interleaving.n_reused(), 10000u) << "no prefix was found";
+    EXPECT_GT(interleaving.n_restored(), 1000u);
     EXPECT_GT(batch.runner->pool().n_copied_pages(), 1000u);
 }
 

@@ -1,0 +1,347 @@
+// What a request gets does not depend on who else is there: every answer equals that of a session of its own.
+#include "runtime/session/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "tests/reference/ref_backend.h"
+#include "tests/support/run_batch.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/watched_backend.h"
+
+namespace atlas {
+namespace {
+
+constexpr uint32_t kVocab = 13;
+
+class Engines : public ::testing::Test {
+  protected:
+    Engines() { testing::write_tiny_model(dir_ / "tiny.gguf", testing::smallest_shape()); }
+
+    Engine& start(BatchShape shape = {.pool_tokens = 2048, .n_ctx = 512, .n_batch = 64, .max_outputs = 32, .max_timelines = 8, .kv_format = Format::f32}) {
+        auto file = gguf::File::open(dir_ / "tiny.gguf");
+        model_ = Model::load(*file, backend_, {.n_ctx = shape.pool_tokens, .n_batch = shape.n_batch, .kv_format = Format::f32}).value();
+        engine_ = Engine::create(model_, shape).value();
+        return *engine_;
+    }
+
+    static EngineRequest request(uint32_t n_prompt, uint64_t seed, uint32_t max_tokens = 20, float temperature = 0) {
+        EngineRequest made;
+        made.prompt = testing::tiny_tokens(n_prompt, kVocab, seed);
+        made.sampler.temperature = temperature;
+        made.sampler.seed = seed;
+        made.sampler.repetition_penalty = temperature > 0 ? 1.1f : 1.0f;
+        made.max_tokens = max_tokens;
+        return made;
+    }
+
+    /// As one session and one sampler do it.
+    std::vector<TokenId> alone(const EngineRequest& request) {
+        if (!session_) session_ = Session::create(model_, {.n_ctx = 512, .n_batch = 64, .kv_format = Format::f32}).value();
+        Sampler sampler = Sampler::create(request.sampler).value();
+        for (const TokenId token : request.prompt) sampler.accept(token);
+        session_->rewind(0);
+        EXPECT_TRUE(session_->sync(request.prompt).has_value());
+        std::vector<TokenId> answer;
+        while (answer.size() < request.max_tokens) {
+            const TokenId token = sampler.sample(session_->logits()).value();
+            if (std::count(request.end_tokens.begin(), request.end_tokens.end(), token) > 0) break;
+            sampler.accept(token);
+            answer.push_back(token);
+            if (answer.size() < request.max_tokens) {
+                EXPECT_TRUE(session_->step(token).has_value());
+            }
+        }
+        return answer;
+    }
+
+    void submit(const EngineRequest& request) {
+        const auto id = engine_->submit(request);
+        ASSERT_TRUE(id.has_value()) << id.error().message;
+        wanted_[*id] = request;
+    }
+
+    void collect() {
+        for (EngineResult& result : engine_->take_finished()) results_[result.id] = std::move(result);
+    }
+
+    void run_to_the_end() {
+        for (int n = 0; !engine_->is_idle(); ++n) {
+            ASSERT_LT(n, 10000) << "the engine does not come to an end";
+            const auto done = engine_->step();
+            ASSERT_TRUE(done.has_value()) << done.error().message;
+        }
+        collect();
+        EXPECT_EQ(engine_->runner().pool().n_in_use(), 0u) << "pages leaked";
+    }
+
+    void expect_all_as_alone() {
+        for (const auto& [id, request] : wanted_) {
+            ASSERT_EQ(results_.count(id), 1u) << "request " << id << " was lost";
+            EXPECT_EQ(results_[id].answer, alone(request)) << "request " << id;
+        }
+    }
+
+    TempDir dir_;
+    testing::WatchedBackend backend_;
+    std::shared_ptr<const Model> model_;
+    std::unique_ptr<Engine> engine_;
+    std::unique_ptr<Session> session_;
+    std::map<RequestId, EngineRequest> wanted_;
+    std::map<RequestId, EngineResult> results_;
+};
+
+TEST_F(Engines, EachAnswersAsAlone) {
+    Engine& engine = start();
+    for (uint32_t i = 0; i < 20; ++i) {
+        submit(request(1 + i * 17 % 150, i, 5 + i, i % 2 == 0 ? 0.0f : 1.5f));
+        if (i % 3 == 0) {
+            ASSERT_TRUE(engine.step().has_value());
+        }
+    }
+    run_to_the_end();
+    expect_all_as_alone();
+    for (const auto& [id, result] : results_) EXPECT_EQ(result.finish, EngineFinish::max_tokens);
+    EXPECT_LT(engine.runner().counts().steps, 150u) << "they did not share steps";
+}
+
+TEST_F(Engines, EndTokensAndTokensAsTheyCome) {
+    start();
+    EngineRequest one = request(10, 3, 100, 2.0f);
+    std::vector<TokenId> seen;
+    one.on_token = [&](TokenId token) { seen.push_back(token); };
+    one.end_tokens = {4, 9};
+    submit(one);
+    run_to_the_end();
+    expect_all_as_alone();
+    const EngineResult& result = results_.begin()->second;
+    EXPECT_EQ(result.finish, EngineFinish::end_token);
+    EXPECT_EQ(seen, result.answer);
+}
+
+// 8 continuations of one prompt, all there at once: one prefill, and its pages once.
+TEST_F(Engines, OnePromptForManyIsComputedOnce) {
+    for (const uint32_t n_prompt : {200u, 256u}) {
+        Engine& engine = start();
+        wanted_.clear();
+        for (uint32_t i = 0; i < 8; ++i) {
+            EngineRequest one = request(n_prompt, 5, 10, 1.0f);
+            one.sampler.seed = i;
+            submit(one);
+        }
+        uint32_t most_pages = 0;
+        while (!engine.is_idle()) {
+            ASSERT_TRUE(engine.step().has_value());
+            most_pages = std::max(most_pages, engine.runner().pool().n_in_use());
+        }
+        collect();
+        expect_all_as_alone();
+        // The token whose logits it wants is each one's own, as is the page that it then writes to.
+        EXPECT_EQ(engine.runner().counts().tokens, n_prompt + 7 + 8 * 9) << n_prompt;
+        EXPECT_EQ(most_pages, n_prompt / kPageTokens + 8);
+        EXPECT_EQ(engine.runner().pool().n_copied_pages(), 7u);
+        EXPECT_GT(engine.runner().counts().shared_positions, 8 * (n_prompt - 1) / kPageTokens * kPageTokens);
+    }
+}
+
+TEST_F(Engines, LaterRequestsReuseWhatEndedOnesComputed) {
+    Engine& engine = start();
+    EngineRequest first = request(100, 5, 30);
+    submit(first);
+    run_to_the_end();
+    EngineRequest second = first;
+    const auto& answer = results_.begin()->second.answer;
+    second.prompt.insert(second.prompt.end(), answer.begin(), answer.end());  // a chat goes on
+    second.prompt.push_back(3);
+    submit(second);
+    run_to_the_end();
+    EXPECT_EQ(results_.rbegin()->second.reused_tokens, 128u);
+    expect_all_as_alone();
+    EXPECT_EQ(engine.runner().pool().n_copied_pages(), 0u);
+}
+
+// Decoding never stops for a prompt, and a short prompt does not wait for a long one.
+TEST_F(Engines, StepsAreSharedFairly) {
+    Engine& engine = start();
+    std::map<int, std::vector<int>> steps_of;
+    int now = 0;
+    const auto noted = [&](EngineRequest r, int name) {
+        r.on_token = [&, name](TokenId) { steps_of[name].push_back(now); };
+        return r;
+    };
+    submit(noted(request(20, 1, 40), 0));
+    ASSERT_TRUE(engine.step().has_value());
+    submit(noted(request(500, 2, 10), 1));
+    submit(noted(request(25, 3, 10), 2));
+    for (now = 1; !engine.is_idle(); ++now) ASSERT_TRUE(engine.step().has_value());
+    collect();
+    expect_all_as_alone();
+    for (size_t i = 0; i < steps_of[0].size(); ++i) EXPECT_EQ(steps_of[0][i], int(i)) << "the first one was held up";
+    EXPECT_EQ(steps_of[2].front(), 1) << "its prompt fits in half of the first budget";
+    EXPECT_GE(steps_of[1].front(), 7);
+    EXPECT_LE(steps_of[1].front(), 10);
+}
+
+TEST_F(Engines, NobodyStarvesBehindAStreamOfShortRequests) {
+    start({.pool_tokens = 640, .n_ctx = 512, .n_batch = 16, .max_outputs = 4, .max_timelines = 3, .kv_format = Format::f32});
+    submit(request(5, 900, 400));
+    submit(request(450, 901, 5));  // needs most of the pool
+    uint64_t seed = 0;
+    int steps = 0;
+    for (; results_.count(2) == 0 && steps < 3000; ++steps) {
+        if (engine_->n_waiting() < 2) submit(request(10, ++seed, 5));
+        ASSERT_TRUE(engine_->step().has_value());
+        collect();
+    }
+    EXPECT_EQ(results_.count(2), 1u) << "younger requests passed it for ever";
+    run_to_the_end();
+    expect_all_as_alone();
+}
+
+TEST_F(Engines, CancelledRequestsFreeTheirPagesWithinAStep) {
+    Engine& engine = start({.pool_tokens = 2048, .n_ctx = 512, .n_batch = 64, .max_outputs = 8, .max_timelines = 2, .kv_format = Format::f32});
+    std::stop_source stop;
+    EngineRequest stopped = request(100, 1, 200);
+    stopped.stop = stop.get_token();
+    const RequestId first = engine.submit(stopped).value(), second = engine.submit(request(300, 2, 200)).value();
+    submit(request(40, 3, 10));
+    submit(request(50, 4, 10));
+    for (int i = 0; i < 5; ++i) ASSERT_TRUE(engine.step().has_value());
+    EXPECT_EQ(engine.n_waiting(), 2u);
+    engine.cancel(second);
+    stop.request_stop();
+    ASSERT_TRUE(engine.step().has_value());
+    collect();
+    EXPECT_EQ(results_[first].finish, EngineFinish::cancelled);
+    EXPECT_FALSE(results_[first].answer.empty()) << "what was there stands";
+    EXPECT_EQ(results_[second].finish, EngineFinish::cancelled);
+    EXPECT_EQ(engine.n_waiting(), 0u) << "both places are taken again";
+    EXPECT_LE(engine.runner().pool().n_in_use(), 4u);
+    engine.cancel(first);
+    engine.cancel(77);
+    run_to_the_end();
+    expect_all_as_alone();
+}
+
+TEST_F(Engines, AFullPoolPreemptsTheYoungestWhichGivesTheSameAnswer) {
+    Engine& engine = start({.pool_tokens = 10 * kPageTokens, .n_ctx = 256, .n_batch = 64, .max_outputs = 8, .max_timelines = 6, .kv_format = Format::f32});
+    for (uint32_t i = 0; i < 6; ++i) submit(request(30 + i, i, 120, i % 2 == 0 ? 0.0f : 1.2f));
+    run_to_the_end();
+    EXPECT_GT(engine.n_preemptions(), 1u);
+    expect_all_as_alone();
+    EXPECT_EQ(results_[1].n_preempted, 0u) << "the oldest";
+    EXPECT_LT(engine.n_preemptions(), 40u) << "pages are taken to and fro";
+}
+
+TEST_F(Engines, AFullContextEndsWithAReason) {
+    Engine& engine = start({.pool_tokens = 64, .n_ctx = 64, .n_batch = 32, .max_outputs = 4, .max_timelines = 2, .kv_format = Format::f32});
+    submit(request(50, 1, 0));
+    submit(request(10, 2, 0));
+    run_to_the_end();
+    for (auto& [id, result] : results_) {
+        EXPECT_EQ(result.finish, EngineFinish::context_full);
+        EXPECT_EQ(result.prompt_tokens + result.answer.size(), 65u) << "every position was used, and the last row's token given";
+        wanted_[id].max_tokens = static_cast<uint32_t>(result.answer.size());
+    }
+    expect_all_as_alone();
+    EXPECT_EQ(engine.submit(request(65, 3)).error().code, ErrorCode::limit);
+    EXPECT_EQ(engine.submit(request(0, 3)).error().code, ErrorCode::invalid_argument);
+    EngineRequest wrong = request(5, 3);
+    wrong.prompt[2] = kVocab;
+    EXPECT_EQ(engine.submit(wrong).error().code, ErrorCode::invalid_argument);
+    wrong = request(5, 3);
+    wrong.sampler.top_p = -1;
+    EXPECT_FALSE(engine.submit(wrong).has_value());
+}
+
+// Right, wrong and half-right proposals, greedy and drawn: the answer is the same, and right ones save steps.
+TEST_F(Engines, ProposalsChangeNothingButTheNumberOfSteps) {
+    for (const float temperature : {0.0f, 1.0f}) {
+        std::vector<uint64_t> steps;
+        for (const int kind : {0, 1, 2, 3}) {
+            Engine& engine = start({.pool_tokens = 2048, .n_ctx = 512, .n_batch = 64, .max_outputs = 16, .max_timelines = 2, .kv_format = Format::f32});
+            wanted_.clear();
+            results_.clear();
+            for (uint64_t seed = 0; seed < 2; ++seed) {
+                EngineRequest one = request(30 + 10 * static_cast<uint32_t>(seed), seed, 60, temperature);
+                auto whole = one.prompt;
+                const auto answer = alone(one);
+                whole.insert(whole.end(), answer.begin(), answer.end());
+                if (kind > 0) {
+                    one.propose = [whole, kind](std::span<const TokenId> tokens, uint32_t most) {
+                        std::vector<TokenId> next;
+                        for (uint32_t i = 0; i < std::min(most, 5u) && tokens.size() + i < whole.size(); ++i) {
+                            const bool wrong = kind == 2 || (kind == 3 && i == 2);
+                            next.push_back(wrong ? (whole[tokens.size() + i] + 1) % kVocab : whole[tokens.size() + i]);
+                        }
+                        if (kind == 3) next.push_back(kVocab + 5);  // cut off
+                        return next;
+                    };
+                }
+                submit(one);
+            }
+            run_to_the_end();
+            expect_all_as_alone();
+            steps.push_back(engine.runner().counts().steps);
+            for (const auto& [id, result] : results_) {
+                if (kind == 1) {
+                    EXPECT_EQ(result.accepted_tokens, result.proposed_tokens);
+                }
+                if (kind == 2) {
+                    EXPECT_EQ(result.accepted_tokens, 0u);
+                }
+                if (kind == 3) {
+                    EXPECT_NEAR(result.accepted_tokens, 40, 3);
+                }
+            }
+        }
+        EXPECT_LE(steps[1], 13u);
+        EXPECT_EQ(steps[2], steps[0]);
+        EXPECT_LE(steps[3], 23u);
+    }
+}
+
+TEST_F(Engines, ALostDeviceFailsAllAndLeavesNothing) {
+    Engine& engine = start();
+    submit(request(100, 1));
+    submit(request(20, 2));
+    ASSERT_TRUE(engine.step().has_value());
+    backend_.fail_run = backend_.counts.runs;
+    const auto done = engine.step();
+    ASSERT_FALSE(done.has_value());
+    EXPECT_EQ(done.error().code, ErrorCode::device_lost);
+    EXPECT_TRUE(engine.is_idle());
+    collect();
+    ASSERT_EQ(results_.size(), 2u);
+    for (const auto& [id, result] : results_) {
+        EXPECT_EQ(result.finish, EngineFinish::failed);
+        EXPECT_EQ(result.error->code, ErrorCode::device_lost);
+    }
+    EXPECT_EQ(engine.runner().pool().n_in_use(), 0u);
+}
+
+TEST_F(Engines, ShapesThatMakeNoSenseAreRefused) {
+    start();
+    EXPECT_EQ(Engine::create(model_, {.pool_tokens = 64, .n_batch = 8, .max_outputs = 8, .max_timelines = 8}).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(Engine::create(model_, {.pool_tokens = 64, .n_batch = 16, .max_outputs = 4, .max_timelines = 8}).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(Engine::create(model_, {.pool_tokens = 64, .n_batch = 16, .max_outputs = 4, .max_timelines = 0}).error().code, ErrorCode::invalid_argument);
+}
+
+// Once every shape of step has been seen, a step records and allocates nothing.
+TEST_F(Engines, StepsAreReplayed) {
+    Engine& engine = start();
+    for (int round = 0; round < 3; ++round) {
+        const auto before = backend_.counts;
+        for (uint32_t i = 0; i < 4; ++i) submit(request(40, round * 10 + i, 20));
+        run_to_the_end();
+        if (round == 0) continue;
+        EXPECT_EQ(backend_.counts.recordings, before.recordings);
+        EXPECT_EQ(backend_.counts.allocations, before.allocations);
+    }
+    EXPECT_GT(engine.runner().counts().steps, 40u);
+}
+
+}  // namespace
+}  // namespace atlas
