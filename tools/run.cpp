@@ -9,6 +9,7 @@
 #include "runtime/text/chat_prompt.h"
 #include "tools/interrupt.h"
 #include "tools/open_model.h"
+#include "tools/run_batch.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -18,6 +19,7 @@ namespace {
 struct RunFlags {
     ModelFlags model;
     SamplingFlags sampling;
+    BatchFlags batch;
     std::vector<std::string> prompt_words;
     std::string system;
     bool raw = false;
@@ -67,6 +69,12 @@ Result<void> run(const RunFlags& flags) {
     return {};
 }
 
+Result<void> run_many(const RunFlags& flags) {
+    if (!flags.prompt_words.empty()) return fail(ErrorCode::invalid_argument, "a prompt and --prompts: give one of the two");
+    return run_batch(flags.model, flags.sampling, flags.batch,
+                     [&](const OpenModel& open, const std::string& prompt) { return prompt_tokens(flags, open, prompt); });
+}
+
 }  // namespace
 
 void add_run(CLI::App& app, int& exit_code) {
@@ -75,6 +83,7 @@ void add_run(CLI::App& app, int& exit_code) {
     command->footer("Examples:\n  atlas-vk run -m smollm2-135m \"Name three sorting algorithms.\"\n"
                     "  atlas-vk run -m model.gguf --raw --temperature 0 \"def fibonacci(n):\"\n"
                     "  git diff | atlas-vk run -m smollm2-135m -\n"
+                    "  atlas-vk run -m smollm2-135m --prompts questions.txt --parallel 8 > answers.jsonl\n"
                     "The answer goes to stdout, everything else to stderr.");
     add_model_flags(*command, flags->model);
     command->add_option("prompt", flags->prompt_words, "The prompt; - reads it from stdin");
@@ -82,8 +91,10 @@ void add_run(CLI::App& app, int& exit_code) {
     command->add_flag("--raw", flags->raw, "Continue the text as it is, without the chat template");
     command->add_flag("-q,--quiet", flags->quiet, "No line of speeds at the end");
     add_sampling_flags(*command, flags->sampling);
+    add_batch_flags(*command, flags->batch);
     command->callback([flags, &exit_code] {
-        if (auto done = run(*flags); !done) exit_code = print_error(done.error());
+        const auto done = flags->batch.prompts.empty() ? run(*flags) : run_many(*flags);
+        if (!done) exit_code = print_error(done.error());
     });
 }
 

@@ -115,16 +115,26 @@ void DryOps::sample(const Tensor& logits, const SampleTables& tables) {
     count(8.0 * logits.rows * logits.cols);
 }
 
-AttentionSplits attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
-    // 256 workgroups fill the largest supported card twice; a split of under 128 keys does not pay for its combine pass. A window is cut
-    // like a context of its length; the keys walk through the splits in turn.
+namespace {
+
+constexpr uint32_t kMinKeysPerSplit = 128;  // a split of fewer does not pay for its combine pass
+constexpr uint32_t kMostSplits = 64;
+
+uint32_t divided(uint64_t n, uint64_t by) { return static_cast<uint32_t>((n + by - 1) / by); }
+
+// How many splits a step has use for: 256 workgroups fill the largest supported card twice.
+uint32_t wanted_splits(uint32_t n_tokens, const AttentionParams& params) {
     constexpr uint32_t kEnoughWorkgroups = 256;
-    constexpr uint32_t kMinKeysPerSplit = 128;
-    constexpr uint32_t kMostSplits = 64;
     constexpr uint32_t kRowsPerWorkgroup = 32;
-    const auto divided = [](uint64_t n, uint64_t by) { return static_cast<uint32_t>((n + by - 1) / by); };
     const uint32_t blocks = n_tokens <= kMostTokensAlike ? 1 : divided(uint64_t{n_tokens} * params.n_head / params.n_head_kv, kRowsPerWorkgroup);
-    const uint32_t wanted = std::clamp(divided(kEnoughWorkgroups, uint64_t{blocks} * params.n_head_kv), 1u, kMostSplits);
+    return std::clamp(divided(kEnoughWorkgroups, uint64_t{blocks} * params.n_head_kv), 1u, kMostSplits);
+}
+
+}  // namespace
+
+// A window is cut like a context of its length; the keys walk through the splits in turn.
+AttentionSplits attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
+    const uint32_t wanted = wanted_splits(n_tokens, params);
     const bool windowed = params.window != 0 && params.window < max_kv_tokens;
     const uint32_t keys = std::max(1u, windowed ? params.window : max_kv_tokens);
     const uint32_t chunk = divided(std::max(kMinKeysPerSplit, divided(keys, wanted)), kKeysPerTile) * kKeysPerTile;
@@ -133,8 +143,10 @@ AttentionSplits attention_splits(uint32_t n_tokens, const AttentionParams& param
 }
 
 uint64_t attention_scratch_bytes(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
-    const uint64_t splits = attention_splits(n_tokens, params, max_kv_tokens).n;
-    if (splits == 1) return 0;
+    const uint32_t wanted = wanted_splits(n_tokens, params);
+    if (wanted == 1) return 0;
+    // Of all contexts up to this one: 8320 keys are cut into 44 splits, 8192 into 64, and a session runs steps of any.
+    const uint64_t splits = std::min({kMostSplits, wanted + 1, divided(max_kv_tokens, kMinKeysPerSplit) + 1});
     return splits * n_tokens * params.n_head * (params.value_dim() + 2) * sizeof(float);
 }
 

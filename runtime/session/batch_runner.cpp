@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "runtime/ops/dry_ops.h"
+
 namespace atlas {
 
 namespace {
@@ -46,30 +48,24 @@ Result<std::unique_ptr<BatchRunner>> BatchRunner::create(std::shared_ptr<const M
 }
 
 Result<void> BatchRunner::allocate() {
-    const auto plan_for = [&](uint32_t n_ctx) {
-        return model_->plan_session({n_ctx, shape_.n_batch, shape_.max_outputs, shape_.kv_format});
-    };
-    ATLAS_TRY(const MemoryPlan whole, plan_for(shape_.pool_tokens));
-    shape_.pool_tokens = whole.n_ctx;
+    ATLAS_TRY(const MemoryPlan plan, model_->plan_session({shape_.pool_tokens, shape_.n_batch, shape_.max_outputs, shape_.kv_format}));
+    shape_.pool_tokens = plan.n_ctx;
     if (shape_.n_ctx == 0 || shape_.n_ctx > shape_.pool_tokens) shape_.n_ctx = shape_.pool_tokens;
     shape_.n_ctx = pages_for(shape_.n_ctx) * kPageTokens;
     max_pages_ = pages_for(shape_.n_ctx);
-    // How attention cuts the keys, and with that its scratch, is not monotone in their number.
-    uint64_t scratch_bytes = 0;
-    for (uint32_t keys = kSmallestKvBucket;; keys *= 2) {
-        ATLAS_TRY(const MemoryPlan plan, plan_for(kv_bucket(keys)));
-        scratch_bytes = std::max(scratch_bytes, plan.scratch_bytes);
-        if (keys >= shape_.n_ctx) break;
-    }
 
     Backend& backend = model_->backend();
     ATLAS_TRY(pool_, KvPool::create(model_, pages_for(shape_.pool_tokens), shape_.kv_format));
-    ATLAS_TRY_VOID(backend.reserve_scratch(scratch_bytes));
+    ATLAS_TRY_VOID(backend.reserve_scratch(std::max(plan.scratch_bytes, uint64_t{shape_.max_outputs} * kSampleWorkWords * sizeof(uint32_t))));
     ATLAS_TRY(step_storage_, backend.allocate(MemoryUse::step, step_buffer_bytes(shape_.n_batch), "batch_step"));
     const uint64_t n_table = uint64_t{shape_.max_timelines} * max_pages_;
     ATLAS_TRY(page_table_storage_, backend.allocate(MemoryUse::step, n_table * sizeof(uint32_t), "batch_page_table"));
     const uint64_t n_logits = uint64_t{shape_.max_outputs} * model_->config().n_vocab;
     ATLAS_TRY(output_storage_, backend.allocate(MemoryUse::output, n_logits * sizeof(float), "batch_logits"));
+    ATLAS_TRY(choice_storage_, backend.allocate(MemoryUse::step, shape_.max_outputs * sizeof(ChoiceParams), "batch_choices"));
+    ATLAS_TRY(chosen_storage_, backend.allocate(MemoryUse::output, uint64_t{shape_.max_outputs} * sampling::kResultWords * 4, "batch_chosen"));
+    choices_.resize(shape_.max_outputs);
+    chosen_.resize(shape_.max_outputs);
     step_words_.resize(5ull * shape_.n_batch);
     page_table_.resize(n_table);
     logits_.resize(n_logits);
@@ -86,7 +82,8 @@ uint32_t BatchRunner::kv_bucket(uint32_t n_kv_tokens) const {
 Result<void> BatchRunner::check(std::span<const BatchItem> items) const {
     uint64_t n_tokens = 0, n_outputs = 0;
     for (const BatchItem& item : items) {
-        ATLAS_CHECK(item.timeline != nullptr && &item.timeline->pool() == pool_.get() && !item.tokens.empty() && item.n_outputs <= item.tokens.size());
+        ATLAS_CHECK(item.timeline != nullptr && &item.timeline->pool() == pool_.get() && !item.tokens.empty() && item.n_outputs <= item.tokens.size() &&
+                    (item.choices.empty() || item.choices.size() == item.n_outputs));
         n_tokens += item.tokens.size();
         n_outputs += item.n_outputs;
         const size_t end = item.timeline->tokens().size() + item.tokens.size();
@@ -101,12 +98,14 @@ Result<void> BatchRunner::check(std::span<const BatchItem> items) const {
 BatchRunner::StepKey BatchRunner::key_of(std::span<const BatchItem> items) const {
     uint32_t n_tokens = 0, n_outputs = 0;
     size_t most_keys = 0;
+    bool chooses = false;
     for (const BatchItem& item : items) {
         n_tokens += static_cast<uint32_t>(item.tokens.size());
         n_outputs += item.n_outputs;
         most_keys = std::max(most_keys, item.timeline->tokens().size() + item.tokens.size());
+        chooses = chooses || !item.choices.empty();
     }
-    StepKey key{std::min(step_size_bucket(n_tokens), shape_.n_batch), 0, kv_bucket(static_cast<uint32_t>(most_keys))};
+    StepKey key{std::min(step_size_bucket(n_tokens), shape_.n_batch), 0, kv_bucket(static_cast<uint32_t>(most_keys)), chooses};
     // All rows are wanted in the most frequent step, a decode of each timeline.
     if (n_outputs == n_tokens && key.n_tokens <= shape_.max_outputs) key.n_outputs = key.n_tokens;
     else if (n_outputs > 0) key.n_outputs = std::min({std::bit_ceil(n_outputs), shape_.max_outputs, key.n_tokens});
@@ -120,6 +119,7 @@ Result<void> BatchRunner::run(std::span<const BatchItem> items) {
     ATLAS_TRY_VOID(pool_->finish_copies());
     write_pages(items);
     write_step(items, key);
+    write_choices(items, key);
     ATLAS_TRY_VOID(model_->backend().run(*program));
     ++counts_.steps;
     uint32_t n_tokens = 0;
@@ -127,11 +127,42 @@ Result<void> BatchRunner::run(std::span<const BatchItem> items) {
         n_tokens += static_cast<uint32_t>(item.tokens.size());
         item.timeline->append(item.tokens);
     }
+    counts_.timelines += items.size();
     counts_.tokens += n_tokens;
     counts_.padded_tokens += key.n_tokens - n_tokens;
-    const size_t n_floats = size_t{first_row_.back() + n_rows_.back()} * model_->config().n_vocab;
-    model_->backend().read(*output_storage_, 0, std::as_writable_bytes(std::span(logits_).first(n_floats)));
+    read_outputs(items, key);
     return {};
+}
+
+bool BatchRunner::can_choose(const SamplerOptions& options) const {
+    constexpr uint32_t kMostLogits = 1u << 20;  // of the sample operation
+    return model_->config().n_vocab <= kMostLogits && !has_penalties(options);
+}
+
+void BatchRunner::write_choices(std::span<const BatchItem> items, const StepKey& key) {
+    if (!key.chooses) return;
+    static const ChoiceParams any = sample_params({.temperature = 0}, 0, false, false);  // rows that nobody asks for
+    std::fill_n(choices_.begin(), key.n_outputs, any);
+    for (size_t i = 0; i < items.size(); ++i) std::copy(items[i].choices.begin(), items[i].choices.end(), choices_.begin() + first_row_[i]);
+    model_->backend().write(*choice_storage_, 0, std::as_bytes(std::span(choices_).first(key.n_outputs)));
+}
+
+void BatchRunner::read_outputs(std::span<const BatchItem> items, const StepKey& key) {
+    const size_t n_vocab = model_->config().n_vocab;
+    for (size_t i = 0; i < items.size(); ++i) {
+        if (n_rows_[i] == 0 || !items[i].choices.empty()) continue;
+        const auto rows = std::span(logits_).subspan(first_row_[i] * n_vocab, n_rows_[i] * n_vocab);
+        model_->backend().read(*output_storage_, first_row_[i] * n_vocab * sizeof(float), std::as_writable_bytes(rows));
+    }
+    if (key.chooses) model_->backend().read(*chosen_storage_, 0, std::as_writable_bytes(std::span(chosen_).first(key.n_outputs)));
+}
+
+Result<TokenId> BatchRunner::chosen(size_t item, uint32_t row) const {
+    using namespace sampling;
+    ATLAS_CHECK(row < n_rows_.at(item), "row {} of {}", row, n_rows_.at(item));
+    const auto& result = chosen_[first_row_[item] + row];
+    if (result[kResultStatus] == kChosen) return result[kResultId];
+    return tl::unexpected(damaged_logits(result[kResultStatus], result[kResultId], result[kResultRank], model_->config().n_vocab));
 }
 
 std::span<const float> BatchRunner::logits(size_t item) const {
@@ -201,6 +232,13 @@ void BatchRunner::write_pages(std::span<const BatchItem> items) {
     }
 }
 
+SampleTables BatchRunner::choice_tables(const StepKey& key) const {
+    SampleTables tables;
+    tables.params = {choice_storage_.get(), 0, key.n_outputs * sampling::kParamWords};
+    tables.results = {chosen_storage_.get(), 0, key.n_outputs * sampling::kResultWords};
+    return tables;
+}
+
 Result<Program*> BatchRunner::program_for(const StepKey& key) {
     ++n_uses_;
     for (RecordedStep& step : recorded_) {
@@ -211,8 +249,11 @@ Result<Program*> BatchRunner::program_for(const StepKey& key) {
     const StepViews views = views_of(key);
     Tensor logits;
     if (key.n_outputs > 0) logits = dense(*output_storage_, Format::f32, key.n_outputs, model_->config().n_vocab);
-    const auto pass = [this, views, logits](Ops& ops) {
+    const auto pass = [this, key, views, logits](Ops& ops) {
         model_->architecture().forward({model_->config(), model_->weights(), pool_->layers(), views, logits}, ops);
+        if (!key.chooses) return;
+        ops.label("sample");
+        ops.sample(logits, choice_tables(key));
     };
     const std::string name = fmt::format("batch of {} tokens, {} outputs, {} keys", key.n_tokens, key.n_outputs, key.max_kv_tokens);
     ATLAS_TRY(auto program, model_->backend().record(name, pass));

@@ -1,10 +1,12 @@
 #pragma once
 // Steps in which tokens of many timelines run together.
 
+#include <array>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "runtime/session/sampler.h"
 #include "runtime/session/timeline.h"
 
 namespace atlas {
@@ -18,11 +20,15 @@ struct BatchShape {
     KvFormats kv_format = {};
 };
 
-/// Tokens that go behind a timeline in a step; the logits of the last n_outputs of them are wanted.
+/// How the device is to choose from a row of logits: sample_params() without penalties.
+using ChoiceParams = std::array<uint32_t, sampling::kParamWords>;
+
+/// Tokens that go behind a timeline in a step; of the last n_outputs of them the logits are wanted, or what the device chooses from them.
 struct BatchItem {
     Timeline* timeline = nullptr;  // of the runner's pool; not twice in a step
     std::span<const TokenId> tokens;
     uint32_t n_outputs = 0;
+    std::span<const ChoiceParams> choices = {};  // [n_outputs], or empty: logits
 };
 
 /// Owns the pool and whatever a step needs. Not thread-safe; the backend and its scratch serve one running step at a time.
@@ -43,11 +49,16 @@ class BatchRunner {
     /// Fails: device_lost, out_of_memory; limit (an item would be longer than n_ctx).
     Result<void> run(std::span<const BatchItem> items);
 
-    /// Of the last run, [n_outputs, n_vocab]: the rows that this item wanted. Valid until the next run.
+    /// Of the last run, [n_outputs, n_vocab]: the rows that this item wanted. Valid until the next run. Requires an item without choices.
     std::span<const float> logits(size_t item) const;
+    /// What the device chose from row `row` of the item's outputs. Requires an item with choices. Fails: invalid_argument (damaged logits).
+    Result<TokenId> chosen(size_t item, uint32_t row) const;
+    /// Whether the device can choose by such options; else the host samples from logits. The tokens are the same.
+    bool can_choose(const SamplerOptions& options) const;
 
     struct Counts {
         uint64_t steps = 0;
+        uint64_t timelines = 0;         // summed over steps
         uint64_t tokens = 0;            // that were asked for
         uint64_t padded_tokens = 0;     // that ran besides them, so that fewer shapes are recorded
         uint64_t recordings = 0;
@@ -60,6 +71,7 @@ class BatchRunner {
         uint32_t n_tokens = 0;
         uint32_t n_outputs = 0;
         uint32_t max_kv_tokens = 0;
+        bool chooses = false;
         bool operator==(const StepKey&) const = default;
     };
     struct RecordedStep {
@@ -77,17 +89,23 @@ class BatchRunner {
     Result<Program*> program_for(const StepKey& key);
     void write_step(std::span<const BatchItem> items, const StepKey& key);
     void write_pages(std::span<const BatchItem> items);
+    void write_choices(std::span<const BatchItem> items, const StepKey& key);
+    void read_outputs(std::span<const BatchItem> items, const StepKey& key);
+    SampleTables choice_tables(const StepKey& key) const;
 
     std::shared_ptr<const Model> model_;
     BatchShape shape_;
     uint32_t max_pages_ = 0;  // of one timeline
     std::unique_ptr<KvPool> pool_;
     std::unique_ptr<Storage> step_storage_, page_table_storage_, output_storage_;
+    std::unique_ptr<Storage> choice_storage_, chosen_storage_;  // [max_outputs] parameters, results
     std::vector<uint32_t> step_words_;    // what goes into the step storage
     std::vector<uint32_t> page_table_;    // [max_timelines, max_pages] what is in the page table's storage
     std::vector<uint32_t> first_row_;     // per item of the last run, into the logits
     std::vector<uint32_t> n_rows_;
-    std::vector<float> logits_;           // [max_outputs, n_vocab]
+    std::vector<float> logits_;           // [max_outputs, n_vocab]; rows of items with choices are not read
+    std::vector<ChoiceParams> choices_;   // [max_outputs]
+    std::vector<std::array<uint32_t, sampling::kResultWords>> chosen_;  // [max_outputs]
     std::vector<RecordedStep> recorded_;  // a small LRU
     uint64_t n_uses_ = 0;
     Counts counts_;

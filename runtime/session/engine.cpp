@@ -29,7 +29,7 @@ Result<RequestId> Engine::submit(EngineRequest request) {
     result.id = next_id_++;
     result.prompt_tokens = static_cast<uint32_t>(tokens.size());
     requests_.push_back(std::unique_ptr<Running>(new Running{.id = result.id, .request = std::move(request), .sampler = std::move(sampler),
-                                                             .timeline = Timeline(runner_->pool()), .tokens = std::move(tokens), .step_tokens = {},
+                                                             .timeline = Timeline(runner_->pool()), .tokens = std::move(tokens), .step_tokens = {}, .choices = {},
                                                              .result = std::move(result)}));
     return requests_.back()->id;
 }
@@ -251,24 +251,41 @@ Result<void> Engine::run_scheduled() {
     items_.clear();
     for (Running* running : scheduled_) {
         const bool ends = running->n_to_run() + running->n_proposed == running->step_tokens.size();
-        items_.push_back({&running->timeline, running->step_tokens, ends ? 1 + running->n_proposed : 0});
+        const uint32_t n_outputs = ends ? 1 + running->n_proposed : 0;
+        fill_choices(*running, n_outputs);
+        items_.push_back({&running->timeline, running->step_tokens, n_outputs, running->choices});
     }
     ATLAS_TRY_VOID(runner_->run(items_));
     for (size_t i = 0; i < items_.size(); ++i) {
         if (items_[i].n_outputs == 0) continue;
         // Damaged logits are one request's end, not everybody's.
-        if (auto taken = take_tokens(*scheduled_[i], runner_->logits(i)); !taken) end(*scheduled_[i], EngineFinish::failed, taken.error());
+        if (auto taken = take_tokens(*scheduled_[i], i); !taken) end(*scheduled_[i], EngineFinish::failed, taken.error());
     }
     return {};
 }
 
+// The n-th token of a request is drawn with the n-th number, by the host or the device.
+void Engine::fill_choices(Running& running, uint32_t n_outputs) {
+    running.choices.clear();
+    if (!runner_->can_choose(running.request.sampler)) return;
+    for (uint32_t r = 0; r < n_outputs; ++r) running.choices.push_back(sample_params(running.request.sampler, running.n_draws + r, false, false));
+}
+
+Result<TokenId> Engine::choose(Running& running, size_t item, uint32_t row) {
+    if (running.choices.empty()) {
+        const size_t n_vocab = runner_->model().config().n_vocab;
+        return running.sampler.sample(runner_->logits(item).subspan(row * n_vocab, n_vocab));
+    }
+    ++running.n_draws;
+    return runner_->chosen(item, row);
+}
+
 // Row r says what comes behind the r-th proposed token; it counts as long as what was chosen is what was proposed.
-Result<void> Engine::take_tokens(Running& running, std::span<const float> rows) {
-    const size_t n_vocab = runner_->model().config().n_vocab;
+Result<void> Engine::take_tokens(Running& running, size_t item) {
     const auto proposal = std::span(running.step_tokens).last(running.n_proposed);
     running.result.proposed_tokens += running.n_proposed;
     for (uint32_t r = 0; r <= running.n_proposed; ++r) {
-        ATLAS_TRY(const TokenId token, running.sampler.sample(rows.subspan(r * n_vocab, n_vocab)));
+        ATLAS_TRY(const TokenId token, choose(running, item, r));
         if (!push_token(running, token)) return {};
         if (r == running.n_proposed || proposal[r] != token) break;
         ++running.result.accepted_tokens;

@@ -79,6 +79,8 @@ class Engine {
         std::vector<TokenId> tokens;      // prompt and answer
         std::vector<TokenId> step_tokens; // of the step under way, the proposal at their end
         uint32_t n_proposed = 0;
+        std::vector<ChoiceParams> choices; // of the step under way, where the device chooses
+        uint64_t n_draws = 0;              // by the device
         bool is_admitted = false;         // has a place in the steps
         bool waits = false;               // an older one computes what this one would compute next
         bool has_ended = false;
@@ -107,7 +109,9 @@ class Engine {
     Result<bool> reserve(Running& running);
     void preempt(Running& running);
     Result<void> run_scheduled();
-    Result<void> take_tokens(Running& running, std::span<const float> rows);
+    void fill_choices(Running& running, uint32_t n_outputs);
+    Result<TokenId> choose(Running& running, size_t item, uint32_t row);
+    Result<void> take_tokens(Running& running, size_t item);
     bool push_token(Running& running, TokenId token);
     Result<void> fail_all(const Error& error);
 

@@ -115,6 +115,26 @@ class Running(Cli):
         code, out, err = atlas("run", "-m", TINY, "--temperature", "0", "-n", "8", "-", stdin="Hello\n")
         self.assertEqual(code, 0, err)
 
+    def test_many_prompts_at_once(self):
+        prompts = ["def main():", "import", "class A:", "import os"]
+        text = "\n".join([prompts[0], json.dumps({"prompt": prompts[1]}), "", *prompts[2:]]) + "\n"
+        path = self.file("prompts.txt", text.encode())
+        flags = ("--raw", "--temperature", "0", "-n", "12")
+        alone = [atlas("run", "-m", TINY, *flags, prompt)[1] for prompt in prompts]
+        for parallel in (1, 3):
+            figures = Path(self.folder.name) / "figures.json"
+            code, out, err = atlas("run", "-m", TINY, *flags, "--prompts", path, "--parallel", parallel, "--json", figures)
+            self.assertEqual(code, 0, err)
+            lines = [json.loads(line) for line in out.splitlines()]
+            self.assertEqual([line["prompt"] for line in lines], prompts)
+            for line, expected in zip(lines, alone):
+                self.assertEqual(line["answer"].strip(), expected.strip())
+                self.assertIn(line["finish"], ("max_tokens", "complete"))
+            self.assertEqual(json.loads(figures.read_text())["prompts"], 4)
+        self.fails(1, ["line 2", "prompt"], "run", "-m", TINY, "--prompts", self.file("bad.txt", b'x\n{"text": 1}\n'))
+        self.fails(1, ["no-such-file"], "run", "-m", TINY, "--prompts", "no-such-file")
+        self.fails(2, ["--prompts"], "run", "-m", TINY, "--parallel", "4", "x")
+
     def test_prompt_longer_than_the_context(self):
         self.fails(1, ["64"], "run", "-m", TINY, "--raw", "--ctx", "64", "word " * 400)
 

@@ -1,0 +1,28 @@
+#pragma once
+// Many prompts at once: `atlas-vk run --prompts FILE`.
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "tools/open_model.h"
+
+namespace atlas::tools {
+
+struct BatchFlags {
+    std::string prompts;     // a file, or - for stdin; empty: this is no batch
+    uint32_t parallel = 8;   // prompts that are answered at a time
+    uint32_t pool_tokens = 0;  // of the KV cache that they share; 0: --ctx, or what `parallel` contexts take if that fits
+    std::string json;        // where the figures go; "-" stdout
+};
+
+void add_batch_flags(CLI::App& command, BatchFlags& flags);
+
+/// A prompt's text as the model wants it.
+using PromptTokens = std::function<Result<std::vector<TokenId>>(const OpenModel& open, const std::string& prompt)>;
+
+/// Answers every prompt of the file. Each answer is a line of JSON on stdout, in the order of the prompts; figures go to stderr.
+/// Fails: not_found, io, corrupt (a line that is no prompt: names it), and whatever loading and running a model fails with.
+Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, const BatchFlags& flags, const PromptTokens& tokens_of);
+
+}  // namespace atlas::tools
