@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <random>
+#include <tuple>
 
 #include "tests/reference/ref_backend.h"
 #include "tests/support/run_batch.h"
@@ -302,6 +304,50 @@ TEST_F(Engines, ProposalsChangeNothingButTheNumberOfSteps) {
         EXPECT_EQ(steps[2], steps[0]);
         EXPECT_LE(steps[3], 23u);
     }
+}
+
+// Requests come and go at random in a pool that is too small, on few texts so that prefixes meet: whoever is not cancelled gets the answer it
+// would get alone, whoever is has the beginning of it, nobody is lost, no page leaks.
+TEST_F(Engines, RandomComingsAndGoings) {
+    std::mt19937 random(11);
+    const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+    std::map<std::tuple<uint32_t, uint64_t, int>, std::vector<TokenId>> answers;
+    uint64_t n_preempted = 0, n_cancelled = 0, n_reused = 0;
+    for (int round = 0; round < 300; ++round) {
+        const uint32_t n_pages = 6 + below(4);
+        Engine& engine = start({.pool_tokens = n_pages * kPageTokens, .n_ctx = 192, .n_batch = 9 + below(60), .max_outputs = 8, .max_timelines = 1 + below(8),
+                                .kv_format = Format::f32});
+        wanted_.clear();
+        results_.clear();
+        session_.reset();
+        for (int i = 0; i < 60; ++i) {
+            const uint32_t what = below(10);
+            if (what < 3 && wanted_.size() < 12) {
+                submit(request(1 + below(100), below(2), 1 + below(60), std::array{0.0f, 1.0f, 1.3f}[below(3)]));
+            } else if (what == 3 && !wanted_.empty()) {
+                engine.cancel(1 + below(static_cast<uint32_t>(wanted_.size())));
+            } else {
+                ASSERT_TRUE(engine.step().has_value());
+            }
+        }
+        run_to_the_end();
+        n_preempted += engine.n_preemptions();
+        for (const auto& [id, one] : wanted_) {
+            ASSERT_EQ(results_.count(id), 1u) << "round " << round << ": request " << id << " was lost";
+            const EngineResult& result = results_[id];
+            auto longest = one;
+            longest.max_tokens = 60;
+            auto& expected = answers[{static_cast<uint32_t>(one.prompt.size()), one.sampler.seed, int(one.sampler.temperature * 10)}];
+            if (expected.empty()) expected = alone(longest);
+            ASSERT_TRUE(std::equal(result.answer.begin(), result.answer.end(), expected.begin())) << "round " << round << ", request " << id;
+            n_cancelled += result.finish == EngineFinish::cancelled ? 1 : 0;
+            n_reused += result.reused_tokens;
+            ASSERT_TRUE(result.finish == EngineFinish::cancelled || result.answer.size() == one.max_tokens);
+        }
+    }
+    EXPECT_GT(n_preempted, 50u);
+    EXPECT_GT(n_cancelled, 100u);
+    EXPECT_GT(n_reused, 1000u);
 }
 
 TEST_F(Engines, ALostDeviceFailsAllAndLeavesNothing) {
