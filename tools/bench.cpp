@@ -9,6 +9,7 @@
 
 #include "bench/bench_report.h"
 #include "bench/shape_model.h"
+#include "bench/speculation_bench.h"
 #include "quant/recipe.h"
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/user_dirs.h"
@@ -27,6 +28,8 @@ struct BenchFlags {
     std::string csv, json;
     bool no_check = false;
     bool no_limits = false;
+    bench::SpeculationWish speculation;
+    std::string lookup_prompt, lookup_reference;
 };
 
 std::string quantization_of(const gguf::File& file) {
@@ -69,6 +72,30 @@ void show_progress(const std::string& what) {
     if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r\033[K{}", what);
 }
 
+Result<std::vector<TokenId>> tokens_of(const std::string& path, const Tokenizer& tokenizer) {
+    ATLAS_TRY(const MappedFile file, MappedFile::open(path));
+    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+    return tokenizer.encode(text, {.add_special = false, .parse_special = false});
+}
+
+/// --speculate and --lookup-prompt: instead of the usual measurements.
+Result<void> measure_guesses(BenchFlags& flags, const std::shared_ptr<const Model>& model) {
+    bench::SpeculationWish wish = flags.speculation;
+    wish.n_tokens = flags.options.decode.empty() ? 128 : flags.options.decode.front();
+    wish.depth = flags.options.depths.empty() ? 0 : flags.options.depths.front();
+    if (!flags.lookup_prompt.empty()) {
+        ATLAS_TRY(const auto path, find_model(flags.model));
+        ATLAS_TRY(const gguf::File file, gguf::File::open(path));
+        ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
+        ATLAS_TRY(wish.prompt, tokens_of(flags.lookup_prompt, *tokenizer));
+        ATLAS_TRY(wish.reference, tokens_of(flags.lookup_reference, *tokenizer));
+        if (wish.prompt.empty() || wish.reference.empty()) return fail(ErrorCode::invalid_argument, "an empty file: nothing to look up");
+    }
+    ATLAS_TRY(const auto rows, bench::measure_speculation(model, flags.options.kv, wish));
+    fmt::print("{}", bench::markdown(rows));
+    return {};
+}
+
 Result<void> measure(BenchFlags& flags) {
     Interrupt interrupt;
     if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
@@ -97,6 +124,7 @@ Result<void> measure(BenchFlags& flags) {
     show_progress("loading");
     ATLAS_TRY(const auto model, load(flags, *backend, result));
     result.weights_bytes = model->weights_bytes();
+    if (!flags.speculation.shares.empty() || !flags.lookup_prompt.empty()) return measure_guesses(flags, model);
     const auto measured = bench::measure_model(model, flags.options, result);
     show_progress("");
     result.rejected.assign(backend->choices().rejected.begin(), backend->choices().rejected.end());
@@ -132,6 +160,14 @@ void add_bench(CLI::App& app, int& exit_code) {
     list("--kernel-tokens", options.kernel_tokens, "Widths at which matrix products are timed alone; 0: none");
     command->add_option("-r,--repetitions", options.repetitions, "Times each is measured; the median counts")->check(CLI::Range(1u, 1000u))->capture_default_str();
     add_kv_flag(*command, flags->kv);
+    command->add_option("--speculate", flags->speculation.shares, "Measure decoding with guesses of which this share is right (0.5,0.8,0.95) instead; -n and -d hold")
+        ->delimiter(',')
+        ->check(CLI::Range(0.0, 1.0));
+    auto* prompt = command->add_option("--lookup-prompt", flags->lookup_prompt, "Measure lookup instead: a prompt's text ...");
+    auto* reference = command->add_option("--lookup-reference", flags->lookup_reference, "... and the text that counts as its answer");
+    prompt->needs(reference);
+    reference->needs(prompt);
+    command->add_option("--draft-max", flags->speculation.draft_max, "Most guesses per step")->check(CLI::Range(1u, kMostTokensAlike - 1))->capture_default_str();
     command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_flag("--no-check", flags->no_check, "Times only: no result is checked and no limit measured (for devices that execute nothing)");

@@ -30,14 +30,16 @@ constexpr const char* kHelp =
 struct ChatFlags {
     ModelFlags model;
     SamplingFlags sampling;
+    SpeculationFlags speculation;
     std::string system;
     bool quiet = false;
 };
 
 class Chat {
   public:
-    Chat(const ChatFlags& flags, OpenModel& open, const ChatPrompt& chat_prompt, Interrupt& interrupt, LineEditor& editor)
-        : flags_(flags), open_(open), chat_prompt_(chat_prompt), interrupt_(interrupt), editor_(editor), system_(flags.system), stats_(!flags.quiet) {
+    Chat(const ChatFlags& flags, OpenModel& open, const ChatPrompt& chat_prompt, Speculation* speculation, Interrupt& interrupt, LineEditor& editor)
+        : flags_(flags), open_(open), chat_prompt_(chat_prompt), speculation_(speculation), interrupt_(interrupt), editor_(editor),
+          system_(flags.system), stats_(!flags.quiet) {
         clear();
     }
 
@@ -95,6 +97,7 @@ class Chat {
         const auto tokens = chat_tokens(*open_.tokenizer, *text);
         GenerateOptions options = generate_options(flags_.sampling);
         options.stop = interrupt_.token();
+        options.speculation = speculation_;
         const auto emit = [](std::string_view piece) {
             std::fwrite(piece.data(), 1, piece.size(), stdout);
             std::fflush(stdout);
@@ -164,6 +167,7 @@ class Chat {
     const ChatFlags& flags_;
     OpenModel& open_;
     const ChatPrompt& chat_prompt_;
+    Speculation* speculation_;
     Interrupt& interrupt_;
     LineEditor& editor_;
     std::string system_;
@@ -173,13 +177,14 @@ class Chat {
 
 Result<void> chat(const ChatFlags& flags) {
     Interrupt interrupt;
-    ATLAS_TRY(OpenModel open, open_model(flags.model));
+    ATLAS_TRY(OpenModel open, open_model(flags.model, rows_for(flags.speculation)));
     ATLAS_TRY(const auto chat_prompt, ChatPrompt::open(*open.file));
     if (!chat_prompt.note().empty()) fmt::print(stderr, "note: {}\n", chat_prompt.note());
+    ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, *open.tokenizer));
     const auto dirs = user_dirs(system_environment);
     LineEditor editor(dirs ? dirs->state / "chat_history" : std::filesystem::path());
     if (editor.interactive()) fmt::print(stderr, "{} tokens of context. /help lists commands, Ctrl-D leaves.\n", open.session->n_ctx());
-    ATLAS_TRY_VOID(Chat(flags, open, chat_prompt, interrupt, editor).loop());
+    ATLAS_TRY_VOID(Chat(flags, open, chat_prompt, speculation.get(), interrupt, editor).loop());
     return check_validation(flags.model, open);
 }
 
@@ -193,6 +198,7 @@ void add_chat(CLI::App& app, int& exit_code) {
     command->add_option("--system", flags->system, "A system message");
     command->add_flag("-q,--quiet", flags->quiet, "No line of speeds after each answer");
     add_sampling_flags(*command, flags->sampling);
+    add_speculation_flags(*command, flags->speculation);
     command->callback([flags, &exit_code] {
         if (auto done = chat(*flags); !done) exit_code = print_error(done.error());
     });

@@ -82,6 +82,13 @@ std::string_view words_for(FinishReason reason) {
     return "";
 }
 
+// Nothing where no guess was checked.
+std::string speculation_text(const SpeculationFigures& f) {
+    if (f.n_blocks == 0) return "";
+    return fmt::format("; {} of {} guesses right, {:.2f} tokens per step, {:.2f} x plain; draft {:.1f} ms, verify {:.1f} ms, host {:.1f} ms", f.n_accepted,
+                       f.n_guesses, f.tokens_per_step(), f.speed_up(), f.draft_ms, f.verify_ms, f.host_ms + f.record_ms);
+}
+
 }  // namespace
 
 Result<KvFormats> parse_kv_formats(std::string_view text) {
@@ -177,9 +184,10 @@ int print_error(const Error& error) {
 }
 
 void print_report(const GenerateReport& report) {
+    const std::string guesses = report.speculation ? speculation_text(*report.speculation) : "";
     const std::string reused = report.reused_tokens > 0 ? fmt::format(" ({} reused)", report.reused_tokens) : "";
-    fmt::print(stderr, "[prompt {} tokens{}, {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s; {}]\n", report.prompt_tokens, reused,
-               report.prefill_tokens_per_s(), report.answer_tokens, report.decode_tokens_per_s(), words_for(report.finish));
+    fmt::print(stderr, "[prompt {} tokens{}, {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s{}; {}]\n", report.prompt_tokens, reused,
+               report.prefill_tokens_per_s(), report.answer_tokens, report.decode_tokens_per_s(), guesses, words_for(report.finish));
 }
 
 }  // namespace atlas::tools

@@ -44,6 +44,18 @@ void add_sampling_flags(CLI::App& command, SamplingFlags& flags);
 /// The options with a seed drawn from the system where none was given.
 GenerateOptions generate_options(const SamplingFlags& flags);
 
+struct SpeculationFlags {
+    std::vector<std::string> lookup{"on"};  // "on", "off", or files
+    uint32_t draft_max = 23;
+};
+
+/// --lookup and --draft-max.
+void add_speculation_flags(CLI::App& command, SpeculationFlags& flags);
+/// Most logit rows per step that these flags need.
+uint32_t rows_for(const SpeculationFlags& flags);
+/// Who guesses, or null where nobody is wanted. Fails: not_found, io, limit (files of --lookup).
+Result<std::unique_ptr<Speculation>> make_speculation(const SpeculationFlags& flags, const Tokenizer& tokenizer);
+
 /// Everything a conversation needs; destroyed in the right order.
 struct OpenModel {
     std::unique_ptr<gguf::File> file;

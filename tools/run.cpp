@@ -20,6 +20,7 @@ struct RunFlags {
     ModelFlags model;
     SamplingFlags sampling;
     BatchFlags batch;
+    SpeculationFlags speculation;
     std::vector<std::string> prompt_words;
     std::string system;
     bool raw = false;
@@ -50,10 +51,12 @@ Result<std::vector<TokenId>> prompt_tokens(const RunFlags& flags, const OpenMode
 Result<void> run(const RunFlags& flags) {
     Interrupt interrupt;
     ATLAS_TRY(const std::string prompt, read_prompt(flags));
-    ATLAS_TRY(OpenModel open, open_model(flags.model));
+    ATLAS_TRY(OpenModel open, open_model(flags.model, rows_for(flags.speculation)));
     ATLAS_TRY(const auto tokens, prompt_tokens(flags, open, prompt));
     GenerateOptions options = generate_options(flags.sampling);
     options.stop = interrupt.token();
+    ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, *open.tokenizer));
+    options.speculation = speculation.get();
     bool ends_with_newline = true;
     const auto emit = [&](std::string_view piece) {
         std::fwrite(piece.data(), 1, piece.size(), stdout);
@@ -92,6 +95,7 @@ void add_run(CLI::App& app, int& exit_code) {
     command->add_flag("-q,--quiet", flags->quiet, "No line of speeds at the end");
     add_sampling_flags(*command, flags->sampling);
     add_batch_flags(*command, flags->batch);
+    add_speculation_flags(*command, flags->speculation);
     command->callback([flags, &exit_code] {
         const auto done = flags->batch.prompts.empty() ? run(*flags) : run_many(*flags);
         if (!done) exit_code = print_error(done.error());

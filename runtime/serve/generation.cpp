@@ -32,30 +32,53 @@ class Answer {
     const std::function<void(std::string_view)>& emit_;
 };
 
-// Where the next token comes from: the device, which is then one step ahead, or the host's sampler.
+// Where the next token comes from: guesses that were checked, the device, which is then one step ahead, or the host's sampler.
 class NextToken {
   public:
-    NextToken(Session& session, Sampler& sampler, bool on_device) : session_(session), sampler_(sampler), on_device_(on_device) {}
+    NextToken(Session& session, Sampler& sampler, const GenerateOptions& options)
+        : session_(session), sampler_(sampler), on_device_(options.choose_on_device && session.can_choose(options.sampler)) {
+        if (options.speculation != nullptr) decoder_.emplace(session, sampler, *options.speculation, options.choose_on_device);
+    }
     ~NextToken() { session_.stop_choosing(); }
     NextToken(const NextToken&) = delete;
     NextToken& operator=(const NextToken&) = delete;
 
-    Result<void> start() { return on_device_ ? session_.start_choosing(sampler_) : Result<void>{}; }
-
-    /// `go_on`: whether one more may be wanted.
-    Result<TokenId> choose(bool go_on) {
-        if (!on_device_) return sampler_.sample(session_.logits());
-        ATLAS_TRY(const Choice choice, session_.next_choice(go_on));
-        return choice.token;
+    Result<void> start() {
+        if (decoder_) return decoder_->start();
+        return on_device_ ? session_.start_choosing(sampler_) : Result<void>{};
+    }
+    /// `n_more`: how many more may be wanted behind it. The sampler has accepted it.
+    Result<TokenId> choose(uint32_t n_more) {
+        if (decoder_) return decoder_->next(n_more);
+        TokenId token = 0;
+        if (on_device_) {
+            ATLAS_TRY(const Choice choice, session_.next_choice(n_more > 0));
+            token = choice.token;
+        } else {
+            ATLAS_TRY(token, sampler_.sample(session_.logits()));
+        }
+        sampler_.accept(token);
+        return token;
     }
     /// The token that was chosen is part of the timeline from now on.
-    Result<void> step(TokenId token) { return on_device_ ? Result<void>{} : session_.step(token); }
+    Result<void> step(TokenId token) { return decoder_ || on_device_ ? Result<void>{} : session_.step(token); }
+    std::optional<SpeculationFigures> figures() const {
+        if (!decoder_) return {};
+        return decoder_->figures();
+    }
 
   private:
     Session& session_;
     Sampler& sampler_;
     bool on_device_;
+    std::optional<SpeculativeDecoder> decoder_;
 };
+
+// How many tokens may follow the next one.
+uint32_t tokens_behind(const GenerateReport& report, const GenerateOptions& options, uint32_t n_ctx) {
+    const uint32_t room = n_ctx - std::min(n_ctx, report.prompt_tokens + report.answer_tokens);
+    return options.max_tokens > 0 ? std::min(room, options.max_tokens - 1 - report.answer_tokens) : room;
+}
 
 }  // namespace
 
@@ -80,17 +103,16 @@ Result<GenerateReport> generate(Session& session, const std::shared_ptr<const To
     StreamDecoder decoder(tokenizer, options.stop_strings);
     Answer answer(report, decoder, emit);
     const auto decode_start = Clock::now();
-    NextToken next(session, sampler, options.choose_on_device && session.can_choose(options.sampler));
+    NextToken next(session, sampler, options);
     ATLAS_TRY_VOID(next.start());
     for (;;) {
         const bool is_last = options.max_tokens > 0 && report.answer_tokens + 1 >= options.max_tokens;
-        const bool is_full = session.tokens().size() >= session.n_ctx();
-        ATLAS_TRY(const TokenId token, next.choose(!is_last && !is_full));
+        const bool is_full = report.prompt_tokens + report.answer_tokens >= session.n_ctx();
+        ATLAS_TRY(const TokenId token, next.choose(tokens_behind(report, options, session.n_ctx())));
         if (tokenizer->is_end_of_generation(token)) {
             report.finish = FinishReason::end_of_generation;
             break;
         }
-        sampler.accept(token);
         ++report.answer_tokens;
         answer.push(token);
         if (decoder.stopped()) {
@@ -109,6 +131,7 @@ Result<GenerateReport> generate(Session& session, const std::shared_ptr<const To
     }
     answer.finish();
     report.decode_ms = ms_since(decode_start);
+    report.speculation = next.figures();
     return report;
 }
 

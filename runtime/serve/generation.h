@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -12,6 +13,7 @@
 #include "runtime/base/error.h"
 #include "runtime/session/sampler.h"
 #include "runtime/session/session.h"
+#include "runtime/session/speculation.h"
 #include "runtime/text/tokenizer.h"
 
 namespace atlas {
@@ -23,6 +25,8 @@ struct GenerateOptions {
     std::stop_token stop;
     /// Let the device choose the tokens, one step ahead of the host, where it can. The text is the same either way.
     bool choose_on_device = true;
+    /// Who guesses what comes next, or nobody. The text is the same either way. The session's max_outputs bounds the guesses per step.
+    Speculation* speculation = nullptr;
 };
 
 enum class FinishReason {
@@ -41,6 +45,7 @@ struct GenerateReport {
     double prefill_ms = 0;
     double decode_ms = 0;
     std::string text;
+    std::optional<SpeculationFigures> speculation;
 
     double prefill_tokens_per_s() const;  // of the tokens that were not reused
     double decode_tokens_per_s() const;

@@ -1,0 +1,142 @@
+#include "bench/speculation_bench.h"
+
+#include <chrono>
+#include <random>
+
+#include "runtime/session/lookup.h"
+
+namespace atlas::bench {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+/// Knows the answer, and is wrong as often as it is told to be. The same seed is wrong in the same places.
+class KnownAnswer final : public Speculator {
+  public:
+    KnownAnswer(std::span<const TokenId> answer, double share) : answer_(answer), share_(share), random_(1) {}
+    Result<void> begin(std::span<const TokenId>) override {
+        at_ = 0;
+        return {};
+    }
+    Result<void> accept(TokenId) override {
+        ++at_;
+        return {};
+    }
+    Result<void> propose(uint32_t most, Proposal& proposal) override {
+        std::bernoulli_distribution right(share_);
+        for (uint32_t i = 0; i < most && at_ + i < answer_.size(); ++i) {
+            const TokenId token = answer_[at_ + i];
+            proposal.tokens.push_back(right(random_) ? token : token ^ 1u);
+            proposal.evidence.push_back(0);
+        }
+        return {};
+    }
+    void priors(std::span<double> of_class) const override { of_class[0] = share_; }
+
+  private:
+    std::span<const TokenId> answer_;
+    double share_;
+    size_t at_ = 0;
+    std::mt19937_64 random_;
+};
+
+std::vector<TokenId> tokens_for(uint32_t n, uint32_t n_vocab, uint32_t seed) {
+    std::vector<TokenId> tokens(n);
+    std::mt19937 random(seed);
+    for (TokenId& token : tokens) token = static_cast<TokenId>(random() % (n_vocab / 2 * 2));  // its neighbour is a token, too
+    return tokens;
+}
+
+class Bench {
+  public:
+    Bench(Session& session, std::vector<TokenId> prompt, std::vector<TokenId> answer)
+        : session_(session), prompt_(std::move(prompt)), answer_(std::move(answer)) {}
+
+    /// Milliseconds of as many tokens as the answer has, as run and chat decode.
+    Result<double> plain() {
+        ATLAS_TRY_VOID(session_.sync(prompt_));
+        ATLAS_TRY(const Sampler sampler, Sampler::create({.temperature = 0}));
+        ATLAS_TRY_VOID(session_.start_choosing(sampler));
+        const auto start = Clock::now();
+        for (size_t i = 0; i < answer_.size(); ++i) ATLAS_TRY_VOID(session_.next_choice(i + 1 < answer_.size()));
+        const double ms = ms_since(start);
+        session_.stop_choosing();
+        return ms;
+    }
+
+    Result<SpeculationRow> guessed(Speculation& speculation) {
+        ATLAS_TRY_VOID(session_.sync(prompt_));
+        ATLAS_TRY(Sampler sampler, Sampler::create({.temperature = 0}));
+        SpeculativeDecoder decoder(session_, sampler, speculation, true, answer_);
+        ATLAS_TRY_VOID(decoder.start());
+        const auto start = Clock::now();
+        for (size_t i = 0; i < answer_.size(); ++i) ATLAS_TRY_VOID(decoder.next(static_cast<uint32_t>(answer_.size() - 1 - i)));
+        SpeculationRow row;
+        row.ms = ms_since(start);
+        row.figures = decoder.figures();
+        return row;
+    }
+
+    Result<SpeculationRow> measure(std::unique_ptr<Speculator> who, uint32_t draft_max, std::optional<double> share) {
+        std::vector<std::unique_ptr<Speculator>> all;
+        all.push_back(std::move(who));
+        Speculation speculation(std::move(all), draft_max);
+        SpeculationRow row;
+        for (int round = 0; round < 2; ++round) {
+            session_.rewind(static_cast<uint32_t>(std::min(session_.tokens().size(), prompt_.size())));
+            ATLAS_TRY(const double plain_ms, plain());
+            ATLAS_TRY(row, guessed(speculation));
+            row.plain_ms = plain_ms;
+        }
+        row.share = share;
+        return row;
+    }
+    std::span<const TokenId> answer() const { return answer_; }
+
+  private:
+    Session& session_;
+    std::vector<TokenId> prompt_, answer_;
+};
+
+}  // namespace
+
+Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<const Model>& model, KvFormats kv, const SpeculationWish& wish) {
+    const auto longest = std::max<size_t>(wish.depth + 1 + wish.n_tokens, wish.prompt.size() + wish.reference.size());
+    SessionShape shape;
+    shape.n_ctx = static_cast<uint32_t>(longest) + 1;
+    shape.max_outputs = wish.draft_max + 1;
+    shape.kv_format = kv;
+    ATLAS_TRY(const auto session, Session::create(model, shape));
+    const uint32_t n_vocab = model->config().n_vocab;
+    std::vector<SpeculationRow> rows;
+    for (const double share : wish.shares) {
+        Bench bench(*session, tokens_for(wish.depth + 1, n_vocab, 1), tokens_for(wish.n_tokens, n_vocab, 2));
+        ATLAS_TRY(SpeculationRow row, bench.measure(std::make_unique<KnownAnswer>(bench.answer(), share), wish.draft_max, share));
+        rows.push_back(std::move(row));
+    }
+    if (!wish.reference.empty()) {
+        Bench bench(*session, wish.prompt, wish.reference);
+        ATLAS_TRY(SpeculationRow row, bench.measure(std::make_unique<LookupSpeculator>(), wish.draft_max, {}));
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+std::string markdown(const std::vector<SpeculationRow>& rows) {
+    std::string out = "| guesses right | tokens/s plain | tokens/s | speed-up | tokens per step | accepted | verify ms per step | host ms per step |\n"
+                      "|---|---|---|---|---|---|---|---|\n";
+    for (const SpeculationRow& row : rows) {
+        const SpeculationFigures& f = row.figures;
+        const double blocks = std::max<double>(1, double(f.n_blocks));
+        out += fmt::format("| {} | {:.1f} | {:.1f} | {:.2f} | {:.2f} | {:.0f} % of {} | {:.3f} | {:.3f} |\n",
+                           row.share ? fmt::format("{:.0f} %", 100 * *row.share) : "lookup", double(f.n_tokens) * 1000 / row.plain_ms,
+                           double(f.n_tokens) * 1000 / row.ms, row.speed_up(), f.tokens_per_step(), 100 * f.accepted_share(), f.n_guesses,
+                           f.verify_ms / blocks, row.host_ms_per_block());
+    }
+    return out;
+}
+
+}  // namespace atlas::bench

@@ -1,0 +1,37 @@
+#pragma once
+// Measures decoding with guesses: of a given share that is right (what do steps cost?), or looked up in a prompt that is to be repeated with
+// changes (what is gained?). The tokens that count as chosen are given, so that random weights and weak models do.
+
+#include <optional>
+
+#include "bench/model_bench.h"
+#include "runtime/session/speculation.h"
+
+namespace atlas::bench {
+
+struct SpeculationWish {
+    std::vector<double> shares;     // of guesses that are right, each guess on its own
+    uint32_t n_tokens = 128;        // of the answer, with shares
+    uint32_t depth = 0;             // tokens of context before it
+    std::vector<TokenId> prompt;    // for the lookup: what stands before the answer
+    std::vector<TokenId> reference; // the answer; empty: no lookup is measured
+    uint32_t draft_max = 23;
+};
+
+struct SpeculationRow {
+    std::optional<double> share;  // nothing: lookup
+    double plain_ms = 0;          // of all tokens, chosen by the device one step ahead, no guesses
+    double ms = 0;
+    SpeculationFigures figures;
+
+    double speed_up() const { return plain_ms / ms; }
+    /// What the host does per block beyond waiting for the device: choosing a width, comparing, recording left out.
+    double host_ms_per_block() const { return figures.n_blocks > 0 ? (figures.host_ms + figures.draft_ms) / double(figures.n_blocks) : 0; }
+};
+
+/// Each row runs once to record and once to measure. Fails: as Session.
+Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<const Model>& model, KvFormats kv, const SpeculationWish& wish);
+
+std::string markdown(const std::vector<SpeculationRow>& rows);
+
+}  // namespace atlas::bench

@@ -1,0 +1,252 @@
+#include "runtime/session/speculation.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace atlas {
+
+namespace {
+
+std::array<double, kEvidenceClasses> priors_of(const std::vector<std::unique_ptr<Speculator>>& speculators) {
+    std::array<double, kEvidenceClasses> priors;
+    priors.fill(0.5);
+    for (const auto& speculator : speculators) speculator->priors(priors);
+    return priors;
+}
+
+}  // namespace
+
+Speculation::Speculation(std::vector<std::unique_ptr<Speculator>> speculators, uint32_t draft_max)
+    : speculators_(std::move(speculators)), draft_max_(draft_max), length_(priors_of(speculators_)) {}
+
+Result<void> Speculation::begin(std::span<const TokenId> timeline) {
+    for (const auto& speculator : speculators_) ATLAS_TRY_VOID(speculator->begin(timeline));
+    return {};
+}
+
+Result<void> Speculation::accept(TokenId token) {
+    for (const auto& speculator : speculators_) ATLAS_TRY_VOID(speculator->accept(token));
+    return {};
+}
+
+Result<void> Speculation::propose(uint32_t most, Proposal& proposal) {
+    for (const auto& speculator : speculators_) {
+        const auto n = static_cast<uint32_t>(proposal.tokens.size());
+        if (n < most) ATLAS_TRY_VOID(speculator->propose(most - n, proposal));
+    }
+    ATLAS_CHECK(proposal.tokens.size() <= most && proposal.evidence.size() == proposal.tokens.size(), "{} guesses of {}, {} reasons",
+                proposal.tokens.size(), most, proposal.evidence.size());
+    return {};
+}
+
+double Speculation::ms_per_guess() const {
+    double most = 0;
+    for (const auto& speculator : speculators_) most = std::max(most, speculator->ms_per_token());
+    return most;
+}
+
+SpeculativeDecoder::SpeculativeDecoder(Session& session, Sampler& sampler, Speculation& speculation, bool choose_on_device,
+                                       std::span<const TokenId> forced)
+    : session_(session), sampler_(sampler), speculation_(speculation), on_device_(choose_on_device && session.can_choose(sampler.options())),
+      chains_(on_device_ && forced.empty()), forced_(forced), n_prompt_(static_cast<uint32_t>(session.tokens().size())) {
+    choices_.resize(kMostTokensAlike);
+}
+
+SpeculativeDecoder::~SpeculativeDecoder() {
+    session_.stop_choosing();
+    const auto keep = static_cast<uint32_t>(n_prompt_ + std::max<uint64_t>(n_handed_, 1) - 1);
+    if (session_.tokens().size() > keep) session_.rewind(keep);
+}
+
+double SpeculativeDecoder::now_ms() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Result<void> SpeculativeDecoder::start() {
+    begin_ms_ = now_ms();
+    return speculation_.begin(session_.tokens());
+}
+
+Result<TokenId> SpeculativeDecoder::next(uint32_t n_more) {
+    if (n_taken_ == ready_.size()) {
+        ready_.clear();
+        n_taken_ = 0;
+        n_more = static_cast<uint32_t>(std::min<uint64_t>(n_more, session_.n_ctx() - n_prompt_ - n_handed_));
+        const double now = now_ms();
+        book(now);
+        entry_ms_ = now;
+        apart_ms_ = 0;
+        took_ = Took::nothing;
+        ATLAS_TRY_VOID(refill(n_more));
+    }
+    const TokenId token = ready_[n_taken_++];
+    ++n_handed_;
+    ATLAS_TRY_VOID(speculation_.accept(token));
+    figures_.n_tokens = n_handed_;
+    figures_.total_ms = now_ms() - begin_ms_;
+    figures_.plain_ms = speculation_.length().plain_ms();
+    return token;
+}
+
+// From one question of the caller that has to be worked for to the next: what the caller does with tokens is part of their price.
+void SpeculativeDecoder::book(double now) {
+    const double ms = now - entry_ms_ - apart_ms_;
+    if (took_ == Took::plain) speculation_.length().plain_took(ms);
+    if (took_ == Took::block) speculation_.length().block_took(width_, n_got_, ms);
+}
+
+void SpeculativeDecoder::chosen(TokenId token) {
+    compare_shadow(token);
+    sampler_.accept(token);
+    ready_.push_back(token);
+    last_ = token;
+    ++n_chosen_;
+}
+
+void SpeculativeDecoder::compare_shadow(TokenId token) {
+    if (shadow_at_ == shadow_.tokens.size()) return;
+    const bool right = shadow_.tokens[shadow_at_] == token;
+    speculation_.length().guess_was(shadow_.evidence[shadow_at_], right);
+    shadow_at_ = right ? shadow_at_ + 1 : shadow_.tokens.size();
+}
+
+Result<void> SpeculativeDecoder::refill(uint32_t n_more) {
+    switch (state_) {
+        case State::first:
+            if (chains_) {
+                ATLAS_TRY_VOID(session_.start_choosing(sampler_));
+                state_ = State::chain;
+                ATLAS_TRY_VOID(from_chain(n_more, true));
+                took_ = Took::nothing;  // it only chose
+                return {};
+            }
+            if (forced_.empty()) {
+                ATLAS_TRY(const TokenId token, sampler_.sample(session_.logits()));
+                chosen(token);
+            } else {
+                chosen(forced_[0]);
+            }
+            state_ = State::open;
+            return {};
+        case State::chain: return from_chain(n_more, true);
+        case State::open: return from_open(n_more);
+    }
+    return {};
+}
+
+// The choice that is under way answers the first guess for nothing. Where the guesses behind it seem worth a block, no step is sent ahead.
+Result<void> SpeculativeDecoder::from_chain(uint32_t n_more, bool may_leave) {
+    took_ = Took::plain;
+    bool leave = n_more == 0;
+    if (may_leave && n_more > 0 && speculation_.ms_per_guess() == 0) {
+        proposal_.clear();
+        ATLAS_TRY_VOID(speculation_.propose(std::min(speculation_.draft_max() + 1, n_more), proposal_));
+        if (proposal_.tokens.size() > 1) {
+            leave = speculation_.length().width_for(std::span(proposal_.evidence).subspan(1), session_.most_alike(), 0) > 1;
+        }
+        if (shadow_at_ == shadow_.tokens.size()) {
+            std::swap(shadow_, proposal_);
+            shadow_at_ = 0;
+        }
+    }
+    ATLAS_TRY(const Choice choice, session_.next_choice(!leave));
+    ++figures_.n_plain;
+    sampler_.skip_draws(1);
+    chosen(choice.token);
+    if (leave) {
+        session_.stop_choosing();
+        state_ = State::open;
+    }
+    return {};
+}
+
+Result<void> SpeculativeDecoder::from_open(uint32_t n_more) {
+    const double draft_begin = now_ms();
+    proposal_.clear();
+    const uint32_t alike = session_.most_alike();
+    const uint32_t most = std::min({speculation_.draft_max(), std::max(alike, 1u) - 1, n_more});
+    if (most > 0) ATLAS_TRY_VOID(speculation_.propose(most, proposal_));
+    figures_.draft_ms += now_ms() - draft_begin;
+    const uint32_t width = speculation_.length().width_for(proposal_.evidence, alike, 0);
+    if (width > 1) return block(width);
+    if (shadow_at_ == shadow_.tokens.size()) {
+        std::swap(shadow_, proposal_);
+        shadow_at_ = 0;
+    }
+    return plain_step(n_more);
+}
+
+Result<void> SpeculativeDecoder::plain_step(uint32_t n_more) {
+    if (chains_) {
+        ATLAS_TRY_VOID(session_.step(last_));
+        ATLAS_TRY_VOID(session_.start_choosing(sampler_));
+        state_ = State::chain;
+        ATLAS_TRY_VOID(from_chain(n_more, false));
+        // Coming back to plain decoding is a cost of having left it.
+        took_ = Took::block;
+        width_ = 1;
+        n_got_ = 1;
+        return {};
+    }
+    took_ = Took::plain;
+    ++figures_.n_plain;
+    if (!forced_.empty()) {
+        ATLAS_TRY_VOID(session_.verify(std::span(&last_, 1), sampler_, std::span(choices_).first(1)));
+        chosen(forced_[std::min<size_t>(n_chosen_, forced_.size() - 1)]);
+        return {};
+    }
+    ATLAS_TRY_VOID(session_.step(last_));
+    ATLAS_TRY(const TokenId token, sampler_.sample(session_.logits()));
+    chosen(token);
+    return {};
+}
+
+Result<void> SpeculativeDecoder::block(uint32_t width) {
+    const double begin = now_ms();
+    shadow_.clear();
+    shadow_at_ = 0;
+    tokens_.assign(1, last_);
+    tokens_.insert(tokens_.end(), proposal_.tokens.begin(), proposal_.tokens.begin() + width - 1);
+    const bool device = on_device_ && !has_penalties(sampler_.options());
+    ATLAS_TRY_VOID(session_.prepare_verify(width, device));
+    const double recorded = now_ms();
+    apart_ms_ += recorded - begin;
+    figures_.record_ms += recorded - begin;
+    const auto n_past = static_cast<uint32_t>(session_.tokens().size());
+    if (device) {
+        ATLAS_TRY_VOID(session_.verify(tokens_, sampler_, std::span(choices_).first(width)));
+    } else {
+        ATLAS_TRY_VOID(session_.extend(tokens_, width));
+        (void)session_.logits_rows();
+    }
+    const double verified = now_ms();
+    figures_.verify_ms += verified - recorded;
+
+    uint32_t n = 0;  // chosen tokens; all but the last were guessed
+    for (bool right = true; right && n < width; ++n) {
+        TokenId token = choices_[n];
+        if (!forced_.empty()) {
+            token = forced_[std::min<size_t>(n_chosen_, forced_.size() - 1)];
+        } else if (!device) {
+            const uint64_t n_vocab = session_.model().config().n_vocab;
+            ATLAS_TRY(token, sampler_.sample(session_.logits_rows().subspan(n * n_vocab, n_vocab)));
+        }
+        if (n + 1 < width) {
+            right = token == proposal_.tokens[n];
+            speculation_.length().guess_was(proposal_.evidence[n], right);
+        }
+        chosen(token);
+    }
+    if (device) sampler_.skip_draws(n);
+    session_.rewind(n_past + n);
+    took_ = Took::block;
+    width_ = width;
+    n_got_ = n;
+    ++figures_.n_blocks;
+    figures_.n_guesses += width - 1;
+    figures_.n_accepted += n - 1;
+    figures_.host_ms += now_ms() - verified;
+    return {};
+}
+
+}  // namespace atlas

@@ -1,0 +1,125 @@
+#pragma once
+// Decoding with guesses: they are checked several in one step, and what comes out is what plain decoding would have given.
+//
+// Acceptance: of every checked row the sampler chooses its token, with the draw number that it would have in plain decoding; a guess is
+// right when that token is the guess. So the text is the same, token for token, at any temperature and for any seed - which is more than
+// the rejection rule of speculative sampling (arXiv:2211.17192) promises: for a proposal that is a single token, accepting it with the
+// probability that the target gives it is the same as drawing from the target and comparing.
+
+#include <memory>
+#include <vector>
+
+#include "runtime/session/draft_length.h"
+#include "runtime/session/session.h"
+#include "runtime/session/speculator.h"
+
+namespace atlas {
+
+struct SpeculationFigures {
+    uint64_t n_tokens = 0;    // handed out
+    uint64_t n_plain = 0;     // steps of one token
+    uint64_t n_blocks = 0;    // steps with guesses
+    uint64_t n_guesses = 0;   // in them
+    uint64_t n_accepted = 0;  // of those
+    double total_ms = 0;      // of everything
+    double draft_ms = 0;      // making guesses
+    double verify_ms = 0;     // steps with guesses: the device's work and waiting for it
+    double record_ms = 0;     // recording steps of a new width
+    double host_ms = 0;       // the rest of a block: choosing a width, comparing, bookkeeping
+    double plain_ms = 0;      // of one token without guesses, as measured; 0: unknown
+
+    double tokens_per_step() const { return n_plain + n_blocks > 0 ? double(n_tokens) / double(n_plain + n_blocks) : 0; }
+    double accepted_share() const { return n_guesses > 0 ? double(n_accepted) / double(n_guesses) : 0; }
+    /// Against plain decoding at the speed of the plain steps in between; 0: unknown.
+    double speed_up() const { return total_ms > 0 ? double(n_tokens) * plain_ms / total_ms : 0; }
+};
+
+/// Who guesses, in this order, and what is known of how much it pays. Lives as long as the conversation. Not thread-safe.
+class Speculation {
+  public:
+    /// draft_max: most guesses per step.
+    Speculation(std::vector<std::unique_ptr<Speculator>> speculators, uint32_t draft_max);
+
+    Result<void> begin(std::span<const TokenId> timeline);
+    Result<void> accept(TokenId token);
+    /// At most `most` guesses: the first speculator's, then what the others put behind them.
+    Result<void> propose(uint32_t most, Proposal& proposal);
+
+    uint32_t draft_max() const { return draft_max_; }
+    double ms_per_guess() const;
+    DraftLength& length() { return length_; }
+
+  private:
+    std::vector<std::unique_ptr<Speculator>> speculators_;
+    uint32_t draft_max_;
+    DraftLength length_;
+};
+
+/// One answer. The session holds the prompt and has logits. Plain tokens are chosen by the device one step ahead of the host, as without
+/// speculation, until a guess seems worth checking.
+class SpeculativeDecoder {
+  public:
+    /// `choose_on_device`: where it can; else the host samples. `forced`: tokens that are taken as chosen instead of the model's own, for
+    /// measuring; empty: none. All must outlive it.
+    SpeculativeDecoder(Session& session, Sampler& sampler, Speculation& speculation, bool choose_on_device, std::span<const TokenId> forced = {});
+    /// Takes back what was not handed out: the timeline is then the prompt and all tokens handed out but the last.
+    ~SpeculativeDecoder();
+    SpeculativeDecoder(const SpeculativeDecoder&) = delete;
+    SpeculativeDecoder& operator=(const SpeculativeDecoder&) = delete;
+
+    /// Tells the speculators of the prompt.
+    Result<void> start();
+    /// The next token; the sampler has accepted it. `n_more`: how many more may be wanted after it.
+    /// Fails: device_lost, out_of_memory, invalid_argument (damaged logits).
+    Result<TokenId> next(uint32_t n_more);
+
+    const SpeculationFigures& figures() const { return figures_; }
+
+  private:
+    enum class State {
+        first,  // the session has the logits of the last token
+        chain,  // a choice is under way
+        open,   // last_ is chosen and not in the timeline
+    };
+    enum class Took { nothing, plain, block };
+
+    Result<void> refill(uint32_t n_more);
+    Result<void> from_chain(uint32_t n_more, bool may_leave);
+    Result<void> from_open(uint32_t n_more);
+    Result<void> plain_step(uint32_t n_more);
+    Result<void> block(uint32_t width);
+    Result<uint32_t> choose_rows(std::span<const TokenId> tokens);
+    void chosen(TokenId token);
+    void book(double now_ms);
+    void compare_shadow(TokenId token);
+    double now_ms() const;
+
+    Session& session_;
+    Sampler& sampler_;
+    Speculation& speculation_;
+    bool on_device_;
+    bool chains_;
+    std::span<const TokenId> forced_;
+    uint32_t n_prompt_;
+
+    State state_ = State::first;
+    TokenId last_ = 0;
+    std::vector<TokenId> ready_;  // chosen; the first n_taken_ were handed out
+    size_t n_taken_ = 0;
+    uint64_t n_handed_ = 0;
+    uint64_t n_chosen_ = 0;
+    Proposal proposal_;
+    Proposal shadow_;  // guesses that were not checked, compared with what comes: it costs nothing and keeps the shares true
+    size_t shadow_at_ = 0;
+    std::vector<TokenId> tokens_, choices_;
+
+    Took took_ = Took::nothing;  // since entry_ms_
+    double entry_ms_ = 0;
+    double begin_ms_ = 0;
+    double apart_ms_ = 0;        // recording since entry_ms_
+    uint32_t width_ = 1;
+    uint32_t n_got_ = 0;
+    SpeculationFigures figures_;
+};
+
+}  // namespace atlas

@@ -1,0 +1,134 @@
+// The choice of a width in a made-up world whose costs and acceptance are known.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "runtime/session/draft_length.h"
+
+namespace atlas {
+namespace {
+
+struct World {
+    double right = 0.5;       // of every guess, each on its own
+    double slope = 0.05;      // of a step per token beyond the first, in plain steps
+    double resume = 1.05;     // the first plain step behind a block
+    double scatter = 0.1;
+    double offered = 1.0;     // how often there is a guess
+    double plain_ms = 10;
+
+    double width_ms(uint32_t width) const { return plain_ms * (1 + slope * (width - 1)); }
+};
+
+struct Outcome {
+    double ms = 0, plain_ms = 0;
+    uint32_t widest = 0;
+    double speed_up() const { return plain_ms / ms; }
+};
+
+// n tokens decoded as the decoder does it, with a clock that only counts.
+Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
+    std::array<double, kEvidenceClasses> priors;
+    priors.fill(0.7);
+    DraftLength length(priors);
+    std::mt19937_64 random(seed);
+    std::uniform_real_distribution<double> uniform;
+    const auto scattered = [&](double ms) { return ms * (1 + world.scatter * (uniform(random) - 0.5)); };
+    const std::vector<uint8_t> evidence(23, 3);
+    Outcome outcome;
+    bool behind_block = false;
+    for (uint32_t done = 0; done < n_tokens;) {
+        const bool offered = uniform(random) < world.offered;
+        const uint32_t width = offered ? length.width_for(evidence, 24, 0) : 1;
+        if (width == 1) {
+            const double ms = scattered(world.plain_ms * (behind_block ? world.resume : 1));
+            if (behind_block) length.block_took(1, 1, ms);
+            else length.plain_took(ms);
+            // The decoder looks at guesses that it does not check, too.
+            if (offered) length.guess_was(3, uniform(random) < world.right);
+            outcome.ms += ms;
+            ++done;
+            behind_block = false;
+            continue;
+        }
+        uint32_t n = 1;
+        for (bool right = true; right && n < width;) {
+            right = uniform(random) < world.right;
+            length.guess_was(3, right);
+            n += right ? 1 : 0;
+        }
+        const double ms = scattered(world.width_ms(width));
+        length.block_took(width, n, ms);
+        outcome.ms += ms;
+        outcome.widest = std::max(outcome.widest, width);
+        done += n;
+        behind_block = true;
+    }
+    outcome.plain_ms = n_tokens * world.plain_ms;
+    return outcome;
+}
+
+TEST(DraftLength, IsNeverSlowerThanPlainByMoreThanThreePercent) {
+    for (const double right : {0.0, 0.1, 0.3, 0.5, 0.7, 0.9}) {
+        for (const double slope : {0.01, 0.05, 0.2, 0.5, 1.0, 2.0}) {
+            for (const double offered : {0.1, 1.0}) {
+                for (uint64_t seed = 0; seed < 3; ++seed) {
+                    const Outcome outcome = decode({.right = right, .slope = slope, .offered = offered}, 256, seed);
+                    EXPECT_GT(outcome.speed_up(), 0.97) << right << " right, slope " << slope << ", offered " << offered << ", seed " << seed;
+                }
+            }
+        }
+    }
+}
+
+TEST(DraftLength, TakesLongBlocksWhileTheyHit) {
+    const Outcome cheap = decode({.right = 0.98, .slope = 0.05}, 512, 1);
+    EXPECT_GE(cheap.widest, 16u);
+    EXPECT_GT(cheap.speed_up(), 6);  // at width 24: 19 tokens in 2.15 steps
+    EXPECT_LE(decode({.right = 0.6, .slope = 0.15}, 512, 1).widest, 8u);
+    EXPECT_GT(decode({.right = 0.6, .slope = 0.05}, 512, 1).speed_up(), 1.5);
+}
+
+TEST(DraftLength, WaitsUntilItKnowsWhatAPlainTokenTakes) {
+    std::array<double, kEvidenceClasses> priors;
+    priors.fill(0.99);
+    DraftLength length(priors);
+    const std::vector<uint8_t> evidence(23, 0);
+    EXPECT_EQ(length.width_for(evidence, 24, 0), 1u);
+    length.plain_took(100);
+    length.plain_took(10);
+    EXPECT_EQ(length.width_for(evidence, 24, 0), 4u) << "twice what was tried, at least 4";
+    EXPECT_EQ(length.width_for(evidence, 3, 0), 3u);
+    EXPECT_EQ(length.width_for(std::span(evidence).first(1), 24, 0), 2u);
+    EXPECT_EQ(length.width_for({}, 24, 0), 1u);
+    EXPECT_EQ(length.width_for(evidence, 24, 10), 1u) << "a guess that costs a token";
+    length.block_took(4, 4, 11);
+    EXPECT_EQ(length.width_for(evidence, 24, 0), 8u);
+}
+
+TEST(DraftLength, OneSlowStepIsNoMeasure) {
+    std::array<double, kEvidenceClasses> priors;
+    priors.fill(0.9);
+    DraftLength length(priors);
+    for (int i = 0; i < 5; ++i) length.plain_took(10);
+    for (const double ms : {12.0, 12.0, 900.0, 12.0}) length.block_took(4, 4, ms);
+    EXPECT_EQ(length.width_ms(4), 12);
+    EXPECT_LT(length.loss_ms(), 0);
+    length.plain_took(5000);
+    EXPECT_EQ(length.plain_ms(), 10);
+}
+
+TEST(DraftLength, UnknownWidthsLieOnTheLine) {
+    std::array<double, kEvidenceClasses> priors{};
+    DraftLength length(priors);
+    for (int i = 0; i < 3; ++i) length.plain_took(10);
+    EXPECT_DOUBLE_EQ(length.width_ms(1), 10);
+    length.block_took(4, 1, 16);
+    EXPECT_DOUBLE_EQ(length.width_ms(3), 14);
+    EXPECT_DOUBLE_EQ(length.width_ms(8), 24);
+    length.block_took(12, 1, 16);
+    EXPECT_DOUBLE_EQ(length.width_ms(8), 16);
+    EXPECT_DOUBLE_EQ(length.width_ms(24), 16);
+}
+
+}  // namespace
+}  // namespace atlas

@@ -1,0 +1,155 @@
+// What speculation promises, on the oracle's backend: the same distribution, whoever guesses and however badly.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "runtime/session/speculation.h"
+#include "tests/reference/ref_backend.h"
+#include "tests/support/run_logits.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_model.h"
+
+namespace atlas {
+namespace {
+
+constexpr uint32_t kVocabulary = 31;
+
+/// Always guesses the same tokens.
+class Stubborn final : public Speculator {
+  public:
+    explicit Stubborn(std::vector<uint32_t> guesses) : guesses_(std::move(guesses)) {}
+    Result<void> begin(std::span<const uint32_t>) override { return {}; }
+    Result<void> accept(uint32_t) override { return {}; }
+    Result<void> propose(uint32_t most, Proposal& proposal) override {
+        for (uint32_t i = 0; i < std::min<size_t>(most, guesses_.size()); ++i) {
+            proposal.tokens.push_back(guesses_[i]);
+            proposal.evidence.push_back(0);
+        }
+        return {};
+    }
+    void priors(std::span<double>) const override {}
+
+  private:
+    std::vector<uint32_t> guesses_;
+};
+
+Speculation stubborn(std::vector<uint32_t> guesses, uint32_t width) {
+    std::vector<std::unique_ptr<Speculator>> who;
+    who.push_back(std::make_unique<Stubborn>(std::move(guesses)));
+    Speculation speculation(std::move(who), 23);
+    speculation.length().fix_width(width);
+    return speculation;
+}
+
+struct Fixture {
+    Fixture() {
+        testing::TinyShape shape;
+        shape.n_layer = 1;
+        shape.n_head = 1;
+        shape.head_dim = 8;
+        shape.n_embd = 16;
+        shape.n_ff = 16;
+        shape.n_vocab = kVocabulary;
+        testing::write_tiny_model(dir / "tiny.gguf", shape);
+        running = testing::start_model(dir / "tiny.gguf", *backend, {.n_ctx = 32, .n_batch = 8, .max_outputs = 8, .kv_format = Format::f32});
+    }
+    Sampler sampler(uint64_t seed) const {
+        return Sampler::create({.temperature = 0.8f, .top_k = 0, .top_p = 1, .min_p = 0, .seed = seed}).value();
+    }
+    /// n tokens behind the prompt, without guesses or with.
+    std::vector<TokenId> say(uint64_t seed, uint32_t n, Speculation* speculation, bool on_device) {
+        Session& session = *running.session;
+        ATLAS_CHECK(session.sync(prompt).has_value(), "sync");
+        Sampler chooser = sampler(seed);
+        std::vector<TokenId> tokens;
+        if (speculation == nullptr) {
+            for (uint32_t i = 0; i < n; ++i) {
+                if (i > 0) ATLAS_CHECK(session.step(tokens.back()).has_value(), "step");
+                tokens.push_back(chooser.sample(session.logits()).value());
+            }
+            return tokens;
+        }
+        SpeculativeDecoder decoder(session, chooser, *speculation, on_device);
+        ATLAS_CHECK(decoder.start().has_value(), "start");
+        for (uint32_t i = 0; i < n; ++i) tokens.push_back(decoder.next(n - 1 - i).value());
+        n_blocks += decoder.figures().n_blocks;
+        n_accepted += decoder.figures().n_accepted;
+        return tokens;
+    }
+    TempDir dir;
+    std::unique_ptr<Backend> backend = make_ref_backend();
+    testing::Running running;
+    std::vector<uint32_t> prompt = {3, 1, 4, 1, 5};
+    uint64_t n_blocks = 0, n_accepted = 0;
+};
+
+using Counts = std::map<uint32_t, std::array<double, 2>>;
+
+/// Two samples of the same size. Cells in which both together are under 10 are put together. Returns whether p > 0.01 (Wilson and Hilferty's
+/// cube root approximation of the distribution).
+::testing::AssertionResult same_distribution(const Counts& counts) {
+    std::array<double, 2> rare{};
+    double chi = 0;
+    int cells = 0;
+    const auto add = [&](const std::array<double, 2>& c) {
+        chi += (c[0] - c[1]) * (c[0] - c[1]) / (c[0] + c[1]);
+        ++cells;
+    };
+    for (const auto& [id, c] : counts) {
+        if (c[0] + c[1] >= 10) add(c);
+        else rare = {rare[0] + c[0], rare[1] + c[1]};
+    }
+    if (rare[0] + rare[1] >= 10) add(rare);
+    const double k = cells - 1, z = 2.3263;
+    const double bound = k * std::pow(1 - 2 / (9 * k) + z * std::sqrt(2 / (9 * k)), 3);
+    if (cells >= 8 && chi < bound) return ::testing::AssertionSuccess();
+    return ::testing::AssertionFailure() << "chi squared " << chi << " of " << cells << " cells, at most " << bound;
+}
+
+TEST(SpeculationTest, FiftyThousandFirstAndSecondTokensAreDistributedAsWithout) {
+    Fixture f;
+    // Of the likeliest tokens, so that guesses are right often and wrong often.
+    std::map<uint32_t, int> seen;
+    for (uint64_t seed = 0; seed < 300; ++seed) ++seen[f.say(seed, 2, nullptr, false)[1]];
+    uint32_t likely = 0;
+    for (const auto& [id, n] : seen) likely = n > seen[likely] ? id : likely;
+    Speculation speculation = stubborn({likely, likely, 7}, 4);
+
+    constexpr uint32_t kSamples = 50000;
+    Counts first, second;
+    for (uint32_t i = 0; i < kSamples; ++i) {
+        const auto plain = f.say(1'000'000 + i, 2, nullptr, false);
+        const auto guessed = f.say(2'000'000 + i, 3, &speculation, i % 2 == 0);
+        first[plain[0]][0] += 1;
+        first[guessed[0]][1] += 1;
+        second[plain[1]][0] += 1;
+        second[guessed[1]][1] += 1;
+    }
+    EXPECT_TRUE(same_distribution(first));
+    EXPECT_TRUE(same_distribution(second));
+    EXPECT_GT(f.n_blocks, kSamples / 2);
+    EXPECT_GT(f.n_accepted, kSamples / 50);
+    // The test can fail: the tokens that follow the likely one are distributed otherwise.
+    Counts other = second;
+    std::swap(other[likely][1], other[likely == 0 ? 1 : 0][1]);
+    EXPECT_FALSE(same_distribution(other));
+}
+
+TEST(SpeculationTest, ASeedGivesItsTokensWhateverIsGuessed) {
+    Fixture f;
+    for (const uint32_t width : {2u, 4u, 8u}) {
+        for (const bool on_device : {false, true}) {
+            for (uint64_t seed = 0; seed < 40; ++seed) {
+                const auto plain = f.say(seed, 20, nullptr, false);
+                Speculation right = stubborn({plain.begin() + 1, plain.end()}, width), wrong = stubborn({30, 30, 30, 30, 30, 30, 30}, width);
+                EXPECT_EQ(f.say(seed, 20, &right, on_device), plain);
+                EXPECT_EQ(f.say(seed, 20, &wrong, on_device), plain);
+            }
+        }
+    }
+    EXPECT_GT(f.n_accepted, 100u);
+}
+
+}  // namespace
+}  // namespace atlas
