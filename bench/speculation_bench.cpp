@@ -67,7 +67,7 @@ class Bench {
         return ms;
     }
 
-    Result<SpeculationRow> guessed(Speculation& speculation) {
+    Result<SpeculationRow> guessed(Speculators& speculation) {
         ATLAS_TRY_VOID(session_.sync(prompt_));
         ATLAS_TRY(Sampler sampler, Sampler::create({.temperature = 0}));
         SpeculativeDecoder decoder(session_, sampler, speculation, true, answer_);
@@ -83,7 +83,7 @@ class Bench {
     Result<SpeculationRow> measure(std::unique_ptr<Speculator> who, uint32_t draft_max, std::optional<double> share) {
         std::vector<std::unique_ptr<Speculator>> all;
         all.push_back(std::move(who));
-        Speculation speculation(std::move(all), draft_max);
+        Speculators speculation(std::move(all), draft_max);
         SpeculationRow row;
         for (int round = 0; round < 2; ++round) {
             session_.rewind(static_cast<uint32_t>(std::min(session_.tokens().size(), prompt_.size())));

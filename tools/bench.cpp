@@ -12,6 +12,7 @@
 #include "bench/speculation_bench.h"
 #include "quant/recipe.h"
 #include "runtime/base/atomic_file.h"
+#include "runtime/base/mapped_file.h"
 #include "runtime/base/user_dirs.h"
 #include "tools/interrupt.h"
 #include "tools/model_path.h"

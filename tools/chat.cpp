@@ -37,7 +37,7 @@ struct ChatFlags {
 
 class Chat {
   public:
-    Chat(const ChatFlags& flags, OpenModel& open, const ChatPrompt& chat_prompt, Speculation* speculation, Interrupt& interrupt, LineEditor& editor)
+    Chat(const ChatFlags& flags, OpenModel& open, const ChatPrompt& chat_prompt, Speculators* speculation, Interrupt& interrupt, LineEditor& editor)
         : flags_(flags), open_(open), chat_prompt_(chat_prompt), speculation_(speculation), interrupt_(interrupt), editor_(editor),
           system_(flags.system), stats_(!flags.quiet) {
         clear();
@@ -167,7 +167,7 @@ class Chat {
     const ChatFlags& flags_;
     OpenModel& open_;
     const ChatPrompt& chat_prompt_;
-    Speculation* speculation_;
+    Speculators* speculation_;
     Interrupt& interrupt_;
     LineEditor& editor_;
     std::string system_;

@@ -54,7 +54,7 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags);
 /// Most logit rows per step that these flags need.
 uint32_t rows_for(const SpeculationFlags& flags);
 /// Who guesses, or null where nobody is wanted. Fails: not_found, io, limit (files of --lookup).
-Result<std::unique_ptr<Speculation>> make_speculation(const SpeculationFlags& flags, const Tokenizer& tokenizer);
+Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& flags, const Tokenizer& tokenizer);
 
 /// Everything a conversation needs; destroyed in the right order.
 struct OpenModel {

@@ -25,7 +25,7 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
 
 uint32_t rows_for(const SpeculationFlags& flags) { return is_word(flags.lookup, "off") ? 1 : flags.draft_max + 1; }
 
-Result<std::unique_ptr<Speculation>> make_speculation(const SpeculationFlags& flags, const Tokenizer& tokenizer) {
+Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& flags, const Tokenizer& tokenizer) {
     if (flags.draft_max == 0 || is_word(flags.lookup, "off")) return nullptr;
     auto lookup = std::make_unique<LookupSpeculator>();
     for (const std::string& path : flags.lookup) {
@@ -37,7 +37,7 @@ Result<std::unique_ptr<Speculation>> make_speculation(const SpeculationFlags& fl
     }
     std::vector<std::unique_ptr<Speculator>> who;
     who.push_back(std::move(lookup));
-    return std::make_unique<Speculation>(std::move(who), flags.draft_max);
+    return std::make_unique<Speculators>(std::move(who), flags.draft_max);
 }
 
 }  // namespace atlas::tools

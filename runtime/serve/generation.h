@@ -26,7 +26,7 @@ struct GenerateOptions {
     /// Let the device choose the tokens, one step ahead of the host, where it can. The text is the same either way.
     bool choose_on_device = true;
     /// Who guesses what comes next, or nobody. The text is the same either way. The session's max_outputs bounds the guesses per step.
-    Speculation* speculation = nullptr;
+    Speculators* speculation = nullptr;
 };
 
 enum class FinishReason {

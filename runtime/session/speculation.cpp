@@ -16,20 +16,20 @@ std::array<double, kEvidenceClasses> priors_of(const std::vector<std::unique_ptr
 
 }  // namespace
 
-Speculation::Speculation(std::vector<std::unique_ptr<Speculator>> speculators, uint32_t draft_max)
+Speculators::Speculators(std::vector<std::unique_ptr<Speculator>> speculators, uint32_t draft_max)
     : speculators_(std::move(speculators)), draft_max_(draft_max), length_(priors_of(speculators_)) {}
 
-Result<void> Speculation::begin(std::span<const TokenId> timeline) {
+Result<void> Speculators::begin(std::span<const TokenId> timeline) {
     for (const auto& speculator : speculators_) ATLAS_TRY_VOID(speculator->begin(timeline));
     return {};
 }
 
-Result<void> Speculation::accept(TokenId token) {
+Result<void> Speculators::accept(TokenId token) {
     for (const auto& speculator : speculators_) ATLAS_TRY_VOID(speculator->accept(token));
     return {};
 }
 
-Result<void> Speculation::propose(uint32_t most, Proposal& proposal) {
+Result<void> Speculators::propose(uint32_t most, Proposal& proposal) {
     for (const auto& speculator : speculators_) {
         const auto n = static_cast<uint32_t>(proposal.tokens.size());
         if (n < most) ATLAS_TRY_VOID(speculator->propose(most - n, proposal));
@@ -39,13 +39,13 @@ Result<void> Speculation::propose(uint32_t most, Proposal& proposal) {
     return {};
 }
 
-double Speculation::ms_per_guess() const {
+double Speculators::ms_per_guess() const {
     double most = 0;
     for (const auto& speculator : speculators_) most = std::max(most, speculator->ms_per_token());
     return most;
 }
 
-SpeculativeDecoder::SpeculativeDecoder(Session& session, Sampler& sampler, Speculation& speculation, bool choose_on_device,
+SpeculativeDecoder::SpeculativeDecoder(Session& session, Sampler& sampler, Speculators& speculation, bool choose_on_device,
                                        std::span<const TokenId> forced)
     : session_(session), sampler_(sampler), speculation_(speculation), on_device_(choose_on_device && session.can_choose(sampler.options())),
       chains_(on_device_ && forced.empty()), forced_(forced), n_prompt_(static_cast<uint32_t>(session.tokens().size())) {

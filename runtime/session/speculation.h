@@ -35,10 +35,10 @@ struct SpeculationFigures {
 };
 
 /// Who guesses, in this order, and what is known of how much it pays. Lives as long as the conversation. Not thread-safe.
-class Speculation {
+class Speculators {
   public:
     /// draft_max: most guesses per step.
-    Speculation(std::vector<std::unique_ptr<Speculator>> speculators, uint32_t draft_max);
+    Speculators(std::vector<std::unique_ptr<Speculator>> speculators, uint32_t draft_max);
 
     Result<void> begin(std::span<const TokenId> timeline);
     Result<void> accept(TokenId token);
@@ -61,7 +61,7 @@ class SpeculativeDecoder {
   public:
     /// `choose_on_device`: where it can; else the host samples. `forced`: tokens that are taken as chosen instead of the model's own, for
     /// measuring; empty: none. All must outlive it.
-    SpeculativeDecoder(Session& session, Sampler& sampler, Speculation& speculation, bool choose_on_device, std::span<const TokenId> forced = {});
+    SpeculativeDecoder(Session& session, Sampler& sampler, Speculators& speculation, bool choose_on_device, std::span<const TokenId> forced = {});
     /// Takes back what was not handed out: the timeline is then the prompt and all tokens handed out but the last.
     ~SpeculativeDecoder();
     SpeculativeDecoder(const SpeculativeDecoder&) = delete;
@@ -96,7 +96,7 @@ class SpeculativeDecoder {
 
     Session& session_;
     Sampler& sampler_;
-    Speculation& speculation_;
+    Speculators& speculation_;
     bool on_device_;
     bool chains_;
     std::span<const TokenId> forced_;

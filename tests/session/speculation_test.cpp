@@ -34,10 +34,10 @@ class Stubborn final : public Speculator {
     std::vector<uint32_t> guesses_;
 };
 
-Speculation stubborn(std::vector<uint32_t> guesses, uint32_t width) {
+Speculators stubborn(std::vector<uint32_t> guesses, uint32_t width) {
     std::vector<std::unique_ptr<Speculator>> who;
     who.push_back(std::make_unique<Stubborn>(std::move(guesses)));
-    Speculation speculation(std::move(who), 23);
+    Speculators speculation(std::move(who), 23);
     speculation.length().fix_width(width);
     return speculation;
 }
@@ -58,7 +58,7 @@ struct Fixture {
         return Sampler::create({.temperature = 0.8f, .top_k = 0, .top_p = 1, .min_p = 0, .seed = seed}).value();
     }
     /// n tokens behind the prompt, without guesses or with.
-    std::vector<TokenId> say(uint64_t seed, uint32_t n, Speculation* speculation, bool on_device) {
+    std::vector<TokenId> say(uint64_t seed, uint32_t n, Speculators* speculation, bool on_device) {
         Session& session = *running.session;
         ATLAS_CHECK(session.sync(prompt).has_value(), "sync");
         Sampler chooser = sampler(seed);
@@ -114,7 +114,7 @@ TEST(SpeculationTest, FiftyThousandFirstAndSecondTokensAreDistributedAsWithout) 
     for (uint64_t seed = 0; seed < 300; ++seed) ++seen[f.say(seed, 2, nullptr, false)[1]];
     uint32_t likely = 0;
     for (const auto& [id, n] : seen) likely = n > seen[likely] ? id : likely;
-    Speculation speculation = stubborn({likely, likely, 7}, 4);
+    Speculators speculation = stubborn({likely, likely, 7}, 4);
 
     constexpr uint32_t kSamples = 50000;
     Counts first, second;
@@ -142,7 +142,7 @@ TEST(SpeculationTest, ASeedGivesItsTokensWhateverIsGuessed) {
         for (const bool on_device : {false, true}) {
             for (uint64_t seed = 0; seed < 40; ++seed) {
                 const auto plain = f.say(seed, 20, nullptr, false);
-                Speculation right = stubborn({plain.begin() + 1, plain.end()}, width), wrong = stubborn({30, 30, 30, 30, 30, 30, 30}, width);
+                Speculators right = stubborn({plain.begin() + 1, plain.end()}, width), wrong = stubborn({30, 30, 30, 30, 30, 30, 30}, width);
                 EXPECT_EQ(f.say(seed, 20, &right, on_device), plain);
                 EXPECT_EQ(f.say(seed, 20, &wrong, on_device), plain);
             }
