@@ -42,15 +42,15 @@ std::vector<std::byte> random_blocks(Format format, float sigma, uint64_t bytes)
     return all;
 }
 
-Result<void> RandomWeights::fill(const ResolvedWeight& weight, Storage& to) {
-    if (weight.rows > 1) return fill_matrix(weight.format, weight.layout, weight.bytes(), to);
+Result<void> RandomWeights::fill(const ResolvedWeight& weight, Storage& to, uint64_t offset_bytes) {
+    if (weight.rows > 1) return fill_matrix(weight.format, weight.layout, weight.bytes(), to, offset_bytes);
     ATLAS_CHECK(weight.format == Format::f32, "a vector in {}", info(weight.format).name);
     const bool is_bias = weight.source->name.ends_with(".bias");
     const std::vector<float> values(weight.cols, is_bias ? 0.0f : 1.0f);  // norms, and rope factors
-    return backend_.upload(to, 0, std::as_bytes(std::span(values)));
+    return backend_.upload(to, offset_bytes, std::as_bytes(std::span(values)));
 }
 
-Result<void> RandomWeights::fill_matrix(Format format, Layout layout, uint64_t bytes, Storage& to) {
+Result<void> RandomWeights::fill_matrix(Format format, Layout layout, uint64_t bytes, Storage& to, uint64_t offset_bytes) {
     std::vector<std::byte>& chunk = chunks_[size_t(format)][size_t(layout)];
     if (chunk.empty()) {
         chunk = random_blocks(format, kSigma, kChunkBytes);
@@ -60,7 +60,7 @@ Result<void> RandomWeights::fill_matrix(Format format, Layout layout, uint64_t b
         }
     }
     for (uint64_t at = 0; at < bytes; at += chunk.size()) {
-        ATLAS_TRY_VOID(backend_.upload(to, at, std::span(chunk).first(std::min<uint64_t>(chunk.size(), bytes - at))));
+        ATLAS_TRY_VOID(backend_.upload(to, offset_bytes + at, std::span(chunk).first(std::min<uint64_t>(chunk.size(), bytes - at))));
     }
     return {};
 }

@@ -19,9 +19,9 @@ class RandomWeights {
     explicit RandomWeights(Backend& backend) : backend_(backend) {}
 
     /// Matrices get deviation 1/50 (activations keep about their size through a product of some thousand columns), norms 1, biases 0.
-    Result<void> fill(const ResolvedWeight& weight, Storage& to);
-    /// A matrix of `rows` packed rows at the start of `to`; bytes: of storage, whole units of the layout.
-    Result<void> fill_matrix(Format format, Layout layout, uint64_t bytes, Storage& to);
+    Result<void> fill(const ResolvedWeight& weight, Storage& to, uint64_t offset_bytes);
+    /// A matrix of packed rows at offset_bytes of `to`; bytes: of storage, whole units of the layout.
+    Result<void> fill_matrix(Format format, Layout layout, uint64_t bytes, Storage& to, uint64_t offset_bytes = 0);
 
   private:
     Backend& backend_;

@@ -95,7 +95,7 @@ Result<std::shared_ptr<const Model>> load_shape(const ShapeWish& wish, Backend& 
     ATLAS_TRY_VOID(writer.write_without_data(head.path));
     ATLAS_TRY(const gguf::File file, gguf::File::open(head.path));
     RandomWeights random(backend);
-    return Model::load_filled(file, backend, session, [&](const ResolvedWeight& weight, Storage& to) { return random.fill(weight, to); });
+    return Model::load_filled(file, backend, session, [&](const ResolvedWeight& weight, Storage& to, uint64_t at) { return random.fill(weight, to, at); });
 }
 
 }  // namespace atlas::bench

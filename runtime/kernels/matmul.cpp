@@ -74,6 +74,7 @@ void VkOps::matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const
                                 .has_b = add_b ? 1u : 0u,
                                 .b_at = b_bound.at,
                                 .b_stride = repeat_b ? 0u : b.row_stride_elems,
+                                .up_rows = 0,
                                 .split_columns = splits > 1 ? split_columns(w.cols, splits) : w.cols};
     dispatch(kernel_module(variant.family, w.format, w.layout), variant.constants,
              {w_bound.binding, ready_bound.binding, b_bound.binding, y_bound.binding}, push,

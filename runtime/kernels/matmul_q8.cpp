@@ -70,6 +70,7 @@ void VkOps::matmul_part_q8(const MatmulVariant& variant, const Tensor& w, const 
                                 .has_b = b ? 1u : 0u,
                                 .b_at = b_bound.at,
                                 .b_stride = repeat_b ? 0u : b.row_stride_elems,
+                                .up_rows = 0,
                                 .split_columns = w.cols};
     dispatch(kernel_module(variant.family, w.format, w.layout), variant.constants,
              {w_bound.binding, x_bound.binding, b_bound.binding, y_bound.binding}, push,

@@ -82,6 +82,10 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
 /// The preferred candidate if there is one, else the first that was not rejected, else the baseline.
 MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape);
 
+/// The variant of matvec_gated that does a gate and an `up` of this shape each (matmul_silu_mul), if the products alone would be matvec_subgroup's:
+/// it adds up as that does.
+std::optional<MatmulVariant> choose_gated(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape);
+
 // One function per select_*.cpp: appends what its kernels offer for the shape, best first, or nothing.
 void offer_matvec(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);        // select_matvec.cpp
 void offer_matvec_rows(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);   // select_matvec_rows.cpp

@@ -79,9 +79,13 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
 
 namespace {
 
+bool is_rejected(const KernelChoices& choices, const MatmulVariant& variant, const MatmulShape& shape) {
+    return choices.rejected.contains(rejection_key(variant, shape.weight, shape.layout));
+}
+
 MatmulVariant pick(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape) {
     const std::vector<MatmulVariant> candidates = matmul_candidates(caps, shape);
-    const auto rejected = [&](const MatmulVariant& v) { return choices.rejected.contains(rejection_key(v, shape.weight, shape.layout)); };
+    const auto rejected = [&](const MatmulVariant& v) { return is_rejected(choices, v, shape); };
     for (const MatmulVariant& v : candidates) {
         if (!choices.forced.empty() && v.name().starts_with(choices.forced) && !rejected(v)) return v;
     }
@@ -97,6 +101,19 @@ MatmulVariant pick(const vk::DeviceCaps& caps, const KernelChoices& choices, con
 }
 
 }  // namespace
+
+std::optional<MatmulVariant> choose_gated(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape) {
+    if (choices.only) return choices.only->family == KernelFamily::matvec_gated ? choices.only : std::nullopt;
+    MatmulVariant variant = pick(caps, choices, shape);
+    if (variant.family != KernelFamily::matvec_subgroup || shape.n_tokens > variant.tile_tokens) return {};
+    enum { kLocal, kLanes, kTokens, kRows };  // constants of matvec.comp
+    variant.family = KernelFamily::matvec_gated;
+    variant.constants[kRows] = std::max(2u, variant.constants[kRows]);  // half of them of each matrix
+    variant.tile_out = variant.constants[kLocal] / variant.constants[kLanes] * variant.constants[kRows] / 2;
+    if (!has_kernel(variant.family, shape.weight, shape.layout) || is_rejected(choices, variant, shape)) return {};
+    if (choices.log != nullptr) choices.log->push_back({variant, shape});
+    return variant;
+}
 
 MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape) {
     if (choices.only) return *choices.only;

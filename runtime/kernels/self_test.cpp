@@ -23,7 +23,7 @@ struct TestWeights {
     std::vector<std::byte> bytes;  // [n_out, n_in]
     std::vector<float> pieces;     // [kPieces, piece_elems]
 
-    TestWeights(const MatmulShape& shape, SelfTestRandom& random) {
+    TestWeights(const MatmulShape& shape, uint64_t n_rows, SelfTestRandom& random) {
         const Format format = shape.weight;
         piece_elems = std::max(1u, info(format).block_elems);
         if (piece_elems < 32 && shape.n_in % 32 == 0) piece_elems = 32;
@@ -34,8 +34,8 @@ struct TestWeights {
         pieces.resize(values.size());
         dequantize_row(format, encoded, pieces);
         const uint64_t piece_bytes = bytes_of(format, piece_elems), per_row = shape.n_in / piece_elems;
-        bytes.reserve(shape.n_out * per_row * piece_bytes);
-        for (uint64_t i = 0; i < shape.n_out * per_row; ++i) {
+        bytes.reserve(n_rows * per_row * piece_bytes);
+        for (uint64_t i = 0; i < n_rows * per_row; ++i) {
             const auto from = encoded.begin() + std::ptrdiff_t(i % kPieces * piece_bytes);
             bytes.insert(bytes.end(), from, from + std::ptrdiff_t(piece_bytes));
         }
@@ -51,9 +51,36 @@ double share_of_error(double found, double expected, double magnitude, double we
     return error <= limit * 1e9 ? error / limit : std::numeric_limits<double>::infinity();
 }
 
-double compare(const MatmulShape& shape, const TestWeights& w, std::span<const float> x, std::span<const float> y, XKind kind) {
+/// A sum in double precision, and the sums of |w x| and |w| with it.
+struct ExactSum {
+    double sum = 0, magnitude = 0, weights = 0;
+
+    ExactSum(const MatmulShape& shape, const TestWeights& w, uint64_t row, std::span<const float> x) {
+        const uint64_t per_row = shape.n_in / w.piece_elems;
+        for (uint64_t p = 0; p < per_row; ++p) {
+            const float* piece = w.piece(row, p, per_row);
+            for (uint32_t i = 0; i < w.piece_elems; ++i) {
+                const double product = double(piece[i]) * x[p * w.piece_elems + i];
+                sum += product;
+                magnitude += std::abs(product);
+                weights += std::abs(double(piece[i]));
+            }
+        }
+    }
+};
+
+/// Of silu(gate) * up. silu climbs by at most 1.1; exp and the division add a few roundings.
+double share_of_gated_error(double found, const ExactSum& gate, const ExactSum& up, uint32_t n_in) {
+    const double silu = gate.sum / (1 + std::exp(-gate.sum)), rounding = n_in * 0x1p-24;
+    const double limit = rounding * (1.1 * gate.magnitude * std::abs(up.sum) + std::abs(silu) * up.magnitude +
+                                     1.1 * rounding * gate.magnitude * up.magnitude) +
+                         (16 + std::abs(gate.sum)) * 0x1p-23 * std::abs(silu * up.sum) + 1e-30;
+    const double error = std::abs(found - silu * up.sum);
+    return error <= limit * 1e9 ? error / limit : std::numeric_limits<double>::infinity();
+}
+
+double compare(const MatmulShape& shape, const TestWeights& w, std::span<const float> x, std::span<const float> y, XKind kind, bool gated) {
     double worst = 0;
-    const uint64_t per_row = shape.n_in / w.piece_elems;
     const uint32_t n_compared = std::min(shape.n_tokens, kMostTokens);
     for (uint32_t k = 0; k < n_compared; ++k) {
         const uint32_t t = n_compared == 1 ? 0 : uint32_t(uint64_t{k} * (shape.n_tokens - 1) / (n_compared - 1));
@@ -62,30 +89,24 @@ double compare(const MatmulShape& shape, const TestWeights& w, std::span<const f
         for (const float value : row_x) largest = std::max(largest, std::abs(value));
         const double x_step = kind == XKind::q8 ? largest / 127.0 : 0.0;
         for (uint32_t o = 0; o < shape.n_out; ++o) {
-            double sum = 0, magnitude = 0, weights = 0;
-            for (uint64_t p = 0; p < per_row; ++p) {
-                const float* piece = w.piece(o, p, per_row);
-                const float* at = row_x.data() + p * w.piece_elems;
-                for (uint32_t i = 0; i < w.piece_elems; ++i) {
-                    const double product = double(piece[i]) * at[i];
-                    sum += product;
-                    magnitude += std::abs(product);
-                    weights += std::abs(double(piece[i]));
-                }
-            }
-            worst = std::max(worst, share_of_error(y[uint64_t{t} * shape.n_out + o], sum, magnitude, weights, x_step, shape.n_in));
+            const ExactSum s(shape, w, o, row_x);
+            const double found = y[uint64_t{t} * shape.n_out + o];
+            worst = std::max(worst, gated ? share_of_gated_error(found, s, ExactSum(shape, w, shape.n_out + o, row_x), shape.n_in)
+                                          : share_of_error(found, s.sum, s.magnitude, s.weights, x_step, shape.n_in));
         }
     }
     return worst;
 }
 
-/// A product's operands; y starts as what no kernel would write.
+/// A product's operands; y starts as what no kernel would write. gated: two matrices of the shape, one behind the other.
 struct TestProduct {
     MatmulShape shape;
+    bool gated = false;
     TestWeights weights;
     std::vector<float> x, y;
 
-    TestProduct(const MatmulShape& of, SelfTestRandom random) : shape(of), weights(of, random) {
+    TestProduct(const MatmulShape& of, SelfTestRandom random, bool two = false)
+        : shape(of), gated(two), weights(of, (two ? 2ull : 1ull) * of.n_out, random) {
         x.resize(uint64_t{of.n_tokens} * of.n_in);
         for (float& value : x) value = random.next();
         y.assign(uint64_t{of.n_tokens} * of.n_out, std::numeric_limits<float>::quiet_NaN());
@@ -95,6 +116,7 @@ struct TestProduct {
 // In memory that the host reaches.
 Result<void> run(Backend& backend, TestProduct& test) {
     const MatmulShape& shape = test.shape;
+    const uint32_t n_rows = shape.n_out * (test.gated ? 2 : 1);
     const auto take = [&](std::span<const std::byte> bytes, const char* name) -> Result<std::unique_ptr<Storage>> {
         ATLAS_TRY(auto storage, backend.allocate(MemoryUse::output, (bytes.size() + 3) / 4 * 4, name));
         backend.write(*storage, 0, bytes);
@@ -102,7 +124,7 @@ Result<void> run(Backend& backend, TestProduct& test) {
     };
     std::vector<std::byte> stored = test.weights.bytes;
     if (shape.layout == Layout::planar) {
-        stored.resize(stored_bytes(shape.weight, shape.layout, uint64_t{shape.n_out} * shape.n_in));
+        stored.resize(stored_bytes(shape.weight, shape.layout, uint64_t{n_rows} * shape.n_in));
         const std::vector<std::byte> blocks = stored;
         to_planar(shape.weight, blocks, stored);
     }
@@ -110,8 +132,10 @@ Result<void> run(Backend& backend, TestProduct& test) {
     ATLAS_TRY(const auto x_storage, take(std::as_bytes(std::span(test.x)), "self-test x"));
     ATLAS_TRY(const auto y_storage, take(std::as_bytes(std::span(test.y)), "self-test y"));
     const auto pass = [&](Ops& ops) {
-        ops.matmul(dense(*w_storage, shape.weight, shape.n_out, shape.n_in, 0, shape.layout), dense(*x_storage, Format::f32, shape.n_tokens, shape.n_in),
-                   dense(*y_storage, Format::f32, shape.n_tokens, shape.n_out));
+        const Tensor w = dense(*w_storage, shape.weight, n_rows, shape.n_in, 0, shape.layout);
+        const Tensor x = dense(*x_storage, Format::f32, shape.n_tokens, shape.n_in), y = dense(*y_storage, Format::f32, shape.n_tokens, shape.n_out);
+        if (test.gated) ops.matmul_silu_mul({w.row_range(0, shape.n_out), {}, {}}, {w.row_range(shape.n_out, shape.n_out), {}, {}}, x, y);
+        else ops.matmul(w, x, y);
     };
     DryOps counted;
     pass(counted);
@@ -145,7 +169,14 @@ Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind ki
     TestProduct test(shape, {});
     if (damage) damage(test.weights.bytes);
     ATLAS_TRY_VOID(run(backend, test));
-    return compare(shape, test.weights, test.x, test.y, kind);
+    return compare(shape, test.weights, test.x, test.y, kind, false);
+}
+
+Result<double> gated_error(Backend& backend, const MatmulShape& shape, const std::function<void(std::span<std::byte> weights)>& damage) {
+    TestProduct test(shape, {}, true);
+    if (damage) damage(test.weights.bytes);
+    ATLAS_TRY_VOID(run(backend, test));
+    return compare(shape, test.weights, test.x, test.y, XKind::f32, true);
 }
 
 Result<std::vector<float>> matmul_first_token(Backend& backend, const MatmulShape& shape) {

@@ -25,6 +25,9 @@ MatmulShape self_test_shape(const MatmulUse& use);
 Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind x,
                             const std::function<void(std::span<std::byte> weights)>& damage = {});
 
+/// The same for y = silu(x gate.w^T) * (x up.w^T), two matrices of `shape` in one storage, by a variant of matvec_gated.
+Result<double> gated_error(Backend& backend, const MatmulShape& shape, const std::function<void(std::span<std::byte> weights)>& damage = {});
+
 /// What the backend computes for the first token of the test's product, whose weights and first token depend on format, n_out and n_in alone: two
 /// variants, or two widths, that agree in every bit add up in the same order. Fails: as matmul_error.
 Result<std::vector<float>> matmul_first_token(Backend& backend, const MatmulShape& shape);

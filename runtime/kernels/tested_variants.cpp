@@ -33,7 +33,8 @@ Result<bool> TestedVariants::test_new(Backend& backend, KernelChoices& choices, 
             if (options_.sabotage) options_.sabotage(use, weights);
         };
         choices.only = use.variant;
-        const auto error = matmul_error(backend, self_test_shape(use), use.variant.x, damage);
+        const bool gated = use.variant.family == KernelFamily::matvec_gated;
+        const auto error = gated ? gated_error(backend, self_test_shape(use), damage) : matmul_error(backend, self_test_shape(use), use.variant.x, damage);
         choices.only.reset();
         ATLAS_TRY_VOID(keep(rejection_key(use), error));
     }

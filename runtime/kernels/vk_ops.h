@@ -50,6 +50,10 @@ class VkOps final : public Ops {
                    const Tensor& y) override;
     void sample(const Tensor& logits, const SampleTables& tables) override;
     void matmul_add(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y) override;
+    void matmul_group(std::span<const MatmulTerm> terms, const Tensor& x) override;
+    void matmul_silu_mul(const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y) override;
+    void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
+                       const Tensor& factors, const KvLayer& cache, const U32View& slots) override;
     void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y) override;
 
   private:

@@ -51,16 +51,29 @@ constexpr auto kLayerWeightsWithoutFfnScales = [] {
     return rules;
 }();
 
-// Writes the K and V of the step into the cache; leaves the rotated queries in q [n_tokens, q_width].
-void project_qkv(const ForwardInputs& in, const LayerWeights& layer, const KvLayer& cache, const Tensor& normed, const Tensor& q, Ops& ops) {
-    const ScratchScope scope(ops);
-    const Tensor k = ops.scratch(normed.rows, in.config.kv_width(), "k");
-    const Tensor v = ops.scratch(normed.rows, in.config.kv_width(), "v");
+struct Qkv {
+    Tensor q, k, v;
+};
+
+// Side by side where one matrix gives all three; else apart, so that their products do not wait for one another.
+Qkv qkv_scratch(const ModelConfig& config, const LayerWeights& layer, uint32_t n_tokens, Ops& ops) {
+    const uint32_t q_width = config.q_width(), kv_width = config.kv_width();
+    if (joined_rows(joined_rows(layer.attn_q, layer.attn_k), layer.attn_v)) {
+        const Tensor qkv = ops.scratch(n_tokens, q_width + 2 * kv_width, "qkv");
+        return {qkv.col_range(0, q_width), qkv.col_range(q_width, kv_width), qkv.col_range(q_width + kv_width, kv_width)};
+    }
+    return {ops.scratch(n_tokens, q_width, "q"), ops.scratch(n_tokens, kv_width, "k"), ops.scratch(n_tokens, kv_width, "v")};
+}
+
+// Writes the K and V of the step into the cache and returns the rotated queries [n_tokens, q_width].
+Tensor project_qkv(const ForwardInputs& in, const LayerWeights& layer, const KvLayer& cache, const Tensor& normed, Ops& ops) {
+    const auto [q, k, v] = qkv_scratch(in.config, layer, normed.rows, ops);
     const auto terms = std::to_array<MatmulTerm>({{layer.attn_q, layer.attn_q_bias, q},
                                                   {layer.attn_k, layer.attn_k_bias, k},
                                                   {layer.attn_v, layer.attn_v_bias, v}});
     ops.matmul_group(terms, normed);
     ops.rope_kv_write(q, k, v, in.config.rope, in.step.positions, in.weights.rope_freqs, cache, in.step.slots);
+    return q;
 }
 
 // out: [rows, n_embd] = what the feed-forward block adds to the residual.
@@ -101,8 +114,7 @@ void forward_dense_decoder(const ForwardInputs& in, Ops& ops) {
         ops.label("attention");
         {
             const ScratchScope attention_scope(ops);
-            const Tensor q = ops.scratch(n_tokens, c.q_width(), "q");
-            project_qkv(in, layer, in.kv[il], h, q, ops);
+            const Tensor q = project_qkv(in, layer, in.kv[il], h, ops);
             if (is_last && n_outputs == 0) return;  // the cache is all that was wanted
             const Tensor heads = ops.scratch(n_tokens, c.q_width(), "heads");
             ops.attention(q, in.kv[il], tables, attention, heads);

@@ -7,6 +7,7 @@
 #include "runtime/gguf/stream.h"
 #include "runtime/model/identity.h"
 #include "runtime/model/regroup.h"
+#include "runtime/model/weight_places.h"
 
 namespace atlas {
 
@@ -31,7 +32,8 @@ class Streamer {
     Streamer(const gguf::File& file, Backend& backend, uint64_t total_bytes, const LoadProgress& progress)
         : file_(file), backend_(backend), total_bytes_(total_bytes), progress_(progress) {}
 
-    Result<void> upload(const ResolvedWeight& weight, Storage& to) {
+    Result<void> upload(const ResolvedWeight& weight, Storage& to, uint64_t offset_bytes) {
+        first_byte_ = offset_bytes;
         const bool as_is = weight.format == weight.source->format && weight.scale == 1.0f;
         if (!as_is) return upload_floats(weight, to);
         return weight.layout == Layout::planar ? upload_regrouped(weight, to) : upload_bytes(weight, to);
@@ -40,7 +42,7 @@ class Streamer {
   private:
     Result<void> upload_bytes(const ResolvedWeight& weight, Storage& to) {
         return gguf::stream_tensor(file_, *weight.source, [&](uint64_t offset_bytes, std::span<const std::byte> bytes) -> Result<void> {
-            ATLAS_TRY_VOID(backend_.upload(to, offset_bytes, bytes));
+            ATLAS_TRY_VOID(backend_.upload(to, first_byte_ + offset_bytes, bytes));
             advance(bytes.size());
             return {};
         });
@@ -50,7 +52,7 @@ class Streamer {
         Regrouper regrouper(weight.format);
         const auto take = [&](uint64_t offset_bytes, std::span<const std::byte> bytes) {
             advance(bytes.size());
-            return backend_.upload(to, offset_bytes, bytes);
+            return backend_.upload(to, first_byte_ + offset_bytes, bytes);
         };
         ATLAS_TRY_VOID(gguf::stream_tensor(file_, *weight.source, [&](uint64_t, std::span<const std::byte> bytes) {
             return regrouper.add(bytes, take);
@@ -68,7 +70,7 @@ class Streamer {
         for (uint32_t r = 0; r < weight.rows; ++r) {
             dequantize_row(from, data.subspan(r * row_bytes, row_bytes), row);
             for (float& value : row) value *= weight.scale;
-            ATLAS_TRY_VOID(backend_.upload(to, r * row.size() * sizeof(float), std::as_bytes(std::span(row))));
+            ATLAS_TRY_VOID(backend_.upload(to, first_byte_ + r * row.size() * sizeof(float), std::as_bytes(std::span(row))));
             advance(row.size() * sizeof(float));
         }
         file_.release(*weight.source, 0, data.size());
@@ -85,6 +87,7 @@ class Streamer {
     uint64_t total_bytes_;
     const LoadProgress& progress_;
     uint64_t done_bytes_ = 0;
+    uint64_t first_byte_ = 0;  // of the weight in its storage
 };
 
 Result<void> check_storage_sizes(std::span<const ResolvedWeight> weights, const Backend& backend) {
@@ -120,15 +123,22 @@ Result<std::shared_ptr<Model>> Model::prepare(const gguf::File& file, Backend& b
 }
 
 Result<void> Model::take_weights(const FillWeight& fill) {
-    for (const ResolvedWeight& weight : resolved_) {
-        ATLAS_TRY(auto storage, backend_.allocate(MemoryUse::weights, weight.bytes(), weight.source->name));
-        if (auto done = fill(weight, *storage); !done) return fail_in(weight.source->name, std::move(done).error());
+    const WeightPlaces places = place_weights(resolved_, backend_.max_storage_bytes());
+    for (const WeightPlaces::Piece& piece : places.storages) {
+        ATLAS_TRY(auto storage, backend_.allocate(MemoryUse::weights, piece.bytes, piece.name));
         storages_.push_back(std::move(storage));
+    }
+    for (size_t i = 0; i < resolved_.size(); ++i) {
+        const WeightPlaces::Place& place = places.of[i];
+        if (auto done = fill(resolved_[i], *storages_[place.storage], place.offset_bytes); !done) {
+            return fail_in(resolved_[i].source->name, std::move(done).error());
+        }
     }
     ATLAS_TRY_VOID(backend_.finish_uploads());
     size_t next = 0;
     weights_ = assemble_weights(config_, resolved_, [&](const ResolvedWeight& weight) {
-        return dense(*storages_[next++], weight.format, weight.rows, weight.cols, 0, weight.layout);
+        const WeightPlaces::Place& place = places.of[next++];
+        return dense(*storages_[place.storage], weight.format, weight.rows, weight.cols, place.offset_bytes, weight.layout);
     });
     for (ResolvedWeight& weight : resolved_) weight.source = nullptr;
     return {};
@@ -139,11 +149,11 @@ Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend
     ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape));
     Streamer streamer(file, backend, model->weights_bytes_, progress);
     ModelIdentity identity(model->config_);
-    const auto fill = [&](const ResolvedWeight& weight, Storage& to) -> Result<void> {
+    const auto fill = [&](const ResolvedWeight& weight, Storage& to, uint64_t at) -> Result<void> {
         const gguf::TensorInfo& source = *weight.source;
         ATLAS_TRY_VOID(file.populate(source, 0, std::min(source.bytes, ModelIdentity::kSampleBytes)));
         identity.add(weight, file.data(source));
-        return streamer.upload(weight, to);
+        return streamer.upload(weight, to, at);
     };
     ATLAS_TRY_VOID(model->take_weights(fill));
     model->identity_ = identity.hexadecimal();
@@ -154,9 +164,9 @@ Result<std::shared_ptr<const Model>> Model::load_filled(const gguf::File& file, 
                                                         const FillWeight& fill) {
     ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape));
     ModelIdentity identity(model->config_);
-    ATLAS_TRY_VOID(model->take_weights([&](const ResolvedWeight& weight, Storage& to) {
+    ATLAS_TRY_VOID(model->take_weights([&](const ResolvedWeight& weight, Storage& to, uint64_t at) {
         identity.add(weight, {});
-        return fill(weight, to);
+        return fill(weight, to, at);
     }));
     model->identity_ = identity.hexadecimal();
     return model;

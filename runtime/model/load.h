@@ -9,8 +9,8 @@
 
 namespace atlas {
 
-/// Gives a weight its content: exactly weight.bytes() bytes of `to`.
-using FillWeight = std::function<Result<void>(const ResolvedWeight& weight, Storage& to)>;
+/// Gives a weight its content: exactly weight.bytes() bytes of `to` from offset_bytes on.
+using FillWeight = std::function<Result<void>(const ResolvedWeight& weight, Storage& to, uint64_t offset_bytes)>;
 /// Called on the loading thread after every chunk.
 using LoadProgress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
 

@@ -37,6 +37,17 @@ void DryOps::matmul(const Tensor& w, const Tensor& x, const Tensor& y) {
     count(2.0 * w.rows * w.cols * x.rows);
 }
 
+// Run as one product, the terms may take more than any of them.
+void DryOps::matmul_group(std::span<const MatmulTerm> terms, const Tensor& x) {
+    Ops::matmul_group(terms, x);
+    uint32_t n_out = 0;
+    for (const MatmulTerm& term : terms) n_out += term.w.rows;
+    const uint64_t before = stack_.mark();
+    stack_.push(matmul_scratch_bytes(x.rows, x.cols, n_out));
+    stack_.release(before);
+    counts_.scratch_peak_bytes = stack_.peak_bytes();
+}
+
 void DryOps::rms_norm(const Tensor& x, const Tensor& gain, float, const Tensor& y) {
     ATLAS_CHECK_EQ(x.cols, y.cols);
     ATLAS_CHECK_EQ(gain.cols, x.cols);

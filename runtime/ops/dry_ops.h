@@ -38,6 +38,7 @@ class DryOps final : public Ops {
     void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
                    const Tensor& y) override;
     void sample(const Tensor& logits, const SampleTables& tables) override;
+    void matmul_group(std::span<const MatmulTerm> terms, const Tensor& x) override;
 
   private:
     void count(double flops);

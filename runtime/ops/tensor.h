@@ -1,6 +1,7 @@
 #pragma once
 // What an operation reads and writes: views of storage that somebody else owns.
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -62,6 +63,29 @@ struct Tensor {
         return view;
     }
 };
+
+/// The rows of both as one matrix, if `next` lies right behind `first`, in the same form; else an empty view.
+inline Tensor joined_rows(const Tensor& first, const Tensor& next) {
+    const bool behind = first.storage == next.storage && first.storage != nullptr && first.format == next.format && first.layout == next.layout &&
+                        first.cols == next.cols && first.row_stride_elems == next.row_stride_elems &&
+                        next.offset_bytes == first.offset_bytes + first.rows * first.row_stride_bytes();
+    if (!behind) return {};
+    Tensor both = first;
+    both.rows += next.rows;
+    return both;
+}
+
+/// The columns of both as one matrix, if each row of `next` goes on where that of `first` ends; else an empty view.
+inline Tensor joined_cols(const Tensor& first, const Tensor& next) {
+    const bool beside = first.storage == next.storage && first.storage != nullptr && first.format == next.format && first.layout == Layout::blocks &&
+                        next.layout == Layout::blocks && first.rows == next.rows && (first.rows == 1 || first.row_stride_elems == next.row_stride_elems) &&
+                        first.cols % info(first.format).block_elems == 0 && next.offset_bytes == first.offset_bytes + bytes_of(first.format, first.cols);
+    if (!beside) return {};
+    Tensor both = first;
+    both.cols += next.cols;
+    both.row_stride_elems = std::max(both.row_stride_elems, both.cols);
+    return both;
+}
 
 /// A dense matrix at the start (or at offset_bytes) of a storage.
 inline Tensor dense(Storage& storage, Format format, uint32_t rows, uint32_t cols, uint64_t offset_bytes = 0,

@@ -6,6 +6,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
 // math: y[t, o] = sum_i w[o, i] * x[t, i]  (+ b[t, o], or b[0, o], if has_b).
+//       GATED: y[t, o] = silu(g) * u, where g is that sum over row o of w and u the one over the row up_rows behind it; no b.
 // shapes: w [n_out, n_in] in the WEIGHT format; x [n_tokens, n_in], y [n_tokens, n_out], b [n_tokens or 1, n_out] f32.
 // layout: w offsets in blocks, others in elements, see push/matmul.h.
 // grid: x: kLanesPerRow invocations share kRows neighbouring rows of w, each taking every kLanesPerRow-th run of kRunWeights weights; y: a
@@ -74,6 +75,13 @@ void store(uint token, uint row, float result) {
     y[pc.y_at + token * pc.y_stride + row] = result;
 }
 
+#ifdef SUBGROUP
+float team_sum(float part) {
+    [[unroll]] for (uint step = kLanesPerRow / 2; step > 0; step /= 2) part += subgroupShuffleXor(part, step);
+    return part;
+}
+#endif
+
 void main() {
 #ifdef SUBGROUP
     const uint lane = gl_SubgroupInvocationID % kLanesPerRow;
@@ -82,12 +90,21 @@ void main() {
     const uint lane = gl_LocalInvocationID.x % kLanesPerRow, team = gl_LocalInvocationID.x / kLanesPerRow;
 #endif
     const uint teams = gl_WorkGroupSize.x / kLanesPerRow;
-    const uint first_row = (gl_WorkGroupID.x * teams + team) * kRows, first_token = gl_WorkGroupID.y * kTokens;
+    const uint first_token = gl_WorkGroupID.y * kTokens;
 
+#ifdef GATED
+    const uint own_rows = kRows / 2;  // the other half of a team's rows are their partners
+#else
+    const uint own_rows = kRows;
+#endif
     // Rows past the end repeat the last one; their sums are never written. Tokens past the end are zeros.
     uint w_row[kRows];
     float sum[kTokens * kRows];
-    [[unroll]] for (uint r = 0; r < kRows; ++r) w_row[r] = pc.w_at_blocks + min(first_row + r, pc.n_out - 1) * pc.w_stride_blocks;
+    const uint first_row = (gl_WorkGroupID.x * teams + team) * own_rows;
+    [[unroll]] for (uint r = 0; r < kRows; ++r) {
+        const uint row = min(first_row + r % own_rows, pc.n_out - 1) + (r < own_rows ? 0 : pc.up_rows);
+        w_row[r] = pc.w_at_blocks + row * pc.w_stride_blocks;
+    }
     [[unroll]] for (uint s = 0; s < kTokens * kRows; ++s) sum[s] = 0.0;
 
     // Runs past the end of the row meet zeros in the tile.
@@ -128,14 +145,17 @@ void main() {
         }
     }
 
-    [[unroll]] for (uint r = 0; r < kRows; ++r) {
+    [[unroll]] for (uint r = 0; r < own_rows; ++r) {
 #ifdef SUBGROUP
         // Every lane of a team gets the whole sum; lane l keeps those of tokens l, l + kLanesPerRow ..
         [[unroll]] for (uint first = 0; first < kTokens; first += kLanesPerRow) {
             float mine = 0.0;
             [[unroll]] for (uint t = first; t < min(kTokens, first + kLanesPerRow); ++t) {
-                float result = sum[t * kRows + r];
-                [[unroll]] for (uint step = kLanesPerRow / 2; step > 0; step /= 2) result += subgroupShuffleXor(result, step);
+                float result = team_sum(sum[t * kRows + r]);
+#ifdef GATED
+                // exp(-g) overflows to infinity for g < -88; then g / inf is the right answer, -0.
+                result = result / (1.0 + exp(-result)) * team_sum(sum[t * kRows + own_rows + r]);
+#endif
                 mine = lane == t - first ? result : mine;
             }
             if (first + lane < kTokens) store(first_token + first + lane, first_row + r, mine);

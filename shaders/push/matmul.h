@@ -15,6 +15,7 @@ ATLAS_PUSH_BEGIN(MatmulPush)
     uint has_b;     // 1: b is added
     uint b_at;
     uint b_stride;  // 0: one row for all tokens (a bias)
+    uint up_rows;   // matvec_gated: from a row of the gate to its row of the other matrix
     uint split_columns;  // columns of w per workgroup in z, a multiple of 64 or all; split s writes rows s * n_tokens .. of y
 ATLAS_PUSH_END(MatmulPush)
 

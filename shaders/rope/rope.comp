@@ -17,21 +17,14 @@ layout(binding = 1, std430) readonly buffer Positions { uint positions[]; };
 layout(binding = 2, std430) readonly buffer Turns { uvec2 turns[]; };
 layout(binding = 3, std430) readonly buffer Factors { float factors[]; };
 
+#include "rope/angle.glsl"
+
 void main() {
     const uint head = gl_GlobalInvocationID.x / pc.n_pairs, pair = gl_GlobalInvocationID.x % pc.n_pairs;
     const uint token = gl_WorkGroupID.y;
     if (head >= pc.n_head) return;
 
-    uvec2 frequency = turns[pc.turns_at + pair];
-    if (pc.has_factors != 0) {
-        // The quotient as a float, then back to a fraction: both words are exact (24 significant bits).
-        const float f =
-            (float(frequency.y) + float(frequency.x) * 2.3283064365386963e-10) / factors[pc.factors_at + pair];
-        const float part = f - floor(f * 2.3283064365386963e-10) * 4294967296.0;  // whole turns do not count
-        frequency = uvec2(uint(fract(part) * 4294967296.0), uint(part));
-    }
-    const vec2 cs = pc.magnitude * cos_sin_of_turns(turns_of(positions[pc.positions_at + token], frequency));
-
+    const vec2 cs = cos_sin_of(token, pair);
     const uint first = pc.x_at + token * pc.x_stride + head * pc.head_dim + pair * pc.pair_stride;
     const uint second = first + pc.pair_distance;
     const float x0 = x[first], x1 = x[second];
