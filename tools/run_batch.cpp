@@ -192,7 +192,8 @@ Result<std::unique_ptr<Engine>> make_engine(OpenModel& open, const BatchFlags& f
     for (uint32_t contexts = shape.max_timelines;; contexts = (contexts + 1) / 2) {
         shape.pool_tokens = contexts * shape.n_ctx;
         auto engine = Engine::create(open.model, shape);
-        if (engine || engine.error().code != ErrorCode::out_of_memory || contexts == 1) return engine;
+        const bool is_too_large = !engine && (engine.error().code == ErrorCode::out_of_memory || engine.error().code == ErrorCode::limit);
+        if (!is_too_large || contexts == 1) return engine;
     }
 }
 
