@@ -210,10 +210,10 @@ TEST(SiphashTest, PublishedValue) {
 
 // "fork and rewind under 0.1 ms": page numbers and tokens are copied, no keys. Wall clock of the fastest of several, as the machine may be busy.
 TEST_F(Timelines, ForkAndRewindAreCheap) {
-    shape_.pool_tokens = shape_.n_ctx = 128 * 1024;
+    shape_.pool_tokens = shape_.n_ctx = 32 * 1024;
     start(shape_);
     Timeline timeline(pool());
-    for (int i = 0; i < 128; ++i) {  // pages of a long text; what is in them does not matter here
+    for (int i = 0; i < 32; ++i) {  // pages of a long text; what is in them does not matter here
         const auto chunk = tokens(1000, i);
         ASSERT_TRUE(timeline.reserve(1000).value());
         timeline.append(chunk);
