@@ -45,7 +45,9 @@ Result<void> plan_fused_matmuls(PlanBackend& backend, Format format, Layout layo
     Views views(backend);
     const Tensor x = views.f32(n_tokens, kIn), bias = views.f32(1, kOut);
     const auto term = [&](uint32_t n_out, const Tensor& b) { return MatmulTerm{views.tensor(format, n_out, kIn, layout), b, views.f32(n_tokens, n_out)}; };
-    const MatmulTerm q = term(kOut, bias), k = term(1024, {}), v = term(1024, {}), gate = term(kOut, {}), up = term(kOut, {});
+    const MatmulTerm q = term(kOut, bias), k = term(1024, {}), v = term(1024, {});
+    const Tensor pair = views.tensor(format, 2 * kOut, kIn, layout);  // side by side, as a model's are
+    const MatmulTerm gate{pair.row_range(0, kOut), {}, {}}, up{pair.row_range(kOut, kOut), {}, {}};
     const std::vector<MatmulTerm> group = {q, k, v};
     return plan(backend, "fused products", [&](Ops& ops) {
         ops.matmul_add(q.w, x, q.b, q.y);
