@@ -80,19 +80,23 @@ Result<ShapeWish> find_shape(std::string_view text) {
     return wish;
 }
 
-// The head of a GGUF file with nothing behind it: the loader checks it as it checks any file, and the random weights take the place of data.
-Result<std::shared_ptr<const Model>> load_shape(const ShapeWish& wish, Backend& backend, const SessionShape& session) {
+Result<void> write_shape(const ShapeWish& wish, const std::filesystem::path& path) {
     ATLAS_TRY(const auto tensors, quantized_tensors(wish.shape, wish.quantization, false));
     gguf::Writer writer;
     add_keys(wish, writer);
     for (const QuantizedTensor& t : tensors) {
         writer.add_tensor(t.tensor.name, t.tensor.shape, t.format, [](std::span<std::byte>) {});
     }
+    return writer.write_without_data(path);
+}
+
+// The head of a GGUF file with nothing behind it: the loader checks it as it checks any file, and the random weights take the place of data.
+Result<std::shared_ptr<const Model>> load_shape(const ShapeWish& wish, Backend& backend, const SessionShape& session) {
     std::error_code error;
     const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
     if (error) return fail(ErrorCode::io, "no folder for temporary files: {}", error.message());
     const TemporaryFile head{folder / fmt::format("atlas-vk-shape-{:08x}.gguf", std::random_device{}())};
-    ATLAS_TRY_VOID(writer.write_without_data(head.path));
+    ATLAS_TRY_VOID(write_shape(wish, head.path));
     ATLAS_TRY(const gguf::File file, gguf::File::open(head.path));
     RandomWeights random(backend);
     return Model::load_filled(file, backend, session, [&](const ResolvedWeight& weight, Storage& to, uint64_t at) { return random.fill(weight, to, at); });

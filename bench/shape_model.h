@@ -2,6 +2,7 @@
 // A model that is not there: its shape from the catalogue, its formats from a quantization recipe, its weights random. It costs and computes
 // what a real one does, so that anybody can learn what any model does on his card without fetching it.
 
+#include <filesystem>
 #include <memory>
 #include <string_view>
 
@@ -20,6 +21,9 @@ struct ShapeWish {
 /// NAME:QUANTIZATION; the catalogue's models, and two shapes of ours: test-281m (16 layers, 1024 wide) and test-tiny.
 /// Fails: invalid_argument (no colon), not_found (unknown name or quantization: the nearest ones).
 Result<ShapeWish> find_shape(std::string_view text);
+
+/// Writes the head of its GGUF file, and makes the file as long as it would be: its weights read as zeros. Fails: io.
+Result<void> write_shape(const ShapeWish& wish, const std::filesystem::path& path);
 
 /// Loads it with random weights. No file of the model's size is written and no host memory of its size is used.
 /// Fails: unsupported (an architecture this build cannot run), out_of_memory, io (the temporary folder).

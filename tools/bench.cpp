@@ -24,7 +24,7 @@ namespace atlas::tools {
 namespace {
 
 struct BenchFlags {
-    std::string model, shape, device, kv = "f16";
+    std::string model, shape, device, kv = "f16", keep_free;
     bench::BenchOptions options;
     std::string csv, json;
     bool no_check = false;
@@ -55,6 +55,7 @@ Result<std::shared_ptr<const Model>> load(const BenchFlags& flags, VkBackend& ba
     ATLAS_TRY(const gguf::File file, gguf::File::open(path));
     result.model = path.filename().string();
     result.quantization = quantization_of(file);
+    ATLAS_TRY_VOID(fit_context(file, backend, session, flags.keep_free).map([](const auto&) {}));
     return Model::load(file, backend, session);
 }
 
@@ -169,6 +170,7 @@ void add_bench(CLI::App& app, int& exit_code) {
     prompt->needs(reference);
     reference->needs(prompt);
     command->add_option("--draft-max", flags->speculation.draft_max, "Most guesses per step")->check(CLI::Range(1u, kMostTokensAlike - 1))->capture_default_str();
+    add_keep_free_flag(*command, flags->keep_free);
     command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_flag("--no-check", flags->no_check, "Times only: no result is checked and no limit measured (for devices that execute nothing)");

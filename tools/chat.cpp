@@ -98,11 +98,13 @@ class Chat {
         GenerateOptions options = generate_options(flags_.sampling);
         options.stop = interrupt_.token();
         options.speculation = speculation_;
-        const auto emit = [](std::string_view piece) {
+        const auto emit = [this](std::string_view piece) {
             std::fwrite(piece.data(), 1, piece.size(), stdout);
             std::fflush(stdout);
+            open_.watch->tick();
         };
-        const auto report = generate(*open_.session, open_.tokenizer, tokens, options, emit);
+        const auto report =
+            generate(*open_.session, open_.tokenizer, tokens, options, emit, [this](uint32_t, uint32_t) { open_.watch->look(); });
         std::fputc('\n', stdout);
         std::fflush(stdout);
         if (!report) {

@@ -9,6 +9,7 @@
 #include "runtime/base/user_dirs.h"
 #include "runtime/vk/instance.h"
 #include "tools/model_path.h"
+#include "tools/models/catalogue.h"
 #include "tools/models/environment.h"
 
 namespace atlas::tools {
@@ -65,12 +66,6 @@ Result<std::unique_ptr<VkBackend>> make_backend(const ModelFlags& flags) {
     return backend;
 }
 
-uint32_t context_for(const ModelFlags& flags, const gguf::File& file) {
-    if (flags.n_ctx > 0) return flags.n_ctx;
-    const auto architecture = file.string_or("general.architecture", "");
-    return std::min(file.u32_or(fmt::format("{}.context_length", architecture), kDefaultContext), kDefaultContext);
-}
-
 std::string_view words_for(FinishReason reason) {
     switch (reason) {
         case FinishReason::end_of_generation: return "complete";
@@ -91,25 +86,32 @@ std::string speculation_text(const SpeculationFigures& f) {
 
 }  // namespace
 
-Result<KvFormats> parse_kv_formats(std::string_view text) {
-    const size_t colon = text.find(':');
-    const auto k = format_from_name(text.substr(0, colon)), v = format_from_name(colon == text.npos ? text : text.substr(colon + 1));
-    if (k && v && is_kv_format(*k) && is_kv_format(*v)) return KvFormats(*k, *v);
-    std::string names;
-    for (const Format format : kKvFormats) names += fmt::format("{}{}", names.empty() ? "" : ", ", info(format).name);
-    return fail(ErrorCode::invalid_argument, "--kv {}: expected one of {}, or two of them as keys:values", text, names);
-}
-
 void add_kv_flag(CLI::App& command, std::string& kv_type) {
     command.add_option("--kv,--kv-type", kv_type, "Format of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, or keys:values (q8_0:q4_0)")
         ->capture_default_str();
 }
 
+void add_keep_free_flag(CLI::App& command, std::string& keep_free) {
+    command.add_option("--keep-free", keep_free, "Leave this much of the device's memory to others: 1G");
+}
+
+Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backend, const SessionShape& shape, const std::string& keep_free) {
+    ContextWish wish;
+    wish.shape = shape;
+    wish.shared_memory = backend.caps().unified_memory || backend.is_software();
+    if (!keep_free.empty()) {
+        ATLAS_TRY(wish.keep_free_bytes, parse_bytes(keep_free));
+    }
+    ATLAS_TRY(const Catalogue catalogue, user_catalogue());
+    return choose_context(file, backend, wish, catalogue);
+}
+
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
     command.add_option("-m,--model", flags.model, "A stored model's name (see `atlas-vk list`) or a path to a .gguf file")->required();
     command.add_option("--device", flags.device, "Device to run on: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
-    command.add_option("--ctx", flags.n_ctx, "Context in tokens (default: the model's own, at most 8192)")->check(CLI::PositiveNumber);
+    command.add_option("--ctx", flags.n_ctx, "Context in tokens (default: as much as fits in comfort, at most the model's own)")->check(CLI::PositiveNumber);
     add_kv_flag(command, flags.kv_type);
+    add_keep_free_flag(command, flags.keep_free);
     command.add_option("--memory-limit", flags.memory_limit, "Use at most this much of the device's memory: 6G, 800M");
     command.add_flag("--validate", flags.validate, "Run under Vulkan's validation layers (slow; for developers)");
 }
@@ -152,12 +154,16 @@ Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
     open.file = std::make_unique<gguf::File>(std::move(file));
     ATLAS_TRY(open.tokenizer, Tokenizer::load(*open.file));
     ATLAS_TRY(open.backend, make_backend(flags));
-    shape.n_ctx = context_for(flags, *open.file);
+    shape.n_ctx = flags.n_ctx;
     shape.max_outputs = max_outputs;
+    ATLAS_TRY(const ContextChoice choice, fit_context(*open.file, *open.backend, shape, flags.keep_free));
+    if (flags.n_ctx == 0) fmt::print(stderr, "{}\n", describe(choice, shape.kv_format));
+    shape.n_ctx = choice.plan.n_ctx;
     LoadBar bar;
     ATLAS_TRY(open.model, Model::load(*open.file, *open.backend, shape, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); }));
     bar.tell(open.model->weights_bytes());
     ATLAS_TRY(open.session, Session::create(open.model, shape));
+    open.watch = std::make_unique<BudgetWatch>(*open.backend, [](const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); });
     return open;
 }
 

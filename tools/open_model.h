@@ -8,6 +8,8 @@
 
 #include "runtime/gguf/reader.h"
 #include "runtime/kernels/vk_backend.h"
+#include "runtime/planner/budget_watch.h"
+#include "runtime/planner/context.h"
 #include "runtime/session/session.h"
 #include "runtime/text/tokenizer.h"
 #include "runtime/serve/generation.h"
@@ -17,19 +19,20 @@ namespace atlas::tools {
 struct ModelFlags {
     std::string model;   // a stored name or a path
     std::string device;  // index, part of the name, or UUID; empty: the best
-    uint32_t n_ctx = 0;  // 0: the model's own, at most kDefaultContext
+    uint32_t n_ctx = 0;  // 0: as much as fits in comfort (runtime/planner/context.h)
     std::string kv_type = "f16";  // or "q8_0:q4_0", keys and values apart
     std::string memory_limit;  // "6G"; empty: what the driver's budget allows
+    std::string keep_free;     // "1G" for others; empty: no more than the rule keeps
     bool validate = false;
 };
 
-/// Without --ctx nobody pays for a 128k cache to ask one question.
-inline constexpr uint32_t kDefaultContext = 8192;
-
-/// "q8_0" or "q8_0:q4_0" (keys:values). Fails: invalid_argument.
-Result<KvFormats> parse_kv_formats(std::string_view text);
 /// The option --kv, also spelled --kv-type.
 void add_kv_flag(CLI::App& command, std::string& kv_type);
+/// The option --keep-free.
+void add_keep_free_flag(CLI::App& command, std::string& keep_free);
+
+/// How much context the file gets on the backend. Fails: as choose_context.
+Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backend, const SessionShape& shape, const std::string& keep_free);
 
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 
@@ -63,6 +66,7 @@ struct OpenModel {
     std::unique_ptr<VkBackend> backend;
     std::shared_ptr<const Model> model;
     std::unique_ptr<Session> session;
+    std::unique_ptr<BudgetWatch> watch;  // tick() it while the session runs
 };
 
 /// Opens file and vocabulary, takes the device, loads, and makes a session. Notes and progress go to stderr.

@@ -17,6 +17,7 @@
 #include "runtime/vk/slab_size.h"
 #include "tools/calibrate.h"
 #include "tools/model_path.h"
+#include "tools/models/catalogue.h"
 #include "tools/models/environment.h"
 #include "tools/open_model.h"
 #include "tools/subcommands.h"
@@ -96,7 +97,11 @@ Result<Chosen> of_this_machine(const Catalogue& catalogue, const PlanFlags& flag
     const vk::HeapState heap = vk::heap_state(device.heaps[main.index], 0, quirks, std::nullopt, true);
     Chosen chosen;
     if (const auto card = catalogue.find_card(device.name)) chosen = of_card(catalogue, **card);
-    const auto factors = flags.no_measure ? tl::unexpected(Error{}) : measured_factors(device, wish, kept, flags.measure);
+    Result<SpeedFactors> factors = tl::unexpected(Error{});
+    if (!flags.no_measure) {
+        factors = measured_factors(device, wish, kept, flags.measure);
+        if (!factors) fmt::print(stderr, "note: this device could not be measured ({}): speeds are those of its class\n", factors.error().message);
+    }
     if (factors) {
         chosen.speed = *factors;
     } else if (chosen.speed.bandwidth_gbps == 0) {
@@ -157,7 +162,7 @@ Result<void> read_file(const PlanFlags& flags, Asked& asked) {
     ATLAS_TRY(const gguf::File file, gguf::File::open(path));
     ATLAS_TRY(asked.file, shape_of_file(file));
     asked.file_model.shape = asked.file->shape;
-    ATLAS_TRY(asked.file_fit, ModelFit::of_file(asked.file_model.shape, asked.file->quant, asked.file->size));
+    ATLAS_TRY(asked.file_fit, ModelFit::of_file(asked.file_model.shape, asked.file->quant, asked.file->size, asked.file->weights_bytes));
     asked.request.model = &asked.file_model;
     asked.request.file = &*asked.file_fit;
     return {};
@@ -205,7 +210,7 @@ int explain_nothing(const Catalogue& catalogue, const PlanRequest& request, cons
                                     "cache, needs {} ({} weights, {} cache, {} scratch)",
                                     bytes_text(target.available_bytes), target.name, need->model->shape.id, need->quant, need->n_ctx,
                                     name_of(need->kv), bytes_text(need->total_bytes()), bytes_text(need->footprint.weights_bytes),
-                                    bytes_text(need->footprint.kv_bytes), bytes_text(need->footprint.scratch_bytes + need->footprint.other_bytes))});
+                                    bytes_text(need->footprint.kv_bytes), bytes_text(need->footprint.working_bytes()))});
 }
 
 Result<Chosen> target_of(const Catalogue& catalogue, const PlanFlags& flags, const std::filesystem::path& kept) {
@@ -228,7 +233,7 @@ Result<Chosen> target_of(const Catalogue& catalogue, const PlanFlags& flags, con
 
 int run_plan(const PlanFlags& flags) {
     const auto dirs = user_dirs(system_environment);
-    const auto catalogue = load_catalogue(dirs ? dirs->config / "catalogue.json" : std::filesystem::path());
+    const auto catalogue = user_catalogue();
     if (!catalogue) return print_error(catalogue.error());
     if (!flags.size_of.empty()) return print_size(*catalogue, flags);
     const auto chosen = target_of(*catalogue, flags, dirs ? dirs->cache / "speed.json" : std::filesystem::path());

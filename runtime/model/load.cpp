@@ -102,14 +102,28 @@ Result<void> check_storage_sizes(std::span<const ResolvedWeight> weights, const 
 
 }  // namespace
 
+namespace {
+
+Result<Resolution> resolve_on(const gguf::File& file, const Backend& backend) {
+    ATLAS_TRY(Resolution found, resolve(file, [&](Format format) { return backend.can_read(format); }));
+    for (ResolvedWeight& weight : found.weights) weight.layout = backend.weight_layout(weight.format, weight.cols);
+    ATLAS_TRY_VOID(check_storage_sizes(found.weights, backend));
+    return found;
+}
+
+Result<MemoryPlan> plan_on(const Resolution& found, const SessionShape& shape, const Backend& backend, uint64_t keep_free_bytes) {
+    const uint64_t there = backend.budget().available_bytes;
+    return plan_within({found.config, found.weights, found.architecture->forward, backend.overhead_bytes(), backend.max_storage_bytes()}, shape,
+                       there - std::min(there, keep_free_bytes));
+}
+
+}  // namespace
+
 Result<std::shared_ptr<Model>> Model::prepare(const gguf::File& file, Backend& backend, const SessionShape& shape) {
     const auto in_file = [&](Error error) { return fail_in(file.path().string(), std::move(error)); };
-    auto found = resolve(file, [&](Format format) { return backend.can_read(format); });
+    auto found = resolve_on(file, backend);
     if (!found) return in_file(std::move(found).error());
-    for (ResolvedWeight& weight : found->weights) weight.layout = backend.weight_layout(weight.format, weight.cols);
-    if (auto sizes = check_storage_sizes(found->weights, backend); !sizes) return in_file(std::move(sizes).error());
-    const auto plan = plan_within({found->config, found->weights, found->architecture->forward}, shape, backend.budget().available_bytes);
-    if (!plan) return in_file(plan.error());
+    if (const auto plan = plan_on(*found, shape, backend, 0); !plan) return in_file(plan.error());
 
     std::shared_ptr<Model> model(new Model(backend));
     model->architecture_ = found->architecture;
@@ -124,6 +138,9 @@ Result<std::shared_ptr<Model>> Model::prepare(const gguf::File& file, Backend& b
 
 Result<void> Model::take_weights(const FillWeight& fill) {
     const WeightPlaces places = place_weights(resolved_, backend_.max_storage_bytes());
+    std::vector<uint64_t> sizes;
+    for (const WeightPlaces::Piece& piece : places.storages) sizes.push_back(piece.bytes);
+    backend_.expect(MemoryUse::weights, sizes);
     for (const WeightPlaces::Piece& piece : places.storages) {
         ATLAS_TRY(auto storage, backend_.allocate(MemoryUse::weights, piece.bytes, piece.name));
         storages_.push_back(std::move(storage));
@@ -173,7 +190,16 @@ Result<std::shared_ptr<const Model>> Model::load_filled(const gguf::File& file, 
 }
 
 Result<MemoryPlan> Model::plan_session(const SessionShape& shape) const {
-    return plan_within({config_, resolved_, architecture_->forward}, shape, backend_.budget().available_bytes, true);
+    return plan_within({config_, resolved_, architecture_->forward, backend_.overhead_bytes(), backend_.max_storage_bytes()}, shape, backend_.budget().available_bytes, true);
+}
+
+Result<MemoryPlan> plan_file_on(const gguf::File& file, const SessionShape& shape, const Backend& backend, uint64_t keep_free_bytes) {
+    const auto in_file = [&](Error error) { return fail_in(file.path().string(), std::move(error)); };
+    auto found = resolve_on(file, backend);
+    if (!found) return in_file(std::move(found).error());
+    auto plan = plan_on(*found, shape, backend, keep_free_bytes);
+    if (!plan) return in_file(std::move(plan).error());
+    return plan;
 }
 
 Result<MemoryPlan> plan_file(const gguf::File& file, const SessionShape& shape) {

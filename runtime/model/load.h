@@ -59,4 +59,8 @@ class Model {
 /// What a file needs, without a device: config, table and plan. Fails: as Model::load, without the memory checks.
 Result<MemoryPlan> plan_file(const gguf::File& file, const SessionShape& shape);
 
+/// What a file needs on this backend as it is now, with `keep_free_bytes` left to others; with n_ctx 0 the largest context that fits, at most
+/// the model's own. Fails: as Model::load before its first byte.
+Result<MemoryPlan> plan_file_on(const gguf::File& file, const SessionShape& shape, const Backend& backend, uint64_t keep_free_bytes);
+
 }  // namespace atlas

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "runtime/base/units.h"
+#include "runtime/model/weight_places.h"
 #include "runtime/ops/dry_ops.h"
 
 namespace atlas {
@@ -36,12 +38,15 @@ Result<void> check_shape(const ModelConfig& config, const SessionShape& shape) {
     return {};
 }
 
+uint64_t sum(const std::vector<uint64_t>& storages) { return std::accumulate(storages.begin(), storages.end(), uint64_t{0}); }
+
 uint32_t whole_pages(uint32_t n_tokens) { return pages_for(n_tokens) * kPageTokens; }
 
 class Planner {
   public:
     Planner(const PlanInput& input, const SessionShape& shape)
         : input_(input), shape_(shape), nowhere_("dry", std::numeric_limits<uint64_t>::max()) {
+        weights_bytes_ = sum(storages_of(input.weights, input.max_storage_bytes));
         weights_ = assemble_weights(input.config, input.weights, [&](const ResolvedWeight& w) {
             return Tensor{&nowhere_, w.format, 0, w.rows, w.cols, w.cols, w.layout};
         });
@@ -50,13 +55,12 @@ class Planner {
     MemoryPlan at(uint32_t n_ctx) {
         MemoryPlan plan;
         plan.n_ctx = whole_pages(n_ctx);
-        plan.weights_bytes = total_bytes(input_.weights);
-        plan.kv_bytes = input_.config.n_layer * (kv_layer_bytes(input_.config, plan.n_ctx, shape_.kv_format.k) +
-                                                 kv_layer_bytes(input_.config, plan.n_ctx, shape_.kv_format.v));
-        plan.scratch_bytes = scratch_peak(plan.n_ctx);
-        plan.step_bytes = step_buffer_bytes(shape_.n_batch) + page_table_bytes(plan.n_ctx) + 2 * kChainStepBytes + kChainStateBytes +
-                          kVerifyParamBytes;
-        plan.output_bytes = uint64_t{shape_.max_outputs} * input_.config.n_vocab * sizeof(float) + kChainResultBytes + kVerifyResultBytes;
+        plan.weights_bytes = weights_bytes_;
+        plan.kv_bytes = sum(kv_storages(input_.config, plan.n_ctx, shape_.kv_format));
+        plan.scratch_bytes = storage_bytes(scratch_peak(plan.n_ctx));
+        plan.step_bytes = sum(step_storages(plan.n_ctx, shape_.n_batch));
+        plan.output_bytes = sum(output_storages(input_.config, shape_.max_outputs));
+        plan.other_bytes = input_.overhead_bytes;
         return plan;
     }
 
@@ -90,13 +94,14 @@ class Planner {
     const SessionShape& shape_;
     Storage nowhere_;
     Weights weights_;
+    uint64_t weights_bytes_ = 0;
 };
 
 // The largest context of at most `most` tokens that needs at most `available` bytes; 0: not even one page.
 uint32_t largest_context(Planner& planner, uint32_t most, uint64_t available, bool weights_loaded) {
     const auto fits = [&](uint32_t pages) {
         const MemoryPlan plan = planner.at(pages * kPageTokens);
-        return (weights_loaded ? plan.session_bytes() : plan.total_bytes()) <= available;
+        return (weights_loaded ? plan.session_bytes() + plan.other_bytes : plan.total_bytes()) <= available;
     };
     uint32_t good = 0;
     uint32_t bad = pages_for(most) + 1;
@@ -113,6 +118,41 @@ uint64_t kv_layer_bytes(const ModelConfig& config, uint32_t n_ctx, Format format
     return uint64_t{whole_pages(n_ctx)} * kv_row_bytes(format, config.kv_width());
 }
 
+std::vector<uint64_t> storages_of(std::span<const ResolvedWeight> weights, uint64_t max_storage_bytes) {
+    std::vector<uint64_t> storages;
+    for (const WeightPlaces::Piece& piece : place_weights(weights, max_storage_bytes).storages) storages.push_back(storage_bytes(piece.bytes));
+    return storages;
+}
+
+std::vector<uint64_t> kv_storages(const ModelConfig& config, uint32_t n_ctx, const KvFormats& formats) {
+    std::vector<uint64_t> storages;
+    for (uint32_t il = 0; il < config.n_layer; ++il) {
+        for (const Format format : {formats.k, formats.v}) storages.push_back(storage_bytes(kv_layer_bytes(config, n_ctx, format)));
+    }
+    return storages;
+}
+
+std::vector<uint64_t> step_storages(uint32_t n_ctx, uint32_t n_batch) {
+    return {storage_bytes(step_buffer_bytes(n_batch)), storage_bytes(page_table_bytes(n_ctx)), storage_bytes(kChainStepBytes),
+            storage_bytes(kChainStepBytes), storage_bytes(kChainStateBytes), storage_bytes(kVerifyParamBytes)};
+}
+
+std::vector<uint64_t> output_storages(const ModelConfig& config, uint32_t max_outputs) {
+    return {storage_bytes(uint64_t{max_outputs} * config.n_vocab * sizeof(float)), storage_bytes(kChainResultBytes),
+            storage_bytes(kVerifyResultBytes)};
+}
+
+MemoryPlan together(const MemoryPlan& a, const MemoryPlan& b) {
+    MemoryPlan both = a;
+    both.weights_bytes += b.weights_bytes;
+    both.kv_bytes += b.kv_bytes;
+    both.step_bytes += b.step_bytes;
+    both.output_bytes += b.output_bytes;
+    both.scratch_bytes = std::max(a.scratch_bytes, b.scratch_bytes);
+    both.other_bytes = std::max(a.other_bytes, b.other_bytes);
+    return both;
+}
+
 Result<MemoryPlan> plan_memory(const PlanInput& input, const SessionShape& shape) {
     ATLAS_TRY_VOID(check_shape(input.config, shape));
     return Planner(input, shape).at(shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx);
@@ -123,7 +163,7 @@ Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape
     Planner planner(input, shape);
     const uint32_t wanted = shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx;
     const MemoryPlan plan = planner.at(wanted);
-    const uint64_t needed = weights_loaded ? plan.session_bytes() : plan.total_bytes();
+    const uint64_t needed = weights_loaded ? plan.session_bytes() + plan.other_bytes : plan.total_bytes();
     if (needed <= available_bytes) return plan;
 
     const uint32_t fitting = largest_context(planner, wanted, available_bytes, weights_loaded);
@@ -136,7 +176,7 @@ Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape
                 "not enough device memory for a context of {} tokens: {} bytes are needed ({}: {}KV cache {}, scratch {}, the rest {}), "
                 "{} bytes ({}) are there; {}",
                 plan.n_ctx, needed, bytes_text(needed), weights_part, bytes_text(plan.kv_bytes), bytes_text(plan.scratch_bytes),
-                bytes_text(plan.step_bytes + plan.output_bytes), available_bytes, bytes_text(available_bytes), hint);
+                bytes_text(plan.step_bytes + plan.output_bytes + plan.other_bytes), available_bytes, bytes_text(available_bytes), hint);
 }
 
 }  // namespace atlas

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "runtime/model/forward.h"
 #include "runtime/model/weights.h"
@@ -23,6 +24,7 @@ struct SessionShape {
     KvFormats kv_format = {};        // of K and V; one format stands for both
 };
 
+/// Bytes as the device hands them out: every storage rounded up to kStorageAlignmentBytes.
 struct MemoryPlan {
     uint32_t n_ctx = 0;  // as planned: whole pages
     uint64_t weights_bytes = 0;
@@ -30,9 +32,10 @@ struct MemoryPlan {
     uint64_t scratch_bytes = 0;
     uint64_t step_bytes = 0;
     uint64_t output_bytes = 0;  // logits and chosen tokens
+    uint64_t other_bytes = 0;   // what the backend may take for itself while it loads and runs (Backend::overhead_bytes)
 
     uint64_t session_bytes() const { return kv_bytes + scratch_bytes + step_bytes + output_bytes; }
-    uint64_t total_bytes() const { return weights_bytes + session_bytes(); }
+    uint64_t total_bytes() const { return weights_bytes + session_bytes() + other_bytes; }
 };
 
 /// What planning knows of a model.
@@ -40,7 +43,19 @@ struct PlanInput {
     const ModelConfig& config;
     std::span<const ResolvedWeight> weights;
     Forward forward = nullptr;
+    uint64_t overhead_bytes = 0;                 // Backend::overhead_bytes
+    uint64_t max_storage_bytes = UINT64_MAX;  // Backend::max_storage_bytes
 };
+
+/// Two models with a session each on one backend (a draft and what it drafts for): they share scratch and what the backend takes for itself.
+MemoryPlan together(const MemoryPlan& a, const MemoryPlan& b);
+
+/// Storages of the weights (place_weights), as the device hands them out.
+std::vector<uint64_t> storages_of(std::span<const ResolvedWeight> weights, uint64_t max_storage_bytes = UINT64_MAX);
+/// The same of a session's parts but scratch: keys and values of each layer; the step's buffers; its outputs.
+std::vector<uint64_t> kv_storages(const ModelConfig& config, uint32_t n_ctx, const KvFormats& formats);
+std::vector<uint64_t> step_storages(uint32_t n_ctx, uint32_t n_batch);
+std::vector<uint64_t> output_storages(const ModelConfig& config, uint32_t max_outputs);
 
 /// Counts every byte; ignores what is there. `shape.n_ctx` 0: the model's training context.
 /// Fails: invalid_argument (a shape that makes no sense: names the field).

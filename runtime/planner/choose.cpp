@@ -78,7 +78,8 @@ Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const P
                                              const CatalogueModel& candidate, const ModelFit& target) {
     const std::string quant = choice.model->shape.n_embd == candidate.shape.n_embd ? "Q4_0" : "Q4_K_M";
     ATLAS_TRY(const ModelFit fit, ModelFit::create(candidate.shape, quant));
-    DraftChoice draft{&candidate, quant, fit.at(choice.n_ctx, choice.kv, request.n_sequences).total(), 0, 1, 1, 1};
+    const uint64_t with = together(choice.footprint, fit.at(choice.n_ctx, choice.kv, request.n_sequences)).total();
+    DraftChoice draft{&candidate, quant, with - choice.footprint.total(), 0, 1, 1, 1};
     const uint32_t depth = std::min(choice.n_ctx, kTypicalDepth);
     const auto ms = [&](const ModelFit& of) {
         return decode_ms(catalogue.speed, request.speed,

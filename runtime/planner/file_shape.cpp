@@ -4,6 +4,7 @@
 #include <map>
 
 #include "quant/recipe.h"
+#include "runtime/model/load.h"
 
 namespace atlas {
 
@@ -46,6 +47,15 @@ ModelSize true_size(const gguf::File& file, const ModelShape& shape) {
     size.step_bytes = static_cast<uint64_t>(step);
     size.bits_per_weight = elems > 0 ? 8 * double(size.tensor_bytes) / elems : 0;
     return size;
+}
+
+uint64_t device_bytes(const gguf::File& file) {
+    SessionShape smallest;
+    smallest.n_ctx = smallest.n_batch = 1;
+    if (const auto plan = plan_file(file, smallest)) return plan->weights_bytes;
+    uint64_t sum = 0;
+    for (const gguf::TensorInfo& tensor : file.tensors()) sum += storage_bytes(tensor.bytes);
+    return sum;
 }
 
 std::string quant_of(const gguf::File& file) {
@@ -99,6 +109,7 @@ Result<FileShape> shape_of_file(const gguf::File& file) {
     s.rope_factors = file.find_tensor("rope_freqs.weight") != nullptr;
     for (const gguf::TensorInfo& tensor : file.tensors()) s.parameters += elems_of(tensor);
     found.size = true_size(file, s);
+    found.weights_bytes = device_bytes(file);
     found.quant = quant_of(file);
     return found;
 }

@@ -9,6 +9,7 @@ namespace atlas {
 struct FileShape {
     ModelShape shape;
     ModelSize size;
+    uint64_t weights_bytes = 0;  // what the loader puts on the device: of architectures that this build runs, what its plan says
     std::string quant;  // "Q4_K_M" as the file says, or the format of most of its bytes
 };
 

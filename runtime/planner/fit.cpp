@@ -1,6 +1,7 @@
 #include "runtime/planner/fit.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "runtime/base/units.h"
 #include "runtime/model/registry.h"
@@ -8,10 +9,6 @@
 namespace atlas {
 
 namespace {
-
-// What the program takes on a device besides what the plan counts: constants (256 KiB), pipelines and command buffers.
-// Driver memory of 40 to 60 pipelines is 1 MiB or two on every driver looked at; 16 MiB is on the safe side.
-constexpr uint64_t kOtherBytes = 16 * kMiB;
 
 constexpr uint32_t kBatch = 512;  // SessionShape's own default
 
@@ -80,30 +77,6 @@ uint64_t layer_row_bytes(const ModelShape& m, uint32_t il, const KvFormats& kv) 
 
 }  // namespace
 
-std::string name_of(const KvFormats& kv) {
-    const std::string_view k_name = info(kv.k).name, v_name = info(kv.v).name;
-    return kv.k == kv.v ? std::string(k_name) : fmt::format("{}:{}", k_name, v_name);
-}
-
-Result<KvFormats> parse_kv_formats(std::string_view text) {
-    std::string known;
-    for (const Format format : kKvFormats) known += (known.empty() ? "" : ", ") + std::string(info(format).name);
-    const auto one = [&](std::string_view name) -> Result<Format> {
-        for (const Format format : kKvFormats) {
-            if (info(format).name == name) return format;
-        }
-        return fail(ErrorCode::invalid_argument, "no cache format '{}': expected one of {}, or two as K:V", name, known);
-    };
-    const size_t colon = text.find(':');
-    KvFormats kv;
-    ATLAS_TRY(kv.k, one(text.substr(0, colon)));
-    kv.v = kv.k;
-    if (colon != std::string_view::npos) {
-        ATLAS_TRY(kv.v, one(text.substr(colon + 1)));
-    }
-    return kv;
-}
-
 bool fits_heads(const KvFormats& kv, const ModelShape& model) {
     return model.head_dim % info(kv.k).block_elems == 0 && model.v_head_dim % info(kv.v).block_elems == 0;
 }
@@ -135,22 +108,24 @@ Result<ModelFit> ModelFit::create(const ModelShape& model, std::string_view quan
     fit.model_ = &model;
     fit.quant_ = quant;
     ATLAS_TRY(fit.size_, size_of(model, quant, has_importance));
-    fit.weights_bytes_ = fit.size_.tensor_bytes;
+    fit.weights_bytes_ = 0;
+    for (const QuantizedTensor& t : tensors) fit.weights_bytes_ += storage_bytes(t.bytes);
     if (const Architecture* architecture = architecture_of(model.arch)) {
         const auto infos = infos_of(tensors);
         ATLAS_TRY(const auto resolved, resolve_tensors(infos, architecture->weights(), config_of(model), [](Format) { return true; }));
-        fit.weights_bytes_ = total_bytes(resolved);
+        const auto storages = storages_of(resolved);
+        fit.weights_bytes_ = std::accumulate(storages.begin(), storages.end(), uint64_t{0});
     }
     ATLAS_TRY_VOID(fit.prepare_scratch());
     return fit;
 }
 
-Result<ModelFit> ModelFit::of_file(const ModelShape& model, std::string_view quant, const ModelSize& size) {
+Result<ModelFit> ModelFit::of_file(const ModelShape& model, std::string_view quant, const ModelSize& size, uint64_t weights_bytes) {
     ModelFit fit;
     fit.model_ = &model;
     fit.quant_ = quant;
     fit.size_ = size;
-    fit.weights_bytes_ = size.tensor_bytes;
+    fit.weights_bytes_ = weights_bytes;
     ATLAS_TRY_VOID(fit.prepare_scratch());
     return fit;
 }
@@ -167,6 +142,17 @@ Result<void> ModelFit::prepare_scratch() {
     return {};
 }
 
+Footprint together(const Footprint& a, const Footprint& b) {
+    Footprint both = a;
+    both.weights_bytes += b.weights_bytes;
+    both.kv_bytes += b.kv_bytes;
+    both.step_bytes += b.step_bytes;
+    both.output_bytes += b.output_bytes;
+    both.scratch_bytes = std::max(a.scratch_bytes, b.scratch_bytes);
+    both.other_bytes = std::max(a.other_bytes, b.other_bytes);
+    return both;
+}
+
 Footprint ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences) const {
     // The stack of scratch is as deep in the second layer as in every later one (tested), so two layers are enough to find its peak.
     SessionShape shape;
@@ -176,8 +162,10 @@ Footprint ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences
     Footprint footprint;
     footprint.weights_bytes = weights_bytes_;
     footprint.kv_bytes = n_sequences * cache_bytes(*model_, n_ctx, kv, kBatch);
-    footprint.scratch_bytes = plan->scratch_bytes + plan->step_bytes + plan->output_bytes;
-    footprint.other_bytes = kOtherBytes;
+    footprint.scratch_bytes = plan->scratch_bytes;
+    footprint.step_bytes = plan->step_bytes;
+    footprint.output_bytes = plan->output_bytes;
+    footprint.other_bytes = kPipelineAllowanceBytes;
     return footprint;
 }
 

@@ -9,20 +9,23 @@
 
 namespace atlas {
 
-/// "f16" or, where they differ, "q8_0:q4_0".
-std::string name_of(const KvFormats& kv);
-/// "f16", "q8_0", "q8_0:q4_0". Fails: invalid_argument (names the formats).
-Result<KvFormats> parse_kv_formats(std::string_view text);
 /// Whether heads of this size can be cached so: whole blocks.
 bool fits_heads(const KvFormats& kv, const ModelShape& model);
 
 struct Footprint {
     uint64_t weights_bytes = 0;
     uint64_t kv_bytes = 0;       // with recurrent state
-    uint64_t scratch_bytes = 0;  // with step buffers and the wanted rows' logits
-    uint64_t other_bytes = 0;    // pipelines, constants: what the driver and we take besides
-    uint64_t total() const { return weights_bytes + kv_bytes + scratch_bytes + other_bytes; }
+    uint64_t scratch_bytes = 0;
+    uint64_t step_bytes = 0;    // what a step reads: tokens, positions, page tables, the sampler's state
+    uint64_t output_bytes = 0;  // the wanted rows' logits, chosen tokens
+    uint64_t other_bytes = 0;   // kPipelineAllowanceBytes
+    /// All but weights and cache.
+    uint64_t working_bytes() const { return scratch_bytes + step_bytes + output_bytes + other_bytes; }
+    uint64_t total() const { return weights_bytes + kv_bytes + working_bytes(); }
 };
+
+/// A model and its draft on one device: scratch and the allowance are shared.
+Footprint together(const Footprint& a, const Footprint& b);
 
 /// Cache bytes of `n_ctx` tokens of one sequence, counted per layer: windows hold window + n_batch tokens, latent attention one vector,
 /// recurrent layers a state of fixed size.
@@ -38,8 +41,8 @@ class ModelFit {
     /// Fails: not_found (quantization).
     static Result<ModelFit> create(const ModelShape& model, std::string_view quant, bool has_importance = false);
 
-    /// Of a file, whose true sizes are known. Fails: invalid_argument (a shape that no decoder has).
-    static Result<ModelFit> of_file(const ModelShape& model, std::string_view quant, const ModelSize& size);
+    /// Of a file, whose true sizes are known; `weights_bytes` of them go to the device. Fails: invalid_argument (a shape that no decoder has).
+    static Result<ModelFit> of_file(const ModelShape& model, std::string_view quant, const ModelSize& size, uint64_t weights_bytes);
 
     const ModelShape& model() const { return *model_; }
     const std::string& quant() const { return quant_; }

@@ -1,8 +1,8 @@
 // Looking models and cards up by the names that people type.
 #include <algorithm>
 #include <cctype>
-#include <numeric>
 
+#include "runtime/base/edit_distance.h"
 #include "runtime/planner/catalogue.h"
 
 namespace atlas {
@@ -23,20 +23,6 @@ std::string without(std::string text, std::initializer_list<std::string_view> wo
         if (const size_t at = text.find(word); at != std::string::npos) text.erase(at, word.size());
     }
     return text;
-}
-
-size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = std::exchange(row[0], i);
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
-        }
-    }
-    return row[b.size()];
 }
 
 std::string bare_model(std::string_view name) {

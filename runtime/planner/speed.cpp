@@ -7,9 +7,15 @@ namespace atlas {
 
 namespace {
 
-// The price of verifying n tokens at once against one, where weights are read once: what the mat-vec kernels are built for, and what
-// others measured is worse (1.07, 1.28, 1.72 for 2, 4, 8 tokens of a 34B Q8_0 in CUDA), so the planner promises that.
+// The price of verifying n tokens at once against one. Not measured on our kernels (no card so far): a straight line through what llama.cpp
+// measured in CUDA, steps of 2, 4 and 8 tokens of a 34B Q8_0 at 1.07, 1.28 and 1.72; the line says 1.09, 1.27 and 1.63, so it is 5 % too
+// cheap at 8 and anybody's guess beyond. llama.cpp's Vulkan path on Strix Halo costs 1.6 at 8.
 double verify_cost_of(uint32_t n_tokens) { return 1.0 + 0.09 * (n_tokens - 1); }
+
+double band_of(const SpeedFacts& facts, const SpeedFactors& factors) {
+    if (factors.calibrated) return facts.band_calibrated;
+    return factors.estimated ? 2 * facts.band_uncalibrated : facts.band_uncalibrated;
+}
 
 }  // namespace
 
@@ -23,8 +29,9 @@ SpeedFactors factors_of(const Catalogue& catalogue, const Card& card) {
         factors.efficiency = row.efficiency;
         factors.ms_per_layer = row.ms_per_layer;
         factors.prefill_share = row.prefill_share;
-        factors.source = fmt::format("class {}{}{}: {}", row.vendor.empty() ? "any" : row.vendor, row.arch_prefix.empty() ? "" : " ",
-                                     row.arch_prefix, catalogue.speed.source);
+        factors.estimated = row.estimated;
+        factors.source = fmt::format("{} {}{}{} ({}; {})", row.estimated ? "estimated class" : "class", row.vendor.empty() ? "any" : row.vendor,
+                                     row.arch_prefix.empty() ? "" : " ", row.arch_prefix, row.source, catalogue.speed.source);
         break;
     }
     return factors;
@@ -43,7 +50,7 @@ double decode_ms(const SpeedFacts& facts, const SpeedFactors& factors, const Dec
 
 Range decode_speed(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load) {
     const double speed = 1000.0 / decode_ms(facts, factors, load);
-    const double band = factors.calibrated ? facts.band_calibrated : facts.band_uncalibrated;
+    const double band = band_of(facts, factors);
     return {speed * (1 - band), speed * (1 + band)};
 }
 
@@ -52,7 +59,7 @@ Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const 
     const double attention = 2.0 * double(model.n_layer) * model.n_head * (model.head_dim + model.v_head_dim) * n_tokens / 2;
     const double flops = 2 * weights + attention;
     const double speed = factors.prefill_share * factors.matrix_tflops * 1e12 / flops;
-    const double band = factors.calibrated ? facts.band_calibrated : 2 * facts.band_uncalibrated;
+    const double band = factors.calibrated ? facts.band_calibrated : 2 * band_of(facts, factors);
     return {speed * (1 - band), speed * (1 + band)};
 }
 

@@ -18,6 +18,7 @@ struct SpeedFactors {
     double matrix_tflops = 0;
     double prefill_share = 0;  // of matrix_tflops
     bool calibrated = false;   // measured on this device and driver
+    bool estimated = false;    // of a class that nobody measured: a band twice as wide
     std::string source;        // where the factors come from, for people
 };
 

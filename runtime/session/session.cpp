@@ -44,6 +44,9 @@ Result<void> Session::allocate() {
                     plan_.n_ctx, layer_bytes, backend.max_storage_bytes());
     }
     ATLAS_TRY_VOID(backend.reserve_scratch(plan_.scratch_bytes));
+    backend.expect(MemoryUse::kv, kv_storages(config, plan_.n_ctx, formats));
+    backend.expect(MemoryUse::step, step_storages(plan_.n_ctx, shape_.n_batch));
+    backend.expect(MemoryUse::output, output_storages(config, shape_.max_outputs));
     for (uint32_t il = 0; il < config.n_layer; ++il) {
         ATLAS_TRY(auto k, backend.allocate(MemoryUse::kv, k_bytes, fmt::format("kv.{}.k", il)));
         ATLAS_TRY(auto v, backend.allocate(MemoryUse::kv, v_bytes, fmt::format("kv.{}.v", il)));
@@ -53,7 +56,7 @@ Result<void> Session::allocate() {
     }
     ATLAS_TRY(step_storage_, backend.allocate(MemoryUse::step, step_buffer_bytes(shape_.n_batch), "step"));
     ATLAS_TRY(page_table_storage_, backend.allocate(MemoryUse::step, page_table_bytes(plan_.n_ctx), "page_table"));
-    ATLAS_TRY(output_storage_, backend.allocate(MemoryUse::output, plan_.output_bytes - kChainResultBytes - kVerifyResultBytes, "logits"));
+    ATLAS_TRY(output_storage_, backend.allocate(MemoryUse::output, uint64_t{shape_.max_outputs} * config.n_vocab * sizeof(float), "logits"));
     for (auto& step : chain_.steps) {
         ATLAS_TRY(step, backend.allocate(MemoryUse::step, kChainStepBytes, "chain_step"));
     }

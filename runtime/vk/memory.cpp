@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <optional>
 
@@ -50,7 +51,7 @@ struct Memory::State {
     uint32_t next_slab = 1;
     struct Use {
         std::string name;
-        uint64_t expected_bytes = 0;
+        std::deque<uint64_t> expected;  // what the next ranges take
         UseStatistics statistics;
     };
     std::array<Use, kMaxUses> uses;
@@ -158,7 +159,7 @@ Result<uint32_t> Memory::State::add_slab(int use, uint64_t needed_bytes, std::st
     Use& of = uses[size_t(use)];
     uint64_t bytes = slab_bytes({.needed_bytes = needed_bytes,
                                  .held_bytes = of.statistics.slab_bytes,
-                                 .expected_bytes = of.expected_bytes,
+                                 .expected = {of.expected.begin(), of.expected.end()},
                                  .available_bytes = state.available_bytes,
                                  .max_bytes = device.quirks().max_slab_bytes});
     const uint32_t id = next_slab++;
@@ -174,7 +175,6 @@ Result<uint32_t> Memory::State::add_slab(int use, uint64_t needed_bytes, std::st
         error.message += fmt::format(" (the driver refused {} though its budget has room)", bytes_text(needed_bytes));
         return tl::unexpected(std::move(error));
     }
-    of.expected_bytes -= std::min(of.expected_bytes, bytes);
     count_slab(use, slab->memory_bytes, true);
     slabs.emplace(id, std::move(*slab));
     return id;
@@ -194,9 +194,11 @@ void Memory::name_use(int use, std::string_view name) {
     state_->uses[size_t(use)].name = name;
 }
 
-void Memory::expect(int use, uint64_t bytes) {
+void Memory::expect(int use, std::span<const uint64_t> ranges_bytes) {
     ATLAS_CHECK(use >= 0 && use < kMaxUses, "use {}", use);
-    state_->uses[size_t(use)].expected_bytes = bytes;
+    std::deque<uint64_t>& expected = state_->uses[size_t(use)].expected;
+    expected.clear();
+    for (const uint64_t bytes : ranges_bytes) expected.push_back(round_up(bytes, kAlignment));
 }
 
 uint64_t Memory::max_range_bytes() const { return state_->device.quirks().max_slab_bytes / kAlignment * kAlignment; }
@@ -228,6 +230,8 @@ Result<BufferRange> Memory::allocate(int use, uint64_t bytes, std::string_view n
                     bytes_text(bytes), s.caps().name, bytes_text(max_range_bytes()));
     }
     const uint64_t taken_bytes = round_up(bytes, kAlignment);
+    std::deque<uint64_t>& expected = s.uses[size_t(use)].expected;
+    if (!expected.empty() && expected.front() != taken_bytes) expected.clear();
     std::optional<uint64_t> offset;
     uint32_t id = 0;
     for (auto& [slab_id, slab] : s.slabs) {
@@ -240,6 +244,7 @@ Result<BufferRange> Memory::allocate(int use, uint64_t bytes, std::string_view n
         ATLAS_TRY(id, s.add_slab(use, taken_bytes, name, options.placement));
         offset = s.slabs.at(id).holes.take(taken_bytes);
     }
+    if (!expected.empty()) expected.pop_front();
     Slab& slab = s.slabs.at(id);
     slab.live.emplace(*offset, bytes);
     UseStatistics& statistics = s.uses[size_t(use)].statistics;

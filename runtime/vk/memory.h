@@ -42,7 +42,8 @@ struct AllocateOptions {
 
 struct HeapState {
     uint64_t total_bytes = 0;
-    uint64_t budget_bytes = 0;     // what this process may use of it, after clamping, quirks and margin
+    uint64_t budget_bytes = 0;     // what this process may use of it, after clamping, quirks, margin and limit
+    uint64_t unlimited_bytes = 0;  // the same without the limit
     uint64_t used_bytes = 0;       // by this process: what the driver counts or our slabs, the larger
     uint64_t available_bytes = 0;  // what may still be allocated
 };
@@ -70,8 +71,9 @@ class Memory {
     /// Gives an allocated range (as it came from allocate) back. The device must be done with it.
     void release(const BufferRange& range);
 
-    /// Says that about this many bytes of `use` follow: they will share few slabs of just that size instead of growing ones.
-    void expect(int use, uint64_t bytes);
+    /// Says which ranges of `use` follow, in this order: they get few slabs of just their size, none larger than a GiB where a range is not.
+    /// Replaces what was expected before. Another range in between ends the expectation.
+    void expect(int use, std::span<const uint64_t> ranges_bytes);
 
     /// Largest single allocation that the device takes, whether or not it is free now.
     uint64_t max_range_bytes() const;

@@ -19,6 +19,7 @@ HeapState heap_state(const MemoryHeap& heap, uint64_t ours_bytes, const Quirks& 
     // The driver's count may lag behind our slabs, or hold more (pipelines, other libraries in this process).
     state.used_bytes = std::max(heap.used_bytes, ours_bytes);
     state.available_bytes = state.budget_bytes - std::min(state.budget_bytes, state.used_bytes);
+    state.unlimited_bytes = state.budget_bytes;
     if (limit_bytes) {
         state.budget_bytes = std::min(state.budget_bytes, *limit_bytes);
         state.available_bytes = std::min(state.available_bytes, *limit_bytes - std::min(*limit_bytes, ours_bytes));
@@ -31,8 +32,12 @@ uint64_t slab_bytes(const SlabRequest& request) {
     ATLAS_CHECK(request.needed_bytes <= std::min(request.available_bytes, request.max_bytes), "{} bytes needed, {} there, {} at most",
                 request.needed_bytes, request.available_bytes, request.max_bytes);
     uint64_t bytes = 0;
-    if (request.expected_bytes > 0) {
-        bytes = std::min(request.expected_bytes, kLargestShared);
+    if (!request.expected.empty()) {
+        const uint64_t most = std::min({kLargestShared, request.available_bytes, request.max_bytes});
+        for (const uint64_t range : request.expected) {
+            if (bytes + range > most) break;
+            bytes += range;
+        }
     } else if (request.needed_bytes < kLargestGranule / 2) {
         bytes = std::clamp(std::bit_ceil(request.held_bytes), kSmallestGranule, kLargestGranule);
     }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "runtime/vk/caps.h"
 #include "runtime/vk/memory.h"
@@ -17,13 +18,14 @@ HeapState heap_state(const MemoryHeap& heap, uint64_t ours_bytes, const Quirks& 
 struct SlabRequest {
     uint64_t needed_bytes = 0;     // <= available_bytes and max_bytes
     uint64_t held_bytes = 0;       // by this use already
-    uint64_t expected_bytes = 0;   // still to come for this use, as far as the caller knows; may be 0
+    std::vector<uint64_t> expected;  // ranges still to come for this use, from this one on, as far as the caller knows; may be empty
     uint64_t available_bytes = 0;
     uint64_t max_bytes = 0;
 };
 
 /// needed_bytes <= result <= available_bytes and max_bytes. Large pieces get their exact size; small ones share slabs of 4 to 64 MiB that
-/// grow with what the use holds, so that at most about half of a small use is idle; with an expectation, slabs of up to 1 GiB of just that.
+/// grow with what the use holds, so that at most about half of a small use is idle; with an expectation, as many of the next ranges as a GiB
+/// holds, and not a byte more.
 uint64_t slab_bytes(const SlabRequest& request);
 
 }  // namespace atlas::vk

@@ -18,9 +18,9 @@
 namespace atlas::vk {
 namespace {
 
-constexpr uint64_t kSlotBytes = 8 * kMiB;
 constexpr uint64_t kReadbackBytes = 1 * kMiB;
 constexpr size_t kSlots = 3;  // one is filled, one is on its way, one is being waited for
+constexpr uint64_t kSlotBytes = kUploadRingBytes / kSlots;
 
 }  // namespace
 

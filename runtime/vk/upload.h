@@ -10,6 +10,9 @@
 
 namespace atlas::vk {
 
+/// What it takes of Placement::staging at its first upload to memory that is not mapped.
+inline constexpr uint64_t kUploadRingBytes = uint64_t{24} << 20;
+
 class Uploader {
   public:
     explicit Uploader(Device& device);

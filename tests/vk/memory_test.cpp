@@ -84,11 +84,23 @@ TEST_F(MemoryTest, EmptySlabsGoBackAndHolesAreUsedAgain) {
 
 TEST_F(MemoryTest, ExpectedBytesShareOneSlabOfThatSize) {
     Memory& memory = device_->memory();
-    memory.expect(0, 40 * kMiB);
+    const std::vector<uint64_t> tensors(40, kMiB);
+    memory.expect(0, tensors);
     std::vector<BufferRange> ranges;
     for (int i = 0; i < 40; ++i) ranges.push_back(*memory.allocate(0, kMiB, "tensor", {.zero = false}));
     EXPECT_EQ(memory.statistics()[0].slabs, 1u);
     EXPECT_EQ(memory.statistics()[0].slab_bytes, 40 * kMiB);
+}
+
+TEST_F(MemoryTest, ARangeThatWasNotExpectedEndsTheExpectation) {
+    Memory& memory = device_->memory();
+    const std::vector<uint64_t> sizes{1000, 2000, 3000};
+    memory.expect(0, sizes);
+    ASSERT_TRUE(memory.allocate(0, 1000, "first"));
+    EXPECT_EQ(memory.statistics()[0].slab_bytes, 1024u + 2048 + 3072);
+    ASSERT_TRUE(memory.allocate(0, 5000, "another"));
+    ASSERT_TRUE(memory.allocate(0, 2000, "second"));
+    EXPECT_EQ(memory.statistics()[0].slabs, 2u) << "what was taken for it is still used";
 }
 
 TEST_F(MemoryTest, IsZeroEvenWhereItWasUsedBefore) {

@@ -77,7 +77,7 @@ TEST(HeapState, QuirksTouchTheMainHeapOnly) {
 }
 
 SlabRequest request(uint64_t needed_bytes) {
-    return {.needed_bytes = needed_bytes, .held_bytes = 0, .expected_bytes = 0, .available_bytes = 8 * kGiB, .max_bytes = 4 * kGiB};
+    return {.needed_bytes = needed_bytes, .held_bytes = 0, .expected = {}, .available_bytes = 8 * kGiB, .max_bytes = 4 * kGiB};
 }
 
 TEST(SlabSize, LargePiecesGetTheirExactSize) { EXPECT_EQ(slab_bytes(request(100 * kMiB)), 100 * kMiB); }
@@ -93,12 +93,13 @@ TEST(SlabSize, SmallPiecesShareAndSlabsGrow) {
 
 TEST(SlabSize, AnExpectationMakesFewSlabsOfJustThatSize) {
     SlabRequest weights = request(1 * kMiB);
-    weights.expected_bytes = 300 * kMiB;
+    weights.expected = {1 * kMiB, 200 * kMiB, 99 * kMiB};
     EXPECT_EQ(slab_bytes(weights), 300 * kMiB);
-    weights.expected_bytes = 20 * kGiB;
-    EXPECT_EQ(slab_bytes(weights), 1 * kGiB);
+    weights.expected = {1 * kMiB, 600 * kMiB, 400 * kMiB, 300 * kMiB};
+    EXPECT_EQ(slab_bytes(weights), 1001 * kMiB) << "whole ranges of at most a GiB";
     weights.needed_bytes = 1500 * kMiB;
-    EXPECT_EQ(slab_bytes(weights), 1500 * kMiB);
+    weights.expected = {1500 * kMiB, 1 * kMiB};
+    EXPECT_EQ(slab_bytes(weights), 1500 * kMiB) << "what is larger gets its own";
 }
 
 TEST(SlabSize, NeverMoreThanThereIsNorThanOneAllocation) {
@@ -107,8 +108,8 @@ TEST(SlabSize, NeverMoreThanThereIsNorThanOneAllocation) {
     EXPECT_EQ(slab_bytes(tight), 2 * kMiB);
     tight.max_bytes = 1536 * kKiB;
     EXPECT_EQ(slab_bytes(tight), 1536 * kKiB);
-    tight.expected_bytes = 300 * kMiB;
-    EXPECT_EQ(slab_bytes(tight), 1536 * kKiB);
+    tight.expected = {1 * kMiB, 300 * kMiB};
+    EXPECT_EQ(slab_bytes(tight), 1 * kMiB);
 }
 
 TEST(MemoryType, OnACardWeightsAndSmallWindowsStayApart) {

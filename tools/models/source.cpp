@@ -10,6 +10,9 @@
 namespace atlas::tools {
 namespace {
 
+// What a name alone fetches: the smallest loss for its size, and nearly everybody publishes it.
+constexpr std::string_view kUsualQuantization = "Q4_K_M";
+
 std::string lower(std::string_view text) {
     std::string out(text);
     for (char& c : out) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
@@ -123,16 +126,14 @@ Result<Source> parse_source(std::string_view text) {
         if (end == std::string_view::npos) return fail(ErrorCode::invalid_argument, "'{}': expected pypi:package==version", text);
         return Source{std::string(text), stored_name(text.substr(5, end - 5))};
     }
-    std::vector<std::string> names;
-    for (const CatalogueEntry& entry : kCatalogue) {
-        if (entry.name == lower(text)) return Source{std::string(entry.source), std::string(entry.name)};
-        names.emplace_back(entry.name);
+    ATLAS_TRY(const Catalogue catalogue, user_catalogue());
+    const auto model = catalogue.find_model(text);
+    if (!model) {
+        return fail(model.error().code, "{}; also possible: hf:owner/repo[:quant], https://..., pypi:package==version", model.error().message);
     }
-    std::string hint;
-    const auto near = nearest_names(lower(text), names);
-    for (const std::string& name : near.empty() ? names : near) hint += (hint.empty() ? "" : ", ") + name;
-    return fail(ErrorCode::not_found, "'{}' is no model of the catalogue ({}{}); also possible: hf:owner/repo[:quant], https://..., pypi:package==version", text,
-                near.empty() ? "there are " : "did you mean ", hint);
+    std::string source = source_of(**model, kUsualQuantization);
+    if (source.empty()) return fail(ErrorCode::not_found, "no published GGUF file of {} is known: say hf:owner/repo[:quant] or https://...", (*model)->shape.id);
+    return Source{std::move(source), stored_name(text)};
 }
 
 Result<std::vector<RemoteFile>> find_files(const Source& source, const Sites& sites, const DownloadOptions& options) {

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
+#include "runtime/base/edit_distance.h"
 #include "runtime/base/user_dirs.h"
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
@@ -16,21 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kNote = "model.json";  // written last: its presence says that the model is complete
-
-// Edits (insert, delete, replace) from a to b.
-size_t distance(std::string_view a, std::string_view b) {
-    std::vector<size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 0; i < a.size(); ++i) {
-        size_t diagonal = std::exchange(row[0], i + 1);
-        for (size_t j = 0; j < b.size(); ++j) {
-            const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-            diagonal = row[j + 1];
-            row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-        }
-    }
-    return row.back();
-}
 
 Result<StoredModel> read_note(const fs::path& folder) {
     std::ifstream file(folder / kNote);
@@ -133,7 +118,7 @@ std::vector<std::string> nearest_names(std::string_view name, const std::vector<
     std::vector<std::pair<size_t, std::string>> rated;
     for (const std::string& candidate : candidates) {
         const bool part = !name.empty() && (candidate.find(name) != std::string::npos || name.find(candidate) != std::string_view::npos);
-        const size_t edits = distance(name, candidate);
+        const size_t edits = edit_distance(name, candidate);
         if (part || edits <= std::max<size_t>(2, name.size() / 3)) rated.emplace_back(part ? 0 : edits, candidate);
     }
     std::ranges::sort(rated);

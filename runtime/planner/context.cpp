@@ -1,0 +1,137 @@
+#include "runtime/planner/context.h"
+
+#include <algorithm>
+
+#include "runtime/base/units.h"
+#include "runtime/planner/choose.h"
+
+namespace atlas {
+
+namespace {
+
+constexpr uint32_t kUsefulContext = 8192;
+constexpr uint64_t kShareOfComfort = 16;
+
+class ContextChooser {
+  public:
+    ContextChooser(const gguf::File& file, const Backend& backend, const ContextWish& wish, const Catalogue& catalogue, uint32_t native)
+        : file_(file), backend_(backend), wish_(wish), catalogue_(catalogue), native_(native), budget_(backend.budget()) {}
+
+    Result<ContextChoice> choose() const {
+        if (wish_.shape.n_ctx > 0) {
+            if (const auto plan = fitting(wish_.shape.n_ctx, wish_.shape.kv_format, wish_.keep_free_bytes)) return made(*plan);
+            return refuse(wish_.shape.n_ctx);
+        }
+        ATLAS_TRY(const uint64_t free_bytes, comfort_bytes());
+        const uint32_t least = std::min(kUsefulContext, native_);
+        auto plan = fitting(0, wish_.shape.kv_format, free_bytes);
+        if (!plan || plan->n_ctx < least) {
+            if (const auto useful = fitting(least, wish_.shape.kv_format, wish_.keep_free_bytes)) return made(*useful);
+            plan = fitting(0, wish_.shape.kv_format, wish_.keep_free_bytes);
+        }
+        if (plan) return made(*plan);
+        return refuse(least);
+    }
+
+  private:
+    // Nothing: it does not fit. Other failures are found before.
+    std::optional<MemoryPlan> fitting(uint32_t n_ctx, const KvFormats& kv, uint64_t free_bytes) const {
+        SessionShape shape = wish_.shape;
+        shape.n_ctx = n_ctx;
+        shape.kv_format = kv;
+        const auto plan = plan_file_on(file_, shape, backend_, free_bytes);
+        return plan ? std::optional(*plan) : std::nullopt;
+    }
+
+    Result<uint64_t> comfort_bytes() const {
+        if (!wish_.shared_memory) return wish_.keep_free_bytes + std::min(kGiB, budget_.total_bytes / kShareOfComfort);
+        SessionShape one = wish_.shape;
+        one.n_ctx = 1;
+        ATLAS_TRY(const MemoryPlan smallest, plan_file(file_, one));
+        const uint64_t most = smallest.weights_bytes + backend_.overhead_bytes() + budget_.available_bytes / kShareOfComfort;
+        return std::max(wish_.keep_free_bytes, budget_.available_bytes - std::min(budget_.available_bytes, most));
+    }
+
+    ContextChoice made(const MemoryPlan& plan) const { return {plan, native_, budget_.available_bytes - plan.total_bytes()}; }
+
+    tl::unexpected<Error> refuse(uint32_t n_ctx) const {
+        SessionShape shape = wish_.shape;
+        shape.n_ctx = n_ctx;
+        const auto need = plan_file(file_, shape);
+        if (!need) return tl::unexpected(need.error());
+        const uint64_t there = budget_.available_bytes - std::min(budget_.available_bytes, wish_.keep_free_bytes);
+        const uint64_t needed = need->total_bytes() + backend_.overhead_bytes();
+        std::string text = fmt::format(
+            "{}: {} tokens of context do not fit: {} are needed (weights {}, {} cache {}, scratch {}, the rest {}) and {} are there{}.",
+            file_.path().filename().string(), need->n_ctx, bytes_text(needed), bytes_text(need->weights_bytes), name_of(shape.kv_format),
+            bytes_text(need->kv_bytes), bytes_text(need->scratch_bytes),
+            bytes_text(need->step_bytes + need->output_bytes + backend_.overhead_bytes()), bytes_text(there),
+            wish_.keep_free_bytes > 0 ? fmt::format(" ({} kept free as asked)", bytes_text(wish_.keep_free_bytes)) : "");
+        const std::string instead = alternatives(n_ctx) + smaller_model(n_ctx, there);
+        text += instead.empty() ? " Nothing of the catalogue is small enough" : " What fits:" + instead;
+        return tl::unexpected(Error{ErrorCode::out_of_memory, std::move(text)});
+    }
+
+    // The whole context with a smaller cache where that is enough, else the longest.
+    std::string alternatives(uint32_t n_ctx) const {
+        std::string text;
+        const KvFormats asked = wish_.shape.kv_format;
+        for (const KvFormats& kv : {asked, KvFormats(Format::q8_0), KvFormats(Format::q4_0)}) {
+            if (kv == asked && !text.empty()) continue;
+            auto plan = kv == asked ? std::nullopt : fitting(n_ctx, kv, wish_.keep_free_bytes);
+            if (!plan) plan = fitting_up_to(n_ctx, kv);
+            if (plan) text += fmt::format("\n  --ctx {} --kv {:<6} ({} in all)", plan->n_ctx, name_of(kv), bytes_text(plan->total_bytes()));
+        }
+        return text;
+    }
+
+    std::optional<MemoryPlan> fitting_up_to(uint32_t n_ctx, const KvFormats& kv) const {
+        uint32_t good = 0, bad = pages_for(n_ctx);
+        while (bad - good > 1) {
+            const uint32_t middle = good + (bad - good) / 2;
+            (fitting(middle * kPageTokens, kv, wish_.keep_free_bytes) ? good : bad) = middle;
+        }
+        return good > 0 ? fitting(good * kPageTokens, kv, wish_.keep_free_bytes) : std::nullopt;
+    }
+
+    std::string smaller_model(uint32_t n_ctx, uint64_t there) const {
+        PlanRequest request;
+        request.available_bytes = there;
+        request.speed = factors_of(catalogue_, Card{});  // which is fastest does not depend on how fast
+        request.speed.bandwidth_gbps = request.speed.matrix_tflops = 100;
+        request.n_ctx = n_ctx;
+        const auto choices = atlas::choose(catalogue_, request, 1);
+        if (!choices || choices->empty()) return {};
+        const PlanChoice& best = choices->front();
+        return fmt::format("\n  {} {} with {} tokens and {} cache ({} in all): atlas-vk plan --model {}", best.model->shape.id, best.quant, best.n_ctx,
+                           name_of(best.kv), bytes_text(best.total_bytes()), best.model->shape.id);
+    }
+
+    const gguf::File& file_;
+    const Backend& backend_;
+    const ContextWish& wish_;
+    const Catalogue& catalogue_;
+    uint32_t native_;
+    MemoryBudget budget_;
+};
+
+}  // namespace
+
+Result<ContextChoice> choose_context(const gguf::File& file, const Backend& backend, const ContextWish& wish, const Catalogue& catalogue) {
+    // Everything but memory is wrong for every context: found here, so that later only memory can be.
+    SessionShape one = wish.shape;
+    one.n_ctx = 1;
+    ATLAS_TRY_VOID(plan_file(file, one).map([](const auto&) {}));
+    ATLAS_TRY(const Architecture* architecture, find_architecture(file));
+    ATLAS_TRY(const ModelConfig config, architecture->read_config(file));
+    return ContextChooser(file, backend, wish, catalogue, config.n_ctx_train).choose();
+}
+
+std::string describe(const ContextChoice& choice, const KvFormats& kv) {
+    const uint32_t n_ctx = choice.plan.n_ctx;
+    return fmt::format("context {} tokens{}, {} cache {}, {} of memory left free", n_ctx,
+                       n_ctx >= choice.n_ctx_native ? " (the model's own)" : fmt::format(" of the model's {}", choice.n_ctx_native), name_of(kv),
+                       bytes_text(choice.plan.kv_bytes), bytes_text(choice.left_free_bytes));
+}
+
+}  // namespace atlas

@@ -1,0 +1,36 @@
+#pragma once
+// How much context a model file gets on a device: what was asked for if it fits, else what would; without a wish what fits in comfort.
+
+#include <string>
+
+#include "runtime/model/load.h"
+#include "runtime/planner/catalogue.h"
+
+namespace atlas {
+
+struct ContextWish {
+    SessionShape shape;              // n_ctx 0: as much as fits in comfort
+    uint64_t keep_free_bytes = 0;    // left to others, besides the driver's margin
+    bool shared_memory = false;      // the device's memory is the system's own
+};
+
+struct ContextChoice {
+    MemoryPlan plan;
+    uint32_t n_ctx_native = 0;
+    uint64_t left_free_bytes = 0;  // of what is available
+};
+
+/// Without a wish, "in comfort" means:
+/// - on a card with memory of its own: the largest context that leaves a sixteenth of the card's memory free, at most 1 GiB, besides the
+///   margin that the budget keeps: room for a browser window. Memory that lies idle is worth nothing there.
+/// - where memory is the system's own: the largest whose session takes at most a sixteenth of what is available, but not less than 8192
+///   tokens: what we take there, everything else lacks, and clearing it takes time.
+/// - never more than the model was made for; where comfort leaves less than 8192 tokens, as much of them as fits at all.
+/// Reads nothing but the file's header. Fails: what a plan refuses; out_of_memory with the numbers and what fits instead: a shorter context,
+/// quantized caches, a smaller model of the catalogue.
+Result<ContextChoice> choose_context(const gguf::File& file, const Backend& backend, const ContextWish& wish, const Catalogue& catalogue);
+
+/// "context 32768 of 131072 tokens, f16 cache 4.00 GiB, 1.02 GiB left free".
+std::string describe(const ContextChoice& choice, const KvFormats& kv);
+
+}  // namespace atlas

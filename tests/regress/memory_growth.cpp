@@ -1,0 +1,85 @@
+// Not a test: loads a model from a file on the first device, runs some tokens, and prints what the plan said and by how much this process
+// grew at its peak. On a software device that is the same memory.
+//
+// Usage: memory_growth FOLDER N_EMBD N_LAYER N_VOCAB QUANT N_CTX KV
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "bench/shape_model.h"
+#include "runtime/kernels/vk_backend.h"
+#include "runtime/session/session.h"
+
+namespace atlas {
+namespace {
+
+/// "VmHWM" of /proc/self/status, in bytes.
+uint64_t status_bytes(std::string_view field) {
+    std::ifstream in("/proc/self/status");
+    for (std::string line; std::getline(in, line);) {
+        if (!line.starts_with(field)) continue;
+        return std::strtoull(line.c_str() + field.size() + 1, nullptr, 10) * 1024;
+    }
+    return 0;
+}
+
+/// From here on VmHWM counts anew.
+void forget_peak() { std::ofstream("/proc/self/clear_refs") << 5; }
+
+template <class T>
+T must(Result<T> result) {
+    ATLAS_CHECK(result.has_value(), "{}", result.error().message);
+    return std::move(*result);
+}
+
+struct Wish {
+    bench::ShapeWish shape;
+    SessionShape session;
+};
+
+MemoryPlan load_and_run(const Wish& wish, const std::filesystem::path& path, VkBackend& backend) {
+    const auto file = must(gguf::File::open(path));
+    const auto model = must(Model::load(file, backend, wish.session));
+    const auto session = must(Session::create(model, wish.session));
+    const std::vector<TokenId> prompt(12, 5);
+    must(session->sync(prompt));
+    for (TokenId token = 0; token < 3; ++token) ATLAS_CHECK(session->step(token).has_value());
+    MemoryPlan plan = session->plan();
+    plan.weights_bytes = must(plan_file(file, wish.session)).weights_bytes;
+    plan.other_bytes = backend.overhead_bytes();
+    return plan;
+}
+
+int run(const std::filesystem::path& folder, Wish wish) {
+    VkBackendOptions options;
+    options.pipeline_cache = std::string(ATLAS_BINARY_DIR) + "/test_truth.pipelines";
+    const auto backend = must(make_vk_backend(options));
+
+    const uint64_t before = status_bytes("VmRSS");
+    forget_peak();
+    ATLAS_CHECK(bench::write_shape(wish.shape, folder / "model.gguf").has_value());
+    const MemoryPlan plan = load_and_run(wish, folder / "model.gguf", *backend);
+    fmt::print("planned {} of which overhead {} grown {}\n", plan.total_bytes(), plan.other_bytes, status_bytes("VmHWM") - before);
+    return 0;
+}
+
+}  // namespace
+}  // namespace atlas
+
+int main(int argc, char** argv) {
+    using namespace atlas;
+    ATLAS_CHECK(argc == 8, "usage: memory_growth FOLDER N_EMBD N_LAYER N_VOCAB QUANT N_CTX KV");
+    const auto number = [&](int i) { return static_cast<uint32_t>(std::strtoul(argv[i], nullptr, 10)); };
+    Wish wish;
+    wish.shape = must(bench::find_shape("test-tiny:" + std::string(argv[5])));
+    ModelShape& shape = wish.shape.shape;
+    shape.n_embd = number(2);
+    shape.n_layer = number(3);
+    shape.n_vocab = number(4);
+    shape.n_head = shape.n_embd / 64;
+    shape.n_head_kv = std::max(1u, shape.n_head / 4);
+    shape.n_ff = shape.n_embd * 3;
+    wish.session.n_ctx = number(6);
+    wish.session.kv_format = must(parse_kv_formats(argv[7]));
+    return run(argv[1], std::move(wish));
+}
