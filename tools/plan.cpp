@@ -33,8 +33,11 @@ struct PlanFlags {
     PlanPrices prices;
 };
 
-// What a desktop, the driver and our own safety need of a card that is not here: 3 %, at least half a GiB.
-uint64_t reserve_of(uint64_t total_bytes) { return std::max(kGiB / 2, total_bytes * 3 / 100); }
+// What a desktop, the driver and our own safety need of a card that is not here: 3 %, at least half a GiB, and never less than a driver keeps.
+uint64_t reserve_of(const Card& card) {
+    const auto kept = static_cast<uint64_t>(double(card.memory_bytes) * (1 - card.budget_share));
+    return std::max({kGiB / 2, card.memory_bytes * 3 / 100, kept});
+}
 
 struct Chosen {
     PlanTarget target;
@@ -42,8 +45,8 @@ struct Chosen {
 };
 
 Chosen of_card(const Catalogue& catalogue, const Card& card) {
-    const uint64_t reserve = reserve_of(card.memory_bytes);
-    return {{card.name, card.memory_bytes, card.memory_bytes - reserve, card.watts, fmt::format("{} kept for desktop and driver", bytes_text(reserve))},
+    const uint64_t reserve = reserve_of(card);
+    return {{card.name, card.memory_bytes, card.memory_bytes - reserve, card.watts, fmt::format("{} kept for desktop and driver", bytes_text(reserve)), UINT64_MAX},
             factors_of(catalogue, card)};
 }
 
@@ -59,6 +62,7 @@ Result<Chosen> of_vram(const Catalogue& catalogue, const std::string& text) {
             card.bandwidth_gbps = known.bandwidth_gbps;
             card.matrix_tflops = known.matrix_tflops;
             card.vendor = known.vendor;
+            card.budget_share = known.budget_share;
             card.arch = known.arch;
         }
     }
@@ -115,6 +119,7 @@ Result<Chosen> of_this_machine(const Catalogue& catalogue, const PlanFlags& flag
     chosen.target.name = fmt::format("{} ({})", device.name, device.driver_line());
     chosen.target.total_bytes = heap.total_bytes;
     chosen.target.available_bytes = heap.available_bytes;
+    chosen.target.max_storage_bytes = quirks.max_slab_bytes;
     chosen.target.note = fmt::format("{} used by other programs, the driver's budget and a margin kept", bytes_text(heap.used_bytes));
     return chosen;
 }
@@ -172,6 +177,7 @@ Result<std::unique_ptr<Asked>> ask(const Catalogue& catalogue, const PlanFlags& 
     auto asked = std::make_unique<Asked>();
     PlanRequest& request = asked->request;
     request.available_bytes = chosen.target.available_bytes;
+    request.max_storage_bytes = chosen.target.max_storage_bytes;
     request.speed = chosen.speed;
     request.purpose = flags.purpose == "chat" ? Purpose::chat : Purpose::coding;
     request.min_context = request.purpose == Purpose::chat ? 8192 : 16384;
@@ -254,6 +260,10 @@ int run_plan(const PlanFlags& flags) {
         return 0;
     }
     print_choices(*choices, chosen->target, flags.prices, flags.file);
+    if (flags.draft != "none" && !best.draft) {
+        fmt::print("  No draft: {}.\n", request.draft != nullptr ? request.draft->shape.id + " does not fit beside it"
+                                                               : "no smaller model of its family fits beside it and pays");
+    }
     print_trades(trades, best);
     fmt::print("\nSpeeds are predictions: {}.\n", chosen->speed.source);
     return 0;

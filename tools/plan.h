@@ -15,6 +15,7 @@ struct PlanTarget {
     uint64_t available_bytes = 0;
     double watts = 0;
     std::string note;  // why available is less than total
+    uint64_t max_storage_bytes = UINT64_MAX;  // of one allocation
 };
 
 struct PlanPrices {

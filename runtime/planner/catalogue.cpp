@@ -167,6 +167,7 @@ Result<Card> read_card(const Json& entry, const std::string& where) {
     card.fp32_tflops = f.number("fp32_tflops", 0, 1e5, false);
     card.matrix_tflops = f.number("matrix_tflops", 0, 1e6, false);
     card.watts = f.number("watts", 0, 1e4, false);
+    if (f.get("budget_share", false) != nullptr) card.budget_share = f.number("budget_share", 0.5, 1);
     card.source = f.text("source", false);
     if (const Json* price = f.get("price_usd", false)) {
         Fields p(*price, where + " price_usd");

@@ -40,6 +40,7 @@ struct Card {
     double fp32_tflops = 0;
     double matrix_tflops = 0;  // f16, as the vendor counts it, f16 accumulation
     double watts = 0;
+    double budget_share = 1;  // of its memory that the least generous driver hands out: 0.95 for AMD on Windows (64 -> 60.8, 32 -> 30.4 GiB)
     double price_low_usd = 0, price_high_usd = 0;  // street, 0: unknown
     std::string price_source;
     std::string source;

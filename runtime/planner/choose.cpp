@@ -78,12 +78,13 @@ Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const P
                                              const CatalogueModel& candidate, const ModelFit& target) {
     const std::string quant = choice.model->shape.n_embd == candidate.shape.n_embd ? "Q4_0" : "Q4_K_M";
     ATLAS_TRY(const ModelFit fit, ModelFit::create(candidate.shape, quant));
-    const uint64_t with = together(choice.footprint, fit.at(choice.n_ctx, choice.kv, request.n_sequences)).total();
+    const KvFormats kv = fits_heads(choice.kv, candidate.shape) ? choice.kv : KvFormats(Format::f16);
+    const uint64_t with = together(choice.footprint, fit.at(choice.n_ctx, kv, request.n_sequences)).total();
     DraftChoice draft{&candidate, quant, with - choice.footprint.total(), 0, 1, 1, 1};
     const uint32_t depth = std::min(choice.n_ctx, kTypicalDepth);
     const auto ms = [&](const ModelFit& of) {
         return decode_ms(catalogue.speed, request.speed,
-                         decode_load(of.model(), of.size(), double(cache_read_bytes(of.model(), depth, choice.kv))));
+                         decode_load(of.model(), of.size(), double(cache_read_bytes(of.model(), depth, kv))));
     };
     draft.cost = ms(fit) / ms(target);
     draft.speedup_low = best_speculation(kAcceptances[0], draft.cost).speedup;
@@ -168,6 +169,10 @@ class Chooser {
         choice.kv = kv;
         choice.n_ctx = fit.largest_context(request_.available_bytes, most, kv, request_.n_sequences);
         if (choice.n_ctx < least) choice.n_ctx = least;
+        while (choice.n_ctx > least && fit.largest_storage_bytes(choice.n_ctx, kv) > request_.max_storage_bytes) {
+            choice.n_ctx = std::max(least, choice.n_ctx - std::min(choice.n_ctx, kPageTokens));
+        }
+        if (fit.largest_storage_bytes(choice.n_ctx, kv) > request_.max_storage_bytes) return std::nullopt;
         choice.footprint = fit.at(choice.n_ctx, kv, request_.n_sequences);
         choice.runs = can_run(model.shape);
         choice.estimated = score_of(catalogue_, model, request_.purpose).estimated;
@@ -216,17 +221,32 @@ Score score_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose 
     return {std::clamp(by_size.at(std::log(double(model.shape.parameters))) - kPenaltyOfEstimates, 0.0, 100.0), true, {}};
 }
 
+double kv_loss_of(const Catalogue& catalogue, const KvFormats& kv) {
+    const auto measured = [&](Format k, Format v) -> std::optional<double> {
+        for (const KvLoss& row : catalogue.kv_loss) {
+            if (row.k == info(k).name && row.v == info(v).name) return row.perplexity_share;
+        }
+        return std::nullopt;
+    };
+    if (const auto both = measured(kv.k, kv.v)) return *both;
+    double worse = 0;
+    for (const Format format : {kv.k, kv.v}) {
+        // kKvFormats is ordered from the most exact on.
+        const auto* at = std::find(kKvFormats.begin(), kKvFormats.end(), format);
+        while (at != kKvFormats.end() && !measured(*at, *at)) ++at;
+        if (at != kKvFormats.end()) worse = std::max(worse, *measured(*at, *at));
+    }
+    return worse;
+}
+
 std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose, std::string_view quant,
                                  const KvFormats& kv) {
     std::string upper(quant);
     std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     const auto loss = catalogue.weight_loss.find(upper);
     if (loss == catalogue.weight_loss.end()) return std::nullopt;
-    double cache = 0;
-    for (const KvLoss& row : catalogue.kv_loss) {
-        if (row.k == info(kv.k).name && row.v == info(kv.v).name) cache = row.perplexity_share;
-    }
-    const double share = third_below_three_percent(loss->second.perplexity_increase / catalogue.f16_perplexity) + third_below_three_percent(cache);
+    const double share = third_below_three_percent(loss->second.perplexity_increase / catalogue.f16_perplexity) +
+                         third_below_three_percent(kv_loss_of(catalogue, kv));
     return score_of(catalogue, model, purpose).points * std::max(0.0, 1 - share);
 }
 

@@ -22,6 +22,7 @@ enum class Purpose { coding, chat };
 /// What a person asked for.
 struct PlanRequest {
     uint64_t available_bytes = 0;  // budget less margin and less what is to stay free
+    uint64_t max_storage_bytes = UINT64_MAX;  // the device's largest single allocation
     SpeedFactors speed;
     Purpose purpose = Purpose::coding;
     const CatalogueModel* model = nullptr;  // null: any
@@ -78,6 +79,10 @@ std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueMode
 /// Best first, at most `most`. Empty only if nothing fits: then smallest_need tells what the smallest choice would take.
 /// Fails: not_found (quantization), invalid_argument (draft of another vocabulary; heads that a cache format does not divide).
 Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanRequest& request, size_t most);
+
+/// What a pair of cache formats costs as far as anybody measured: its own row, else the worse of both formats' rows, else that of the next
+/// less exact format.
+double kv_loss_of(const Catalogue& catalogue, const KvFormats& kv);
 
 /// The choice with the fewest bytes among what the request allows, at `n_ctx` tokens of context or the request's own.
 Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& request);

@@ -38,6 +38,7 @@ ModelSize true_size(const gguf::File& file, const ModelShape& shape) {
     double elems = 0, step = 0;
     for (const gguf::TensorInfo& tensor : file.tensors()) {
         size.tensor_bytes += tensor.bytes;
+        size.largest_tensor_bytes = std::max(size.largest_tensor_bytes, tensor.bytes);
         elems += double(elems_of(tensor));
         if (tensor.name == "token_embd.weight" && !shape.tied) continue;
         const bool experts = tensor.name.find("_exps.") != std::string::npos && shape.n_expert > 0;

@@ -169,6 +169,13 @@ Footprint ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences
     return footprint;
 }
 
+uint64_t ModelFit::largest_storage_bytes(uint32_t n_ctx, const KvFormats& kv) const {
+    const ModelShape& m = *model_;
+    const uint64_t k_width = m.kv_lora_rank > 0 ? m.kv_lora_rank + m.rope_head_dim : uint64_t{m.n_head_kv} * m.head_dim;
+    const uint64_t row = std::max(kv_row_bytes(kv.k, static_cast<uint32_t>(k_width)), kv_row_bytes(kv.v, m.n_head_kv * m.v_head_dim));
+    return std::max(size_.largest_tensor_bytes, whole_pages(n_ctx) * row);
+}
+
 uint32_t ModelFit::largest_context(uint64_t available, uint32_t most, const KvFormats& kv, uint32_t n_sequences) const {
     if (at(most, kv, n_sequences).total() <= available) return static_cast<uint32_t>(whole_pages(most));
     const auto search = [&](const auto& total) {

@@ -52,6 +52,9 @@ class ModelFit {
     /// The largest context of whole pages, at most `most`, with at(ctx).total() <= available; 0 if not one page fits.
     uint32_t largest_context(uint64_t available, uint32_t most, const KvFormats& kv, uint32_t n_sequences = 1) const;
 
+    /// The largest storage that one matrix, or the keys or values of one layer, needs: devices have a limit for one.
+    uint64_t largest_storage_bytes(uint32_t n_ctx, const KvFormats& kv) const;
+
   private:
     Result<void> prepare_scratch();
     const ModelShape* model_ = nullptr;

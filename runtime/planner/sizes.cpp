@@ -65,6 +65,7 @@ Result<ModelSize> size_of(const ModelShape& model, std::string_view quant, bool 
     double elems = 0, step = 0;
     for (const QuantizedTensor& t : tensors) {
         size.tensor_bytes += t.bytes;
+        size.largest_tensor_bytes = std::max(size.largest_tensor_bytes, t.bytes);
         elems += double(t.tensor.elems());
         if (t.tensor.name == "token_embd.weight" && !model.tied) continue;
         const bool experts = t.tensor.name.find("_exps.") != std::string::npos;

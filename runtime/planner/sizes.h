@@ -26,6 +26,7 @@ struct ModelSize {
     uint64_t file_bytes = 0;        // with the metadata, whose size the tokenizer decides: good to 10 MB
     uint64_t step_bytes = 0;        // weights that one token reads: no embedding table (one row), only the experts that are used
     double bits_per_weight = 0;
+    uint64_t largest_tensor_bytes = 0;
 };
 
 /// Fails: as quantized_tensors.

@@ -133,6 +133,26 @@ TEST(Choose, TheCacheIsShownAsATrade) {
     }
 }
 
+TEST(Choose, CachePairsThatNobodyMeasuredCountAsTheWorseOfBoth) {
+    const auto loss = [](Format k, Format v) { return kv_loss_of(catalogue(), {k, v}); };
+    EXPECT_EQ(loss(Format::f16, Format::f16), 0);
+    EXPECT_GT(loss(Format::q4_0, Format::q4_0), loss(Format::q8_0, Format::q8_0));
+    EXPECT_EQ(loss(Format::q8_0, Format::q4_0), loss(Format::q4_0, Format::q4_0));
+    EXPECT_EQ(loss(Format::q5_1, Format::q8_0), loss(Format::q5_0, Format::q5_0)) << "no row of its own: the next less exact";
+    for (const KvLoss& row : catalogue().kv_loss) EXPECT_EQ(row.source.find("not measured"), std::string::npos) << row.k << ":" << row.v;
+}
+
+TEST(Choose, ADeviceThatGivesSmallPiecesGetsNoLargeOnes) {
+    PlanRequest request = request_for("RTX 3090");
+    request.model = catalogue().find_model("qwen2.5-coder-7b").value();
+    request.quant = "Q4_K_M";
+    request.kv = KvFormats(Format::f16);
+    request.max_storage_bytes = 512 * kMiB;
+    EXPECT_EQ(choose(catalogue(), request, 1).value().at(0).n_ctx, 32768u);
+    request.max_storage_bytes = 400 * kMiB;  // the output matrix has 427 MiB
+    EXPECT_TRUE(choose(catalogue(), request, 1).value().empty());
+}
+
 TEST(Catalogue, NamesAreFoundAndWrongOnesNameTheNearest) {
     EXPECT_EQ(catalogue().find_card("7900 gre").value()->name, "RX 7900 GRE");
     EXPECT_EQ(catalogue().find_card("rtx3090").value()->name, "RTX 3090");
