@@ -94,14 +94,18 @@ class TwentyGigabytes(Cli):
         best = json.loads(out)["choices"][0]
         self.assertAlmostEqual(best["weights_bytes"] / data_bytes, 1, delta=0.001)
 
-        # The whole process, the best of five: others use this machine too.
-        seconds = []
+        # The whole process, the best of five, in time on a processor: there is nothing to wait for, and others use this machine too.
+        wall, busy = [], []
         for _ in range(5):
             start = time.perf_counter()
-            subprocess.run([cli_test.PROGRAM, *map(str, arguments)], stdout=subprocess.DEVNULL, check=True)
-            seconds.append(time.perf_counter() - start)
-        print(f"plan --file of {path.stat().st_size / 1e9:.1f} GB: {min(seconds) * 1e3:.1f} ms", file=sys.stderr)
-        self.assertLess(min(seconds), 0.050)
+            child = subprocess.Popen([cli_test.PROGRAM, *map(str, arguments)], stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            wall.append(time.perf_counter() - start)
+            busy.append(used.ru_utime + used.ru_stime)
+            self.assertEqual(child.returncode, 0)
+        print(f"plan --file of {path.stat().st_size / 1e9:.1f} GB: {min(busy) * 1e3:.1f} ms of processor, {min(wall) * 1e3:.1f} ms in all", file=sys.stderr)
+        self.assertLess(min(busy), 0.050)
         # Of the data not a page; a hole that was read is in the page cache.
         resident = resident_bytes(path)
         self.assertIsNotNone(resident)

@@ -9,7 +9,7 @@
 
 namespace atlas::testing {
 
-class WatchedBackend final : public Backend {
+class WatchedBackend : public Backend {
   public:
     struct Counts {
         int allocations = 0;

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
+#include <cstdio>
 
 #include "bench/shape_model.h"
 #include "runtime/kernels/vk_backend.h"
@@ -99,6 +101,20 @@ TEST(PlanTruth, ADeviceHandsOutJustWhatWasPlanned) {
         const auto loaded = load(cases[i], **backend);
         EXPECT_EQ(planned(cases[i]), given(**backend)) << cases[i].name();
     }
+}
+
+// BudgetWatch asks once in 32 tokens; a token takes a device 5 ms or more.
+TEST(PlanTruth, ALookAtTheBudgetCostsNothing) {
+    const auto backend = make_vk_backend({});
+    ASSERT_TRUE(backend.has_value());
+    constexpr int kLooks = 1000;
+    const auto start = std::chrono::steady_clock::now();
+    uint64_t there = 0;
+    for (int i = 0; i < kLooks; ++i) there += (*backend)->budget().available_bytes > 0;
+    const double us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count() / kLooks;
+    std::printf("a look at the budget: %.2f us\n", us);
+    EXPECT_EQ(there, uint64_t{kLooks});
+    EXPECT_LT(us, 500);
 }
 
 // The plan of a file's header is that of its shape.
