@@ -23,13 +23,13 @@ struct AttentionShape {
 };
 
 struct AttentionVariant {
-    KernelFamily family = KernelFamily::attention_rows;
+    KernelFamily family = KernelFamily::attention_keys;
     std::vector<uint32_t> constants;  // specialization, ids 0..; the first eight are those of attention_common.glsl
     uint32_t rows = 1;                // queries of a workgroup: groups x = ceil(n_tokens * heads_per_kv / rows), y = n_head_kv, z = splits
     uint32_t subgroup_size = 0;       // that the pipeline must have; 0: the driver's choice
     uint32_t shared_bytes = 0;        // of a workgroup
 
-    std::string name() const;  // "attention_rows(8, 64, ...)"
+    std::string name() const;  // "attention_keys(128, 64, ...)"
 };
 
 /// The first eight constants.
@@ -47,6 +47,7 @@ AttentionVariant choose_attention(const vk::DeviceCaps& caps, const KernelChoice
 
 // One function per kernel: appends what it offers for the shape, best first, or nothing.
 void offer_attention_rows(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out);
+void offer_attention_keys(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out);  // on every device
 // select_attention_coopmat.cpp: steps of more than kMostTokensAlike tokens.
 void offer_attention_coopmat2(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out);
 void offer_attention_coopmat(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out);

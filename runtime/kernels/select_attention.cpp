@@ -22,22 +22,40 @@ std::string tuning_key(const AttentionShape& shape) {
 }
 
 void offer_attention_rows(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out) {
-    const uint32_t rows = lanes_at_most(caps, runs_on_cpu(caps) ? 8 : 32);
+    constexpr uint32_t kTile = 8;  // keys at a time
+    const bool runs = caps.subgroup_basic && caps.subgroup_ballot && caps.min_subgroup_size >= kTile;
+    if (!runs_on_cpu(caps) || !runs) return;
+    const uint32_t rows = lanes_at_most(caps, 8);
     AttentionVariant variant{.family = KernelFamily::attention_rows, .constants = attention_constants(shape, rows, rows), .rows = rows};
-    variant.constants.push_back(8);  // keys at a time
+    variant.constants.push_back(kTile);
+    out.push_back(variant);
+}
+
+void offer_attention_keys(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out) {
+    constexpr uint32_t kThreads = 128, kMostRows = 8;
+    // The query heads of a group side by side: as few blocks as hold them, none with rows to spare. With one or two heads there is room for
+    // the tokens of a verify step. It must not depend on their number: steps of 1 .. kMostTokensAlike tokens run the same pipeline.
+    const uint32_t heads = shape.heads_per_kv, blocks = (heads + kMostRows - 1) / kMostRows;
+    const uint32_t rows = heads <= 2 ? 4 : (heads + blocks - 1) / blocks;
+    // A tile's scores and weights beside the block's queries in 16 KiB, the least that a device has.
+    const uint32_t keys = shape.head_dim <= 128 ? 64 : 32;
+    const uint32_t scores = std::max(4 * (rows * keys + 8), kThreads * 8), row_quads = (rows + 3) / 4;
+    AttentionVariant variant{.family = KernelFamily::attention_keys,
+                             .constants = attention_constants(shape, kThreads, rows),
+                             .rows = rows,
+                             .shared_bytes = 4 * (rows * shape.head_dim + scores + 4 * keys * row_quads + rows * 16 + 4 * row_quads + 2 * keys)};
+    variant.constants.push_back(keys);
+    // Subgroups of 64, where they are the driver's choice, hold twice as many sums in registers.
+    if (caps.subgroup_size_control && caps.min_subgroup_size <= 32 && caps.max_subgroup_size >= 32) variant.subgroup_size = 32;
     out.push_back(variant);
 }
 
 std::vector<AttentionVariant> attention_candidates(const vk::DeviceCaps& caps, const AttentionShape& shape) {
     std::vector<AttentionVariant> out;
+    offer_attention_rows(caps, shape, out);  // CPUs alone; their matrices are emulated and stand behind for tests
     offer_attention_coopmat(caps, shape, out);
     offer_attention_coopmat2(caps, shape, out);  // second until a card has measured both
-    if (runs_on_cpu(caps) && !out.empty()) {     // a CPU's matrices are emulated: they are offered for tests
-        std::vector<AttentionVariant> first;
-        offer_attention_rows(caps, shape, first);
-        out.insert(out.begin(), first.begin(), first.end());
-    }
-    offer_attention_rows(caps, shape, out);
+    offer_attention_keys(caps, shape, out);
     return out;
 }
 

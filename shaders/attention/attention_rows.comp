@@ -11,13 +11,13 @@
 //         kValueDim + 2] f32.
 // layout: see push/attention.h and attention_common.glsl.
 // grid: x: block of kRows rows, one per invocation; y: KV head; z: split. Every subgroup reads a tile of kTile keys, one per invocation, and
-//       broadcasts their elements: for CPUs, where a load costs many times a multiply-add, and as the baseline that runs everywhere.
+//       broadcasts their elements: for CPUs, where a load costs many times a multiply-add. GPUs run out of registers (attention_keys.comp).
 // requires: Vulkan 1.2 with 16-bit storage, subgroup broadcast, subgroups of at least kTile; head sizes are multiples of 8; local size = kRows.
 // bound by: multiply-adds.
 // source: online softmax, arXiv:1805.02867; FlashAttention-2, arXiv:2307.08691; splits as in Flash-Decoding.
 #include "attention/attention_common.glsl"
 
-layout(constant_id = 8) const uint kTile = 8;  // keys at a time
+layout(constant_id = 8) const uint kTile = 8;
 
 // Of the invocation's row.
 vec4 query[kHeadDim / 4];
@@ -67,39 +67,7 @@ void take_tile(uint pages_at, uint tile, uint end, uvec2 seen, uint head_kv) {
     }
 }
 
-// The tiles of this split among the keys from .. end - 1. `mine`: the row belongs to a token that reads them.
-void take_keys(uint pages_at, uint from, uint end, uvec2 seen, bool mine, uint head_kv) {
-    if (!mine) seen = uvec2(0u);
-    seen = uvec2(max(seen.x, from), min(seen.y, end));
-    const uint split = pc.first_split + gl_WorkGroupID.z, first_chunk = from / pc.chunk_keys;
-    // The first chunk of this split that is not before the range.
-    uint chunk = first_chunk + (split + pc.n_splits - first_chunk % pc.n_splits) % pc.n_splits;
-    for (; chunk * pc.chunk_keys < end; chunk += pc.n_splits) {
-        const uint tile_from = max(chunk * pc.chunk_keys, from / kTile * kTile), tile_end = min((chunk + 1u) * pc.chunk_keys, end);
-        for (uint tile = tile_from; tile < tile_end; tile += kTile) take_tile(pages_at, tile, end, seen, head_kv);
-    }
-}
-
-// Keys that all rows of the block share are walked once; then those of each run of tokens of one sequence.
-void take_block(uint first_token, uint last_token, uint token, uvec2 seen, uint head_kv) {
-    const uint common_keys = shared_keys(kTile);
-    uint run = first_token;
-    bool whole = common_keys > 0u;
-    while (run <= last_token) {
-        uint end_token = run + 1u;
-        uvec2 range = keys_of(run);
-        while (end_token <= last_token && (whole || seqs[pc.seqs_at + end_token] == seqs[pc.seqs_at + run])) {
-            const uvec2 more = keys_of(end_token);
-            range = uvec2(min(range.x, more.x), max(range.y, more.y));
-            ++end_token;
-        }
-        if (whole) range.y = min(range.y, common_keys);
-        else range.x = max(range.x, common_keys);
-        take_keys(pages_of(run), range.x, range.y, seen, token >= run && token < end_token, head_kv);
-        if (!whole) run = end_token;
-        whole = false;
-    }
-}
+#include "attention/attention_runs.glsl"
 
 void main() {
     const uint n_rows = pc.n_tokens * kGroup, first = gl_WorkGroupID.x * kRows, head_kv = gl_WorkGroupID.y;

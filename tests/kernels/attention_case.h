@@ -68,13 +68,13 @@ class AttentionTest : public KernelTest {
                 .page_tokens = c.page_tokens,
                 .formats = c.kv};
     }
-    /// Takes attention_rows.comp for this shape, whatever else the device is offered.
-    static void prefer_rows(VkBackend& vk, const AttentionShape& shape) {
-        vk::DeviceCaps caps = vk.caps();
-        if (&vk == &backend(true)) caps.type = vk::DeviceType::discrete;  // as tune_for_gpu does
-        std::vector<AttentionVariant> rows;
-        offer_attention_rows(caps, shape, rows);
-        vk.choices().preferred[tuning_key(shape)] = rows.front().name();
+    /// Takes the kernel without matrices that is a CPU's or, on the backend tuned for GPUs, a graphics card's.
+    static void prefer_scalar(VkBackend& vk, const AttentionShape& shape) {
+        std::vector<AttentionVariant> found;
+        if (&vk != &backend(true)) offer_attention_rows(vk.caps(), shape, found);
+        offer_attention_keys(vk.caps(), shape, found);
+        vk.choices().preferred[tuning_key(shape)] = found.front().name();
+        ASSERT_EQ(choose_attention(vk.caps(), vk.choices(), shape).name(), found.front().name());
     }
 
     Operands make(VkBackend& vk, const AttentionCase& c, const std::vector<AttentionToken>& tokens) {
@@ -147,7 +147,7 @@ class AttentionTest : public KernelTest {
         SCOPED_TRACE(fmt::format("{} heads, {} KV, of {}:{}, {}:{} KV, {} tokens, {} keys of {}, pages of {}, window {}, cap {}, sinks {}, shared {}",
                                  c.n_head, c.n_head_kv, c.head_dim, params_of(c).value_dim(), info(c.kv.k).name, info(c.kv.v).name, tokens.size(),
                                  tokens.back().n_keys, c.max_kv_tokens, c.page_tokens, c.window, c.softcap, c.sinks, c.shared));
-        prefer_rows(vk, shape_of(c, uint32_t(tokens.size())));
+        prefer_scalar(vk, shape_of(c, uint32_t(tokens.size())));
         Operands o = make(vk, c, tokens);
         run(vk, c, o);
         // A score is a sum of head_dim products, |k| <= 1; its error is a relative error of its weight, as are exp's 3 units and more, the

@@ -24,7 +24,8 @@ class AttentionCoopmat : public AttentionTest {
         std::vector<AttentionVariant> found;
         for (const AttentionVariant& v : attention_candidates(backend().caps(), shape)) {
             const bool again = !found.empty() && found.back().family == v.family;
-            if (v.family != KernelFamily::attention_rows && (which == Which::all || !again)) found.push_back(v);
+            const bool matrices = v.family == KernelFamily::attention_coopmat || v.family == KernelFamily::attention_coopmat2;
+            if (matrices && (which == Which::all || !again)) found.push_back(v);
         }
         return found;
     }

@@ -40,7 +40,7 @@ TEST(SelectAttentionCoopmat, FirstForPromptsOnCards) {
         for (uint32_t dim = 8; dim <= 256; dim += 8) {
             const auto candidates = attention_candidates(caps, shape(dim, dim, 512));
             EXPECT_EQ(candidates.front().family, KernelFamily::attention_coopmat) << dim;
-            EXPECT_EQ(candidates.back().family, KernelFamily::attention_rows) << "no baseline";
+            EXPECT_EQ(candidates.back().family, KernelFamily::attention_keys) << "no baseline";
             for (const AttentionVariant& v : candidates) {
                 EXPECT_LE(v.shared_bytes, caps.max_shared_bytes) << v.name();
                 EXPECT_LE(v.constants.at(0), caps.max_workgroup_invocations) << v.name();
@@ -74,6 +74,7 @@ TEST(SelectAttentionCoopmat, OnlyWhereItRunsAndIsWanted) {
     EXPECT_FALSE(offered(caps, shape(256, 256, 512)));
     caps = good;
     caps.type = vk::DeviceType::software;
+    caps.subgroup_ballot = true;
     EXPECT_EQ(attention_candidates(caps, shape(128, 128, 512)).front().family, KernelFamily::attention_rows);
     EXPECT_TRUE(offered(caps, shape(128, 128, 512)));
 }
