@@ -32,6 +32,23 @@ void VkOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTabl
     check_attention(q, cache, tables, params, y);
     if (!check_cache_fits(cache) || q.rows == 0) return;
 
+    const double keys = params.window == 0 ? tables.max_kv_tokens : std::min(tables.max_kv_tokens, params.window + q.rows);
+    // Where even one token's share of a split runs too long (a prompt's chunk far into a long context, on a slow device), few tokens at a
+    // time are asked for: their keys are split more often. DryOps counts as much scratch.
+    const AttentionSplits splits = attention_splits(q.rows, params, tables.max_kv_tokens);
+    const vk::Cost least{2.0 * keys * params.n_head * (params.head_dim + params.value_dim()) / splits.n, 0};
+    const uint32_t at_a_time = parts_by_cost(least) > 1 ? kMostTokensAlike : q.rows;
+    for (uint32_t first = 0; first < q.rows; first += at_a_time) {
+        const uint32_t count = std::min(at_a_time, q.rows - first);
+        AttentionTables some = tables;
+        some.positions = u32_range(tables.positions, first, count);
+        some.seqs = u32_range(tables.seqs, first, count);
+        attention_of_some(q.row_range(first, count), cache, some, params, keys, y.row_range(first, count));
+    }
+}
+
+void VkOps::attention_of_some(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params, double keys,
+                              const Tensor& y) {
     const AttentionSplits splits = attention_splits(q.rows, params, tables.max_kv_tokens);
     const AttentionShape shape{.head_dim = params.head_dim,
                                .value_dim = params.value_dim(),
@@ -45,12 +62,11 @@ void VkOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTabl
     const ScratchScope scope(*this);
     const Tensor parts = splits.n > 1 ? scratch(q.rows, params.n_head * splits.n * (params.value_dim() + 2), "attention parts") : Tensor{};
 
-    const double keys = params.window == 0 ? tables.max_kv_tokens : std::min(tables.max_kv_tokens, params.window + q.rows);
     const double row_bytes = double(cache.k.row_stride_bytes() + cache.v.row_stride_bytes());
     const vk::Cost whole{2.0 * q.rows * keys * params.n_head * (params.head_dim + params.value_dim()),
                          keys * row_bytes * groups_for(q.rows * shape.heads_per_kv, variant.rows)};
-    // Few tokens with many keys are cut by their splits, many tokens by tokens.
-    const uint32_t split_parts = std::min(splits.n, parts_by_cost(whole)), per_part = groups_for(splits.n, split_parts);
+    // Few tokens with many keys are cut by their splits, many tokens by tokens. Rounded down: no part costs more than its share.
+    const uint32_t split_parts = std::min(splits.n, parts_by_cost(whole)), per_part = splits.n / split_parts;
     const uint32_t most = std::min({max_rows(q), max_rows(y), max_rows(parts), context_.max_groups[0] * variant.rows / shape.heads_per_kv});
     for (uint32_t first_split = 0; first_split < splits.n; first_split += per_part) {
         const uint32_t n_splits = std::min(per_part, splits.n - first_split);

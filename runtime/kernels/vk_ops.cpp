@@ -100,7 +100,7 @@ uint32_t VkOps::parts_by_cost(const vk::Cost& cost) const {
 
 void VkOps::for_row_parts(uint32_t n_rows, uint32_t most, const vk::Cost& cost,
                           const std::function<void(uint32_t, uint32_t, const vk::Cost&)>& part) {
-    const uint32_t by_cost = groups_for(n_rows, std::min(parts_by_cost(cost), std::max(1u, n_rows)));
+    const uint32_t by_cost = n_rows / parts_by_cost(cost);  // rounded down: no part costs more than its share
     const uint32_t per_part = std::max(1u, std::min(most, by_cost));
     for (uint32_t first = 0; first < n_rows; first += per_part) {
         const uint32_t count = std::min(per_part, n_rows - first);

@@ -108,6 +108,9 @@ class VkOps final : public Ops {
         uint32_t first = 0;
         uint32_t count = 0;
     };
+    /// All of q's tokens, with their keys split alike. keys: that a token sees at most.
+    void attention_of_some(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params, double keys,
+                           const Tensor& y);
     /// out: the rows of y, or of the parts where there are several splits.
     void attention_part(const AttentionVariant& variant, const Tensor& q, const KvLayer& cache, const AttentionTables& tables,
                         const AttentionParams& params, const SplitRange& range, const Tensor& out, const vk::Cost& cost);

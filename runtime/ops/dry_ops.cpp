@@ -126,39 +126,29 @@ void DryOps::sample(const Tensor& logits, const SampleTables& tables) {
     count(8.0 * logits.rows * logits.cols);
 }
 
-namespace {
-
-constexpr uint32_t kMinKeysPerSplit = 128;  // a split of fewer does not pay for its combine pass
-constexpr uint32_t kMostSplits = 64;
-
-uint32_t divided(uint64_t n, uint64_t by) { return static_cast<uint32_t>((n + by - 1) / by); }
-
-// How many splits a step has use for: 256 workgroups fill the largest supported card twice.
-uint32_t wanted_splits(uint32_t n_tokens, const AttentionParams& params) {
-    constexpr uint32_t kEnoughWorkgroups = 256;
-    constexpr uint32_t kRowsPerWorkgroup = 32;
-    const uint32_t blocks = n_tokens <= kMostTokensAlike ? 1 : divided(uint64_t{n_tokens} * params.n_head / params.n_head_kv, kRowsPerWorkgroup);
-    return std::clamp(divided(kEnoughWorkgroups, uint64_t{blocks} * params.n_head_kv), 1u, kMostSplits);
-}
-
-}  // namespace
-
-// A window is cut like a context of its length; the keys walk through the splits in turn.
+// 256 workgroups fill the largest supported card twice; a split of under 128 keys does not pay for its combine pass. The keys walk through the
+// splits in turn, 128 at a time, whatever the length: which keys are added up together, and in which order, then depends on their positions
+// alone, and not on how many keys a step was recorded for. With fewer keys the last splits are merely absent.
 AttentionSplits attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
-    const uint32_t wanted = wanted_splits(n_tokens, params);
+    constexpr uint32_t kEnoughWorkgroups = 256;
+    constexpr uint32_t kChunkKeys = 128;
+    constexpr uint32_t kMostSplits = 64;
+    constexpr uint32_t kRowsPerWorkgroup = 32;
+    const auto divided = [](uint64_t n, uint64_t by) { return static_cast<uint32_t>((n + by - 1) / by); };
+    const uint32_t blocks = n_tokens <= kMostTokensAlike ? 1 : divided(uint64_t{n_tokens} * params.n_head / params.n_head_kv, kRowsPerWorkgroup);
+    const uint32_t wanted = std::clamp(divided(kEnoughWorkgroups, uint64_t{blocks} * params.n_head_kv), 1u, kMostSplits);
     const bool windowed = params.window != 0 && params.window < max_kv_tokens;
     const uint32_t keys = std::max(1u, windowed ? params.window : max_kv_tokens);
-    const uint32_t chunk = divided(std::max(kMinKeysPerSplit, divided(keys, wanted)), kKeysPerTile) * kKeysPerTile;
-    if (wanted == 1) return {1, chunk};
-    return {std::min(divided(keys, chunk) + (windowed ? 1 : 0), kMostSplits), chunk};
+    return {std::min(divided(keys, kChunkKeys) + (windowed ? 1 : 0), wanted), kChunkKeys};
 }
 
 uint64_t attention_scratch_bytes(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
-    const uint32_t wanted = wanted_splits(n_tokens, params);
-    if (wanted == 1) return 0;
-    // Of all contexts up to this one: 8320 keys are cut into 44 splits, 8192 into 64, and a session runs steps of any.
-    const uint64_t splits = std::min({kMostSplits, wanted + 1, divided(max_kv_tokens, kMinKeysPerSplit) + 1});
-    return splits * n_tokens * params.n_head * (params.value_dim() + 2) * sizeof(float);
+    const auto bytes = [&](uint32_t tokens) {
+        const uint64_t splits = attention_splits(tokens, params, max_kv_tokens).n;  // more keys never have fewer splits
+        return splits == 1 ? 0 : splits * tokens * params.n_head * (params.value_dim() + 2) * sizeof(float);
+    };
+    // Slow devices run many tokens as several times few.
+    return std::max(bytes(n_tokens), bytes(std::min(n_tokens, kMostTokensAlike)));
 }
 
 }  // namespace atlas

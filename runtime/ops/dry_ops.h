@@ -80,7 +80,8 @@ struct AttentionSplits {
 };
 /// The most keys that any attention kernel takes at a time; their own tiles divide it.
 inline constexpr uint32_t kKeysPerTile = 64;
-/// Enough pieces to keep a large device busy when few tokens are asked for.
+/// Enough pieces to keep a large device busy when few tokens are asked for. Which split a key belongs to does not depend on max_kv_tokens
+/// where that many keys are there.
 AttentionSplits attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
 
 /// Scratch that one choice of tokens takes for itself, the same in every Ops: words of 4 bytes per row.

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "runtime/vk/instance.h"
+#include "runtime/vk/kernel.h"
 #include "runtime/vk/quirks.h"
 
 namespace atlas::vk {
@@ -14,7 +15,6 @@ constexpr uint32_t kVulkan12 = (1u << 22) | (2u << 12);
 constexpr uint32_t kMinSharedBytes = 32 * 1024;
 constexpr uint32_t kMinWorkgroup = 256;
 constexpr uint32_t kMinPushBytes = 128;
-constexpr uint32_t kMinBindings = 8;
 
 /// Smaller goes first.
 auto rank(const DeviceCaps& caps) {
@@ -90,7 +90,9 @@ std::string rejection_of(const DeviceCaps& caps) {
         need(false, fmt::format("workgroups of {} invocations (it has {})", kMinWorkgroup, caps.max_workgroup_invocations));
     }
     if (caps.max_push_bytes < kMinPushBytes) need(false, fmt::format("{} bytes of push constants", kMinPushBytes));
-    if (caps.max_storage_bindings < kMinBindings) need(false, fmt::format("{} storage buffers per shader", kMinBindings));
+    if (caps.max_storage_bindings < kMaxBindings) {
+        need(false, fmt::format("{} storage buffers per shader (it has {})", kMaxBindings, caps.max_storage_bindings));
+    }
     if (!missing.empty()) return "it lacks " + missing;
     if (!main_heap(caps).found) return "it has no memory (a null device for compiling shaders)";
     return quirks_for(caps).rejected;
