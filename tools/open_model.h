@@ -49,16 +49,14 @@ GenerateOptions generate_options(const SamplingFlags& flags);
 
 struct SpeculationFlags {
     std::vector<std::string> lookup{"on"};  // "on", "off", or files
+    std::string draft = "none";         // "none", "auto", or a model
     uint32_t draft_max = 23;
 };
 
-/// --lookup and --draft-max.
+/// --lookup, --draft and --draft-max.
 void add_speculation_flags(CLI::App& command, SpeculationFlags& flags);
 /// Most logit rows per step that these flags need.
 uint32_t rows_for(const SpeculationFlags& flags);
-/// Who guesses, or null where nobody is wanted. Fails: not_found, io, limit (files of --lookup).
-Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& flags, const Tokenizer& tokenizer);
-
 /// Everything a conversation needs; destroyed in the right order.
 struct OpenModel {
     std::unique_ptr<gguf::File> file;
@@ -72,6 +70,10 @@ struct OpenModel {
 /// Opens file and vocabulary, takes the device, loads, and makes a session. Notes and progress go to stderr.
 /// `max_outputs`: most logit rows per step.
 Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs = 1);
+
+/// Who guesses, or null where nobody is wanted. A draft model is loaded beside the open one, with a context as long; `open` must outlive it.
+/// Fails: not_found, io, limit (files of --lookup); what opening a model can, unsupported (a draft of another vocabulary).
+Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& flags, const OpenModel& open);
 
 /// A rendered chat prompt as tokens: special tokens recognised, and BOS in front where the vocabulary wants one and the template wrote none.
 std::vector<TokenId> chat_tokens(const Tokenizer& tokenizer, std::string_view text);

@@ -55,7 +55,7 @@ Result<void> run(const RunFlags& flags) {
     ATLAS_TRY(const auto tokens, prompt_tokens(flags, open, prompt));
     GenerateOptions options = generate_options(flags.sampling);
     options.stop = interrupt.token();
-    ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, *open.tokenizer));
+    ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, open));
     options.speculation = speculation.get();
     bool ends_with_newline = true;
     const auto emit = [&](std::string_view piece) {

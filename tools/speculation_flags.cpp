@@ -1,6 +1,12 @@
-// --lookup and --draft-max: who guesses for run and chat.
+// --lookup, --draft and --draft-max: who guesses for run and chat.
+#include <algorithm>
+
 #include "runtime/base/mapped_file.h"
+#include "runtime/serve/draft_vocabulary.h"
+#include "runtime/session/draft_model.h"
 #include "runtime/session/lookup.h"
+#include "tools/model_path.h"
+#include "tools/models/store.h"
 #include "tools/open_model.h"
 
 namespace atlas::tools {
@@ -20,13 +26,23 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
         ->take_all()
         ->capture_default_str()
         ->group(group);
+    command.add_option("--draft", flags.draft,
+                       "A small model of the same vocabulary whose guesses are checked too: a stored model's name, a file, auto (a stored one that fits), none")
+        ->capture_default_str()
+        ->group(group);
     command.add_option("--draft-max", flags.draft_max, "Most guesses per step; 0: none")->check(CLI::Range(0u, kMostTokensAlike - 1))->capture_default_str()->group(group);
 }
 
-uint32_t rows_for(const SpeculationFlags& flags) { return is_word(flags.lookup, "off") ? 1 : flags.draft_max + 1; }
+uint32_t rows_for(const SpeculationFlags& flags) {
+    return is_word(flags.lookup, "off") && flags.draft == "none" ? 1 : flags.draft_max + 1;
+}
 
-Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& flags, const Tokenizer& tokenizer) {
-    if (flags.draft_max == 0 || is_word(flags.lookup, "off")) return nullptr;
+namespace {
+
+// A draft of more than this part of the larger model's bytes costs more than it brings: at one eighth, four guesses cost half a token.
+constexpr uint64_t kDraftPart = 8;
+
+Result<std::unique_ptr<LookupSpeculator>> make_lookup(const SpeculationFlags& flags, const Tokenizer& tokenizer) {
     auto lookup = std::make_unique<LookupSpeculator>();
     for (const std::string& path : flags.lookup) {
         if (is_word(flags.lookup, "on")) break;
@@ -35,8 +51,54 @@ Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& fl
         auto added = lookup->add_file(tokenizer.encode(text, {.add_special = false, .parse_special = false}));
         if (!added) return fail_in(path, added.error());
     }
+    return lookup;
+}
+
+Result<std::unique_ptr<DraftModel>> open_draft(const std::filesystem::path& path, const OpenModel& open) {
+    ATLAS_TRY(const gguf::File file, gguf::File::open(path));
+    ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
+    ATLAS_TRY_VOID(check_draft_vocabulary(*open.tokenizer, *tokenizer));
+    SessionShape shape;
+    shape.n_ctx = open.session->n_ctx();
+    ATLAS_TRY(const auto model, Model::load(file, *open.backend, shape));
+    ATLAS_TRY(auto session, Session::create(model, shape));
+    return std::make_unique<DraftModel>(std::move(session), open.model->config().n_vocab);
+}
+
+// The largest stored model of the same vocabulary that is small enough, or nothing.
+std::unique_ptr<DraftModel> find_draft(const OpenModel& open) {
+    const auto store = user_store();
+    auto stored = store ? store->list() : Result<std::vector<StoredModel>>(std::vector<StoredModel>{});
+    if (!stored) return nullptr;
+    std::sort(stored->begin(), stored->end(), [](const StoredModel& a, const StoredModel& b) { return a.bytes > b.bytes; });
+    for (const StoredModel& model : *stored) {
+        if (model.bytes * kDraftPart > open.model->weights_bytes()) continue;
+        auto draft = open_draft(model.path, open);
+        if (!draft) continue;
+        fmt::print(stderr, "note: {} drafts\n", model.name);
+        return std::move(*draft);
+    }
+    fmt::print(stderr, "note: --draft auto: no stored model of the same vocabulary is at most 1/{} as large\n", kDraftPart);
+    return nullptr;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& flags, const OpenModel& open) {
     std::vector<std::unique_ptr<Speculator>> who;
-    who.push_back(std::move(lookup));
+    if (flags.draft_max > 0 && !is_word(flags.lookup, "off")) {
+        ATLAS_TRY(auto lookup, make_lookup(flags, *open.tokenizer));
+        who.push_back(std::move(lookup));
+    }
+    if (flags.draft_max > 0 && flags.draft == "auto") {
+        if (auto draft = find_draft(open)) who.push_back(std::move(draft));
+    } else if (flags.draft_max > 0 && flags.draft != "none") {
+        ATLAS_TRY(const auto path, find_model(flags.draft));
+        auto draft = open_draft(path, open);
+        if (!draft) return fail_in("--draft " + flags.draft, draft.error());
+        who.push_back(std::move(*draft));
+    }
+    if (who.empty()) return nullptr;
     return std::make_unique<Speculators>(std::move(who), flags.draft_max);
 }
 

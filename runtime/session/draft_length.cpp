@@ -18,6 +18,8 @@ constexpr double kLeastGain = 1.01;
 constexpr double kGuessedSlope = 0.05;
 // How many guesses back the shares remember, and how many guesses the prior is worth.
 constexpr double kMemory = 0.98, kPriorWeight = 4;
+// Per plain token, of what is known of a draft model: after 140 half of it.
+constexpr double kForget = 0.995;
 // Plain tokens before the first block: the first one is recorded and is no measure.
 constexpr uint32_t kLeastPlain = 2;
 
@@ -59,21 +61,27 @@ void DraftLength::plain_took(double ms) {
     ++n_plain_;
     plain_.add(ms);
     total_ms_ += ms;
+    // Nobody sees whether guesses that are not made would be right: in time they get another chance.
+    shares_[kAnyCostlyEvidence].right *= kForget;
+    shares_[kAnyCostlyEvidence].tried *= kForget;
 }
 
-void DraftLength::block_took(uint32_t width, uint32_t n_tokens, double ms) {
+void DraftLength::block_took(uint32_t width, uint32_t n_tokens, double ms, double draft_ms) {
     widths_[index_of(width)].add(ms);
-    total_ms_ += ms;
+    total_ms_ += ms + draft_ms;
     if (plain_.empty()) return;
     // One step that the machine held up for another reason says nothing about speculation.
-    loss_ms_ += std::min(ms, 2 * width_ms(width)) - n_tokens * plain_ms();
+    loss_ms_ += std::min(ms, 2 * width_ms(width)) + draft_ms - n_tokens * plain_ms();
 }
 
 void DraftLength::guess_was(uint8_t evidence, bool right) {
     ATLAS_CHECK(evidence < kEvidenceClasses, "class {}", evidence);
-    Share& share = shares_[evidence];
-    share.right = share.right * kMemory + (right ? 1 : 0);
-    share.tried = share.tried * kMemory + 1;
+    const auto count = [right](Share& share) {
+        share.right = share.right * kMemory + (right ? 1 : 0);
+        share.tried = share.tried * kMemory + 1;
+    };
+    count(shares_[evidence]);
+    if (evidence >= kFirstCostlyEvidence && evidence < kAnyCostlyEvidence) count(shares_[kAnyCostlyEvidence]);
 }
 
 double DraftLength::right_share(uint8_t evidence) const {

@@ -24,8 +24,8 @@ class DraftLength {
 
     /// A token took so long without guesses, one step in the wake of another.
     void plain_took(double ms);
-    /// A step of one of kWidths took so long, guessing included, and gave n_tokens tokens.
-    void block_took(uint32_t width, uint32_t n_tokens, double ms);
+    /// A step of one of kWidths took so long, and `draft_ms` more to make its guesses, and gave n_tokens tokens.
+    void block_took(uint32_t width, uint32_t n_tokens, double ms, double draft_ms = 0);
     /// A guess whose forerunners were all right was so too, or not.
     void guess_was(uint8_t evidence, bool right);
 

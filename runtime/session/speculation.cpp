@@ -29,20 +29,35 @@ Result<void> Speculators::accept(TokenId token) {
     return {};
 }
 
-Result<void> Speculators::propose(uint32_t most, Proposal& proposal) {
+Result<void> Speculators::propose_free(uint32_t most, Proposal& proposal) {
     for (const auto& speculator : speculators_) {
         const auto n = static_cast<uint32_t>(proposal.tokens.size());
-        if (n < most) ATLAS_TRY_VOID(speculator->propose(most - n, proposal));
+        if (n < most && speculator->ms_per_token() == 0) ATLAS_TRY_VOID(speculator->propose(most - n, proposal));
     }
     ATLAS_CHECK(proposal.tokens.size() <= most && proposal.evidence.size() == proposal.tokens.size(), "{} guesses of {}, {} reasons",
                 proposal.tokens.size(), most, proposal.evidence.size());
     return {};
 }
 
-double Speculators::ms_per_guess() const {
-    double most = 0;
-    for (const auto& speculator : speculators_) most = std::max(most, speculator->ms_per_token());
-    return most;
+// How many guesses behind those that there are.
+uint32_t Speculators::wanted_of(const Speculator& speculator, uint32_t most, std::span<const uint8_t> before) const {
+    if (speculator.ms_per_token() == 0 || !speculator.can_guess() || before.size() >= most) return 0;
+    std::vector<uint8_t> evidence(before.begin(), before.end());
+    evidence.resize(most, kAnyCostlyEvidence);
+    const uint32_t width = length_.width_for(evidence, most + 1, speculator.ms_per_token());
+    return width - 1 > before.size() ? width - 1 - static_cast<uint32_t>(before.size()) : 0;
+}
+
+Result<void> Speculators::fill(uint32_t most, Proposal& proposal) {
+    for (const auto& speculator : speculators_) {
+        const uint32_t wanted = wanted_of(*speculator, most, proposal.evidence);
+        if (wanted > 0) ATLAS_TRY_VOID(speculator->propose(wanted, proposal));
+    }
+    return {};
+}
+
+bool Speculators::would_fill(uint32_t most) const {
+    return std::any_of(speculators_.begin(), speculators_.end(), [&](const auto& s) { return wanted_of(*s, most, {}) > 0; });
 }
 
 SpeculativeDecoder::SpeculativeDecoder(Session& session, Sampler& sampler, Speculators& speculation, bool choose_on_device,
@@ -75,7 +90,7 @@ Result<TokenId> SpeculativeDecoder::next(uint32_t n_more) {
         const double now = now_ms();
         book(now);
         entry_ms_ = now;
-        apart_ms_ = 0;
+        apart_ms_ = guess_ms_ = 0;
         took_ = Took::nothing;
         ATLAS_TRY_VOID(refill(n_more));
     }
@@ -92,7 +107,7 @@ Result<TokenId> SpeculativeDecoder::next(uint32_t n_more) {
 void SpeculativeDecoder::book(double now) {
     const double ms = now - entry_ms_ - apart_ms_;
     if (took_ == Took::plain) speculation_.length().plain_took(ms);
-    if (took_ == Took::block) speculation_.length().block_took(width_, n_got_, ms);
+    if (took_ == Took::block) speculation_.length().block_took(width_, n_got_, ms - guess_ms_, guess_ms_);
 }
 
 void SpeculativeDecoder::chosen(TokenId token) {
@@ -138,12 +153,12 @@ Result<void> SpeculativeDecoder::refill(uint32_t n_more) {
 Result<void> SpeculativeDecoder::from_chain(uint32_t n_more, bool may_leave) {
     took_ = Took::plain;
     bool leave = n_more == 0;
-    if (may_leave && n_more > 0 && speculation_.ms_per_guess() == 0) {
+    if (may_leave && n_more > 0) {
         proposal_.clear();
-        ATLAS_TRY_VOID(speculation_.propose(std::min(speculation_.draft_max() + 1, n_more), proposal_));
-        if (proposal_.tokens.size() > 1) {
-            leave = speculation_.length().width_for(std::span(proposal_.evidence).subspan(1), session_.most_alike(), 0) > 1;
-        }
+        const uint32_t alike = session_.most_alike();
+        ATLAS_TRY_VOID(speculation_.propose_free(std::min(speculation_.draft_max() + 1, n_more), proposal_));
+        if (proposal_.tokens.size() > 1) leave = speculation_.length().width_for(std::span(proposal_.evidence).subspan(1), alike, 0) > 1;
+        leave = leave || (alike > 1 && speculation_.would_fill(std::min({speculation_.draft_max(), alike - 1, n_more})));
         if (shadow_at_ == shadow_.tokens.size()) {
             std::swap(shadow_, proposal_);
             shadow_at_ = 0;
@@ -165,8 +180,12 @@ Result<void> SpeculativeDecoder::from_open(uint32_t n_more) {
     proposal_.clear();
     const uint32_t alike = session_.most_alike();
     const uint32_t most = std::min({speculation_.draft_max(), std::max(alike, 1u) - 1, n_more});
-    if (most > 0) ATLAS_TRY_VOID(speculation_.propose(most, proposal_));
-    figures_.draft_ms += now_ms() - draft_begin;
+    if (most > 0) {
+        ATLAS_TRY_VOID(speculation_.propose_free(most, proposal_));
+        ATLAS_TRY_VOID(speculation_.fill(most, proposal_));
+    }
+    guess_ms_ = now_ms() - draft_begin;
+    figures_.draft_ms += guess_ms_;
     const uint32_t width = speculation_.length().width_for(proposal_.evidence, alike, 0);
     if (width > 1) return block(width);
     if (shadow_at_ == shadow_.tokens.size()) {

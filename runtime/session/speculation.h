@@ -42,14 +42,19 @@ class Speculators {
 
     Result<void> begin(std::span<const TokenId> timeline);
     Result<void> accept(TokenId token);
-    /// At most `most` guesses: the first speculator's, then what the others put behind them.
-    Result<void> propose(uint32_t most, Proposal& proposal);
+    /// At most `most` guesses that cost nothing.
+    Result<void> propose_free(uint32_t most, Proposal& proposal);
+    /// Puts guesses that cost something behind them, as many as seem to pay, so that there are at most `most`.
+    Result<void> fill(uint32_t most, Proposal& proposal);
+    /// Whether fill would do anything behind no guesses.
+    bool would_fill(uint32_t most) const;
 
     uint32_t draft_max() const { return draft_max_; }
-    double ms_per_guess() const;
     DraftLength& length() { return length_; }
 
   private:
+    uint32_t wanted_of(const Speculator& speculator, uint32_t most, std::span<const uint8_t> before) const;
+
     std::vector<std::unique_ptr<Speculator>> speculators_;
     uint32_t draft_max_;
     DraftLength length_;
@@ -117,6 +122,7 @@ class SpeculativeDecoder {
     double entry_ms_ = 0;
     double begin_ms_ = 0;
     double apart_ms_ = 0;        // recording since entry_ms_
+    double guess_ms_ = 0;        // making guesses since entry_ms_
     uint32_t width_ = 1;
     uint32_t n_got_ = 0;
     SpeculationFigures figures_;

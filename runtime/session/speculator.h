@@ -21,6 +21,9 @@ struct Proposal {
 };
 
 inline constexpr uint32_t kEvidenceClasses = 24;
+/// From this class on guesses cost a model's step; the last one stands for all of these together, before they are made.
+inline constexpr uint8_t kFirstCostlyEvidence = 16;
+inline constexpr uint8_t kAnyCostlyEvidence = kEvidenceClasses - 1;
 
 /// Not thread-safe.
 class Speculator {
@@ -33,8 +36,10 @@ class Speculator {
     virtual Result<void> accept(uint32_t token) = 0;
     /// Puts at most `most` tokens that may follow behind those that `proposal` holds already. Fails: what a device can.
     virtual Result<void> propose(uint32_t most, Proposal& proposal) = 0;
-    /// What a proposed token costs in milliseconds, as measured so far; 0: nothing worth counting.
+    /// What a guess costs in milliseconds, as measured so far; 0: nothing worth counting, and its classes are below kFirstCostlyEvidence.
     virtual double ms_per_token() const { return 0; }
+    /// Whether it can guess at all as things stand.
+    virtual bool can_guess() const { return true; }
     /// Writes how likely tokens of its classes are right before anything was measured. of_class: [kEvidenceClasses]
     virtual void priors(std::span<double> of_class) const = 0;
 };

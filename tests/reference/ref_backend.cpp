@@ -36,7 +36,7 @@ class RefBackend final : public Backend {
     Result<void> finish_uploads() override { return {}; }
 
     Result<void> reserve_scratch(uint64_t bytes) override {
-        scratch_ = std::make_unique<HostStorage>("scratch", bytes);
+        if (!scratch_ || scratch_->bytes() < bytes) scratch_ = std::make_unique<HostStorage>("scratch", bytes);  // the largest model's
         return {};
     }
 

@@ -1,0 +1,111 @@
+// A smaller model that guesses: the larger one's answer stays what it is.
+#include <gtest/gtest.h>
+
+#include "runtime/session/draft_model.h"
+#include "runtime/session/lookup.h"
+#include "runtime/session/speculation.h"
+#include "tests/reference/ref_backend.h"
+#include "tests/support/run_logits.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_model.h"
+
+namespace atlas {
+namespace {
+
+struct Fixture {
+    Fixture() {
+        testing::TinyShape shape = testing::tiny_shape("llama");
+        testing::write_tiny_model(dir / "large.gguf", shape);
+        shape.n_layer = 1;
+        testing::write_tiny_model(dir / "small.gguf", shape);
+        shape.n_vocab = 60;  // knows fewer tokens than the large one
+        testing::write_tiny_model(dir / "narrow.gguf", shape);
+        large = testing::start_model(dir / "large.gguf", *backend, {.n_ctx = 96, .n_batch = 24, .max_outputs = 24, .kv_format = Format::f32});
+    }
+    Speculators drafted_by(const char* name, uint32_t width, uint32_t n_ctx = 96, bool with_lookup = false) {
+        auto small = testing::start_model(dir / name, *backend, {.n_ctx = n_ctx, .n_batch = 24, .kv_format = Format::f32});
+        std::vector<std::unique_ptr<Speculator>> who;
+        if (with_lookup) who.push_back(std::make_unique<LookupSpeculator>());
+        who.push_back(std::make_unique<DraftModel>(std::move(small.session), 97));
+        Speculators speculators(std::move(who), 23);
+        speculators.length().fix_width(width);
+        return speculators;
+    }
+    std::vector<TokenId> say(uint64_t seed, float temperature, uint32_t n, Speculators* speculators) {
+        Session& session = *large.session;
+        session.rewind(0);
+        const auto prompt = testing::tiny_tokens(10, 60, seed);
+        ATLAS_CHECK(session.sync(prompt).has_value(), "sync");
+        auto sampler = Sampler::create({.temperature = temperature, .seed = seed}).value();
+        std::vector<TokenId> tokens;
+        if (speculators == nullptr) {
+            for (uint32_t i = 0; i < n; ++i) {
+                if (i > 0) ATLAS_CHECK(session.step(tokens.back()).has_value(), "step");
+                tokens.push_back(sampler.sample(session.logits()).value());
+            }
+            return tokens;
+        }
+        SpeculativeDecoder decoder(session, sampler, *speculators, true);
+        ATLAS_CHECK(decoder.start().has_value(), "start");
+        for (uint32_t i = 0; i < n; ++i) tokens.push_back(decoder.next(n - 1 - i).value());
+        figures = decoder.figures();
+        return tokens;
+    }
+    TempDir dir;
+    std::unique_ptr<Backend> backend = make_ref_backend();
+    testing::Running large;
+    SpeculationFigures figures;
+};
+
+TEST(DraftModelTest, AModelThatGuessesForItselfIsAlwaysRight) {
+    Fixture f;
+    Speculators speculators = f.drafted_by("large.gguf", 4);
+    const auto plain = f.say(3, 0, 40, nullptr);
+    EXPECT_EQ(f.say(3, 0, 40, &speculators), plain);
+    EXPECT_GT(f.figures.n_blocks, 5u);
+    EXPECT_EQ(f.figures.n_accepted, f.figures.n_guesses);
+}
+
+TEST(DraftModelTest, TheAnswerIsTheSameWhoeverGuesses) {
+    Fixture f;
+    uint64_t n_accepted = 0, n_guesses = 0;
+    for (const char* name : {"small.gguf", "narrow.gguf", "large.gguf"}) {
+        for (const bool with_lookup : {false, true}) {
+            for (const uint32_t width : {2u, 4u, 8u}) {
+                Speculators speculators = f.drafted_by(name, width, 96, with_lookup);
+                for (uint64_t seed = 1; seed < 4; ++seed) {
+                    for (const float temperature : {0.0f, 0.8f}) {
+                        const auto plain = f.say(seed, temperature, 50, nullptr);
+                        EXPECT_EQ(f.say(seed, temperature, 50, &speculators), plain) << name << ", width " << width << ", seed " << seed;
+                        n_accepted += f.figures.n_accepted;
+                        n_guesses += f.figures.n_guesses;
+                    }
+                }
+            }
+        }
+    }
+    EXPECT_GT(n_accepted, 300u);
+    EXPECT_LT(n_accepted, n_guesses);
+}
+
+TEST(DraftModelTest, AFullContextOfTheDraftEndsItsGuesses) {
+    Fixture f;
+    Speculators speculators = f.drafted_by("large.gguf", 4, 32);
+    const auto plain = f.say(5, 0, 60, nullptr);
+    EXPECT_EQ(f.say(5, 0, 60, &speculators), plain);
+    EXPECT_GT(f.figures.n_accepted, 8u);
+    EXPECT_LT(f.figures.n_accepted, 30u);
+}
+
+TEST(DraftModelTest, AModelThatIsAlwaysWrongIsLeftAlone) {
+    Fixture f;
+    Speculators speculators = f.drafted_by("small.gguf", 0);
+    for (int i = 0; i < 5; ++i) speculators.length().plain_took(10);
+    for (int i = 0; i < 60; ++i) speculators.length().guess_was(kFirstCostlyEvidence + 2, false);
+    EXPECT_FALSE(speculators.would_fill(16));
+    for (int i = 0; i < 60; ++i) speculators.length().guess_was(kFirstCostlyEvidence + 2, true);
+    EXPECT_TRUE(speculators.would_fill(16));
+}
+
+}  // namespace
+}  // namespace atlas
