@@ -120,7 +120,7 @@ void add_sampling_flags(CLI::App& command, SamplingFlags& flags) {
     const std::string group = "Sampling";
     SamplerOptions& s = flags.sampler;
     command.add_option("-n,--max-tokens", flags.max_tokens, "Longest answer in tokens (default: until the model ends or the context is full)");
-    command.add_option("--stop", flags.stop_strings, "End the answer before this text; may be given more than once")->expected(1)->take_all();
+    command.add_option("--stop", flags.stop_strings, "End the answer before this text; may be given more than once")->expected(1)->take_all()->allow_extra_args(false);
     command.add_option("--temperature", s.temperature, "0 is greedy")->capture_default_str()->group(group);
     command.add_option("--top-k", s.top_k, "Choose among the k most likely; 0: all")->capture_default_str()->group(group);
     command.add_option("--top-p", s.top_p, "Choose among the most likely that sum to p; 1: all")->capture_default_str()->group(group);

@@ -24,6 +24,7 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
                        "given more than once). The answer is the same either way")
         ->expected(1)
         ->take_all()
+        ->allow_extra_args(false)  // what follows is the prompt
         ->capture_default_str()
         ->group(group);
     command.add_option("--draft", flags.draft,

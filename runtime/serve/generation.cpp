@@ -98,13 +98,13 @@ Result<GenerateReport> generate(Session& session, const std::shared_ptr<const To
     report.prompt_tokens = static_cast<uint32_t>(prompt.size());
     const auto prefill_start = Clock::now();
     ATLAS_TRY(report.reused_tokens, session.sync(prompt, {.stop = options.stop, .progress = progress}));
-    report.prefill_ms = ms_since(prefill_start);
 
     StreamDecoder decoder(tokenizer, options.stop_strings);
     Answer answer(report, decoder, emit);
-    const auto decode_start = Clock::now();
     NextToken next(session, sampler, options);
-    ATLAS_TRY_VOID(next.start());
+    ATLAS_TRY_VOID(next.start());  // a draft model reads the prompt, too
+    report.prefill_ms = ms_since(prefill_start);
+    const auto decode_start = Clock::now();
     for (;;) {
         const bool is_last = options.max_tokens > 0 && report.answer_tokens + 1 >= options.max_tokens;
         const bool is_full = report.prompt_tokens + report.answer_tokens >= session.n_ctx();

@@ -21,9 +21,13 @@ static_assert(kFirstClass + kPriors.size() <= kAnyCostlyEvidence);
 // 20 % of large ones, and the rest of this bound is for the wider step.
 constexpr double kLeastChance = 0.3;
 
+// Guesses before the first real one: both buffers of the chain are recorded, then timed.
+constexpr uint32_t kWarmUp = 4;
+constexpr double kUnmeasuredMs = 0.01;
+
 }  // namespace
 
-DraftModel::DraftModel(std::unique_ptr<Session> session, uint32_t n_vocab) : session_(std::move(session)), n_vocab_(n_vocab), ms_per_token_(0.01) {}
+DraftModel::DraftModel(std::unique_ptr<Session> session, uint32_t n_vocab) : session_(std::move(session)), n_vocab_(n_vocab), ms_per_token_(kUnmeasuredMs) {}
 
 void DraftModel::priors(std::span<double> of_class) const {
     std::copy(kPriors.begin(), kPriors.end(), of_class.begin() + kFirstClass);
@@ -33,8 +37,13 @@ void DraftModel::priors(std::span<double> of_class) const {
 Result<void> DraftModel::begin(std::span<const uint32_t> timeline) {
     timeline_.assign(timeline.begin(), timeline.end());
     const uint32_t known = std::min(n_vocab_, session_->model().config().n_vocab);
-    stopped_ = std::any_of(timeline.begin(), timeline.end(), [known](uint32_t token) { return token >= known; });
-    return {};
+    stopped_ = timeline.size() >= session_->n_ctx() || std::any_of(timeline.begin(), timeline.end(), [known](uint32_t token) { return token >= known; });
+    if (stopped_) return {};
+    // The prompt is read and steps are recorded now: that is no part of what a guess costs.
+    Proposal unused;
+    ATLAS_TRY_VOID(propose(kWarmUp, unused));
+    ms_per_token_ = kUnmeasuredMs;
+    return propose(kWarmUp, unused);
 }
 
 Result<void> DraftModel::accept(uint32_t token) {
@@ -83,9 +92,9 @@ Result<void> DraftModel::propose(uint32_t most, Proposal& proposal) {
     session_->stop_choosing();
     ATLAS_TRY_VOID(done);
     // What the larger model decided costs a step too, and the prompt is not counted: it is read once.
-    if (n_run <= kMostTokensAlike) {
+    if (n_run <= kMostTokensAlike && n > 0) {
         const double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count() / std::max(1.0, double(n));
-        ms_per_token_ = ms_per_token_ < 0.02 ? ms : 0.8 * ms_per_token_ + 0.2 * ms;
+        ms_per_token_ = ms_per_token_ <= kUnmeasuredMs ? ms : 0.8 * ms_per_token_ + 0.2 * ms;
     }
     return {};
 }

@@ -78,8 +78,11 @@ double SpeculativeDecoder::now_ms() const {
 }
 
 Result<void> SpeculativeDecoder::start() {
+    const double start = now_ms();
+    ATLAS_TRY_VOID(speculation_.begin(session_.tokens()));
     begin_ms_ = now_ms();
-    return speculation_.begin(session_.tokens());
+    figures_.record_ms += begin_ms_ - start;
+    return {};
 }
 
 Result<TokenId> SpeculativeDecoder::next(uint32_t n_more) {

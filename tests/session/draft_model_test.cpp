@@ -71,9 +71,9 @@ TEST(DraftModelTest, TheAnswerIsTheSameWhoeverGuesses) {
     uint64_t n_accepted = 0, n_guesses = 0;
     for (const char* name : {"small.gguf", "narrow.gguf", "large.gguf"}) {
         for (const bool with_lookup : {false, true}) {
-            for (const uint32_t width : {2u, 4u, 8u}) {
+            for (const uint32_t width : {2u, 8u}) {
                 Speculators speculators = f.drafted_by(name, width, 96, with_lookup);
-                for (uint64_t seed = 1; seed < 4; ++seed) {
+                for (uint64_t seed = 1; seed < 3; ++seed) {
                     for (const float temperature : {0.0f, 0.8f}) {
                         const auto plain = f.say(seed, temperature, 50, nullptr);
                         EXPECT_EQ(f.say(seed, temperature, 50, &speculators), plain) << name << ", width " << width << ", seed " << seed;
@@ -84,7 +84,7 @@ TEST(DraftModelTest, TheAnswerIsTheSameWhoeverGuesses) {
             }
         }
     }
-    EXPECT_GT(n_accepted, 300u);
+    EXPECT_GT(n_accepted, 200u);
     EXPECT_LT(n_accepted, n_guesses);
 }
 
@@ -101,6 +101,7 @@ TEST(DraftModelTest, AModelThatIsAlwaysWrongIsLeftAlone) {
     Fixture f;
     Speculators speculators = f.drafted_by("small.gguf", 0);
     for (int i = 0; i < 5; ++i) speculators.length().plain_took(10);
+    speculators.length().block_took(2, 1, 12);
     for (int i = 0; i < 60; ++i) speculators.length().guess_was(kFirstCostlyEvidence + 2, false);
     EXPECT_FALSE(speculators.would_fill(16));
     for (int i = 0; i < 60; ++i) speculators.length().guess_was(kFirstCostlyEvidence + 2, true);
