@@ -52,28 +52,34 @@ std::vector<TokenId> tokens_for(uint32_t n, uint32_t n_vocab, uint32_t seed) {
 
 class Bench {
   public:
-    Bench(Session& session, std::vector<TokenId> prompt, std::vector<TokenId> answer)
-        : session_(session), prompt_(std::move(prompt)), answer_(std::move(answer)) {}
+    Bench(Session& session, std::vector<TokenId> prompt, std::vector<TokenId> answer, std::stop_token stop)
+        : session_(session), prompt_(std::move(prompt)), answer_(std::move(answer)), stop_(std::move(stop)) {}
 
     /// Milliseconds of as many tokens as the answer has, as run and chat decode.
     Result<double> plain() {
-        ATLAS_TRY_VOID(session_.sync(prompt_));
+        ATLAS_TRY_VOID(session_.sync(prompt_, {.stop = stop_}));
         ATLAS_TRY(const Sampler sampler, Sampler::create({.temperature = 0}));
         ATLAS_TRY_VOID(session_.start_choosing(sampler));
         const auto start = Clock::now();
-        for (size_t i = 0; i < answer_.size(); ++i) ATLAS_TRY_VOID(session_.next_choice(i + 1 < answer_.size()));
+        for (size_t i = 0; i < answer_.size(); ++i) {
+            ATLAS_TRY_VOID(session_.next_choice(i + 1 < answer_.size() && !stop_.stop_requested()));
+            if (stop_.stop_requested()) break;
+        }
         const double ms = ms_since(start);
         session_.stop_choosing();
         return ms;
     }
 
     Result<SpeculationRow> guessed(Speculators& speculation) {
-        ATLAS_TRY_VOID(session_.sync(prompt_));
+        ATLAS_TRY_VOID(session_.sync(prompt_, {.stop = stop_}));
         ATLAS_TRY(Sampler sampler, Sampler::create({.temperature = 0}));
         SpeculativeDecoder decoder(session_, sampler, speculation, true, answer_);
         ATLAS_TRY_VOID(decoder.start());
         const auto start = Clock::now();
-        for (size_t i = 0; i < answer_.size(); ++i) ATLAS_TRY_VOID(decoder.next(static_cast<uint32_t>(answer_.size() - 1 - i)));
+        for (size_t i = 0; i < answer_.size(); ++i) {
+            if (stop_.stop_requested()) return fail(ErrorCode::cancelled, "stopped after {} of {} tokens", i, answer_.size());
+            ATLAS_TRY_VOID(decoder.next(static_cast<uint32_t>(answer_.size() - 1 - i)));
+        }
         SpeculationRow row;
         row.ms = ms_since(start);
         row.figures = decoder.figures();
@@ -99,6 +105,7 @@ class Bench {
   private:
     Session& session_;
     std::vector<TokenId> prompt_, answer_;
+    std::stop_token stop_;
 };
 
 }  // namespace
@@ -113,12 +120,12 @@ Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<co
     const uint32_t n_vocab = model->config().n_vocab;
     std::vector<SpeculationRow> rows;
     for (const double share : wish.shares) {
-        Bench bench(*session, tokens_for(wish.depth + 1, n_vocab, 1), tokens_for(wish.n_tokens, n_vocab, 2));
+        Bench bench(*session, tokens_for(wish.depth + 1, n_vocab, 1), tokens_for(wish.n_tokens, n_vocab, 2), wish.stop);
         ATLAS_TRY(SpeculationRow row, bench.measure(std::make_unique<KnownAnswer>(bench.answer(), share), wish.draft_max, share));
         rows.push_back(std::move(row));
     }
     if (!wish.reference.empty()) {
-        Bench bench(*session, wish.prompt, wish.reference);
+        Bench bench(*session, wish.prompt, wish.reference, wish.stop);
         ATLAS_TRY(SpeculationRow row, bench.measure(std::make_unique<LookupSpeculator>(), wish.draft_max, {}));
         rows.push_back(std::move(row));
     }

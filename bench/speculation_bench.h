@@ -16,6 +16,7 @@ struct SpeculationWish {
     std::vector<TokenId> prompt;    // for the lookup: what stands before the answer
     std::vector<TokenId> reference; // the answer; empty: no lookup is measured
     uint32_t draft_max = 23;
+    std::stop_token stop;
 };
 
 struct SpeculationRow {
@@ -29,7 +30,7 @@ struct SpeculationRow {
     double host_ms_per_block() const { return figures.n_blocks > 0 ? (figures.host_ms + figures.draft_ms) / double(figures.n_blocks) : 0; }
 };
 
-/// Each row runs once to record and once to measure. Fails: as Session.
+/// Each row runs once to record and once to measure. Fails: as Session; cancelled.
 Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<const Model>& model, KvFormats kv, const SpeculationWish& wish);
 
 std::string markdown(const std::vector<SpeculationRow>& rows);

@@ -83,6 +83,7 @@ Result<std::vector<TokenId>> tokens_of(const std::string& path, const Tokenizer&
 /// --speculate and --lookup-prompt: instead of the usual measurements.
 Result<void> measure_guesses(BenchFlags& flags, const std::shared_ptr<const Model>& model) {
     bench::SpeculationWish wish = flags.speculation;
+    wish.stop = flags.options.stop;
     wish.n_tokens = flags.options.decode.empty() ? 128 : flags.options.decode.front();
     wish.depth = flags.options.depths.empty() ? 0 : flags.options.depths.front();
     if (!flags.lookup_prompt.empty()) {
