@@ -24,7 +24,7 @@ namespace atlas::tools {
 namespace {
 
 struct BenchFlags {
-    std::string model, shape, device, kv = "f16", keep_free;
+    std::string model, shape, device, kv = "f16", kv_rotation = "auto", keep_free;
     bench::BenchOptions options;
     std::string csv, json;
     bool no_check = false;
@@ -102,7 +102,7 @@ Result<void> measure_guesses(BenchFlags& flags, const std::shared_ptr<const Mode
 Result<void> measure(BenchFlags& flags) {
     Interrupt interrupt;
     if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
-    ATLAS_TRY(flags.options.kv, parse_kv_formats(flags.kv));
+    ATLAS_TRY(flags.options.kv, kv_formats(flags.kv, flags.kv_rotation));
     flags.options.stop = interrupt.token();
     flags.options.progress = show_progress;
 
@@ -162,7 +162,7 @@ void add_bench(CLI::App& app, int& exit_code) {
     list("--batch", options.batch, "Sequences of batch steps; 0: none");
     list("--kernel-tokens", options.kernel_tokens, "Widths at which matrix products are timed alone; 0: none");
     command->add_option("-r,--repetitions", options.repetitions, "Times each is measured; the median counts")->check(CLI::Range(1u, 1000u))->capture_default_str();
-    add_kv_flag(*command, flags->kv);
+    add_kv_flags(*command, flags->kv, flags->kv_rotation);
     command->add_option("--speculate", flags->speculation.shares, "Measure decoding with guesses of which this share is right (0.5,0.8,0.95) instead; -n and -d hold")
         ->delimiter(',')
         ->check(CLI::Range(0.0, 1.0));

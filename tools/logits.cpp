@@ -26,7 +26,7 @@ struct LogitsFlags {
     std::string tokens;
     std::string out;
     std::string device;
-    std::string kv_type = "f16";
+    std::string kv_type = "f16", kv_rotation = "auto";
     std::string matmul;
     uint32_t n_batch = 64;
     bool quiet = false;
@@ -55,7 +55,7 @@ Result<void> write_logits(const LogitsFlags& flags) {
     SessionShape shape;
     shape.n_ctx = static_cast<uint32_t>(tokens.size());
     shape.n_batch = shape.max_outputs = std::min(flags.n_batch, shape.n_ctx);
-    ATLAS_TRY(shape.kv_format, parse_kv_formats(flags.kv_type));
+    ATLAS_TRY(shape.kv_format, kv_formats(flags.kv_type, flags.kv_rotation));
     ATLAS_TRY(const auto model, Model::load(file, *backend, shape));
     if (tokens.size() > model->config().n_ctx_train) {
         return fail(ErrorCode::limit, "{} tokens do not fit: {} was trained for {}", tokens.size(), flags.model, model->config().n_ctx_train);
@@ -77,7 +77,7 @@ void add_logits(CLI::App& app, int& exit_code) {
     command->add_option("-m,--model", flags->model, "A stored model's name or a GGUF file")->required();
     command->add_option("--tokens", flags->tokens, "Token ids separated by commas, or - to read them from stdin")->required();
     command->add_option("-o,--output", flags->out, "The file to write")->required();
-    add_kv_flag(*command, flags->kv_type);
+    add_kv_flags(*command, flags->kv_type, flags->kv_rotation);
     command->add_option("--batch", flags->n_batch, "Tokens per step; 1 takes the path that generates text")
         ->check(CLI::Range(1u, 4096u))
         ->capture_default_str();

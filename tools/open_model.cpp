@@ -86,8 +86,19 @@ std::string speculation_text(const SpeculationFigures& f) {
 
 }  // namespace
 
-void add_kv_flag(CLI::App& command, std::string& kv_type) {
+Result<KvFormats> kv_formats(std::string_view formats, std::string_view rotation) {
+    ATLAS_TRY(KvFormats parsed, parse_kv_formats(formats));
+    if (rotation == "auto") return with_default_rotation(parsed);
+    parsed.rotate_k = rotation == "k" || rotation == "kv";
+    parsed.rotate_v = rotation == "v" || rotation == "kv";
+    return parsed;
+}
+
+void add_kv_flags(CLI::App& command, std::string& kv_type, std::string& rotation) {
     command.add_option("--kv,--kv-type", kv_type, "Format of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, or keys:values (q8_0:q4_0)")
+        ->capture_default_str();
+    command.add_option("--kv-rotation", rotation, "Turn keys (k), values (v), both (kv) or none before they are rounded; auto: where it was measured to help")
+        ->check(CLI::IsMember({"auto", "none", "k", "v", "kv"}))
         ->capture_default_str();
 }
 
@@ -110,7 +121,7 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
     command.add_option("-m,--model", flags.model, "A stored model's name (see `atlas-vk list`) or a path to a .gguf file")->required();
     command.add_option("--device", flags.device, "Device to run on: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
     command.add_option("--ctx", flags.n_ctx, "Context in tokens (default: as much as fits in comfort, at most the model's own)")->check(CLI::PositiveNumber);
-    add_kv_flag(command, flags.kv_type);
+    add_kv_flags(command, flags.kv_type, flags.kv_rotation);
     add_keep_free_flag(command, flags.keep_free);
     command.add_option("--memory-limit", flags.memory_limit, "Use at most this much of the device's memory: 6G, 800M");
     command.add_flag("--validate", flags.validate, "Run under Vulkan's validation layers (slow; for developers)");
@@ -148,7 +159,7 @@ GenerateOptions generate_options(const SamplingFlags& flags) {
 Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
     OpenModel open;
     SessionShape shape;
-    ATLAS_TRY(shape.kv_format, parse_kv_formats(flags.kv_type));
+    ATLAS_TRY(shape.kv_format, kv_formats(flags.kv_type, flags.kv_rotation));
     ATLAS_TRY(const auto path, find_model(flags.model));
     ATLAS_TRY(auto file, gguf::File::open(path));
     open.file = std::make_unique<gguf::File>(std::move(file));

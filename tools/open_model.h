@@ -21,13 +21,16 @@ struct ModelFlags {
     std::string device;  // index, part of the name, or UUID; empty: the best
     uint32_t n_ctx = 0;  // 0: as much as fits in comfort (runtime/planner/context.h)
     std::string kv_type = "f16";  // or "q8_0:q4_0", keys and values apart
+    std::string kv_rotation = "auto";
     std::string memory_limit;  // "6G"; empty: what the driver's budget allows
     std::string keep_free;     // "1G" for others; empty: no more than the rule keeps
     bool validate = false;
 };
 
-/// The option --kv, also spelled --kv-type.
-void add_kv_flag(CLI::App& command, std::string& kv_type);
+/// The formats with what --kv-rotation says: auto, none, k, v or kv.
+Result<KvFormats> kv_formats(std::string_view formats, std::string_view rotation);
+/// The options --kv, also spelled --kv-type, and --kv-rotation.
+void add_kv_flags(CLI::App& command, std::string& kv_type, std::string& rotation);
 /// The option --keep-free.
 void add_keep_free_flag(CLI::App& command, std::string& keep_free);
 

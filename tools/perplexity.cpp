@@ -41,7 +41,7 @@ Result<void> check_same_text(const std::vector<TokenId>& text, const KlBase& bas
 }
 
 std::string json_of(const PerplexityResult& r, const PerplexityFlags& flags, uint32_t n_ctx) {
-    nlohmann::ordered_json out = {{"model", flags.model.model}, {"kv", flags.model.kv_type},          {"n_ctx", n_ctx},
+    nlohmann::ordered_json out = {{"model", flags.model.model}, {"kv", flags.model.kv_type}, {"kv_rotation", flags.model.kv_rotation},          {"n_ctx", n_ctx},
                                   {"chunks", r.n_chunks},       {"scored_tokens", r.n_scored},        {"perplexity", r.perplexity},
                                   {"perplexity_error", r.perplexity_error}};
     if (const auto& d = r.divergence) {

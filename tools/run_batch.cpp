@@ -178,7 +178,7 @@ Result<void> put_figures(const std::string& to, const Json& figures) {
 
 Result<std::unique_ptr<Engine>> make_engine(OpenModel& open, const BatchFlags& flags, const ModelFlags& model, const std::vector<Prompt>& prompts) {
     BatchShape shape;
-    ATLAS_TRY(shape.kv_format, parse_kv_formats(model.kv_type));
+    ATLAS_TRY(shape.kv_format, kv_formats(model.kv_type, model.kv_rotation));
     shape.n_ctx = open.session->n_ctx();
     open.session.reset();  // its cache makes room for the pool
     shape.max_timelines = std::min(flags.parallel, static_cast<uint32_t>(prompts.size()));

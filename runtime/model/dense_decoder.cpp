@@ -118,6 +118,7 @@ void forward_dense_decoder(const ForwardInputs& in, Ops& ops) {
             if (is_last && n_outputs == 0) return;  // the cache is all that was wanted
             const Tensor heads = ops.scratch(n_tokens, c.q_width(), "heads");
             ops.attention(q, in.kv[il], tables, attention, heads);
+            if (in.kv[il].rotate_v) ops.hadamard(heads, hadamard_block(attention.value_dim()));
             ops.matmul_add(layer.attn_output, heads, layer.attn_output_bias, d);
         }
         if (is_last && n_outputs < n_tokens) {

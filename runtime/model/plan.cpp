@@ -71,7 +71,7 @@ class Planner {
         const uint32_t n_outputs = std::min(n_tokens, shape_.max_outputs);
         const std::vector<KvLayer> kv(c.n_layer, KvLayer{
             {&nowhere_, shape_.kv_format.k, 0, n_ctx, c.kv_width(), c.kv_width()},
-            {&nowhere_, shape_.kv_format.v, 0, n_ctx, c.kv_width(), c.kv_width()}, kPageTokens});
+            {&nowhere_, shape_.kv_format.v, 0, n_ctx, c.kv_width(), c.kv_width()}, kPageTokens, shape_.kv_format.rotate_k, shape_.kv_format.rotate_v});
         StepViews step{view(n_tokens), view(n_tokens), view(n_tokens), view(n_tokens), view(pages_for(n_ctx)), view(n_outputs)};
         step.max_pages = pages_for(n_ctx);
         step.max_kv_tokens = n_ctx;

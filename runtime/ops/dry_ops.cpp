@@ -74,6 +74,11 @@ void DryOps::rope(const Tensor& x, const RopeParams& params, const U32View& posi
     count(6.0 * x.rows * x.cols);
 }
 
+void DryOps::hadamard(const Tensor& x, uint32_t block) {
+    ATLAS_CHECK(block > 0 && block <= 256 && (block & (block - 1)) == 0 && x.cols % block == 0, "{} columns in blocks of {}", x.cols, block);
+    count(8.0 * x.rows * x.cols);
+}
+
 void DryOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) {
     ATLAS_CHECK_EQ(k.cols, cache.k.cols);
     ATLAS_CHECK_EQ(v.cols, cache.v.cols);

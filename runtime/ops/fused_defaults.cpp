@@ -26,6 +26,11 @@ void Ops::rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const
                         const Tensor& factors, const KvLayer& cache, const U32View& slots) {
     rope(q, params, positions, factors);
     rope(k, params, positions, factors);
+    if (cache.rotate_k) {
+        hadamard(q, hadamard_block(params.head_dim));
+        hadamard(k, hadamard_block(params.head_dim));
+    }
+    if (cache.rotate_v) hadamard(v, hadamard_block(v.cols / (k.cols / params.head_dim)));
     kv_write(k, v, cache, slots);
 }
 

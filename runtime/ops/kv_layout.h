@@ -14,6 +14,9 @@ namespace atlas {
 struct KvFormats {
     Format k = Format::f16;
     Format v = Format::f16;
+    // Head vectors are turned by a Hadamard matrix before they are written (Ops::hadamard): it spreads what is large in few elements.
+    bool rotate_k = false;
+    bool rotate_v = false;
     constexpr KvFormats() = default;
     constexpr KvFormats(Format both) : k(both), v(both) {}  // NOLINT: one format is meant for both
     constexpr KvFormats(Format keys, Format values) : k(keys), v(values) {}
@@ -35,6 +38,21 @@ constexpr bool is_kv_format(Format format) {
 std::string name_of(const KvFormats& kv);
 /// "f16", "q8_0", "q8_0:q4_0" (keys:values). Fails: invalid_argument (names the formats).
 Result<KvFormats> parse_kv_formats(std::string_view text);
+
+/// Columns of a head that one Hadamard matrix turns: the largest power of two that divides it, at most 256.
+constexpr uint32_t hadamard_block(uint32_t head_dim) {
+    uint32_t block = 1;
+    while (block < 256 && head_dim % (2 * block) == 0) block *= 2;
+    return block;
+}
+
+/// The formats, with rotation where it was measured to help.
+constexpr KvFormats with_default_rotation(KvFormats formats) {
+    const auto coarse = [](Format f) { return f == Format::q5_1 || f == Format::q5_0 || f == Format::q4_1 || f == Format::q4_0; };
+    formats.rotate_k = coarse(formats.k);
+    formats.rotate_v = coarse(formats.v);
+    return formats;
+}
 
 /// A row of the cache begins at a multiple of this, so that kernels can read 16 bytes at a time.
 inline constexpr uint64_t kKvAlignmentBytes = 16;

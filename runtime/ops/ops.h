@@ -37,6 +37,8 @@ struct KvLayer {
     Tensor k;
     Tensor v;
     uint32_t page_tokens = 0;
+    bool rotate_k = false;  // the cache holds hadamard(k), and queries come turned alike
+    bool rotate_v = false;  // the cache holds hadamard(v); what attention gives must be turned back
 };
 
 /// Where each token of the step stands. Token t sees the keys at positions 0 .. positions[t] of its sequence seqs[t]; the key at
@@ -112,6 +114,10 @@ class Ops {
     /// (then all are 1).
     virtual void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) = 0;
 
+    /// Turns x in place: every run of `block` columns c becomes H c / sqrt(block), H being Sylvester's Hadamard matrix. Orthogonal and its own
+    /// inverse. block: a power of two, 1 .. 256, that divides x's columns.
+    virtual void hadamard(const Tensor& x, uint32_t block) = 0;
+
     /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format.  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim.
     virtual void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) = 0;
 
@@ -141,7 +147,8 @@ class Ops {
     /// y = silu(x gate.w^T + gate.b) * (x up.w^T + up.b).  gate.y and up.y are not looked at; y: [n_tokens, n_ff].
     virtual void matmul_silu_mul(const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y);
 
-    /// rope(q), rope(k), kv_write(k, v): what stands between the projections and attention. k is undefined afterwards.
+    /// rope(q), rope(k), hadamard of what the cache wants turned, kv_write(k, v): what stands between the projections and attention. k and v
+    /// are undefined afterwards.
     virtual void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
                                const Tensor& factors, const KvLayer& cache, const U32View& slots);
 

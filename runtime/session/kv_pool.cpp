@@ -32,7 +32,8 @@ Result<std::unique_ptr<KvPool>> KvPool::create(std::shared_ptr<const Model> mode
     for (uint32_t il = 0; il < config.n_layer; ++il) {
         ATLAS_TRY(auto k, backend.allocate(MemoryUse::kv, k_bytes, fmt::format("pool.{}.k", il)));
         ATLAS_TRY(auto v, backend.allocate(MemoryUse::kv, v_bytes, fmt::format("pool.{}.v", il)));
-        pool->layers_.push_back({dense(*k, formats.k, n_tokens, config.kv_width()), dense(*v, formats.v, n_tokens, config.kv_width()), kPageTokens});
+        pool->layers_.push_back({dense(*k, formats.k, n_tokens, config.kv_width()), dense(*v, formats.v, n_tokens, config.kv_width()), kPageTokens,
+                                 formats.rotate_k, formats.rotate_v});
         pool->storages_.push_back(std::move(k));
         pool->storages_.push_back(std::move(v));
     }

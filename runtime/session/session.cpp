@@ -50,7 +50,8 @@ Result<void> Session::allocate() {
     for (uint32_t il = 0; il < config.n_layer; ++il) {
         ATLAS_TRY(auto k, backend.allocate(MemoryUse::kv, k_bytes, fmt::format("kv.{}.k", il)));
         ATLAS_TRY(auto v, backend.allocate(MemoryUse::kv, v_bytes, fmt::format("kv.{}.v", il)));
-        kv_.push_back({dense(*k, formats.k, plan_.n_ctx, config.kv_width()), dense(*v, formats.v, plan_.n_ctx, config.kv_width()), kPageTokens});
+        kv_.push_back({dense(*k, formats.k, plan_.n_ctx, config.kv_width()), dense(*v, formats.v, plan_.n_ctx, config.kv_width()), kPageTokens,
+                       formats.rotate_k, formats.rotate_v});
         kv_storages_.push_back(std::move(k));
         kv_storages_.push_back(std::move(v));
     }

@@ -52,8 +52,9 @@ Header header_for(const KvPool& pool, uint32_t n_tokens) {
     const Model& model = pool.model();
     Header header;
     header.cache_layout = model.backend().cache_layout();
-    set_text(header.k_format, info(pool.formats().k).name);
-    set_text(header.v_format, info(pool.formats().v).name);
+    const auto format_text = [](Format format, bool rotated) { return fmt::format("{}{}", info(format).name, rotated ? "/r" : ""); };
+    set_text(header.k_format, format_text(pool.formats().k, pool.formats().rotate_k));
+    set_text(header.v_format, format_text(pool.formats().v, pool.formats().rotate_v));
     set_text(header.model, model.identity());
     header.n_layer = model.config().n_layer;
     header.kv_width = model.config().kv_width();

@@ -1,5 +1,6 @@
 #include "tests/reference/ref_ops.h"
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -115,6 +116,22 @@ void RefOps::silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) {
             values[i] = static_cast<float>(values[i] / (1.0 + std::exp(-double{values[i]})) * factors[i]);
         }
         write_row(y, t, values);
+    }
+}
+
+void RefOps::hadamard(const Tensor& x, uint32_t block) {
+    for (uint32_t t = 0; t < x.rows; ++t) {
+        const auto before = read_row(x, t);
+        auto after = before;
+        for (uint32_t c = 0; c < x.cols; ++c) {
+            double sum = 0;
+            for (uint32_t i = 0; i < block; ++i) {
+                const bool minus = std::popcount(i & (c % block)) % 2 != 0;
+                sum += (minus ? -1 : 1) * double{before[c / block * block + i]};
+            }
+            after[c] = static_cast<float>(sum / std::sqrt(double(block)));
+        }
+        write_row(x, t, after);
     }
 }
 

@@ -46,6 +46,19 @@ TEST_P(SessionOf, ChunksGiveTheSameAsTheWhole) {
     }
 }
 
+// Turning is orthogonal: scores stay what they were, and what attention gives is turned back.
+TEST_P(SessionOf, ATurnedCacheChangesNothingButRounding) {
+    const auto expected = all_logits(*start(whole_).session, tokens_);
+    for (const auto& [k, v] : {std::pair(true, false), {false, true}, {true, true}}) {
+        SessionShape shape = whole_;
+        shape.kv_format.rotate_k = k;
+        shape.kv_format.rotate_v = v;
+        const double difference = largest_difference(all_logits(*start(shape).session, tokens_), expected);
+        EXPECT_LT(difference, 1e-4) << k << v;
+        EXPECT_GT(difference, 0) << "nothing was turned";
+    }
+}
+
 TEST_P(SessionOf, SyncGivesTheLastRowInChunksOfAnySize) {
     const auto expected = all_logits(*start(whole_).session, tokens_);
     for (uint32_t chunk : {1u, 8u, 31u, kTokens}) {
