@@ -20,9 +20,9 @@ inline constexpr uint64_t kStorageAlignmentBytes = 256;
 constexpr uint64_t storage_bytes(uint64_t bytes) { return (bytes + kStorageAlignmentBytes - 1) / kStorageAlignmentBytes * kStorageAlignmentBytes; }
 
 /// Kept for pipelines, command buffers and what else a driver takes of the device's memory to run: an allowance, because no interface tells.
-/// Measured on lavapipe, where pipelines are machine code in the process: 20.6 MB for the pipelines of a decoder, prefill and decode, from
-/// the cache (Mesa 25.0.7, 2026-11-21, tests/truth). Not measured on a card.
-inline constexpr uint64_t kPipelineAllowanceBytes = uint64_t{20} << 20;
+/// Measured on lavapipe, where pipelines are machine code in the process: 26.7 to 29.3 MB for the pipelines of a decoder, prefill and decode,
+/// from the cache (Mesa 25.0.7, five models, 2026-11-21, tests/truth). Not measured on a card.
+inline constexpr uint64_t kPipelineAllowanceBytes = uint64_t{27} << 20;
 
 struct MemoryBudget {
     uint64_t total_bytes = 0;      // of the largest device-local heap
