@@ -1,6 +1,8 @@
 // atlas-vk: dispatches to one function per subcommand.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <array>
@@ -102,6 +104,8 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     try {
+        spdlog::set_default_logger(spdlog::stderr_color_mt("atlas-vk"));  // stdout is for answers and JSON
+        spdlog::set_pattern("[%Y-%m-%d %T.%e] [%l] %v");
         return run(argc, argv);
     } catch (const std::bad_alloc&) {
         fmt::print(stderr, "atlas-vk: out of memory\n");

@@ -46,11 +46,11 @@ constexpr uint32_t hadamard_block(uint32_t head_dim) {
     return block;
 }
 
-/// The formats, with rotation where it was measured to help.
+/// The formats, with rotation where it was measured to help. SmolLM2-135M Q4_1, 2,048 tokens, keys and values of q4_0, perplexity against f16's
+/// 5.111: 5.874 as they are, 5.358 with keys turned, 5.298 with both (lavapipe, 2026-11-21). The other formats were not compared.
 constexpr KvFormats with_default_rotation(KvFormats formats) {
-    const auto coarse = [](Format f) { return f == Format::q5_1 || f == Format::q5_0 || f == Format::q4_1 || f == Format::q4_0; };
-    formats.rotate_k = coarse(formats.k);
-    formats.rotate_v = coarse(formats.v);
+    formats.rotate_k = formats.k == Format::q4_0;
+    formats.rotate_v = formats.v == Format::q4_0;
     return formats;
 }
 
