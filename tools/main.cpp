@@ -1,6 +1,7 @@
 // atlas-vk: dispatches to one function per subcommand.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <spdlog/cfg/env.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -106,6 +107,7 @@ int main(int argc, char** argv) {
     try {
         spdlog::set_default_logger(spdlog::stderr_color_mt("atlas-vk"));  // stdout is for answers and JSON
         spdlog::set_pattern("[%Y-%m-%d %T.%e] [%l] %v");
+        spdlog::cfg::load_env_levels();  // SPDLOG_LEVEL=debug: what the runtime notes beside warnings
         return run(argc, argv);
     } catch (const std::bad_alloc&) {
         fmt::print(stderr, "atlas-vk: out of memory\n");

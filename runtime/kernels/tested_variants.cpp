@@ -1,5 +1,7 @@
 #include "runtime/kernels/tested_variants.h"
 
+#include <chrono>
+
 #include <spdlog/spdlog.h>
 
 namespace atlas {
@@ -20,9 +22,10 @@ void TestedVariants::load(KernelChoices& choices) {
 
 Result<bool> TestedVariants::test_new(Backend& backend, KernelChoices& choices, std::span<const MatmulUse> used,
                                       std::span<const AttentionUse> attention) {
-    bool any = false;
+    const auto start = std::chrono::steady_clock::now();
+    size_t n_tested = 0;
     const auto keep = [&](const std::string& key, const Result<double>& error) -> Result<void> {
-        any = true;
+        ++n_tested;
         ATLAS_TRY(const bool right, judge(key, error));
         if (!right) choices.rejected.insert(key);
         return {};
@@ -45,8 +48,11 @@ Result<bool> TestedVariants::test_new(Backend& backend, KernelChoices& choices, 
         choices.only_attention = nullptr;
         ATLAS_TRY_VOID(keep(rejection_key(use), error));
     }
-    if (any) save(choices);
-    return any;
+    if (n_tested == 0) return false;
+    save(choices);
+    const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
+    spdlog::debug("{} kernel variants tested against the CPU in {:.0f} ms, their compilation included", n_tested, taken.count());
+    return true;
 }
 
 Result<bool> TestedVariants::judge(const std::string& key, const Result<double>& error) const {
