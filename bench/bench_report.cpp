@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "bench/samples.h"
+#include "bench/step_profile.h"
 #include "commit.h"
 #include "runtime/base/units.h"
 
@@ -79,6 +80,7 @@ std::string markdown(const BenchResult& r) {
                                 row.share_of_limit > 0 ? fmt::format("{:.0f} %", 100 * row.share_of_limit) : "-");
         }
     }
+    text += profile_tables(r.profile);
     if (r.cancelled) text += "\nstopped before the end\n";
     return text;
 }
@@ -90,6 +92,9 @@ std::string csv(const BenchResult& r) {
     csv_rows(text, "verify", "ms", r.verify, [](const WidthRow& row) { return row.width; });
     csv_rows(text, "batch", "ms", r.batch, [](const WidthRow& row) { return row.width; });
     for (const KernelRow& row : r.kernels) text += fmt::format("kernel,\"{} {}\",,GB/s,{},,\n", row.name, row.variant, row.gb_per_s);
+    for (const ProfileRow& row : r.profile) {
+        text += fmt::format("profile,{},{},\"{}\" ms,{},,\n", row.columns, row.depth, row.label, row.ms);
+    }
     return text;
 }
 
@@ -98,6 +103,10 @@ ordered_json to_json(const BenchResult& r) {
     for (const KernelRow& row : r.kernels) {
         kernels.push_back({{"name", row.name}, {"variant", row.variant}, {"gb_per_s", row.gb_per_s}, {"tflop_per_s", row.tflop_per_s},
                            {"share_of_limit", row.share_of_limit}});
+    }
+    ordered_json profile = ordered_json::array();
+    for (const ProfileRow& row : r.profile) {
+        profile.push_back({{"columns", row.columns}, {"depth", row.depth}, {"label", row.label}, {"dispatches", row.dispatches}, {"ms", row.ms}});
     }
     return {{"schema", 1},
             {"device", r.device},
@@ -123,7 +132,8 @@ ordered_json to_json(const BenchResult& r) {
             {"decode", speeds_json(r.decode)},
             {"verify", widths_json(r.verify)},
             {"batch", widths_json(r.batch)},
-            {"kernels", kernels}};
+            {"kernels", kernels},
+            {"profile", profile}};
 }
 
 std::string built_from_commit() { return kCommit; }

@@ -47,6 +47,15 @@ struct KernelRow {
     double share_of_limit = 0;  // of measured bandwidth or peak, whichever is the nearer limit; 0: unknown
 };
 
+/// Device time of one kernel in a step; see step_profile.h.
+struct ProfileRow {
+    uint32_t columns = 0;  // tokens of the step
+    uint32_t depth = 0;    // tokens before them
+    std::string label;     // part of the model and kernel: "ffn: matvec_q4_k(64, 4)"
+    uint32_t dispatches = 0;
+    double ms = 0;         // device time of all of them, median of the repetitions
+};
+
 struct BenchResult {
     std::string device, driver, model, quantization, commit, version;
     std::string kv_type;         // "f16" or "q8_0:f16"
@@ -61,6 +70,7 @@ struct BenchResult {
     std::vector<SpeedRow> prefill, decode;
     std::vector<WidthRow> verify, batch;
     std::vector<KernelRow> kernels;
+    std::vector<ProfileRow> profile;
 };
 
 /// Most tokens that the options ask a session to hold.

@@ -25,6 +25,8 @@ class StepRunner {
     Result<void> prepare(const StepShape& shape);
     /// Runs it once; may be repeated. Requires prepare().
     Result<void> run();
+    /// The recorded step. Requires prepare().
+    const Program& program() const { return *program_; }
 
     /// Of the last run: logits of output `row`, [n_vocab].
     std::vector<float> logits(uint32_t row) const;

@@ -10,6 +10,7 @@
 #include "bench/bench_report.h"
 #include "bench/shape_model.h"
 #include "bench/speculation_bench.h"
+#include "bench/step_profile.h"
 #include "quant/recipe.h"
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/mapped_file.h"
@@ -29,6 +30,7 @@ struct BenchFlags {
     std::string csv, json;
     bool no_check = false;
     bool no_limits = false;
+    bool profile = false;
     bench::SpeculationWish speculation;
     std::string lookup_prompt, lookup_reference;
 };
@@ -99,6 +101,13 @@ Result<void> measure_guesses(BenchFlags& flags, const std::shared_ptr<const Mode
     return {};
 }
 
+/// --profile: instead of the usual measurements.
+Result<void> measure_profile(const BenchFlags& flags, VkBackend& backend, const Model& model, bench::BenchResult& result) {
+    ATLAS_TRY(result.profile, bench::profile_steps(backend, model, flags.options));
+    result.cancelled = flags.options.stop.stop_requested();
+    return {};
+}
+
 Result<void> measure(BenchFlags& flags) {
     Interrupt interrupt;
     if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
@@ -116,6 +125,7 @@ Result<void> measure(BenchFlags& flags) {
     }
     VkBackendOptions backend_options;
     backend_options.device = flags.device;
+    backend_options.profile = flags.profile;
     backend_options.self_test = result.checked = !flags.no_check;
     if (const auto dirs = user_dirs(system_environment)) {
         backend_options.pipeline_cache = dirs->cache / "pipelines";
@@ -128,7 +138,7 @@ Result<void> measure(BenchFlags& flags) {
     ATLAS_TRY(const auto model, load(flags, *backend, result));
     result.weights_bytes = model->weights_bytes();
     if (!flags.speculation.shares.empty() || !flags.lookup_prompt.empty()) return measure_guesses(flags, model);
-    const auto measured = bench::measure_model(model, flags.options, result);
+    const auto measured = flags.profile ? measure_profile(flags, *backend, *model, result) : bench::measure_model(model, flags.options, result);
     show_progress("");
     result.rejected.assign(backend->choices().rejected.begin(), backend->choices().rejected.end());
     ATLAS_TRY_VOID(measured);
@@ -175,6 +185,7 @@ void add_bench(CLI::App& app, int& exit_code) {
     command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_flag("--no-check", flags->no_check, "Times only: no result is checked and no limit measured (for devices that execute nothing)");
+    command->add_flag("--profile", flags->profile, "Device time of every kernel in steps of --verify columns at -d instead");
     command->add_flag("--no-limits", flags->no_limits, "Do not measure what the device can do at most");
     command->callback([flags, &exit_code] {
         for (std::vector<uint32_t>* values : {&flags->options.prefill, &flags->options.decode, &flags->options.verify, &flags->options.batch,

@@ -186,8 +186,15 @@ Result<std::unique_ptr<Program>> VkBackend::record(std::string_view name, const 
         kernels.push_back(kernel);
     }
     vk::Recorder recorder(device, name, {.profile = state_->options.profile});
+    std::string part;
     for (const PlannedDispatch& planned : plan.dispatches) {
-        if (!planned.label.empty()) recorder.label(planned.label);
+        if (!planned.label.empty()) part = planned.label;
+        // Labels for a profile are as fine as kernels are; a debugger's are parts of the model.
+        if (state_->options.profile) {
+            recorder.label(fmt::format("{}: {}", part, kernels[planned.kernel]->name()));
+        } else if (!planned.label.empty()) {
+            recorder.label(planned.label);
+        }
         recorder.dispatch({.kernel = kernels[planned.kernel],
                            .bindings = planned.bindings,
                            .push = planned.push,

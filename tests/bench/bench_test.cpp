@@ -9,6 +9,8 @@
 #include "bench/random_weights.h"
 #include "bench/samples.h"
 #include "bench/shape_model.h"
+#include "bench/step_profile.h"
+#include "bench/step_runner.h"
 #include "quant/codec.h"
 #include "runtime/kernels/vk_backend.h"
 #include "tests/vk/made_up_devices.h"
@@ -113,8 +115,9 @@ TEST(BenchReport, MarkdownSaysWhetherResultsWereChecked) {
     EXPECT_EQ(markdown(result).find("no result was checked"), std::string::npos);
 }
 
-std::unique_ptr<VkBackend> open_backend() {
+std::unique_ptr<VkBackend> open_backend(bool profile = false) {
     VkBackendOptions options;
+    options.profile = profile;
     options.pipeline_cache = std::string(ATLAS_BINARY_DIR) + "/test_bench.pipelines";
     auto backend = make_vk_backend(options);
     EXPECT_TRUE(backend) << backend.error().message;
@@ -150,6 +153,41 @@ TEST(ModelBench, MeasuresWhatItWasAskedFor) {
         EXPECT_GT(median(row.samples), 0);
     }
     for (const KernelRow& row : result.kernels) EXPECT_GT(row.gb_per_s, 0) << row.name;
+}
+
+// What is profiled is the step that runs: the same kernels as often, each with a time.
+TEST(StepProfile, NamesEveryDispatchOfTheStep) {
+    const auto backend = open_backend(true);
+    ASSERT_TRUE(backend);
+    BenchOptions options;
+    options.verify = {1, 9};
+    options.depths = {0, 40};
+    options.repetitions = 2;
+    const auto model = load_shape(*find_shape("test-tiny:q4_0"), *backend, {.n_ctx = 64});
+    ASSERT_TRUE(model) << model.error().message;
+    const auto rows = profile_steps(*backend, **model, options);
+    if (!rows && rows.error().code == ErrorCode::unsupported) GTEST_SKIP() << rows.error().message;
+    ASSERT_TRUE(rows) << rows.error().message;
+    for (const uint32_t columns : options.verify) {
+        const auto runner = StepRunner::create(**model, {1, columns, 40}, options.kv);
+        ASSERT_TRUE(runner && (*runner)->prepare({1, columns, 40}));
+        uint32_t dispatches = 0;
+        double last_ms = INFINITY, sum_ms = 0;
+        for (const ProfileRow& row : *rows) {
+            if (row.columns != columns || row.depth != 40) continue;
+            EXPECT_NE(row.label.find(": "), std::string::npos) << row.label;
+            EXPECT_LE(row.ms, last_ms);
+            last_ms = row.ms;
+            sum_ms += row.ms;
+            dispatches += row.dispatches;
+        }
+        EXPECT_EQ(dispatches, backend->size_of((*runner)->program()).dispatches);
+        EXPECT_GT(sum_ms, 0);
+    }
+    BenchResult result;
+    result.profile = *rows;
+    EXPECT_EQ(to_json(result)["profile"].size(), rows->size());
+    EXPECT_NE(markdown(result).find("step of 9 at depth 40"), std::string::npos);
 }
 
 TEST(ModelBench, StopsWhenAsked) {
