@@ -37,25 +37,6 @@ bool has_dot_form(Format format) {
     return has_kernel(KernelFamily::matvec_dot, format);
 }
 
-VkBackend& forced(const std::string& variant) {
-    static std::map<std::string, std::unique_ptr<VkBackend>> backends;
-    auto& backend = backends[variant];
-    if (!backend) {
-        VkBackendOptions options;
-        options.validation = true;
-        options.tune_for_gpu = true;
-        options.forced_matmul = variant;
-        options.pipeline_cache = std::string(ATLAS_BINARY_DIR) + "/test_kernels_dot.pipelines";
-        auto made = make_vk_backend(options);
-        if (!made) {
-            ADD_FAILURE() << made.error().message;
-            std::abort();
-        }
-        backend = std::move(*made);
-    }
-    return *backend;
-}
-
 enum class Add { none, bias, residual };
 
 class Dot : public KernelTest {
@@ -67,8 +48,8 @@ class Dot : public KernelTest {
         for (VkBackend* vk : used_) expect_no_messages(*vk);
     }
     VkBackend& on(const std::string& variant) {
-        used_.insert(&forced(variant));
-        return forced(variant);
+        used_.insert(&forced_backend(variant));
+        return forced_backend(variant);
     }
 
     /// What may differ between two f32 sums of the same n_in / 32 scaled integers: every run is rounded a few times, every addition once.

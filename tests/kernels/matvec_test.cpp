@@ -5,31 +5,12 @@
 namespace atlas::test {
 namespace {
 
-/// A card's backend that takes kernels whose name begins with `forced`.
-VkBackend& card(const std::string& forced) {
-    static std::map<std::string, std::unique_ptr<VkBackend>> made;
-    auto& vk = made[forced];
-    if (vk) return *vk;
-    VkBackendOptions options;
-    options.validation = true;
-    options.tune_for_gpu = true;
-    options.forced_matmul = forced;
-    options.pipeline_cache = std::string(ATLAS_BINARY_DIR) + "/test_kernels_matvec.pipelines";
-    auto backend = make_vk_backend(options);
-    if (!backend) {
-        ADD_FAILURE() << backend.error().message;
-        std::abort();
-    }
-    vk = std::move(*backend);
-    return *vk;
-}
-
 const std::string kShared = "matvec(", kSubgroup = "matvec_subgroup(", kOneRow = "matvec_subgroup(128, 8, 1, 1,";
 
 class Matvec : public KernelTest {
   protected:
     void TearDown() override {
-        for (const std::string& name : {kShared, kSubgroup, kOneRow}) expect_no_messages(card(name));
+        for (const std::string& name : {kShared, kSubgroup, kOneRow}) expect_no_messages(forced_backend(name));
     }
 
     struct Case {
@@ -68,38 +49,38 @@ class Matvec : public KernelTest {
 };
 
 TEST_F(Matvec, EveryFormatAndLayout) {
-    for (const Format format : {Format::q4_k, Format::q5_1, Format::bf16}) check(card(kShared), {format, Layout::blocks, 1, 37, 544});
+    for (const Format format : {Format::q4_k, Format::q5_1, Format::bf16}) check(forced_backend(kShared), {format, Layout::blocks, 1, 37, 544});
     // One row per lane: software devices take seconds to compile the long shaders of more.
     for (Case c : every_format(1, 9, 1088)) {
         c.placing = {17, 4};  // inside of a group; rows of activations not in whole 16 bytes
         if (info(c.format).block_elems == 1) c.placing = {32, 16};
-        check(card(kOneRow), c);
+        check(forced_backend(kOneRow), c);
     }
 }
 
 TEST_F(Matvec, EveryNumberOfColumns) {
     for (const uint32_t n : {1u, 2u, 3u, 7u, 8u, 9u, 13u, 16u, 23u, 24u}) {
-        check(card(kSubgroup), {Format::q4_0, Layout::planar, n, 21, 352});
+        check(forced_backend(kSubgroup), {Format::q4_0, Layout::planar, n, 21, 352});
     }
-    for (const uint32_t n : {1u, 3u, 9u}) check(card(kShared), {Format::q8_0, Layout::blocks, n, 5, 96});
-    check(card(kSubgroup), {Format::q4_k, Layout::blocks, 3, 9, 2304});
+    for (const uint32_t n : {1u, 3u, 9u}) check(forced_backend(kShared), {Format::q8_0, Layout::blocks, n, 5, 96});
+    check(forced_backend(kSubgroup), {Format::q4_k, Layout::blocks, 3, 9, 2304});
 }
 
 TEST_F(Matvec, RowsThatNoRoundDivides) {
     for (const uint32_t n_in : {1u, 3u, 31u, 33u, 66u, 129u, 545u}) {
-        check(card(kShared), {Format::f32, Layout::blocks, 3, 5, n_in});
-        check(card(kSubgroup), {Format::f16, Layout::blocks, 2, 5, n_in});
+        check(forced_backend(kShared), {Format::f32, Layout::blocks, 3, 5, n_in});
+        check(forced_backend(kSubgroup), {Format::f16, Layout::blocks, 2, 5, n_in});
     }
-    for (const uint32_t n_in : {256u, 768u, 4352u}) check(card(kOneRow), {Format::q4_k, Layout::blocks, 1, 5, n_in});
-    for (const uint32_t n_out : {1u, 2u, 15u, 16u, 17u, 33u, 130u}) check(card(kSubgroup), {Format::q8_0, Layout::planar, 2, n_out, 64});
+    for (const uint32_t n_in : {256u, 768u, 4352u}) check(forced_backend(kOneRow), {Format::q4_k, Layout::blocks, 1, 5, n_in});
+    for (const uint32_t n_out : {1u, 2u, 15u, 16u, 17u, 33u, 130u}) check(forced_backend(kSubgroup), {Format::q8_0, Layout::planar, 2, n_out, 64});
 }
 
 TEST_F(Matvec, RandomShapes) {
     std::uniform_int_distribution<uint32_t> outs(1, 70), blocks(1, 40), offsets(0, 20);
     for (int i = 0; i < 12; ++i) {
         const Placing placing{offsets(random_), offsets(random_)};
-        check(card(kSubgroup), {Format::q4_0, Layout::planar, 2, outs(random_), blocks(random_) * 32, placing});
-        check(card(kShared), {Format::q8_0, Layout::blocks, 3, outs(random_), blocks(random_) * 32, placing});
+        check(forced_backend(kSubgroup), {Format::q4_0, Layout::planar, 2, outs(random_), blocks(random_) * 32, placing});
+        check(forced_backend(kShared), {Format::q8_0, Layout::blocks, 3, outs(random_), blocks(random_) * 32, placing});
     }
 }
 
@@ -124,8 +105,8 @@ TEST_F(Matvec, AColumnsBitsDoNotDependOnTheOthers) {
             for (uint32_t t = kMost - n; t < kMost; ++t) EXPECT_EQ(y.device_row(t), whole[t]);
         }
     };
-    check_widths(card(kSubgroup), {.format = Format::q4_0, .layout = Layout::planar, .n_in = 352}, {1, 2, 3, 4, 5, 8, 9, 15, 19, 23});
-    check_widths(card(kShared), {.format = Format::f16, .n_in = 77}, {1, 2, 3});
+    check_widths(forced_backend(kSubgroup), {.format = Format::q4_0, .layout = Layout::planar, .n_in = 352}, {1, 2, 3, 4, 5, 8, 9, 15, 19, 23});
+    check_widths(forced_backend(kShared), {.format = Format::f16, .n_in = 77}, {1, 2, 3});
 }
 
 // Bytes of weights that the planned dispatches of a product load: a workgroup reads each weight of its rows once, whatever its tokens.

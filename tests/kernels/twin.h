@@ -2,11 +2,14 @@
 // The same bytes on the device and on the host: an operation runs on both, VkOps against RefOps, and every byte of the device's storage
 // that the operation may not touch is checked to be as it was.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <map>
+#include <memory>
 #include <random>
 
 #include "quant/codec.h"
@@ -21,24 +24,35 @@ namespace atlas::test {
 
 inline constexpr double kUlp = 1.0 / (1 << 24);  // half of a float's last place, relative
 
+/// tuned_for_gpu: takes the kernels that a graphics card would get, so that they run here too. forced: matrix products take the variants whose
+/// name begins so.
+inline std::unique_ptr<VkBackend> validated_backend(bool tuned_for_gpu, const std::string& forced = "") {
+    VkBackendOptions options;
+    options.validation = true;
+    options.tune_for_gpu = tuned_for_gpu;
+    options.forced_matmul = forced;
+    options.pipeline_cache = fmt::format("{}/test_kernels{}{}.pipelines", ATLAS_BINARY_DIR, tuned_for_gpu ? "_gpu" : "", forced.empty() ? "" : "_forced");
+    auto made = make_vk_backend(options);
+    if (!made) {
+        ADD_FAILURE() << made.error().message;
+        std::abort();
+    }
+    return std::move(*made);
+}
+
 /// One backend per kind for the whole program: pipelines are slow to build.
-/// tuned_for_gpu: takes the kernels that a graphics card would get, so that they run here too.
 inline VkBackend& backend(bool tuned_for_gpu = false) {
-    const auto make = [](bool gpu) {
-        VkBackendOptions options;
-        options.validation = true;
-        options.tune_for_gpu = gpu;
-        options.pipeline_cache = std::string(ATLAS_BINARY_DIR) + (gpu ? "/test_kernels_gpu.pipelines" : "/test_kernels.pipelines");
-        auto made = make_vk_backend(options);
-        if (!made) {
-            ADD_FAILURE() << made.error().message;
-            std::abort();
-        }
-        return std::move(*made);
-    };
-    auto& plain = kept_for_all_tests([&] { return make(false); });
-    auto& tuned = kept_for_all_tests([&] { return make(true); });
+    auto& plain = kept_for_all_tests([] { return validated_backend(false); });
+    auto& tuned = kept_for_all_tests([] { return validated_backend(true); });
     return tuned_for_gpu ? tuned : plain;
+}
+
+/// As backend(true), with forced products.
+inline VkBackend& forced_backend(const std::string& forced) {
+    using Backends = std::map<std::string, std::unique_ptr<VkBackend>>;
+    auto& made = kept_for_all_tests([] { return std::make_unique<Backends>(); })[forced];
+    if (!made) made = validated_backend(true, forced);
+    return *made;
 }
 
 /// A test that ends with no message of the validation layers.
