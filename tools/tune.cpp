@@ -55,10 +55,11 @@ Result<std::filesystem::path> keep(const VkBackend& backend, const bench::TuneRe
 
 void print_table(const bench::TuneResult& result) {
     fmt::print("{:<34} {:<36} {:>10} {:>10} {:>7}\n", "product", "kernel", "us", "untuned", "gain");
+    const auto microseconds = [](double seconds) { return seconds > 0 ? fmt::format("{:.1f}", seconds * 1e6) : std::string("-"); };
     for (const bench::TunedProduct& p : result.products) {
         const bool known = p.first_guess_seconds > 0 && !p.winner.empty();
-        fmt::print("{:<34} {:<36} {:>10.1f} {:>10.1f} {:>7}\n", tuning_key(p.shape), p.winner.empty() ? "(default)" : p.winner, p.winner_seconds * 1e6,
-                   p.first_guess_seconds * 1e6, known ? fmt::format("{:.2f}", p.first_guess_seconds / p.winner_seconds) : "-");
+        fmt::print("{:<34} {:<36} {:>10} {:>10} {:>7}\n", tuning_key(p.shape), p.winner.empty() ? "(default)" : p.winner, microseconds(p.winner_seconds),
+                   microseconds(p.first_guess_seconds), known ? fmt::format("{:.2f}", p.first_guess_seconds / p.winner_seconds) : "-");
         for (const std::string& wrong : p.wrong) fmt::print("  wrong numbers here: {}\n", wrong);
     }
 }
