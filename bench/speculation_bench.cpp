@@ -1,6 +1,8 @@
 #include "bench/speculation_bench.h"
 
 #include <chrono>
+#include <ctime>
+#include <functional>
 #include <random>
 
 #include "runtime/session/lookup.h"
@@ -12,6 +14,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+double cpu_ms_now() { return double(std::clock()) * 1000 / CLOCKS_PER_SEC; }
+
+/// Tokens of the answer that record steps before anything is measured.
+constexpr size_t kWarmUp = 160;
 
 /// Knows the answer, and is wrong as often as it is told to be. The same seed is wrong in the same places.
 class KnownAnswer final : public Speculator {
@@ -55,54 +62,60 @@ class Bench {
     Bench(Session& session, std::vector<TokenId> prompt, std::vector<TokenId> answer, std::stop_token stop)
         : session_(session), prompt_(std::move(prompt)), answer_(std::move(answer)), stop_(std::move(stop)) {}
 
-    /// Milliseconds of as many tokens as the answer has, as run and chat decode.
-    Result<double> plain() {
-        ATLAS_TRY_VOID(session_.sync(prompt_, {.stop = stop_}));
-        ATLAS_TRY(const Sampler sampler, Sampler::create({.temperature = 0}));
-        ATLAS_TRY_VOID(session_.start_choosing(sampler));
-        const auto start = Clock::now();
-        for (size_t i = 0; i < answer_.size(); ++i) {
-            ATLAS_TRY_VOID(session_.next_choice(i + 1 < answer_.size() && !stop_.stop_requested()));
-            if (stop_.stop_requested()) break;
-        }
-        const double ms = ms_since(start);
-        session_.stop_choosing();
-        return ms;
-    }
+    using Maker = std::function<std::unique_ptr<Speculator>()>;
 
-    Result<SpeculationRow> guessed(Speculators& speculation) {
-        ATLAS_TRY_VOID(session_.sync(prompt_, {.stop = stop_}));
-        ATLAS_TRY(Sampler sampler, Sampler::create({.temperature = 0}));
-        SpeculativeDecoder decoder(session_, sampler, speculation, true, answer_);
-        ATLAS_TRY_VOID(decoder.start());
-        const auto start = Clock::now();
-        for (size_t i = 0; i < answer_.size(); ++i) {
-            if (stop_.stop_requested()) return fail(ErrorCode::cancelled, "stopped after {} of {} tokens", i, answer_.size());
-            ATLAS_TRY_VOID(decoder.next(static_cast<uint32_t>(answer_.size() - 1 - i)));
-        }
-        SpeculationRow row;
-        row.ms = ms_since(start);
-        row.figures = decoder.figures();
-        return row;
-    }
-
-    Result<SpeculationRow> measure(std::unique_ptr<Speculator> who, uint32_t draft_max, std::optional<double> share) {
-        std::vector<std::unique_ptr<Speculator>> all;
-        all.push_back(std::move(who));
-        Speculators speculation(std::move(all), draft_max);
-        SpeculationRow row;
-        for (int round = 0; round < 2; ++round) {
-            session_.rewind(static_cast<uint32_t>(std::min(session_.tokens().size(), prompt_.size())));
-            ATLAS_TRY(const double plain_ms, plain());
-            ATLAS_TRY(row, guessed(speculation));
-            row.plain_ms = plain_ms;
-        }
+    /// Every round begins with speculators that know nothing: not even what the round before it said.
+    Result<SpeculationRow> measure(const Maker& who, uint32_t draft_max, std::optional<double> share) {
+        ATLAS_TRY_VOID(round(who, draft_max, std::min(kWarmUp, answer_.size())).map([](const auto&) {}));
+        ATLAS_TRY(SpeculationRow row, round(who, draft_max, answer_.size()));
         row.share = share;
         return row;
     }
     std::span<const TokenId> answer() const { return answer_; }
 
   private:
+    Result<SpeculationRow> round(const Maker& who, uint32_t draft_max, size_t n_tokens) {
+        session_.rewind(static_cast<uint32_t>(std::min(session_.tokens().size(), prompt_.size())));
+        std::vector<std::unique_ptr<Speculator>> all;
+        all.push_back(who());
+        Speculators speculation(std::move(all), draft_max);
+        SpeculationRow row;
+        ATLAS_TRY_VOID(plain(n_tokens, row));
+        ATLAS_TRY_VOID(guessed(speculation, n_tokens, row));
+        return row;
+    }
+
+    /// As run and chat decode.
+    Result<void> plain(size_t n_tokens, SpeculationRow& row) {
+        ATLAS_TRY_VOID(session_.sync(prompt_, {.stop = stop_}));
+        ATLAS_TRY(const Sampler sampler, Sampler::create({.temperature = 0}));
+        ATLAS_TRY_VOID(session_.start_choosing(sampler));
+        const auto start = Clock::now();
+        const double cpu = cpu_ms_now();
+        for (size_t i = 0; i < n_tokens && !stop_.stop_requested(); ++i) ATLAS_TRY_VOID(session_.next_choice(i + 1 < n_tokens));
+        row.plain_ms = ms_since(start);
+        row.plain_cpu_ms = cpu_ms_now() - cpu;
+        session_.stop_choosing();
+        return {};
+    }
+
+    Result<void> guessed(Speculators& speculation, size_t n_tokens, SpeculationRow& row) {
+        ATLAS_TRY_VOID(session_.sync(prompt_, {.stop = stop_}));
+        ATLAS_TRY(Sampler sampler, Sampler::create({.temperature = 0}));
+        SpeculativeDecoder decoder(session_, sampler, speculation, true, std::span(answer_).first(n_tokens));
+        ATLAS_TRY_VOID(decoder.start());
+        const auto start = Clock::now();
+        const double cpu = cpu_ms_now();
+        for (size_t i = 0; i < n_tokens; ++i) {
+            if (stop_.stop_requested()) return fail(ErrorCode::cancelled, "stopped after {} of {} tokens", i, n_tokens);
+            ATLAS_TRY_VOID(decoder.next(static_cast<uint32_t>(n_tokens - 1 - i)));
+        }
+        row.ms = ms_since(start);
+        row.cpu_ms = cpu_ms_now() - cpu;
+        row.figures = decoder.figures();
+        return {};
+    }
+
     Session& session_;
     std::vector<TokenId> prompt_, answer_;
     std::stop_token stop_;
@@ -121,26 +134,26 @@ Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<co
     std::vector<SpeculationRow> rows;
     for (const double share : wish.shares) {
         Bench bench(*session, tokens_for(wish.depth + 1, n_vocab, 1), tokens_for(wish.n_tokens, n_vocab, 2), wish.stop);
-        ATLAS_TRY(SpeculationRow row, bench.measure(std::make_unique<KnownAnswer>(bench.answer(), share), wish.draft_max, share));
+        ATLAS_TRY(SpeculationRow row, bench.measure([&] { return std::make_unique<KnownAnswer>(bench.answer(), share); }, wish.draft_max, share));
         rows.push_back(std::move(row));
     }
     if (!wish.reference.empty()) {
         Bench bench(*session, wish.prompt, wish.reference, wish.stop);
-        ATLAS_TRY(SpeculationRow row, bench.measure(std::make_unique<LookupSpeculator>(), wish.draft_max, {}));
+        ATLAS_TRY(SpeculationRow row, bench.measure([] { return std::make_unique<LookupSpeculator>(); }, wish.draft_max, {}));
         rows.push_back(std::move(row));
     }
     return rows;
 }
 
 std::string markdown(const std::vector<SpeculationRow>& rows) {
-    std::string out = "| guesses right | tokens/s plain | tokens/s | speed-up | tokens per step | accepted | verify ms per step | host ms per step |\n"
-                      "|---|---|---|---|---|---|---|---|\n";
+    std::string out = "| guesses right | tokens/s plain | tokens/s | speed-up | by processor time | tokens per step | accepted | verify ms per step | host ms per step |\n"
+                      "|---|---|---|---|---|---|---|---|---|\n";
     for (const SpeculationRow& row : rows) {
         const SpeculationFigures& f = row.figures;
         const double blocks = std::max<double>(1, double(f.n_blocks));
-        out += fmt::format("| {} | {:.1f} | {:.1f} | {:.2f} | {:.2f} | {:.0f} % of {} | {:.3f} | {:.3f} |\n",
+        out += fmt::format("| {} | {:.1f} | {:.1f} | {:.2f} | {:.2f} | {:.2f} | {:.0f} % of {} | {:.3f} | {:.3f} |\n",
                            row.share ? fmt::format("{:.0f} %", 100 * *row.share) : "lookup", double(f.n_tokens) * 1000 / row.plain_ms,
-                           double(f.n_tokens) * 1000 / row.ms, row.speed_up(), f.tokens_per_step(), 100 * f.accepted_share(), f.n_guesses,
+                           double(f.n_tokens) * 1000 / row.ms, row.speed_up(), row.cpu_speed_up(), f.tokens_per_step(), 100 * f.accepted_share(), f.n_guesses,
                            f.verify_ms / blocks, row.host_ms_per_block());
     }
     return out;

@@ -23,14 +23,17 @@ struct SpeculationRow {
     std::optional<double> share;  // nothing: lookup
     double plain_ms = 0;          // of all tokens, chosen by the device one step ahead, no guesses
     double ms = 0;
+    double plain_cpu_ms = 0, cpu_ms = 0;  // processor time of the process: on a software device what the device does, whoever else is running
     SpeculationFigures figures;
 
     double speed_up() const { return plain_ms / ms; }
+    double cpu_speed_up() const { return plain_cpu_ms / cpu_ms; }
     /// What the host does per block beyond waiting for the device: choosing a width, comparing, recording left out.
     double host_ms_per_block() const { return figures.n_blocks > 0 ? (figures.host_ms + figures.draft_ms) / double(figures.n_blocks) : 0; }
 };
 
-/// Each row runs once to record and once to measure. Fails: as Session; cancelled.
+/// Each row runs once over a part of the answer to record, and once to measure with speculators that know nothing of that.
+/// Fails: as Session; cancelled.
 Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<const Model>& model, KvFormats kv, const SpeculationWish& wish);
 
 std::string markdown(const std::vector<SpeculationRow>& rows);
