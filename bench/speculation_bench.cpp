@@ -59,26 +59,27 @@ std::vector<TokenId> tokens_for(uint32_t n, uint32_t n_vocab, uint32_t seed) {
 
 class Bench {
   public:
-    Bench(Session& session, std::vector<TokenId> prompt, std::vector<TokenId> answer, std::stop_token stop)
-        : session_(session), prompt_(std::move(prompt)), answer_(std::move(answer)), stop_(std::move(stop)) {}
+    Bench(Session& session, std::vector<TokenId> prompt, std::vector<TokenId> answer, const SpeculationWish& wish)
+        : session_(session), prompt_(std::move(prompt)), answer_(std::move(answer)), wish_(wish), stop_(wish.stop) {}
 
     using Maker = std::function<std::unique_ptr<Speculator>()>;
 
     /// Every round begins with speculators that know nothing: not even what the round before it said.
-    Result<SpeculationRow> measure(const Maker& who, uint32_t draft_max, std::optional<double> share) {
-        ATLAS_TRY_VOID(round(who, draft_max, std::min(kWarmUp, answer_.size())).map([](const auto&) {}));
-        ATLAS_TRY(SpeculationRow row, round(who, draft_max, answer_.size()));
+    Result<SpeculationRow> measure(const Maker& who, std::optional<double> share) {
+        ATLAS_TRY_VOID(round(who, std::min(kWarmUp, answer_.size())).map([](const auto&) {}));
+        ATLAS_TRY(SpeculationRow row, round(who, answer_.size()));
         row.share = share;
         return row;
     }
     std::span<const TokenId> answer() const { return answer_; }
 
   private:
-    Result<SpeculationRow> round(const Maker& who, uint32_t draft_max, size_t n_tokens) {
+    Result<SpeculationRow> round(const Maker& who, size_t n_tokens) {
         session_.rewind(static_cast<uint32_t>(std::min(session_.tokens().size(), prompt_.size())));
         std::vector<std::unique_ptr<Speculator>> all;
         all.push_back(who());
-        Speculators speculation(std::move(all), draft_max);
+        Speculators speculation(std::move(all), wish_.draft_max);
+        if (wish_.always) speculation.length().fix_width(wish_.draft_max + 1);
         SpeculationRow row;
         ATLAS_TRY_VOID(plain(n_tokens, row));
         ATLAS_TRY_VOID(guessed(speculation, n_tokens, row));
@@ -118,6 +119,7 @@ class Bench {
 
     Session& session_;
     std::vector<TokenId> prompt_, answer_;
+    const SpeculationWish& wish_;
     std::stop_token stop_;
 };
 
@@ -133,13 +135,13 @@ Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<co
     const uint32_t n_vocab = model->config().n_vocab;
     std::vector<SpeculationRow> rows;
     for (const double share : wish.shares) {
-        Bench bench(*session, tokens_for(wish.depth + 1, n_vocab, 1), tokens_for(wish.n_tokens, n_vocab, 2), wish.stop);
-        ATLAS_TRY(SpeculationRow row, bench.measure([&] { return std::make_unique<KnownAnswer>(bench.answer(), share); }, wish.draft_max, share));
+        Bench bench(*session, tokens_for(wish.depth + 1, n_vocab, 1), tokens_for(wish.n_tokens, n_vocab, 2), wish);
+        ATLAS_TRY(SpeculationRow row, bench.measure([&] { return std::make_unique<KnownAnswer>(bench.answer(), share); }, share));
         rows.push_back(std::move(row));
     }
     if (!wish.reference.empty()) {
-        Bench bench(*session, wish.prompt, wish.reference, wish.stop);
-        ATLAS_TRY(SpeculationRow row, bench.measure([] { return std::make_unique<LookupSpeculator>(); }, wish.draft_max, {}));
+        Bench bench(*session, wish.prompt, wish.reference, wish);
+        ATLAS_TRY(SpeculationRow row, bench.measure([] { return std::make_unique<LookupSpeculator>(); }, {}));
         rows.push_back(std::move(row));
     }
     return rows;

@@ -16,6 +16,7 @@ struct SpeculationWish {
     std::vector<TokenId> prompt;    // for the lookup: what stands before the answer
     std::vector<TokenId> reference; // the answer; empty: no lookup is measured
     uint32_t draft_max = 23;
+    bool always = false;            // as many guesses as draft_max allows in every step, whatever that costs
     std::stop_token stop;
 };
 

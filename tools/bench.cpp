@@ -181,6 +181,7 @@ void add_bench(CLI::App& app, int& exit_code) {
     prompt->needs(reference);
     reference->needs(prompt);
     command->add_option("--draft-max", flags->speculation.draft_max, "Most guesses per step")->check(CLI::Range(1u, kMostTokensAlike - 1))->capture_default_str();
+    command->add_flag("--draft-always", flags->speculation.always, "As many guesses as --draft-max allows in every step, whatever that costs");
     add_keep_free_flag(*command, flags->keep_free);
     command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")->expected(0, 1)->default_str("-");
