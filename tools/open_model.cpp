@@ -156,9 +156,10 @@ GenerateOptions generate_options(const SamplingFlags& flags) {
     return options;
 }
 
-Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
+namespace {
+
+Result<OpenModel> load_model(const ModelFlags& flags, SessionShape& shape) {
     OpenModel open;
-    SessionShape shape;
     ATLAS_TRY(shape.kv_format, kv_formats(flags.kv_type, flags.kv_rotation));
     ATLAS_TRY(const auto path, find_model(flags.model));
     ATLAS_TRY(auto file, gguf::File::open(path));
@@ -166,13 +167,28 @@ Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
     ATLAS_TRY(open.tokenizer, Tokenizer::load(*open.file));
     ATLAS_TRY(open.backend, make_backend(flags));
     shape.n_ctx = flags.n_ctx;
-    shape.max_outputs = max_outputs;
     ATLAS_TRY(const ContextChoice choice, fit_context(*open.file, *open.backend, shape, flags.keep_free));
     if (flags.n_ctx == 0) fmt::print(stderr, "{}\n", describe(choice, shape.kv_format));
-    shape.n_ctx = choice.plan.n_ctx;
+    shape.n_ctx = open.n_ctx = choice.plan.n_ctx;
     LoadBar bar;
     ATLAS_TRY(open.model, Model::load(*open.file, *open.backend, shape, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); }));
     bar.tell(open.model->weights_bytes());
+    return open;
+}
+
+}  // namespace
+
+Result<OpenModel> open_without_session(const ModelFlags& flags) {
+    SessionShape shape;
+    ATLAS_TRY(OpenModel open, load_model(flags, shape));
+    open.watch = std::make_unique<BudgetWatch>(*open.backend, [](const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); });
+    return open;
+}
+
+Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
+    SessionShape shape;
+    shape.max_outputs = max_outputs;
+    ATLAS_TRY(OpenModel open, load_model(flags, shape));
     ATLAS_TRY(open.session, Session::create(open.model, shape));
     open.watch = std::make_unique<BudgetWatch>(*open.backend, [](const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); });
     return open;

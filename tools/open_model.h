@@ -10,6 +10,7 @@
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/planner/budget_watch.h"
 #include "runtime/planner/context.h"
+#include "runtime/session/batch_speculation.h"
 #include "runtime/session/session.h"
 #include "runtime/text/tokenizer.h"
 #include "runtime/serve/generation.h"
@@ -66,6 +67,7 @@ struct OpenModel {
     std::shared_ptr<const Tokenizer> tokenizer;
     std::unique_ptr<VkBackend> backend;
     std::shared_ptr<const Model> model;
+    uint32_t n_ctx = 0;  // what was chosen
     std::unique_ptr<Session> session;
     std::unique_ptr<BudgetWatch> watch;  // tick() it while the session runs
 };
@@ -73,10 +75,14 @@ struct OpenModel {
 /// Opens file and vocabulary, takes the device, loads, and makes a session. Notes and progress go to stderr.
 /// `max_outputs`: most logit rows per step.
 Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs = 1);
+/// The same without a session, for those who hold many timelines: its cache is not taken.
+Result<OpenModel> open_without_session(const ModelFlags& flags);
 
 /// Who guesses, or null where nobody is wanted. A draft model is loaded beside the open one, with a context as long; `open` must outlive it.
 /// Fails: not_found, io, limit (files of --lookup); what opening a model can, unsupported (a draft of another vocabulary).
 Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& flags, const OpenModel& open);
+/// The same for an engine that answers `parallel` requests at a time.
+Result<std::unique_ptr<BatchSpeculation>> make_batch_speculation(const SpeculationFlags& flags, const OpenModel& open, uint32_t parallel);
 
 /// A rendered chat prompt as tokens: special tokens recognised, and BOS in front where the vocabulary wants one and the template wrote none.
 std::vector<TokenId> chat_tokens(const Tokenizer& tokenizer, std::string_view text);

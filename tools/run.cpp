@@ -76,7 +76,7 @@ Result<void> run(const RunFlags& flags) {
 
 Result<void> run_many(const RunFlags& flags) {
     if (!flags.prompt_words.empty()) return fail(ErrorCode::invalid_argument, "a prompt and --prompts: give one of the two");
-    return run_batch(flags.model, flags.sampling, flags.batch,
+    return run_batch(flags.model, flags.sampling, flags.speculation, flags.batch,
                      [&](const OpenModel& open, const std::string& prompt) { return prompt_tokens(flags, open, prompt); });
 }
 

@@ -113,6 +113,8 @@ class BatchRun {
                 {"tokens_per_s", rate(prompt_tokens_ + answer_tokens_)},
                 {"decode_tokens_per_s", decode_seconds_ > 0 ? double(decode_tokens_) / decode_seconds_ : 0.0},
                 {"decode_tokens", decode_tokens_},
+                {"guesses", guesses_},
+                {"right_guesses", right_guesses_},
                 {"steps", counts.steps},
                 {"tokens_run", counts.tokens},
                 {"padded_tokens", counts.padded_tokens},
@@ -140,6 +142,8 @@ class BatchRun {
         prompt_tokens_ += result.prompt_tokens;
         reused_tokens_ += result.reused_tokens;
         answer_tokens_ += result.answer.size();
+        guesses_ += result.proposed_tokens;
+        right_guesses_ += result.accepted_tokens;
         Json line{{"prompt", prompt.text}, {"answer", open_.tokenizer->decode(result.answer)}, {"finish", words_for(result.finish)},
                   {"prompt_tokens", result.prompt_tokens}, {"reused_tokens", result.reused_tokens}, {"answer_tokens", result.answer.size()}};
         if (result.error) line["error"] = result.error->message;
@@ -159,7 +163,7 @@ class BatchRun {
     std::map<RequestId, Prompt> prompts_;
     std::map<size_t, std::string> lines_;  // of answers that came before their turn
     size_t next_to_print_ = 0;
-    uint64_t prompt_tokens_ = 0, reused_tokens_ = 0, answer_tokens_ = 0, n_failed_ = 0;
+    uint64_t prompt_tokens_ = 0, reused_tokens_ = 0, answer_tokens_ = 0, n_failed_ = 0, guesses_ = 0, right_guesses_ = 0;
     double seconds_ = 0;
     uint64_t decode_tokens_ = 0;
     double decode_seconds_ = 0;
@@ -176,24 +180,27 @@ Result<void> put_figures(const std::string& to, const Json& figures) {
     return file.commit();
 }
 
-Result<std::unique_ptr<Engine>> make_engine(OpenModel& open, const BatchFlags& flags, const ModelFlags& model, const std::vector<Prompt>& prompts) {
+Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags, const SpeculationFlags& speculation, const ModelFlags& model,
+                                            const std::vector<Prompt>& prompts) {
     BatchShape shape;
     ATLAS_TRY(shape.kv_format, kv_formats(model.kv_type, model.kv_rotation));
-    shape.n_ctx = open.session->n_ctx();
-    open.session.reset();  // its cache makes room for the pool
+    shape.n_ctx = open.n_ctx;
     shape.max_timelines = std::min(flags.parallel, static_cast<uint32_t>(prompts.size()));
-    shape.max_outputs = shape.max_timelines;
+    ATLAS_TRY(auto guesses, make_batch_speculation(speculation, open, shape.max_timelines));
+    shape.max_outputs = guesses ? std::max(shape.max_timelines, kMostTokensAlike) : shape.max_timelines;
     shape.n_batch = std::max(512u, shape.max_timelines + kPageTokens);
     if (flags.pool_tokens > 0) {
         shape.pool_tokens = flags.pool_tokens;
-        return Engine::create(open.model, shape);
+        return Engine::create(open.model, shape, std::move(guesses));
     }
     // As many whole contexts as there are places, or as many as fit: who finds no page waits.
     for (uint32_t contexts = shape.max_timelines;; contexts = (contexts + 1) / 2) {
         shape.pool_tokens = contexts * shape.n_ctx;
-        auto engine = Engine::create(open.model, shape);
-        const bool is_too_large = !engine && (engine.error().code == ErrorCode::out_of_memory || engine.error().code == ErrorCode::limit);
-        if (!is_too_large || contexts == 1) return engine;
+        auto runner = BatchRunner::create(open.model, shape);
+        const bool is_too_large = !runner && (runner.error().code == ErrorCode::out_of_memory || runner.error().code == ErrorCode::limit);
+        if (is_too_large && contexts > 1) continue;
+        if (!runner) return tl::unexpected(runner.error());
+        return Engine::create(std::move(*runner), std::move(guesses));
     }
 }
 
@@ -211,25 +218,27 @@ void add_batch_flags(CLI::App& command, BatchFlags& flags) {
         ->needs(prompts);
 }
 
-Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, const BatchFlags& flags, const PromptTokens& tokens_of) {
+Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, const SpeculationFlags& speculation, const BatchFlags& flags,
+                       const PromptTokens& tokens_of) {
     Interrupt interrupt;
     if (!sampling.stop_strings.empty()) return fail(ErrorCode::invalid_argument, "--stop does not go with --prompts");
     ATLAS_TRY(const auto texts, read_prompts(flags.prompts));
-    ATLAS_TRY(OpenModel open, open_model(model));
+    ATLAS_TRY(OpenModel open, open_without_session(model));
     std::vector<Prompt> prompts;
     for (const std::string& text : texts) {
         ATLAS_TRY(auto tokens, tokens_of(open, text));
         prompts.push_back({prompts.size(), text, std::move(tokens)});
     }
-    ATLAS_TRY(const auto engine, make_engine(open, flags, model, prompts));
+    ATLAS_TRY(const auto engine, make_engine(open, flags, speculation, model, prompts));
     BatchRun run(open, *engine, sampling);
     for (Prompt& prompt : prompts) ATLAS_TRY_VOID(run.submit(std::move(prompt), interrupt.token()));
     ATLAS_TRY_VOID(run.run());
     const Json figures = run.figures();
     if (std::ferror(stdout) != 0) return fail(ErrorCode::io, "cannot write the answers to stdout");
-    fmt::print(stderr, "[{} prompts, {} tokens ({} reused); answers {} tokens, {:.1f} tokens/s; {:.1f} s]\n", prompts.size(),
+    fmt::print(stderr, "[{} prompts, {} tokens ({} reused); answers {} tokens, {:.1f} tokens/s; {} of {} guesses right, {} steps; {:.1f} s]\n", prompts.size(),
                figures["prompt_tokens"].get<uint64_t>(), figures["reused_tokens"].get<uint64_t>(), figures["answer_tokens"].get<uint64_t>(),
-               figures["answer_tokens_per_s"].get<double>(), figures["seconds"].get<double>());
+               figures["answer_tokens_per_s"].get<double>(), figures["right_guesses"].get<uint64_t>(), figures["guesses"].get<uint64_t>(),
+               figures["steps"].get<uint64_t>(), figures["seconds"].get<double>());
     if (!flags.json.empty()) ATLAS_TRY_VOID(put_figures(flags.json, figures));
     ATLAS_TRY_VOID(check_validation(model, open));
     if (run.n_failed() > 0) return fail(ErrorCode::invalid_argument, "{} of {} prompts have no whole answer", run.n_failed(), prompts.size());

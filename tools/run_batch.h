@@ -23,6 +23,7 @@ using PromptTokens = std::function<Result<std::vector<TokenId>>(const OpenModel&
 
 /// Answers every prompt of the file. Each answer is a line of JSON on stdout, in the order of the prompts; figures go to stderr.
 /// Fails: not_found, io, corrupt (a line that is no prompt: names it), and whatever loading and running a model fails with.
-Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, const BatchFlags& flags, const PromptTokens& tokens_of);
+Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, const SpeculationFlags& speculation, const BatchFlags& flags,
+                       const PromptTokens& tokens_of);
 
 }  // namespace atlas::tools

@@ -1,4 +1,4 @@
-// --lookup, --draft and --draft-max: who guesses for run and chat.
+// --lookup, --draft and --draft-max: who guesses for run and chat, and for the many prompts of run --prompts.
 #include <algorithm>
 
 #include "runtime/base/mapped_file.h"
@@ -55,19 +55,17 @@ Result<std::unique_ptr<LookupSpeculator>> make_lookup(const SpeculationFlags& fl
     return lookup;
 }
 
-Result<std::unique_ptr<DraftModel>> open_draft(const std::filesystem::path& path, const OpenModel& open) {
+Result<std::shared_ptr<const Model>> open_draft(const std::filesystem::path& path, const OpenModel& open) {
     ATLAS_TRY(const gguf::File file, gguf::File::open(path));
     ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
     ATLAS_TRY_VOID(check_draft_vocabulary(*open.tokenizer, *tokenizer));
     SessionShape shape;
-    shape.n_ctx = open.session->n_ctx();
-    ATLAS_TRY(const auto model, Model::load(file, *open.backend, shape));
-    ATLAS_TRY(auto session, Session::create(model, shape));
-    return std::make_unique<DraftModel>(std::move(session), open.model->config().n_vocab);
+    shape.n_ctx = open.n_ctx;
+    return Model::load(file, *open.backend, shape);
 }
 
 // The largest stored model of the same vocabulary that is small enough, or nothing.
-std::unique_ptr<DraftModel> find_draft(const OpenModel& open) {
+std::shared_ptr<const Model> find_draft(const OpenModel& open) {
     const auto store = user_store();
     auto stored = store ? store->list() : Result<std::vector<StoredModel>>(std::vector<StoredModel>{});
     if (!stored) return nullptr;
@@ -83,24 +81,59 @@ std::unique_ptr<DraftModel> find_draft(const OpenModel& open) {
     return nullptr;
 }
 
+// The model that --draft names, or null where it names none or none is found.
+Result<std::shared_ptr<const Model>> draft_of(const SpeculationFlags& flags, const OpenModel& open) {
+    if (flags.draft_max == 0 || flags.draft == "none") return nullptr;
+    if (flags.draft == "auto") return find_draft(open);
+    ATLAS_TRY(const auto path, find_model(flags.draft));
+    auto draft = open_draft(path, open);
+    if (!draft) return fail_in("--draft " + flags.draft, draft.error());
+    return std::move(*draft);
+}
+
+bool wants_lookup(const SpeculationFlags& flags) { return flags.draft_max > 0 && !is_word(flags.lookup, "off"); }
+
 }  // namespace
 
 Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& flags, const OpenModel& open) {
     std::vector<std::unique_ptr<Speculator>> who;
-    if (flags.draft_max > 0 && !is_word(flags.lookup, "off")) {
+    if (wants_lookup(flags)) {
         ATLAS_TRY(auto lookup, make_lookup(flags, *open.tokenizer));
         who.push_back(std::move(lookup));
     }
-    if (flags.draft_max > 0 && flags.draft == "auto") {
-        if (auto draft = find_draft(open)) who.push_back(std::move(draft));
-    } else if (flags.draft_max > 0 && flags.draft != "none") {
-        ATLAS_TRY(const auto path, find_model(flags.draft));
-        auto draft = open_draft(path, open);
-        if (!draft) return fail_in("--draft " + flags.draft, draft.error());
-        who.push_back(std::move(*draft));
+    ATLAS_TRY(const auto draft, draft_of(flags, open));
+    if (draft) {
+        SessionShape shape;
+        shape.n_ctx = open.n_ctx;
+        ATLAS_TRY(auto session, Session::create(draft, shape));
+        who.push_back(std::make_unique<DraftModel>(std::move(session), open.model->config().n_vocab));
     }
     if (who.empty()) return nullptr;
     return std::make_unique<Speculators>(std::move(who), flags.draft_max);
+}
+
+// Contexts of the draft's pool: who finds no page there gets no guesses of it.
+constexpr uint32_t kDraftContexts = 4;
+
+Result<std::unique_ptr<BatchSpeculation>> make_batch_speculation(const SpeculationFlags& flags, const OpenModel& open, uint32_t parallel) {
+    BatchSpeculation::MakeLookup lookup;
+    if (wants_lookup(flags)) {
+        ATLAS_TRY(auto first, make_lookup(flags, *open.tokenizer));
+        lookup = [first = std::shared_ptr<const LookupSpeculator>(std::move(first))] { return std::make_unique<LookupSpeculator>(*first); };
+    }
+    ATLAS_TRY(const auto model, draft_of(flags, open));
+    std::unique_ptr<BatchDraft> draft;
+    if (model) {
+        BatchShape shape;
+        shape.n_ctx = open.n_ctx;
+        shape.pool_tokens = open.n_ctx * std::min(parallel, kDraftContexts);
+        shape.max_timelines = shape.max_outputs = parallel;
+        shape.n_batch = std::max(512u, parallel + kPageTokens);
+        ATLAS_TRY(auto runner, BatchRunner::create(model, shape));
+        draft = std::make_unique<BatchDraft>(std::move(runner), open.model->config().n_vocab);
+    }
+    if (!lookup && !draft) return nullptr;
+    return std::make_unique<BatchSpeculation>(std::move(lookup), std::move(draft), flags.draft_max);
 }
 
 }  // namespace atlas::tools

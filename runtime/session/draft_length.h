@@ -16,6 +16,19 @@ namespace atlas {
 /// would have cost without, and a block whose failure would go beyond that is not run. Gains are booked too.
 class DraftLength {
   public:
+    /// The median of the last few: one slow sample, as of a step that had to be recorded, does not count.
+    class Samples {
+      public:
+        void add(double value);
+        double median() const;  // 0: none
+        bool empty() const { return n_ == 0; }
+
+      private:
+        static constexpr size_t kKept = 7;
+        std::array<double, kKept> values_{};
+        size_t n_ = 0, next_ = 0;
+    };
+
     /// Few, so that few programs are recorded; at most kMostTokensAlike.
     static constexpr std::array<uint32_t, 9> kWidths = {1, 2, 3, 4, 6, 8, 12, 16, 24};
 
@@ -45,18 +58,6 @@ class DraftLength {
     double loss_ms() const { return loss_ms_; }
 
   private:
-    /// The median of the last few: one slow sample, as of a step that had to be recorded, does not count.
-    class Samples {
-      public:
-        void add(double value);
-        double median() const;  // 0: none
-        bool empty() const { return n_ == 0; }
-
-      private:
-        static constexpr size_t kKept = 7;
-        std::array<double, kKept> values_{};
-        size_t n_ = 0, next_ = 0;
-    };
     struct Share {
         double right = 0, tried = 0;
     };

@@ -1,18 +1,34 @@
 #include "runtime/session/engine.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace atlas {
 
-Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const BatchShape& shape) {
+namespace {
+
+Result<void> check_shape(const BatchShape& shape) {
     if (shape.max_outputs < shape.max_timelines) {
         return fail(ErrorCode::invalid_argument, "{} outputs per step for {} timelines: expected at least as many", shape.max_outputs, shape.max_timelines);
     }
     if (shape.n_batch <= shape.max_timelines) {
         return fail(ErrorCode::invalid_argument, "{} tokens per step for {} timelines: expected more", shape.n_batch, shape.max_timelines);
     }
+    return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const BatchShape& shape,
+                                               std::unique_ptr<BatchSpeculation> speculation) {
+    ATLAS_TRY_VOID(check_shape(shape));
     ATLAS_TRY(auto runner, BatchRunner::create(std::move(model), shape));
-    return std::unique_ptr<Engine>(new Engine(std::move(runner)));
+    return create(std::move(runner), std::move(speculation));
+}
+
+Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BatchRunner> runner, std::unique_ptr<BatchSpeculation> speculation) {
+    ATLAS_TRY_VOID(check_shape(runner->shape()));
+    return std::unique_ptr<Engine>(new Engine(std::move(runner), std::move(speculation)));
 }
 
 Result<RequestId> Engine::submit(EngineRequest request) {
@@ -29,7 +45,7 @@ Result<RequestId> Engine::submit(EngineRequest request) {
     result.id = next_id_++;
     result.prompt_tokens = static_cast<uint32_t>(tokens.size());
     requests_.push_back(std::unique_ptr<Running>(new Running{.id = result.id, .request = std::move(request), .sampler = std::move(sampler),
-                                                             .timeline = Timeline(runner_->pool()), .tokens = std::move(tokens), .step_tokens = {}, .choices = {},
+                                                             .timeline = Timeline(runner_->pool()), .tokens = std::move(tokens), .step_tokens = {}, .guesses = {}, .choices = {},
                                                              .result = std::move(result)}));
     return requests_.back()->id;
 }
@@ -52,6 +68,7 @@ void Engine::end(Running& running, EngineFinish finish, std::optional<Error> err
     running.has_ended = true;
     running.is_admitted = false;
     running.timeline.clear();
+    if (speculation_) speculation_->end(running.id);
     running.result.finish = finish;
     running.result.error = std::move(error);
     finished_.push_back(std::move(running.result));
@@ -174,13 +191,15 @@ Result<void> Engine::step() {
     admit();
     find_prefixes();
     Budget left = budget();
+    const Budget whole = left;
+    if (auto done = guess(left); !done) return fail_all(done.error());
     scheduled_.clear();
     // Oldest first: whoever is preempted for another is younger, so not scheduled yet.
     for (const auto& running : requests_) {
         if (!running->is_admitted) continue;
         if (auto done = schedule(*running, left); !done) return fail_all(done.error());
     }
-    if (auto done = run_scheduled(); !done) return fail_all(done.error());
+    if (auto done = run_timed(whole); !done) return fail_all(done.error());
     drop_ended();
     return {};
 }
@@ -204,21 +223,50 @@ Result<void> Engine::schedule(Running& running, Budget& left) {
     return {};
 }
 
+// All answers are guessed for together, and only where nobody reads a prompt: such steps run other kernels and are long anyway.
+Result<void> Engine::guess(const Budget& budget) {
+    for (const auto& running : requests_) running->guesses.clear();
+    if (!speculation_ || budget.prompts > 0) return {};
+    std::vector<BatchSpeculation::Ask> asks;
+    std::vector<Running*> asking;
+    size_t n_answering = 0;
+    for (const auto& running : requests_) {
+        if (!running->answers()) continue;
+        ++n_answering;
+        if (running->request.propose) continue;
+        size_t most = runner_->shape().n_ctx - std::min<size_t>(runner_->shape().n_ctx, running->tokens.size());
+        if (running->request.max_tokens > 0) most = std::min(most, running->request.max_tokens - running->result.answer.size() - 1);
+        asks.push_back({running->id, running->tokens, static_cast<uint32_t>(most), {}});
+        asking.push_back(running.get());
+    }
+    const uint32_t widest = std::min({kMostTokensAlike, runner_->shape().n_batch, runner_->shape().max_outputs});
+    if (asks.size() < n_answering || n_answering >= widest) return {};
+    ATLAS_TRY_VOID(speculation_->propose(asks, widest - static_cast<uint32_t>(n_answering)));
+    for (size_t i = 0; i < asks.size(); ++i) asking[i]->guesses = std::move(asks[i].proposal);
+    return {};
+}
+
+std::vector<TokenId> Engine::proposal_for(Running& running, uint32_t most) {
+    if (!running.request.propose) return running.guesses.tokens;
+    auto proposal = running.request.propose(running.tokens, most);
+    proposal.resize(std::min<size_t>(proposal.size(), most));
+    return proposal;
+}
+
 void Engine::propose(Running& running, Budget& left) {
-    if (!running.request.propose || left.proposals == 0) return;
     const size_t n = running.tokens.size(), n_answer = running.result.answer.size();
-    size_t most = std::min<size_t>(left.proposals, runner_->shape().n_ctx - n);
+    size_t most = running.request.propose ? left.proposals : running.guesses.tokens.size();
+    most = std::min<size_t>(most, runner_->shape().n_ctx - std::min<size_t>(runner_->shape().n_ctx, n));
     if (running.request.max_tokens > 0) most = std::min(most, running.request.max_tokens - n_answer - 1);
     if (most == 0) return;
-    auto proposal = running.request.propose(running.tokens, static_cast<uint32_t>(most));
-    proposal.resize(std::min(proposal.size(), most));
+    auto proposal = proposal_for(running, static_cast<uint32_t>(most));
     const uint32_t n_vocab = runner_->model().config().n_vocab;
     const auto bad = std::find_if(proposal.begin(), proposal.end(), [n_vocab](TokenId token) { return token >= n_vocab; });
     proposal.erase(bad, proposal.end());
     // A guess is not worth anybody's pages.
     if (running.timeline.pages_needed(static_cast<uint32_t>(1 + proposal.size())) > runner_->pool().n_available()) return;
     running.n_proposed = static_cast<uint32_t>(proposal.size());
-    left.proposals -= running.n_proposed;
+    left.proposals -= std::min(left.proposals, running.n_proposed);
     running.step_tokens.insert(running.step_tokens.end(), proposal.begin(), proposal.end());
 }
 
@@ -246,7 +294,20 @@ void Engine::preempt(Running& running) {
     ++n_preemptions_;
 }
 
+// Steps of answers alone say what a step of so many columns costs; those that were recorded first say nothing.
+Result<void> Engine::run_timed(const Budget& budget) {
+    const uint64_t n_recorded = runner_->counts().recordings, n_run = runner_->counts().tokens;
+    const auto n_sequences = static_cast<uint32_t>(scheduled_.size());
+    const auto start = std::chrono::steady_clock::now();
+    ATLAS_TRY_VOID(run_scheduled());
+    if (!speculation_ || budget.prompts > 0 || n_sequences == 0 || runner_->counts().recordings > n_recorded) return {};
+    const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    speculation_->step_took(n_sequences, static_cast<uint32_t>(runner_->counts().tokens - n_run), n_taken_, ms);
+    return {};
+}
+
 Result<void> Engine::run_scheduled() {
+    n_taken_ = 0;
     if (scheduled_.empty()) return {};
     items_.clear();
     for (Running* running : scheduled_) {
@@ -284,12 +345,17 @@ Result<TokenId> Engine::choose(Running& running, size_t item, uint32_t row) {
 Result<void> Engine::take_tokens(Running& running, size_t item) {
     const auto proposal = std::span(running.step_tokens).last(running.n_proposed);
     running.result.proposed_tokens += running.n_proposed;
+    uint32_t n_right = 0;
     for (uint32_t r = 0; r <= running.n_proposed; ++r) {
         ATLAS_TRY(const TokenId token, choose(running, item, r));
+        ++n_taken_;
+        if (r < running.n_proposed && proposal[r] == token) ++n_right;
         if (!push_token(running, token)) return {};
-        if (r == running.n_proposed || proposal[r] != token) break;
+        if (n_right <= r) break;
         ++running.result.accepted_tokens;
     }
+    running.guesses.tokens.resize(std::min<size_t>(running.guesses.tokens.size(), running.n_proposed));
+    if (speculation_) speculation_->was_checked(running.guesses, n_right);
     running.timeline.rewind(static_cast<uint32_t>(running.tokens.size()) - 1);
     return {};
 }

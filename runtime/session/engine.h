@@ -7,7 +7,7 @@
 #include <stop_token>
 #include <vector>
 
-#include "runtime/session/batch_runner.h"
+#include "runtime/session/batch_speculation.h"
 #include "runtime/session/sampler.h"
 
 namespace atlas {
@@ -51,8 +51,13 @@ struct EngineResult {
 /// share the budget, and where pages run out the youngest gives its pages away and starts over later with the tokens it had.
 class Engine {
   public:
+    /// `speculation`: guesses for requests that bring no propose() of their own, in steps of answers alone, while a step has at most
+    /// kMostTokensAlike tokens and max_outputs leaves room for them; or nobody.
     /// Fails: as BatchRunner::create; invalid_argument (fewer outputs than timelines, or no token left for prompts).
-    static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Model> model, const BatchShape& shape);
+    static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Model> model, const BatchShape& shape,
+                                                  std::unique_ptr<BatchSpeculation> speculation = nullptr);
+    /// On a runner that is there already. Fails: invalid_argument, as above.
+    static Result<std::unique_ptr<Engine>> create(std::unique_ptr<BatchRunner> runner, std::unique_ptr<BatchSpeculation> speculation = nullptr);
 
     /// Fails: invalid_argument (empty prompt, an id outside the vocabulary, sampler options), limit (the prompt is longer than a timeline).
     Result<RequestId> submit(EngineRequest request);
@@ -79,6 +84,7 @@ class Engine {
         std::vector<TokenId> tokens;      // prompt and answer
         std::vector<TokenId> step_tokens; // of the step under way, the proposal at their end
         uint32_t n_proposed = 0;
+        Proposal guesses;                  // of the engine's speculation, for the step under way
         std::vector<ChoiceParams> choices; // of the step under way, where the device chooses
         uint64_t n_draws = 0;              // by the device
         bool is_admitted = false;         // has a place in the steps
@@ -96,7 +102,8 @@ class Engine {
         uint32_t proposals = 0;
     };
 
-    explicit Engine(std::unique_ptr<BatchRunner> runner) : runner_(std::move(runner)) {}
+    Engine(std::unique_ptr<BatchRunner> runner, std::unique_ptr<BatchSpeculation> speculation)
+        : runner_(std::move(runner)), speculation_(std::move(speculation)) {}
     void end(Running& running, EngineFinish finish, std::optional<Error> error = {});
     void drop_ended();
     void admit();
@@ -105,7 +112,10 @@ class Engine {
     Result<void> schedule(Running& running, Budget& budget);
     void find_prefixes();
     void share_last_page(size_t i);
+    Result<void> guess(const Budget& budget);
+    std::vector<TokenId> proposal_for(Running& running, uint32_t most);
     void propose(Running& running, Budget& budget);
+    Result<void> run_timed(const Budget& budget);
     Result<bool> reserve(Running& running);
     void preempt(Running& running);
     Result<void> run_scheduled();
@@ -116,11 +126,13 @@ class Engine {
     Result<void> fail_all(const Error& error);
 
     std::unique_ptr<BatchRunner> runner_;
+    std::unique_ptr<BatchSpeculation> speculation_;  // or null
     std::vector<std::unique_ptr<Running>> requests_;  // oldest first
     std::vector<EngineResult> finished_;
     std::vector<Running*> scheduled_;
     std::vector<BatchItem> items_;
     RequestId next_id_ = 1;
+    uint32_t n_taken_ = 0;  // tokens that the last step gave
     uint64_t n_preemptions_ = 0;
 };
 

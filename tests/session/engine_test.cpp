@@ -1,100 +1,8 @@
 // What a request gets does not depend on who else is there: every answer equals that of a session of its own.
-#include "runtime/session/engine.h"
-
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <array>
-#include <map>
-#include <random>
-#include <tuple>
-
-#include "tests/reference/ref_backend.h"
-#include "tests/support/run_batch.h"
-#include "tests/support/temp_dir.h"
-#include "tests/support/watched_backend.h"
+#include "tests/session/engines.h"
 
 namespace atlas {
 namespace {
-
-constexpr uint32_t kVocab = 13;
-
-class Engines : public ::testing::Test {
-  protected:
-    Engines() { testing::write_tiny_model(dir_ / "tiny.gguf", testing::smallest_shape()); }
-
-    Engine& start(BatchShape shape = {.pool_tokens = 2048, .n_ctx = 512, .n_batch = 64, .max_outputs = 32, .max_timelines = 8, .kv_format = Format::f32}) {
-        auto file = gguf::File::open(dir_ / "tiny.gguf");
-        model_ = Model::load(*file, backend_, {.n_ctx = shape.pool_tokens, .n_batch = shape.n_batch, .kv_format = Format::f32}).value();
-        engine_ = Engine::create(model_, shape).value();
-        return *engine_;
-    }
-
-    static EngineRequest request(uint32_t n_prompt, uint64_t seed, uint32_t max_tokens = 20, float temperature = 0) {
-        EngineRequest made;
-        made.prompt = testing::tiny_tokens(n_prompt, kVocab, seed);
-        made.sampler.temperature = temperature;
-        made.sampler.seed = seed;
-        made.sampler.repetition_penalty = temperature > 1.2f ? 1.1f : 1.0f;  // then the host samples, else the device
-        made.max_tokens = max_tokens;
-        return made;
-    }
-
-    /// As one session and one sampler do it.
-    std::vector<TokenId> alone(const EngineRequest& request) {
-        if (!session_) session_ = Session::create(model_, {.n_ctx = 512, .n_batch = 64, .kv_format = Format::f32}).value();
-        Sampler sampler = Sampler::create(request.sampler).value();
-        for (const TokenId token : request.prompt) sampler.accept(token);
-        session_->rewind(0);
-        EXPECT_TRUE(session_->sync(request.prompt).has_value());
-        std::vector<TokenId> answer;
-        while (answer.size() < request.max_tokens) {
-            const TokenId token = sampler.sample(session_->logits()).value();
-            if (std::count(request.end_tokens.begin(), request.end_tokens.end(), token) > 0) break;
-            sampler.accept(token);
-            answer.push_back(token);
-            if (answer.size() < request.max_tokens) {
-                EXPECT_TRUE(session_->step(token).has_value());
-            }
-        }
-        return answer;
-    }
-
-    void submit(const EngineRequest& request) {
-        const auto id = engine_->submit(request);
-        ASSERT_TRUE(id.has_value()) << id.error().message;
-        wanted_[*id] = request;
-    }
-
-    void collect() {
-        for (EngineResult& result : engine_->take_finished()) results_[result.id] = std::move(result);
-    }
-
-    void run_to_the_end() {
-        for (int n = 0; !engine_->is_idle(); ++n) {
-            ASSERT_LT(n, 10000) << "the engine does not come to an end";
-            const auto done = engine_->step();
-            ASSERT_TRUE(done.has_value()) << done.error().message;
-        }
-        collect();
-        EXPECT_EQ(engine_->runner().pool().n_in_use(), 0u) << "pages leaked";
-    }
-
-    void expect_all_as_alone() {
-        for (const auto& [id, request] : wanted_) {
-            ASSERT_EQ(results_.count(id), 1u) << "request " << id << " was lost";
-            EXPECT_EQ(results_[id].answer, alone(request)) << "request " << id;
-        }
-    }
-
-    TempDir dir_;
-    testing::WatchedBackend backend_;
-    std::shared_ptr<const Model> model_;
-    std::unique_ptr<Engine> engine_;
-    std::unique_ptr<Session> session_;
-    std::map<RequestId, EngineRequest> wanted_;
-    std::map<RequestId, EngineResult> results_;
-};
 
 TEST_F(Engines, EachAnswersAsAlone) {
     Engine& engine = start();
@@ -304,50 +212,6 @@ TEST_F(Engines, ProposalsChangeNothingButTheNumberOfSteps) {
         EXPECT_EQ(steps[2], steps[0]);
         EXPECT_LE(steps[3], 23u);
     }
-}
-
-// Requests come and go at random in a pool that is too small, on few texts so that prefixes meet: whoever is not cancelled gets the answer it
-// would get alone, whoever is has the beginning of it, nobody is lost, no page leaks.
-TEST_F(Engines, RandomComingsAndGoings) {
-    std::mt19937 random(11);
-    const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
-    std::map<std::tuple<uint32_t, uint64_t, int>, std::vector<TokenId>> answers;
-    uint64_t n_preempted = 0, n_cancelled = 0, n_reused = 0;
-    for (int round = 0; round < 300; ++round) {
-        const uint32_t n_pages = 6 + below(4);
-        Engine& engine = start({.pool_tokens = n_pages * kPageTokens, .n_ctx = 192, .n_batch = 9 + below(60), .max_outputs = 8, .max_timelines = 1 + below(8),
-                                .kv_format = Format::f32});
-        wanted_.clear();
-        results_.clear();
-        session_.reset();
-        for (int i = 0; i < 60; ++i) {
-            const uint32_t what = below(10);
-            if (what < 3 && wanted_.size() < 12) {
-                submit(request(1 + below(100), below(2), 1 + below(60), std::array{0.0f, 1.0f, 1.3f}[below(3)]));
-            } else if (what == 3 && !wanted_.empty()) {
-                engine.cancel(1 + below(static_cast<uint32_t>(wanted_.size())));
-            } else {
-                ASSERT_TRUE(engine.step().has_value());
-            }
-        }
-        run_to_the_end();
-        n_preempted += engine.n_preemptions();
-        for (const auto& [id, one] : wanted_) {
-            ASSERT_EQ(results_.count(id), 1u) << "round " << round << ": request " << id << " was lost";
-            const EngineResult& result = results_[id];
-            auto longest = one;
-            longest.max_tokens = 60;
-            auto& expected = answers[{static_cast<uint32_t>(one.prompt.size()), one.sampler.seed, int(one.sampler.temperature * 10)}];
-            if (expected.empty()) expected = alone(longest);
-            ASSERT_TRUE(std::equal(result.answer.begin(), result.answer.end(), expected.begin())) << "round " << round << ", request " << id;
-            n_cancelled += result.finish == EngineFinish::cancelled ? 1 : 0;
-            n_reused += result.reused_tokens;
-            ASSERT_TRUE(result.finish == EngineFinish::cancelled || result.answer.size() == one.max_tokens);
-        }
-    }
-    EXPECT_GT(n_preempted, 50u);
-    EXPECT_GT(n_cancelled, 100u);
-    EXPECT_GT(n_reused, 1000u);
 }
 
 TEST_F(Engines, ALostDeviceFailsAllAndLeavesNothing) {
