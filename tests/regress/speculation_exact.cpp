@@ -1,8 +1,8 @@
 // speculation_exact MODEL TEXT [N_PROMPTS N_TOKENS KV,KV,... DRAFT_MODEL DEVICE]: greedy answers with guesses against answers without, token for
 // token. Prompts of 24 to 87 tokens are cut from TEXT and shared out over the formats of the KV cache in turn; "q4_0+turned" is q4_0 with keys
-// and values turned. The answers without guesses are made eight at a time (Engine), those with guesses one by one as run and chat make them:
+// and values turned. The answers without guesses are made four at a time (Engine), those with guesses one by one as run and chat make them:
 // with lookup, and with lookup and draft. Where the two differ, plain decoding of that prompt alone decides.
-// Prints what was compared after every eight prompts; exits with 1 at the first prompt that differs.
+// Prints what was compared after every four prompts; exits with 1 at the first prompt that differs.
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -19,7 +19,7 @@ namespace atlas {
 namespace {
 
 constexpr uint32_t kContext = 256;
-constexpr uint32_t kGroup = 8;
+constexpr uint32_t kGroup = 4;  // prompts of one format before the next has its turn
 // Every width has its turn, whatever the clock says; narrow ones more often, or most of the time goes to guesses that fail.
 constexpr std::array<uint32_t, 11> kWidths = {4, 2, 8, 3, 16, 2, 4, 3, 8, 24, 3};
 
@@ -30,7 +30,7 @@ struct Wish {
 
 struct Figures {
     uint64_t n_prompts = 0, n_tokens = 0, n_blocks = 0, n_guesses = 0, n_accepted = 0;
-    uint64_t n_decided_alone = 0;  // prompts whose answer differed in a step of eight, and not alone
+    uint64_t n_decided_alone = 0;  // prompts whose answer differed in shared steps, and not alone
     void add(const Figures& other) {
         n_prompts += other.n_prompts;
         n_tokens += other.n_tokens;
@@ -205,7 +205,7 @@ Result<void> compare_all(const Wish& wish) {
     std::vector<std::string> formats;
     std::istringstream in(wish.kv);
     for (std::string name; std::getline(in, name, ',');) formats.push_back(name);
-    // Eight prompts of every format, then the next eight of every format: whoever stops it early has seen all.
+    // Four prompts of every format, then the next four of every format: whoever stops it early has seen all.
     for (size_t first = 0; first < comparison->n_prompts(); first += kGroup * formats.size()) {
         for (size_t f = 0; f < formats.size(); ++f) {
             std::vector<size_t> numbers;
