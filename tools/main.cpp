@@ -31,7 +31,7 @@ const std::array<Group, 5>& groups() {
                                                   {"Choose a model", {"plan"}},
                                                   {"Get models", {"pull", "list", "rm"}},
                                                   {"Look at files and devices", {"inspect", "devices", "kernels"}},
-                                                  {"Compare and measure", {"bench", "perplexity", "tune", "tokenize", "logits", "quantize"}}}};
+                                                  {"Compare and measure", {"bench", "perplexity", "tune", "tokenize", "logits", "quantize", "fit-cache"}}}};
     return kGroups;
 }
 

@@ -12,6 +12,7 @@ using AddSubcommand = void (*)(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);
 void add_chat(CLI::App& app, int& exit_code);
 void add_devices(CLI::App& app, int& exit_code);
+void add_fit_cache(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_kernels(CLI::App& app, int& exit_code);
 void add_list(CLI::App& app, int& exit_code);
@@ -42,6 +43,7 @@ inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({
     add_perplexity,
     add_logits,
     add_quantize,
+    add_fit_cache,
 });
 
 }  // namespace atlas::tools

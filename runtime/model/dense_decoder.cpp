@@ -11,6 +11,7 @@ uint32_t n_ff(const ModelConfig& c) { return c.n_ff; }
 uint32_t n_vocab(const ModelConfig& c) { return c.n_vocab; }
 uint32_t q_width(const ModelConfig& c) { return c.q_width(); }
 uint32_t kv_width(const ModelConfig& c) { return c.kv_width(); }
+uint32_t head_dim(const ModelConfig& c) { return c.head_dim; }
 uint32_t rope_pairs(const ModelConfig& c) { return c.rope.n_rot / 2; }
 
 constexpr Extent kVector = nullptr;
@@ -34,6 +35,9 @@ constexpr auto kLayerWeights = std::to_array<LayerWeightRule>({
     {"attn_v.bias", Need::optional, kVector, kv_width, &LayerWeights::attn_v_bias},
     {"attn_output.weight", Need::required, n_embd, q_width, &LayerWeights::attn_output, Scale::folded},
     {"attn_output.bias", Need::optional, kVector, n_embd, &LayerWeights::attn_output_bias},
+    {"cache_turn_k.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_k},
+    {"cache_turn_k.bias", Need::optional, kVector, kv_width, &LayerWeights::cache_turn_k_shift},
+    {"cache_turn_q.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_q},
     {"ffn_norm.weight", Need::required, kVector, n_embd, &LayerWeights::ffn_norm},
     {"ffn_gate.weight", Need::required, n_ff, n_embd, &LayerWeights::ffn_gate, Scale::folded},
     {"ffn_gate.bias", Need::optional, kVector, n_ff, &LayerWeights::ffn_gate_bias, Scale::folded},
@@ -66,7 +70,10 @@ Qkv qkv_scratch(const ModelConfig& config, const LayerWeights& layer, uint32_t n
 }
 
 // Writes the K and V of the step into the cache and returns the rotated queries [n_tokens, q_width].
-Tensor project_qkv(const ForwardInputs& in, const LayerWeights& layer, const KvLayer& cache, const Tensor& normed, Ops& ops) {
+Tensor project_qkv(const ForwardInputs& in, const LayerWeights& layer, KvLayer cache, const Tensor& normed, Ops& ops) {
+    cache.turn_k = layer.cache_turn_k;
+    cache.turn_k_shift = layer.cache_turn_k_shift;
+    cache.turn_q = layer.cache_turn_q;
     const auto [q, k, v] = qkv_scratch(in.config, layer, normed.rows, ops);
     const auto terms = std::to_array<MatmulTerm>({{layer.attn_q, layer.attn_q_bias, q},
                                                   {layer.attn_k, layer.attn_k_bias, k},

@@ -145,16 +145,36 @@ class Resolver {
     std::unordered_map<std::string_view, const gguf::TensorInfo*> by_name_;
 };
 
+// The matrices that turn keys and queries belong together, and kernels read them as f32.
+Result<std::vector<ResolvedWeight>> with_whole_cache_turns(Result<std::vector<ResolvedWeight>> resolved, const ModelConfig& config) {
+    if (!resolved) return resolved;
+    std::vector<int> parts(config.n_layer, 0);
+    for (const ResolvedWeight& weight : *resolved) {
+        const auto slot = weight.layer_slot;
+        if (slot != &LayerWeights::cache_turn_k && slot != &LayerWeights::cache_turn_k_shift && slot != &LayerWeights::cache_turn_q) continue;
+        ++parts[weight.layer];
+        if (weight.format == Format::f32) continue;
+        return fail(ErrorCode::unsupported, "{}: stored as {}, expected f32: write the file again with atlas-vk fit-cache", weight.source->name,
+                    info(weight.format).name);
+    }
+    for (uint32_t il = 0; il < config.n_layer; ++il) {
+        if (parts[il] == 0 || parts[il] == 3) continue;
+        return fail(ErrorCode::not_found, "layer {} has {} of the three tensors cache_turn_k.weight, cache_turn_k.bias and cache_turn_q.weight: expected "
+                    "all or none; write the file again with atlas-vk fit-cache", il, parts[il]);
+    }
+    return resolved;
+}
+
 }  // namespace
 
 Result<std::vector<ResolvedWeight>> resolve_weights(const gguf::File& file, const WeightTable& table, const ModelConfig& config,
                                                     const std::function<bool(Format)>& can_read) {
-    return Resolver(file.tensors(), &file, config, can_read).all(table);
+    return with_whole_cache_turns(Resolver(file.tensors(), &file, config, can_read).all(table), config);
 }
 
 Result<std::vector<ResolvedWeight>> resolve_tensors(std::span<const gguf::TensorInfo> tensors, const WeightTable& table,
                                                     const ModelConfig& config, const std::function<bool(Format)>& can_read) {
-    return Resolver(tensors, nullptr, config, can_read).all(table);
+    return with_whole_cache_turns(Resolver(tensors, nullptr, config, can_read).all(table), config);
 }
 
 Weights assemble_weights(const ModelConfig& config, std::span<const ResolvedWeight> resolved,

@@ -79,6 +79,12 @@ void DryOps::hadamard(const Tensor& x, uint32_t block) {
     count(8.0 * x.rows * x.cols);
 }
 
+void DryOps::turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
+    ATLAS_CHECK(w.cols > 0 && w.cols <= 256 && w.rows % w.cols == 0 && x.cols % w.rows == 0, "{} columns, matrices [{}, {}]", x.cols, w.rows, w.cols);
+    if (shift) ATLAS_CHECK_EQ(shift.cols, w.rows);
+    count(2.0 * x.rows * x.cols * w.cols);
+}
+
 void DryOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) {
     ATLAS_CHECK_EQ(k.cols, cache.k.cols);
     ATLAS_CHECK_EQ(v.cols, cache.v.cols);

@@ -26,7 +26,10 @@ void Ops::rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const
                         const Tensor& factors, const KvLayer& cache, const U32View& slots) {
     rope(q, params, positions, factors);
     rope(k, params, positions, factors);
-    if (cache.rotate_k) {
+    if (cache.rotate_k && cache.turn_k) {
+        turn_heads(q, cache.turn_q, {});
+        turn_heads(k, cache.turn_k, cache.turn_k_shift);
+    } else if (cache.rotate_k) {
         hadamard(q, hadamard_block(params.head_dim));
         hadamard(k, hadamard_block(params.head_dim));
     }

@@ -39,6 +39,10 @@ struct KvLayer {
     uint32_t page_tokens = 0;
     bool rotate_k = false;  // the cache holds hadamard(k), and queries come turned alike
     bool rotate_v = false;  // the cache holds hadamard(v); what attention gives must be turned back
+    // With rotate_k, in the Hadamard matrix's place: turn_heads of k, of q, with what was fitted to the model. Empty: the Hadamard matrix.
+    Tensor turn_k = {};        // f32 [n_head_kv * head_dim, head_dim]
+    Tensor turn_k_shift = {};  // f32 [1, n_head_kv * head_dim]
+    Tensor turn_q = {};        // f32 [n_head_kv * head_dim, head_dim]
 };
 
 /// Where each token of the step stands. Token t sees the keys at positions 0 .. positions[t] of its sequence seqs[t]; the key at
@@ -118,6 +122,11 @@ class Ops {
     /// inverse. block: a power of two, 1 .. 256, that divides x's columns.
     virtual void hadamard(const Tensor& x, uint32_t block) = 0;
 
+    /// Multiplies every head of x, a row, in place: x_h = x_h W_g + shift_g. x: [n_tokens, n_head * d]; w: f32 [n_group * d, d], dense, the
+    /// d x d matrices of the groups one behind the other; shift: f32 [1, n_group * d] or empty. n_group divides n_head; head h is of group
+    /// h / (n_head / n_group). d: at most 256.
+    virtual void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) = 0;
+
     /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format.  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim.
     virtual void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) = 0;
 
@@ -147,7 +156,7 @@ class Ops {
     /// y = silu(x gate.w^T + gate.b) * (x up.w^T + up.b).  gate.y and up.y are not looked at; y: [n_tokens, n_ff].
     virtual void matmul_silu_mul(const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y);
 
-    /// rope(q), rope(k), hadamard of what the cache wants turned, kv_write(k, v): what stands between the projections and attention. k and v
+    /// rope(q), rope(k), hadamard or turn_heads of what the cache wants turned, kv_write(k, v): what stands between the projections and attention. k and v
     /// are undefined afterwards.
     virtual void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
                                const Tensor& factors, const KvLayer& cache, const U32View& slots);

@@ -135,6 +135,28 @@ void RefOps::hadamard(const Tensor& x, uint32_t block) {
     }
 }
 
+void RefOps::turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
+    const uint32_t d = w.cols, heads_per_group = x.cols / w.rows;
+    for (uint32_t t = 0; t < x.rows; ++t) {
+        const auto before = read_row(x, t);
+        auto after = before;
+        for (uint32_t h = 0; h < x.cols / d; ++h) {
+            const uint32_t first = h / heads_per_group * d;
+            std::vector<double> sums(d, 0);
+            if (shift) {
+                const auto shifts = read_row(shift, 0);
+                for (uint32_t o = 0; o < d; ++o) sums[o] = shifts[first + o];
+            }
+            for (uint32_t i = 0; i < d; ++i) {
+                const auto factors = read_row(w, first + i);
+                for (uint32_t o = 0; o < d; ++o) sums[o] += double{before[h * d + i]} * factors[o];
+            }
+            for (uint32_t o = 0; o < d; ++o) after[h * d + o] = static_cast<float>(sums[o]);
+        }
+        write_row(x, t, after);
+    }
+}
+
 void RefOps::rope(const Tensor& x, const RopeParams& p, const U32View& positions, const Tensor& factors) {
     ATLAS_CHECK_EQ(positions.count, x.rows);
     const auto position = read_u32(positions);

@@ -1,0 +1,47 @@
+#pragma once
+// The matrices that turn keys and queries before keys are rounded for the cache, fitted to what a model's keys and queries look like.
+//
+// A score is q . k. With any invertible A and any c it is, but for a number that is the same for all keys of a query and that softmax does not
+// see, (A^-T q) . (A (k - c)). So c and A may be chosen for the smallest error of the scores:
+//   * c is the mean of the keys: half of their energy and more is a constant (SmolLM2: 34 to 66 %), which only takes up range.
+//   * rounding makes about the same error in every direction of A (k - c), and A^-T q weighs it. With C the covariance of the keys and Q the
+//     second moments of the queries, tr(A C A^T) tr(A^-T Q A^-1) is least where both are the same diagonal matrix ("balanced").
+//   * an orthogonal matrix behind it changes neither: a reflection turns the first token's key into (r, 0, 0, ...) and the Hadamard matrix that
+//     into equal numbers, which every format holds exactly. Nearly every query looks at that key, and c has moved it far from zero.
+// Scores that go through a soft cap, or a softmax with sinks that are no keys, are not free of the constant: there nothing may be fitted.
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/gguf/writer.h"
+
+namespace atlas {
+
+/// What a KV head's keys and its queries (of all its query heads) look like after rope.
+struct HeadStatistics {
+    uint32_t dim = 0;
+    std::vector<double> key_mean;        // [dim]
+    std::vector<double> key_covariance;  // [dim, dim]
+    std::vector<double> query_moments;   // [dim, dim]: mean of q q^T
+    std::vector<double> first_key;       // [dim] of the token at position 0
+};
+
+/// As Ops::turn_heads takes them: rows are multiplied from the left.
+struct HeadTurn {
+    std::vector<float> k;        // [dim, dim]
+    std::vector<float> k_shift;  // [dim]
+    std::vector<float> q;        // [dim, dim]
+};
+
+/// Requires finite statistics, dim a multiple of 8. Never fails: a hundredth of the mean variance is added in every direction, so that what was
+/// seen of few tokens is not taken for exact.
+HeadTurn fit_head_turn(const HeadStatistics& statistics);
+
+/// Mean, covariance and moments of [n, dim] rows; `queries` holds any number of rows. The first row of `keys` is first_key and counts for nothing
+/// else.
+HeadStatistics head_statistics(uint32_t dim, const std::vector<float>& keys, const std::vector<float>& queries);
+
+/// Adds the tensors blk.<layer>.cache_turn_k.weight, cache_turn_k.bias and cache_turn_q.weight. turns: [n_layer][n_head_kv].
+void add_cache_turns(const std::vector<std::vector<HeadTurn>>& turns, gguf::Writer& writer);
+
+}  // namespace atlas

@@ -1,0 +1,146 @@
+#include "runtime/session/cache_turn_fit.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/session/watching_ops.h"
+
+namespace atlas {
+
+namespace {
+
+constexpr uint32_t kFewestTokens = 32;
+constexpr uint32_t kMostPositions = 2048;
+
+class Fit {
+  public:
+    Fit(const Model& model, std::span<const TokenId> tokens)
+        : model_(model), config_(model.config()), n_(static_cast<uint32_t>(tokens.size())), tokens_(tokens) {}
+
+    Result<std::vector<std::vector<HeadTurn>>> run() {
+        ATLAS_TRY_VOID(allocate());
+        const auto words = step_words();
+        Backend& backend = model_.backend();
+        backend.write(*step_, 0, std::as_bytes(std::span(words)));
+        ATLAS_TRY(const auto program, backend.record("fit cache", [this](Ops& ops) { pass(ops); }));
+        ATLAS_TRY_VOID(backend.run(*program));
+        std::vector<std::vector<HeadTurn>> turns;
+        for (const WatchingOps::Copies& layer : copies_) {
+            ATLAS_TRY(auto of_layer, turns_of(layer));
+            turns.push_back(std::move(of_layer));
+        }
+        return turns;
+    }
+
+  private:
+    uint32_t n_pages() const { return pages_for(n_); }
+
+    Result<Tensor> take(MemoryUse use, Format format, uint32_t rows, uint32_t cols, std::string_view name) {
+        ATLAS_TRY(auto storage, model_.backend().allocate(use, uint64_t{rows} * kv_row_bytes(format, cols), name));
+        storages_.push_back(std::move(storage));
+        return dense(*storages_.back(), format, rows, cols);
+    }
+
+    Result<void> allocate() {
+        Backend& backend = model_.backend();
+        ATLAS_TRY(const MemoryPlan plan, model_.plan_session(fit_shape(n_)));
+        ATLAS_TRY_VOID(backend.reserve_scratch(plan.scratch_bytes));
+        const uint32_t n_rows = n_pages() * kPageTokens;
+        for (uint32_t il = 0; il < config_.n_layer; ++il) {
+            ATLAS_TRY(const Tensor k, take(MemoryUse::kv, Format::f32, n_rows, config_.kv_width(), fmt::format("fit.{}.k", il)));
+            ATLAS_TRY(const Tensor v, take(MemoryUse::kv, Format::f32, n_rows, config_.kv_width(), fmt::format("fit.{}.v", il)));
+            kv_.push_back({k, v, kPageTokens});
+            ATLAS_TRY(const Tensor q_copy, take(MemoryUse::output, Format::f32, n_, config_.q_width(), fmt::format("fit.{}.q copy", il)));
+            ATLAS_TRY(const Tensor k_copy, take(MemoryUse::output, Format::f32, n_, config_.kv_width(), fmt::format("fit.{}.k copy", il)));
+            copies_.push_back({q_copy, k_copy});
+        }
+        ATLAS_TRY(nothing_q_, take(MemoryUse::output, Format::f32, 1, config_.q_width(), "fit.zeros"));
+        ATLAS_TRY(nothing_k_, take(MemoryUse::output, Format::f32, 1, config_.kv_width(), "fit.zeros"));
+        ATLAS_TRY(step_, backend.allocate(MemoryUse::step, (5ull * n_ + n_pages() + 1) * sizeof(uint32_t), "fit.step"));
+        return {};
+    }
+
+    // Tokens, positions, slots, sequences, the positions of the copies, the page table, and how many positions all tokens share.
+    std::vector<uint32_t> step_words() const {
+        std::vector<uint32_t> words(tokens_.begin(), tokens_.end());
+        for (uint32_t t = 0; t < 2 * n_; ++t) words.push_back(t % n_);
+        words.insert(words.end(), n_, 0);
+        const uint32_t span = std::max(1u, std::min(kMostPositions, config_.n_ctx_train));
+        uint64_t state = 1;  // a linear congruential generator's upper bits: the same everywhere
+        for (uint32_t t = 0; t < n_; ++t) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            words.push_back(t == 0 ? 0 : static_cast<uint32_t>((state >> 33) % span));
+        }
+        for (uint32_t page = 0; page < n_pages(); ++page) words.push_back(page);
+        words.push_back(UINT32_MAX);
+        return words;
+    }
+
+    void pass(Ops& ops) const {
+        const auto view = [&](uint64_t array, uint32_t count) { return U32View{step_.get(), array * n_ * sizeof(uint32_t), count}; };
+        StepViews views{view(0, n_), view(1, n_), view(2, n_), view(3, n_), {step_.get(), 5ull * n_ * sizeof(uint32_t), n_pages()}, {}};
+        views.max_pages = n_pages();
+        views.max_kv_tokens = n_pages() * kPageTokens;
+        views.shared_positions = {step_.get(), (5ull * n_ + n_pages()) * sizeof(uint32_t), 1};
+        WatchingOps watching(ops, copies_, view(4, n_), nothing_q_, nothing_k_);
+        model_.architecture().forward({config_, model_.weights(), kv_, views, {}}, watching);
+    }
+
+    std::vector<float> floats_of(const Tensor& tensor) const {
+        std::vector<float> values(uint64_t{tensor.rows} * tensor.cols);
+        model_.backend().read(*tensor.storage, tensor.offset_bytes, std::as_writable_bytes(std::span(values)));
+        return values;
+    }
+
+    Result<std::vector<HeadTurn>> turns_of(const WatchingOps::Copies& layer) const {
+        const std::vector<float> q = floats_of(layer.q), k = floats_of(layer.k);
+        const auto bad = [](float x) { return !std::isfinite(x); };
+        if (std::any_of(q.begin(), q.end(), bad) || std::any_of(k.begin(), k.end(), bad)) {
+            return fail(ErrorCode::corrupt, "this model's keys or queries are not finite: nothing can be fitted to them");
+        }
+        const uint32_t d = config_.head_dim, heads = config_.n_head / config_.n_head_kv;
+        std::vector<HeadTurn> turns;
+        for (uint32_t g = 0; g < config_.n_head_kv; ++g) {
+            std::vector<float> keys, queries;
+            for (uint32_t t = 0; t < n_; ++t) {
+                const auto k_at = k.begin() + int64_t{t} * config_.kv_width() + g * d;
+                const auto q_at = q.begin() + int64_t{t} * config_.q_width() + int64_t{g} * heads * d;
+                keys.insert(keys.end(), k_at, k_at + d);
+                if (t > 0) queries.insert(queries.end(), q_at, q_at + int64_t{heads} * d);
+            }
+            turns.push_back(fit_head_turn(head_statistics(d, keys, queries)));
+        }
+        return turns;
+    }
+
+    const Model& model_;
+    const ModelConfig& config_;
+    uint32_t n_;
+    std::span<const TokenId> tokens_;
+    std::vector<std::unique_ptr<Storage>> storages_;
+    std::unique_ptr<Storage> step_;
+    std::vector<KvLayer> kv_;
+    std::vector<WatchingOps::Copies> copies_;
+    Tensor nothing_q_, nothing_k_;
+};
+
+}  // namespace
+
+SessionShape fit_shape(uint32_t n_tokens) {
+    return {.n_ctx = n_tokens, .n_batch = n_tokens, .max_outputs = 1, .kv_format = Format::f32};
+}
+
+Result<std::vector<std::vector<HeadTurn>>> fit_cache_turns(const Model& model, std::span<const TokenId> tokens) {
+    if (tokens.size() < kFewestTokens || tokens.size() > kFitTokens) {
+        return fail(ErrorCode::invalid_argument, "a text of {} tokens: expected {} .. {}", tokens.size(), kFewestTokens, kFitTokens);
+    }
+    for (const TokenId token : tokens) {
+        if (token >= model.config().n_vocab) return fail(ErrorCode::invalid_argument, "token {} in a vocabulary of {}", token, model.config().n_vocab);
+    }
+    if (model.weights().layers.front().cache_turn_k) {
+        return fail(ErrorCode::invalid_argument, "this model was fitted already: take the file that it was made from");
+    }
+    return Fit(model, tokens).run();
+}
+
+}  // namespace atlas

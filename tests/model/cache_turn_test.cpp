@@ -1,0 +1,105 @@
+// The fit of the matrices that turn keys: scores stay what they were, energy is balanced, and the first token's key is easy to hold.
+#include "runtime/model/cache_turn.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/support/tiny_model.h"
+
+namespace atlas {
+namespace {
+
+using testing::TinyRandom;
+
+struct Rows {
+    uint32_t dim;
+    std::vector<float> keys, queries;
+    std::span<const float> key(uint32_t i) const { return std::span(keys).subspan(uint64_t{i} * dim, dim); }
+    std::span<const float> query(uint32_t i) const { return std::span(queries).subspan(uint64_t{i} * dim, dim); }
+};
+
+// Keys with a large constant part and directions of very different size; queries large where keys are small, and the other way round.
+Rows rows_of(uint32_t dim, uint32_t n) {
+    TinyRandom random(3);
+    Rows rows{dim, {}, {}};
+    for (uint32_t i = 0; i < n; ++i) {
+        for (uint32_t c = 0; c < dim; ++c) {
+            const double size = std::exp(3.0 * c / dim);
+            rows.keys.push_back(static_cast<float>((i == 0 ? -4.0 : 3.0) * (c % 3) + size * random.bell()));
+            rows.queries.push_back(static_cast<float>(random.bell() / size + 0.05 * random.bell()));
+        }
+    }
+    return rows;
+}
+
+std::vector<double> turned(std::span<const float> row, const std::vector<float>& w, const std::vector<float>& shift) {
+    std::vector<double> out(row.size(), 0);
+    for (size_t c = 0; c < row.size(); ++c) {
+        if (!shift.empty()) out[c] = shift[c];
+        for (size_t i = 0; i < row.size(); ++i) out[c] += double{row[i]} * w[i * row.size() + c];
+    }
+    return out;
+}
+
+TEST(CacheTurn, ScoresDifferByOneNumberPerQuery) {
+    for (const uint32_t dim : {8u, 24u, 64u}) {
+        const Rows rows = rows_of(dim, 200);
+        const HeadTurn turn = fit_head_turn(head_statistics(dim, rows.keys, rows.queries));
+        for (const uint32_t j : {0u, 7u, 150u}) {
+            const auto q = turned(rows.query(j), turn.q, {});
+            double lowest = 1e9, highest = -1e9, largest = 0;
+            for (uint32_t i = 0; i < 200; ++i) {
+                const auto k = turned(rows.key(i), turn.k, turn.k_shift);
+                double plain = 0, other = 0;
+                for (uint32_t c = 0; c < dim; ++c) {
+                    plain += double{rows.query(j)[c]} * rows.key(i)[c];
+                    other += q[c] * k[c];
+                }
+                lowest = std::min(lowest, plain - other);
+                highest = std::max(highest, plain - other);
+                largest = std::max(largest, std::abs(plain));
+            }
+            EXPECT_LT(highest - lowest, 1e-4 * (1 + largest)) << dim << " " << j;
+        }
+    }
+}
+
+TEST(CacheTurn, TheFirstKeyBecomesEqualNumbersInItsBlock) {
+    const Rows rows = rows_of(64, 100);
+    const HeadTurn turn = fit_head_turn(head_statistics(64, rows.keys, rows.queries));
+    const auto k = turned(rows.key(0), turn.k, turn.k_shift);
+    EXPECT_GT(std::abs(k[0]), 0.1);
+    for (const double x : k) EXPECT_NEAR(x, k[0], 1e-4 * std::abs(k[0]));
+}
+
+TEST(CacheTurn, AllElementsOfKeysAreEquallyLarge) {
+    const Rows rows = rows_of(64, 3000);
+    const HeadTurn turn = fit_head_turn(head_statistics(64, rows.keys, rows.queries));
+    std::vector<double> squares(64, 0);
+    for (uint32_t i = 1; i < 3000; ++i) {
+        const auto k = turned(rows.key(i), turn.k, turn.k_shift);
+        for (uint32_t c = 0; c < 64; ++c) squares[c] += k[c] * k[c];
+    }
+    const auto [least, most] = std::minmax_element(squares.begin(), squares.end());
+    EXPECT_LT(*most / *least, 1.5);
+    double plain_least = 1e30, plain_most = 0;  // what it was
+    for (uint32_t c = 0; c < 64; ++c) {
+        double sum = 0;
+        for (uint32_t i = 1; i < 3000; ++i) sum += double{rows.key(i)[c]} * rows.key(i)[c];
+        plain_least = std::min(plain_least, sum);
+        plain_most = std::max(plain_most, sum);
+    }
+    EXPECT_GT(plain_most / plain_least, 20);
+}
+
+TEST(CacheTurn, DirectionsThatWereNeverSeenAreNoTrouble) {
+    std::vector<float> keys(20 * 8, 1.0f), queries(20 * 8, 0.0f);
+    const HeadTurn turn = fit_head_turn(head_statistics(8, keys, queries));
+    for (const auto& part : {turn.k, turn.q, turn.k_shift}) {
+        for (const float x : part) EXPECT_TRUE(std::isfinite(x));
+    }
+}
+
+}  // namespace
+}  // namespace atlas
