@@ -99,7 +99,7 @@ uint32_t longest_inner_loop(const std::vector<Line>& lines) {
     }
     uint32_t most = 0;
     for (const auto& [first, last] : loops) {
-        const bool has_inner = std::any_of(loops.begin(), loops.end(), [&](const auto& other) {
+        const bool has_inner = std::any_of(loops.begin(), loops.end(), [first = first, last = last](const auto& other) {
             return other.first > first && other.second < last;
         });
         if (has_inner) continue;
