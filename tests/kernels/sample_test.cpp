@@ -17,7 +17,7 @@ class Rows {
     Rows(VkBackend& vk, uint32_t n_rows, uint32_t n_vocab, uint32_t n_history = 0)
         : logits(vk, Format::f32, n_rows, n_vocab), params(vk, Format::f32, 1, n_rows * kParamWords),
           history(vk, Format::f32, 1, kHistoryHead + n_history), tokens(vk, Format::f32, 1, n_rows), results(vk, Format::f32, 1, n_rows * kResultWords),
-          vk_(vk), n_rows_(n_rows), n_history_(n_history), words_(n_rows * kParamWords) {
+          vk_(vk), n_history_(n_history), words_(n_rows * kParamWords) {
         DryOps counted;
         counted.sample(logits.on(Side::host), tables(Side::host));
         EXPECT_TRUE(vk.reserve_scratch(counted.counts().scratch_peak_bytes));
@@ -52,7 +52,7 @@ class Rows {
     std::array<Twin*, 5> all() { return {&logits, &params, &history, &tokens, &results}; }
 
     VkBackend& vk_;
-    uint32_t n_rows_, n_history_;
+    uint32_t n_history_;
     std::vector<uint32_t> words_;
     std::unique_ptr<Program> program_;
 };
