@@ -46,11 +46,13 @@ constexpr uint32_t hadamard_block(uint32_t head_dim) {
     return block;
 }
 
-/// The formats, with rotation where it was measured to help. SmolLM2-135M Q4_1, 2,048 tokens, keys and values of q4_0, perplexity against f16's
-/// 5.111: 5.874 as they are, 5.358 with keys turned, 5.298 with both (lavapipe, 2026-11-21). The other formats were not compared.
+/// The formats, with rotation where it was measured to help. SmolLM2-135M Q4_1, 2,048 tokens, keys and values of one format, perplexity against
+/// f16's 5.111: q4_0 5.874 as they are, 5.358 with keys turned, 5.298 with both; q5_0 5.370 and, with both, 5.182 (lavapipe, 2026-11-21,
+/// bench/results/lavapipe/kv_quality.md). The other formats were not compared.
 constexpr KvFormats with_default_rotation(KvFormats formats) {
-    formats.rotate_k = formats.k == Format::q4_0;
-    formats.rotate_v = formats.v == Format::q4_0;
+    const auto gains = [](Format format) { return format == Format::q4_0 || format == Format::q5_0; };
+    formats.rotate_k = gains(formats.k);
+    formats.rotate_v = gains(formats.v);
     return formats;
 }
 
