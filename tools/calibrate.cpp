@@ -24,7 +24,7 @@ constexpr uint32_t kLayers = 16, kWidth = 256, kHeads = 4, kHeadDim = 64;
 
 double ms_of(const Clock::time_point& start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
-// The best of as many runs as fit in the time, at least three after a first one that warms up: what others do meanwhile only adds.
+// The best of as many runs as fit in the time, at least one after a first one that warms up: what others do meanwhile only adds.
 Result<double> best_ms(Backend& backend, const std::function<void(Ops&)>& pass) {
     DryOps counted;
     pass(counted);
@@ -33,7 +33,7 @@ Result<double> best_ms(Backend& backend, const std::function<void(Ops&)>& pass) 
     ATLAS_TRY_VOID(backend.run(*program));
     double best = 1e30;
     const auto start = Clock::now();
-    for (int run = 0; run < 3 || (run < 200 && ms_of(start) < kMostMs); ++run) {
+    for (int run = 0; run < 1 || (run < 200 && ms_of(start) < kMostMs); ++run) {
         const auto before = Clock::now();
         ATLAS_TRY_VOID(backend.run(*program));
         best = std::min(best, ms_of(before));

@@ -116,6 +116,7 @@ class Chat {
             return {};
         }
         messages_.push_back({{"role", "assistant"}, {"content", report->text}});
+        explain_short_context(*report, *open_.session);
         if (stats_) print_report(*report);
         return {};
     }

@@ -66,6 +66,16 @@ Result<std::unique_ptr<VkBackend>> make_backend(const ModelFlags& flags) {
     return backend;
 }
 
+// What the budget's watch asks for when memory is short.
+BudgetWatch::GivenBack give_back(Session& session, uint64_t bytes) {
+    const uint32_t before = session.n_ctx();
+    const auto given = session.give_back(bytes);
+    if (!given) fmt::print(stderr, "\nwarning: the cache could not be made smaller: {}\n", given.error().message);
+    const uint32_t after = session.n_ctx();
+    if (after == before) return {};
+    return {given.value_or(0), fmt::format("the context holds {} tokens now, no longer {}", after, before)};
+}
+
 std::string_view words_for(FinishReason reason) {
     switch (reason) {
         case FinishReason::end_of_generation: return "complete";
@@ -190,7 +200,8 @@ Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
     shape.max_outputs = max_outputs;
     ATLAS_TRY(OpenModel open, load_model(flags, shape));
     ATLAS_TRY(open.session, Session::create(open.model, shape));
-    open.watch = std::make_unique<BudgetWatch>(*open.backend, [](const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); });
+    const auto tell = [](const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); };
+    open.watch = std::make_unique<BudgetWatch>(*open.backend, tell, [&session = *open.session](uint64_t bytes) { return give_back(session, bytes); });
     return open;
 }
 
@@ -214,6 +225,12 @@ Result<void> check_validation(const ModelFlags& flags, OpenModel& open) {
 int print_error(const Error& error) {
     fmt::print(stderr, "error: {}\n", error.message);
     return 1;
+}
+
+void explain_short_context(const GenerateReport& report, const Session& session) {
+    if (report.finish != FinishReason::context_full || session.n_ctx() == session.n_ctx_at_first()) return;
+    fmt::print(stderr, "note: the context is full: it holds {} tokens since other programs took memory of the device, {} before. Close them and start again\n",
+               session.n_ctx(), session.n_ctx_at_first());
 }
 
 void print_report(const GenerateReport& report) {

@@ -93,6 +93,9 @@ Result<void> check_validation(const ModelFlags& flags, OpenModel& open);
 /// Prints "error: ..." to stderr and returns exit code 1.
 int print_error(const Error& error);
 
+/// Says on stderr that an answer ended because the context had shrunk; else nothing.
+void explain_short_context(const GenerateReport& report, const Session& session);
+
 /// One line to stderr: tokens and tokens/s of prompt and answer, and why it ended.
 void print_report(const GenerateReport& report);
 

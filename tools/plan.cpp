@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -26,12 +27,14 @@ namespace atlas::tools {
 namespace {
 
 struct PlanFlags {
-    std::string card, vram, device, model, file, quant, context, kv, draft = "none", keep_free, purpose = "coding", size_of;
+    std::string card, vram, device, model, file, quant, context, kv, draft = "auto", keep_free, purpose = "coding", size_of;
     uint32_t n_sequences = 1;
     uint32_t n_choices = 5;
     bool json = false, all = false, importance = false, measure = false, no_measure = false;
     PlanPrices prices;
 };
+
+constexpr uint64_t kSmallestCard = 256 * kMiB;
 
 // What a desktop, the driver and our own safety need of a card that is not here: 3 %, at least half a GiB, and never less than a driver keeps.
 uint64_t reserve_of(const Card& card) {
@@ -46,18 +49,23 @@ struct Chosen {
 
 Chosen of_card(const Catalogue& catalogue, const Card& card) {
     const uint64_t reserve = reserve_of(card);
-    return {{card.name, card.memory_bytes, card.memory_bytes - reserve, card.watts, fmt::format("{} kept for desktop and driver", bytes_text(reserve)), UINT64_MAX},
+    return {{card.name, card.memory_bytes, card.memory_bytes - std::min(reserve, card.memory_bytes), card.watts, fmt::format("{} kept for desktop and driver", bytes_text(reserve)), UINT64_MAX},
             factors_of(catalogue, card)};
 }
 
 Result<Chosen> of_vram(const Catalogue& catalogue, const std::string& text) {
     ATLAS_TRY(const uint64_t bytes, parse_bytes(text));
+    if (bytes < kSmallestCard) {
+        return fail(ErrorCode::invalid_argument, "--vram {}: {} is no card's memory; expected something like 12G", text, bytes_text(bytes));
+    }
     Card card;
     card.name = fmt::format("a card of {}", bytes_text(bytes));
     card.memory_bytes = bytes;
-    // The slowest card of the catalogue with so much memory: a promise that any such card keeps.
+    uint64_t largest = 0;
+    for (const Card& known : catalogue.cards) largest = std::max(largest, known.memory_bytes);
+    // The slowest card of the catalogue with so much memory (or as much as any has): a promise that any such card keeps.
     for (const Card& known : catalogue.cards) {
-        if (known.memory_bytes + kGiB / 2 < bytes) continue;
+        if (known.memory_bytes + kGiB / 2 < std::min(bytes, largest)) continue;
         if (card.bandwidth_gbps == 0 || known.bandwidth_gbps < card.bandwidth_gbps) {
             card.bandwidth_gbps = known.bandwidth_gbps;
             card.matrix_tflops = known.matrix_tflops;
@@ -66,9 +74,8 @@ Result<Chosen> of_vram(const Catalogue& catalogue, const std::string& text) {
             card.arch = known.arch;
         }
     }
-    if (card.bandwidth_gbps == 0) return fail(ErrorCode::invalid_argument, "--vram {}: no card of the catalogue has so much", text);
     Chosen chosen = of_card(catalogue, card);
-    chosen.speed.source = fmt::format("the slowest card of the catalogue with so much memory; {}", chosen.speed.source);
+    chosen.speed.source = fmt::format("the slowest card of the catalogue with {} memory; {}", bytes > largest ? "the most" : "so much", chosen.speed.source);
     return chosen;
 }
 
@@ -78,11 +85,14 @@ Result<SpeedFactors> measured_factors(const vk::DeviceCaps& device, const std::s
     if (!again) {
         if (const auto factors = read_calibration(kept, key)) return *factors;
     }
-    fmt::print(stderr, "measuring this device once (two seconds) ...\n");
+    fmt::print(stderr, "measuring this device once ...\n");
     VkBackendOptions options;
     options.device = wish;
+    if (!kept.empty()) options.pipeline_cache = kept.parent_path() / "pipelines";  // what is compiled here need not be again
     ATLAS_TRY(const auto backend, make_vk_backend(options));
+    const auto start = std::chrono::steady_clock::now();
     ATLAS_TRY(const SpeedFactors factors, calibrate(*backend));
+    fmt::print(stderr, "measured in {:.1f} s; kept in {}\n", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), kept.string());
     if (const auto done = keep_calibration(kept, key, factors); !done) fmt::print(stderr, "note: {}\n", done.error().message);
     return factors;
 }
@@ -188,7 +198,7 @@ Result<std::unique_ptr<Asked>> ask(const Catalogue& catalogue, const PlanFlags& 
         ATLAS_TRY(request.model, catalogue.find_model(flags.model));
     }
     if (!flags.file.empty()) ATLAS_TRY_VOID(read_file(flags, *asked));
-    if (request.model != nullptr && flags.context.empty()) request.min_context = kPageTokens;
+    request.may_be_shorter = request.model != nullptr;
     if (!flags.kv.empty()) {
         ATLAS_TRY(request.kv, parse_kv_formats(flags.kv));
     }
@@ -203,20 +213,33 @@ Result<std::unique_ptr<Asked>> ask(const Catalogue& catalogue, const PlanFlags& 
     return asked;
 }
 
+// What this device has room for where the model that was asked for is too large.
+std::string what_fits_instead(const Catalogue& catalogue, PlanRequest request) {
+    request.model = request.draft = nullptr;
+    request.file = nullptr;
+    request.quant.clear();
+    request.may_be_shorter = false;
+    request.n_ctx = 0;
+    const auto choices = choose(catalogue, request, 1);
+    if (!choices || choices->empty()) return "";
+    const PlanChoice& best = choices->front();
+    return fmt::format(". What fits: {} {} with {} tokens, {}", best.model->shape.id, best.quant, best.n_ctx, bytes_text(best.total_bytes()));
+}
+
 // Nothing fits: what would.
 int explain_nothing(const Catalogue& catalogue, const PlanRequest& request, const PlanTarget& target) {
-    const uint32_t native = request.model != nullptr ? request.model->shape.n_ctx : 0;
-    if (native > 0 && request.n_ctx > native) {
-        return print_error({ErrorCode::invalid_argument, fmt::format("{} was made for {} tokens of context, not {}", request.model->shape.id, native, request.n_ctx)});
-    }
     const auto need = smallest_need(catalogue, request);
     if (!need) return print_error(need.error());
+    const double times = double(need->total_bytes()) / double(std::max<uint64_t>(1, target.available_bytes));
     return print_error({ErrorCode::out_of_memory,
-                        fmt::format("nothing fits in the {} that {} has for a model. The smallest choice, {} {} with {} tokens of context and a {} "
-                                    "cache, needs {} ({} weights, {} cache, {} scratch)",
-                                    bytes_text(target.available_bytes), target.name, need->model->shape.id, need->quant, need->n_ctx,
-                                    name_of(need->kv), bytes_text(need->total_bytes()), bytes_text(need->footprint.weights_bytes),
-                                    bytes_text(need->footprint.kv_bytes), bytes_text(need->footprint.working_bytes()))});
+                        fmt::format("{} in the {} that {} has for a model. The smallest choice{}, {} {} with {} tokens of context and a {} cache, "
+                                    "needs {}{} ({} weights, {} cache, {} scratch){}",
+                                    request.model != nullptr ? request.model->shape.id + " does not fit" : "nothing fits",
+                                    bytes_text(target.available_bytes), target.name, request.all_architectures || request.model != nullptr ? "" : " that this version runs",
+                                    need->model->shape.id, need->quant, need->n_ctx, name_of(need->kv), bytes_text(need->total_bytes()),
+                                    times >= 1.5 && times < 1000 ? fmt::format(", {:.1f} times as much", times) : "", bytes_text(need->footprint.weights_bytes),
+                                    bytes_text(need->footprint.kv_bytes), bytes_text(need->footprint.working_bytes()),
+                                    request.model != nullptr ? what_fits_instead(catalogue, request) : "")});
 }
 
 Result<Chosen> target_of(const Catalogue& catalogue, const PlanFlags& flags, const std::filesystem::path& kept) {
@@ -237,7 +260,20 @@ Result<Chosen> target_of(const Catalogue& catalogue, const PlanFlags& flags, con
     return chosen;
 }
 
+// Flags that say nothing together.
+Result<void> check_flags(const PlanFlags& flags) {
+    const int targets = !flags.card.empty() + !flags.vram.empty() + !flags.device.empty();
+    if (targets > 1) return fail(ErrorCode::invalid_argument, "--card, --vram and --device: give one of them");
+    if (!flags.file.empty() && !flags.model.empty()) return fail(ErrorCode::invalid_argument, "--file and --model: give one of them");
+    if (!flags.file.empty() && !flags.quant.empty()) return fail(ErrorCode::invalid_argument, "--quant does not go with --file: the file has its own");
+    if (flags.prices.api_usd_per_million > 0 && flags.prices.usd_per_kwh == 0) {
+        return fail(ErrorCode::invalid_argument, "--api-price is compared with the energy's: give --tariff, too");
+    }
+    return {};
+}
+
 int run_plan(const PlanFlags& flags) {
+    if (const auto checked = check_flags(flags); !checked) return print_error(checked.error());
     const auto dirs = user_dirs(system_environment);
     const auto catalogue = user_catalogue();
     if (!catalogue) return print_error(catalogue.error());
@@ -260,12 +296,12 @@ int run_plan(const PlanFlags& flags) {
         return 0;
     }
     print_choices(*choices, chosen->target, flags.prices, flags.file);
-    if (flags.draft != "none" && !best.draft) {
+    if (!best.draft && flags.draft != "none" && flags.n_sequences == 1) {
         fmt::print("  No draft: {}.\n", request.draft != nullptr ? request.draft->shape.id + " does not fit beside it"
                                                                : "no smaller model of its family fits beside it and pays");
     }
     print_trades(trades, best);
-    fmt::print("\nSpeeds are predictions: {}.\n", chosen->speed.source);
+    fmt::print("{}", wrapped(fmt::format("\nSpeeds are predictions: {}.", chosen->speed.source), 0));
     return 0;
 }
 

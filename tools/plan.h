@@ -23,8 +23,12 @@ struct PlanPrices {
     double api_usd_per_million = 0;     // 0: no comparison
 };
 
-/// The command that runs a choice, or how to get its file first. `file`: path of the file that was planned, or empty.
-std::string command_of(const PlanChoice& choice, const std::string& file);
+/// The words of the command that runs a choice, fetching it first where there is no file, in pieces that may stand on lines of their own.
+/// `file`: path of the file that was planned, or empty. Empty: this version cannot run it, or no file of it is known.
+std::vector<std::string> command_of(const PlanChoice& choice, const std::string& file);
+
+/// Broken at spaces into lines of at most 100 columns, all but the first one indented; each ends with a line break.
+std::string wrapped(const std::string& text, size_t indent);
 
 /// One line of `width` characters: weights, cache, scratch, draft, free in proportion, and a legend with bytes below it.
 std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, size_t width);

@@ -1,6 +1,9 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "runtime/base/units.h"
@@ -26,6 +29,35 @@ std::vector<Part> parts_of(const PlanChoice& choice) {
             {'D', "draft", choice.draft ? choice.draft->bytes : 0}};
 }
 
+std::string speed_text(const Range& speed) {
+    const int decimals = speed.low >= 10 ? 0 : speed.low >= 1 ? 1 : 2;
+    return fmt::format("{:.{}f} to {:.{}f}", speed.low, decimals, speed.high, decimals);
+}
+
+// Shell lines, indented; what belongs to the same command and does not fit on its line goes on behind a backslash.
+std::string command_lines(const std::vector<std::string>& words) {
+    std::vector<std::string> lines;
+    for (const std::string& word : words) {
+        const bool starts = lines.empty() || lines.back().ends_with("&&");
+        if (!starts && lines.back().size() + word.size() < 96) {
+            lines.back() += " " + word;
+            continue;
+        }
+        if (!starts) lines.back() += " \\";
+        lines.push_back((starts ? "  " : "      ") + word);
+    }
+    return fmt::format("{}\n", fmt::join(lines, "\n"));
+}
+
+// As a shell reads it.
+std::string quoted(const std::string& path) {
+    const bool plain = std::all_of(path.begin(), path.end(), [](unsigned char c) { return std::isalnum(c) || std::strchr("/._-+", c) != nullptr || c > 127; });
+    if (plain) return path;
+    std::string text = "'";
+    for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return text + "'";
+}
+
 std::string gib(uint64_t bytes) { return fmt::format("{:.1f}", double(bytes) / double(kGiB)); }
 
 // "32k" for whole multiples of 1024, else the number.
@@ -33,12 +65,39 @@ std::string context_text(uint32_t n_ctx) { return n_ctx >= 1024 ? fmt::format("{
 
 }  // namespace
 
-std::string command_of(const PlanChoice& choice, const std::string& file) {
-    const std::string context = fmt::format("--ctx {} --kv {}", choice.n_ctx, name_of(choice.kv));
-    if (!file.empty()) return fmt::format("atlas-vk chat -m {} {}", file, context);
-    if (choice.model->gguf.empty()) return fmt::format("no published GGUF of it is known; with a file: atlas-vk chat -m FILE {}", context);
-    return fmt::format("atlas-vk pull hf:{}:{} --name {} && atlas-vk chat -m {} {}", choice.model->gguf, choice.quant, choice.model->shape.id,
-                       choice.model->shape.id, context);
+std::string wrapped(const std::string& text, size_t indent) {
+    constexpr size_t kColumns = 100;
+    std::string lines, line;
+    size_t at = 0;
+    while (at < text.size()) {
+        size_t end = text.find(' ', at + 1);
+        if (end == std::string::npos) end = text.size();
+        const std::string word = text.substr(at, end - at);  // with the space before it
+        if (!line.empty() && line.size() + word.size() > kColumns) {
+            lines += line + "\n";
+            line = std::string(indent, ' ') + word.substr(word.find_first_not_of(' '));
+        } else {
+            line += word;
+        }
+        at = end;
+    }
+    return lines + line + "\n";
+}
+
+std::vector<std::string> command_of(const PlanChoice& choice, const std::string& file) {
+    if (!choice.runs || (file.empty() && choice.model->gguf.empty())) return {};
+    std::vector<std::string> words;
+    const auto pull = [&](const CatalogueModel& model, const std::string& quant) {
+        words.push_back(fmt::format("atlas-vk pull hf:{}:{}", model.gguf, quant));
+        words.push_back(fmt::format("--name {} &&", model.shape.id));
+    };
+    const bool drafts = choice.draft && !choice.draft->model->gguf.empty();
+    if (file.empty()) pull(*choice.model, choice.quant);
+    if (drafts) pull(*choice.draft->model, choice.draft->quant);
+    const std::string many = choice.n_sequences > 1 ? fmt::format(" --prompts FILE --parallel {}", choice.n_sequences) : "";
+    words.push_back(fmt::format("atlas-vk {} -m {}{}", many.empty() ? "chat" : "run", file.empty() ? choice.model->shape.id : quoted(file), many));
+    words.push_back(fmt::format("--ctx {} --kv {}{}", choice.n_ctx, name_of(choice.kv), drafts ? " --draft " + choice.draft->model->shape.id : ""));
+    return words;
 }
 
 std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, size_t width) {
@@ -58,25 +117,27 @@ std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, s
 }
 
 void print_choices(const std::vector<PlanChoice>& choices, const PlanTarget& target, const PlanPrices& prices, const std::string& file) {
-    fmt::print("{}: {} in all, {} for a model{}\n\n", target.name, bytes_text(target.total_bytes), bytes_text(target.available_bytes),
-               target.note.empty() ? "" : fmt::format(" ({})", target.note));
-    fmt::print("   {:<34} {:<8} {:>8} {:<10} {:>7} {:>12} {:>12}\n", "model", "weights", "context", "cache", "GiB", "tokens/s", "prompt/s");
+    fmt::print("{}\n", wrapped(fmt::format("{}: {} in all, {} for a model{}", target.name, bytes_text(target.total_bytes), bytes_text(target.available_bytes),
+                                          target.note.empty() ? "" : fmt::format(" ({})", target.note)), 2));
+    fmt::print("   {:<33} {:<8} {:>8} {:<10} {:>7} {:>12} {:>12}\n", "model", "weights", "context", "cache", "GiB", "tokens/s", "prompt/s");
     for (size_t i = 0; i < choices.size(); ++i) {
         const PlanChoice& c = choices[i];
-        fmt::print("{:>2} {:<34} {:<8} {:>8} {:<10} {:>7} {:>12} {:>12}\n", i + 1, c.model->shape.id, c.quant, context_text(c.n_ctx), name_of(c.kv),
-                   gib(c.total_bytes()), fmt::format("{:.0f} to {:.0f}", c.decode.low, c.decode.high),
-                   fmt::format("{:.0f} to {:.0f}", c.prefill.low, c.prefill.high));
+        fmt::print("{:>2} {:<33} {:<8} {:>8} {:<10} {:>7} {:>12} {:>12}\n", i + 1, c.model->shape.id + (c.runs ? "" : " *"), c.quant, context_text(c.n_ctx),
+                   name_of(c.kv), gib(c.total_bytes()), speed_text(c.decode), speed_text(c.prefill));
     }
+    const bool all_run = std::all_of(choices.begin(), choices.end(), [](const PlanChoice& c) { return c.runs; });
+    if (!all_run) fmt::print(" * this version cannot run its architecture yet\n");
     const PlanChoice& best = choices.front();
-    fmt::print("\nBest: {}\n  {}.\n", best.model->shape.id, best.reason);
+    fmt::print("\nBest: {} {}\n{}", best.model->shape.id, best.quant, wrapped("  " + best.reason + ".", 2));
     if (best.decode_full.middle() < 0.9 * best.decode.middle()) {
-        fmt::print("  With the context full: {:.0f} to {:.0f} tokens/s.\n", best.decode_full.low, best.decode_full.high);
+        fmt::print("  With the context full: {} tokens/s.\n", speed_text(best.decode_full));
     }
-    if (!best.runs) fmt::print("  This version cannot run the architecture '{}' yet.\n", best.model->shape.arch);
     if (best.draft) {
-        fmt::print("  Draft {} {}: {:.2f}, {:.2f}, {:.2f} times faster when 40, 60, 80 % of its tokens are accepted.\n",
-                   best.draft->model->shape.id, best.draft->quant, best.draft->speedup_low, best.draft->speedup_middle, best.draft->speedup_high);
+        fmt::print("{}", wrapped(fmt::format("  Draft {} {}: {:.2f}, {:.2f}, {:.2f} times as fast when 40, 60, 80 % of its tokens are right.",
+                                            best.draft->model->shape.id, best.draft->quant, best.draft->speedup_low, best.draft->speedup_middle,
+                                            best.draft->speedup_high), 2));
     }
+    if (prices.usd_per_kwh > 0 && target.watts <= 0) fmt::print("  No energy: nobody told how many watts this card takes.\n");
     if (prices.usd_per_kwh > 0 && target.watts > 0) {
         const Energy energy = energy_of(target.watts, best.decode.middle(), prices.usd_per_kwh);
         fmt::print("  Energy at {:.0f} W: {:.1f} J a token, ${:.2f} a million tokens at ${:.2f}/kWh", target.watts, energy.joules_per_token,
@@ -85,15 +146,19 @@ void print_choices(const std::vector<PlanChoice>& choices, const PlanTarget& tar
         fmt::print(".\n");
     }
     fmt::print("\n{}\n", memory_picture(best, target, 64));
-    fmt::print("  {}\n", command_of(best, file));
+    const auto command = command_of(best, file);
+    if (!command.empty()) fmt::print("{}", command_lines(command));
+    else if (!best.runs) fmt::print("  No command: this version cannot run the architecture '{}' yet.\n", best.model->shape.arch);
+    else fmt::print("  No published GGUF of it is known; with a file: atlas-vk plan --file FILE\n");
 }
 
 void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) {
     if (trades.empty()) return;
-    fmt::print("\nCache formats of {} {}:\n   {:<10} {:>14} {:>16} {:>22}\n", choice.model->shape.id, choice.quant, "format", "KiB a token",
-               "largest context", "added perplexity");
+    fmt::print("\nCache formats of {} {}:\n   {:<10} {:>14} {:>14} {:>16} {:>22}\n", choice.model->shape.id, choice.quant, "format", "KiB a token",
+               "tokens a GiB", "largest context", "added perplexity");
     for (const KvTrade& trade : trades) {
-        fmt::print("   {:<10} {:>14.1f} {:>16} {:>22}\n", name_of(trade.kv), trade.bytes_per_token / 1024, trade.n_ctx,
+        fmt::print("   {:<10} {:>14.1f} {:>14.0f} {:>16} {:>22}\n", name_of(trade.kv), trade.bytes_per_token / 1024,
+                   double(kGiB) / trade.bytes_per_token, trade.n_ctx,
                    trade.perplexity_increase ? fmt::format("{:.2f} %", 100 * *trade.perplexity_increase) : "not known");
     }
 }
@@ -128,18 +193,20 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
                             {"runs", c.runs},
                             {"licence", c.model->licence},
                             {"reason", c.reason},
-                            {"command", command_of(c, file)}};
+                            {"command", c.runs ? ordered_json(fmt::format("{}", fmt::join(command_of(c, file), " "))) : ordered_json(nullptr)}};
         if (c.draft) row["draft_speedup"] = {{"0.4", c.draft->speedup_low}, {"0.6", c.draft->speedup_middle}, {"0.8", c.draft->speedup_high}};
         if (prices.usd_per_kwh > 0 && target.watts > 0) {
             const Energy energy = energy_of(target.watts, c.decode.middle(), prices.usd_per_kwh);
             row["joules_per_token"] = energy.joules_per_token;
             row["usd_per_million_tokens"] = energy.usd_per_million_tokens;
+            if (prices.api_usd_per_million > 0) row["api_usd_per_million_tokens"] = prices.api_usd_per_million;
         }
         out["choices"].push_back(std::move(row));
     }
     out["kv_trades"] = ordered_json::array();
     for (const KvTrade& trade : trades) {
         out["kv_trades"].push_back({{"kv", name_of(trade.kv)}, {"bytes_per_token", trade.bytes_per_token}, {"largest_context_tokens", trade.n_ctx}});
+        out["kv_trades"].back()["perplexity_increase"] = trade.perplexity_increase ? ordered_json(*trade.perplexity_increase) : ordered_json(nullptr);
     }
     return out.dump(2);
 }

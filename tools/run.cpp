@@ -68,6 +68,7 @@ Result<void> run(const RunFlags& flags) {
               generate(*open.session, open.tokenizer, tokens, options, emit, [&](uint32_t, uint32_t) { open.watch->look(); }));
     if (!ends_with_newline) emit("\n");
     if (std::ferror(stdout) != 0) return fail(ErrorCode::io, "cannot write the answer to stdout");
+    explain_short_context(report, *open.session);
     if (!flags.quiet) print_report(report);
     ATLAS_TRY_VOID(check_validation(flags.model, open));
     if (report.finish == FinishReason::cancelled) return fail(ErrorCode::cancelled, "stopped by Ctrl-C");

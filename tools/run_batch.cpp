@@ -92,7 +92,10 @@ class BatchRun {
 
     Result<void> run() {
         const auto start = Clock::now();
+        BudgetWatch watch(*open_.backend, [](const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); },
+                          [this](uint64_t bytes) { return give_back(bytes); });
         while (!engine_.is_idle()) {
+            watch.tick();
             ATLAS_TRY_VOID(step());
             for (EngineResult& result : engine_.take_finished()) take(std::move(result));
         }
@@ -135,6 +138,15 @@ class BatchRun {
         decode_tokens_ += n_tokens;
         decode_seconds_ += seconds_since(start);
         return {};
+    }
+
+    BudgetWatch::GivenBack give_back(uint64_t bytes) {
+        const uint32_t before = engine_.runner().shape().pool_tokens;
+        const auto given = engine_.give_back(bytes);
+        if (!given) fmt::print(stderr, "\nwarning: the cache could not be made smaller: {}\n", given.error().message);
+        const uint32_t after = engine_.runner().shape().pool_tokens;
+        if (after == before) return {};
+        return {given.value_or(0), fmt::format("the texts share {} tokens of cache now, no longer {}", after, before)};
     }
 
     void take(EngineResult result) {

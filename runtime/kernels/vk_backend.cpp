@@ -18,6 +18,10 @@ namespace {
 constexpr int kConstantsUse = kMemoryUses;  // the uses after MemoryUse are ours
 constexpr const char* kUseNames[] = {"weights", "kv", "scratch", "step", "output", "constants"};
 
+// Storages of a cache share pieces of the device's memory no larger than this: when the cache shrinks, a piece goes back as soon as all that
+// lay in it has moved, so that is the most that is there twice. A cache of many GiB has larger storages, each alone in its piece.
+constexpr uint64_t kMostSharedKvBytes = uint64_t{64} << 20;
+
 class VkProgram final : public Program {
   public:
     VkProgram(std::shared_ptr<VkHolder> made_on, std::shared_ptr<Storage> with_scratch, vk::Recording recorded)
@@ -118,6 +122,15 @@ Layout VkBackend::weight_layout(Format weight_format, uint32_t cols) const {
 
 Result<std::unique_ptr<Storage>> VkBackend::allocate(MemoryUse use, uint64_t bytes, std::string_view name) {
     return state_->allocate(int(use), bytes, name);
+}
+
+Result<void> VkBackend::shrink(std::unique_ptr<Storage>& storage, uint64_t bytes) {
+    ATLAS_TRY_VOID(finish_uploads());
+    ATLAS_TRY(const vk::BufferRange range, state_->device().memory().shrink(range_of(*storage), bytes, storage->name()));
+    auto* old = dynamic_cast<VkStorage*>(storage.get());
+    old->forget();
+    storage = std::make_unique<VkStorage>(state_->holder, storage->name(), range);
+    return {};
 }
 
 void VkBackend::expect(MemoryUse use, std::span<const uint64_t> storages_bytes) { state_->device().memory().expect(int(use), storages_bytes); }
@@ -286,6 +299,7 @@ Result<std::unique_ptr<VkBackend>> make_vk_backend(const VkBackendOptions& optio
     ATLAS_TRY(state->holder->device, vk::Device::create(state->holder->instance, entries[choice.index], device_options));
     vk::Device& device = state->device();
     for (int use = 0; use <= kConstantsUse; ++use) device.memory().name_use(use, kUseNames[use]);
+    device.memory().share_at_most(int(MemoryUse::kv), kMostSharedKvBytes);
     ATLAS_TRY(state->constants, state->allocate(kConstantsUse, ConstantPool::kCapacityBytes, "constants"));
     state->context = make_context(options, device);
     state->context.constants = state->constants.get();

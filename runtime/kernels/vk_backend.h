@@ -55,6 +55,7 @@ class VkBackend final : public Backend {
     void expect(MemoryUse use, std::span<const uint64_t> storages_bytes) override;
     uint64_t overhead_bytes() const override;
     Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) override;
+    Result<void> shrink(std::unique_ptr<Storage>& storage, uint64_t bytes) override;
     Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override;
     Result<void> finish_uploads() override;
     Result<void> reserve_scratch(uint64_t bytes) override;

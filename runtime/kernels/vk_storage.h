@@ -27,6 +27,8 @@ class VkStorage final : public Storage {
     }
 
     const vk::BufferRange& range() const { return range_; }
+    /// Its range is somebody else's now.
+    void forget() { range_ = {}; }
 
   private:
     std::shared_ptr<VkHolder> holder_;

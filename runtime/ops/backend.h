@@ -60,6 +60,14 @@ class Backend {
     /// zero, but of weights, which the loader overwrites whole, undefined.
     virtual Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) = 0;
 
+    /// Gives back to the device what lies behind the storage's first `bytes` (at most what it has, at least 1); those stay. It is another object
+    /// afterwards: views of the old one and programs that were recorded with it are void, and none of them may be under way. The new one is
+    /// taken before the old one goes, also beyond the budget; after an expect() of all that shrinks, storages that shared memory leave it whole.
+    /// Fails: unsupported, out_of_memory, device_lost; then the storage is what it was.
+    virtual Result<void> shrink(std::unique_ptr<Storage>& storage, [[maybe_unused]] uint64_t bytes) {
+        return fail(ErrorCode::unsupported, "{}: this backend makes no storage smaller", storage->name());
+    }
+
     /// Names how the rows of a KV cache lie in memory: bytes of a cache mean the same on backends that give the same number.
     virtual uint32_t cache_layout() const { return 0; }
 

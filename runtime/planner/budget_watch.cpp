@@ -6,20 +6,30 @@
 
 namespace atlas {
 
-BudgetWatch::BudgetWatch(const Backend& backend, std::function<void(const std::string&)> tell)
-    : backend_(backend), tell_(std::move(tell)), first_(backend.budget()) {}
+BudgetWatch::BudgetWatch(const Backend& backend, std::function<void(const std::string&)> tell, GiveBack give_back)
+    : backend_(backend), tell_(std::move(tell)), give_back_(std::move(give_back)), first_(backend.budget()) {}
 
 void BudgetWatch::look() {
-    if (told_) return;
     const MemoryBudget now = backend_.budget();
     // Where the budget is as it was, a model that is larger than it was asked for so.
     if (now.budget_bytes == 0 || now.used_bytes <= now.budget_bytes || now.budget_bytes >= first_.budget_bytes) return;
+    const uint64_t short_bytes = now.used_bytes - now.budget_bytes;
+    const GivenBack given = give_back_ ? give_back_(short_bytes) : GivenBack{};
+    const std::string others = fmt::format("other programs took {} of the device's memory", bytes_text(first_.budget_bytes - now.budget_bytes));
+    const std::string gave = given.bytes > 0 ? fmt::format("the cache gave {} of free pages back: {}", bytes_text(given.bytes), given.effect) : "";
+    if (given.bytes >= short_bytes) {
+        tell_(fmt::format("{}; {}", others, gave));
+        return;
+    }
+    if (told_) {
+        if (given.bytes > 0) tell_(fmt::format("{}; {}, and that is still {} too little", others, gave, bytes_text(short_bytes - given.bytes)));
+        return;
+    }
     told_ = true;
-    tell_(fmt::format("other programs took {} of the device's memory: {} are in use here and {} are left for it, so the driver may move {} to "
-                      "system memory, which is many times slower. Close other programs, or start again with a smaller --ctx, --kv q8_0 or a "
-                      "smaller model",
-                      bytes_text(first_.budget_bytes - now.budget_bytes), bytes_text(now.used_bytes), bytes_text(now.budget_bytes),
-                      bytes_text(now.used_bytes - now.budget_bytes)));
+    tell_(fmt::format("{}{}{}: {} are in use here and {} are left for it, so the driver may move {} to system memory, which is many times slower. "
+                      "Close other programs, or start again with a smaller --ctx, --kv q8_0 or a smaller model",
+                      others, gave.empty() ? "" : "; ", gave, bytes_text(now.used_bytes - given.bytes), bytes_text(now.budget_bytes),
+                      bytes_text(short_bytes - given.bytes)));
 }
 
 }  // namespace atlas

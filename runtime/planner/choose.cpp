@@ -74,14 +74,40 @@ bool same_vocabulary(const ModelShape& a, const ModelShape& b) {
     return a.arch == b.arch && larger - smaller <= 1024;
 }
 
+// The footprint of target and draft with n_ctx tokens each.
+struct Pair {
+    const PlanRequest& request;
+    const ModelFit& target;
+    const ModelFit& draft;
+    KvFormats kv, draft_kv;
+
+    Footprint alone(uint32_t n_ctx) const { return target.at(n_ctx, kv, request.n_sequences); }
+    uint64_t total(uint32_t n_ctx) const { return together(alone(n_ctx), draft.at(n_ctx, draft_kv, request.n_sequences)).total(); }
+    bool fits(uint32_t n_ctx) const { return total(n_ctx) <= request.available_bytes; }
+    /// The longest context from `least` to `most` that both have room for; 0: none.
+    uint32_t longest(uint32_t least, uint32_t most) const {
+        if (fits(most)) return most;
+        uint32_t low = pages_for(least), high = most / kPageTokens;  // pages; `high` does not fit
+        if (low >= high || !fits(low * kPageTokens)) return 0;
+        while (high - low > 1) {
+            const uint32_t middle = (low + high) / 2;
+            (fits(middle * kPageTokens) ? low : high) = middle;
+        }
+        return low * kPageTokens;
+    }
+};
+
 Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const PlanRequest& request, const PlanChoice& choice,
                                              const CatalogueModel& candidate, const ModelFit& target) {
     const std::string quant = choice.model->shape.n_embd == candidate.shape.n_embd ? "Q4_0" : "Q4_K_M";
     ATLAS_TRY(const ModelFit fit, ModelFit::create(candidate.shape, quant));
     const KvFormats kv = fits_heads(choice.kv, candidate.shape) ? choice.kv : KvFormats(Format::f16);
-    const uint64_t with = together(choice.footprint, fit.at(choice.n_ctx, kv, request.n_sequences)).total();
-    DraftChoice draft{&candidate, quant, with - choice.footprint.total(), 0, 1, 1, 1};
-    const uint32_t depth = std::min(choice.n_ctx, kTypicalDepth);
+    const Pair pair{request, target, fit, choice.kv, kv};
+    const bool stays = request.n_ctx > 0 || request.max_context;
+    const uint32_t n_ctx = pair.longest(stays ? choice.n_ctx : std::min(choice.n_ctx, request.min_context), choice.n_ctx);
+    if (n_ctx == 0) return std::optional<DraftChoice>();
+    DraftChoice draft{.model = &candidate, .quant = quant, .n_ctx = n_ctx, .kv = kv, .bytes = pair.total(n_ctx) - pair.alone(n_ctx).total()};
+    const uint32_t depth = std::min(n_ctx, kTypicalDepth);
     const auto ms = [&](const ModelFit& of) {
         return decode_ms(catalogue.speed, request.speed,
                          decode_load(of.model(), of.size(), double(cache_read_bytes(of.model(), depth, kv))));
@@ -90,8 +116,15 @@ Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const P
     draft.speedup_low = best_speculation(kAcceptances[0], draft.cost).speedup;
     draft.speedup_middle = best_speculation(kAcceptances[1], draft.cost).speedup;
     draft.speedup_high = best_speculation(kAcceptances[2], draft.cost).speedup;
-    if (choice.footprint.total() + draft.bytes > request.available_bytes) return std::optional<DraftChoice>();
     return std::optional(draft);
+}
+
+// The context gives way to the draft.
+void take_draft(const Catalogue& catalogue, const PlanRequest& request, const ModelFit& target, PlanChoice& choice, const DraftChoice& draft) {
+    choice.draft = draft;
+    choice.n_ctx = draft.n_ctx;
+    choice.footprint = target.at(choice.n_ctx, choice.kv, request.n_sequences);
+    add_speeds(catalogue, request, target, choice);
 }
 
 Result<void> add_draft(const Catalogue& catalogue, const PlanRequest& request, const ModelFit& target, PlanChoice& choice) {
@@ -100,10 +133,12 @@ Result<void> add_draft(const Catalogue& catalogue, const PlanRequest& request, c
             return fail(ErrorCode::invalid_argument, "{} cannot draft for {}: they do not share a vocabulary", request.draft->shape.id,
                         choice.model->shape.id);
         }
-        ATLAS_TRY(choice.draft, draft_for(catalogue, request, choice, *request.draft, target));
+        ATLAS_TRY(const auto draft, draft_for(catalogue, request, choice, *request.draft, target));
+        if (draft) take_draft(catalogue, request, target, choice, *draft);
         return {};
     }
-    if (!request.find_draft) return {};
+    if (!request.find_draft || request.n_sequences > 1) return {};  // what a draft brings is gone where several texts share steps
+    std::optional<DraftChoice> best;
     for (const CatalogueModel& candidate : catalogue.models) {
         if (candidate.shape.parameters * 4 > choice.model->shape.parameters || !same_vocabulary(candidate.shape, choice.model->shape)) continue;
         // Drafts of another purpose agree less: only relatives by name.
@@ -111,8 +146,9 @@ Result<void> add_draft(const Catalogue& catalogue, const PlanRequest& request, c
         if (family(candidate.shape.id) != family(choice.model->shape.id)) continue;
         ATLAS_TRY(const auto draft, draft_for(catalogue, request, choice, candidate, target));
         if (!draft || draft->speedup_middle < kDraftMustGain) continue;
-        if (!choice.draft || draft->speedup_middle > choice.draft->speedup_middle) choice.draft = draft;
+        if (!best || draft->speedup_middle > best->speedup_middle) best = draft;
     }
+    if (best) take_draft(catalogue, request, target, choice, *best);
     return {};
 }
 
@@ -121,14 +157,15 @@ std::string reason_of(const Catalogue& catalogue, const PlanRequest& request, co
     std::string text = !score.estimated          ? fmt::format("{:.1f} {}", score.points, score.benchmark)
                        : score.benchmark.empty() ? fmt::format("about {:.0f} points expected for its size, no published figure", score.points)
                                                  : fmt::format("about {:.0f} points expected from {}", score.points, score.benchmark);
-    if (const auto loss = catalogue.weight_loss.find(choice.quant); loss != catalogue.weight_loss.end() && loss->second.perplexity_increase > 0) {
+    if (const auto loss = catalogue.weight_loss.find(choice.quant); loss != catalogue.weight_loss.end() && loss->second.perplexity_increase / catalogue.f16_perplexity >= 0.0005) {
         text += fmt::format("; {} adds {:.1f} % perplexity", choice.quant, 100 * loss->second.perplexity_increase / catalogue.f16_perplexity);
     }
     text += fmt::format("; {} tokens of context with a {} cache", choice.n_ctx, name_of(choice.kv));
     if (choice.draft) {
-        text += fmt::format("; with {} as draft {:.1f} to {:.1f} times faster", choice.draft->model->shape.id, choice.draft->speedup_low,
+        text += fmt::format("; with {} as draft {:.1f} to {:.1f} times as fast", choice.draft->model->shape.id, choice.draft->speedup_low,
                             choice.draft->speedup_high);
     }
+    if (!choice.runs) text += fmt::format("; this version cannot run the architecture '{}' yet", choice.model->shape.arch);
     return text;
 }
 
@@ -138,6 +175,17 @@ class Chooser {
     Chooser(const Catalogue& catalogue, const PlanRequest& request) : catalogue_(catalogue), request_(request) {}
 
     Result<std::optional<PlanChoice>> best_of(const CatalogueModel& model) const {
+        for (PlanRequest request = request_;; request.min_context /= 4) {
+            request.min_context = std::max(request.min_context, kPageTokens);
+            ATLAS_TRY(auto best, Chooser(catalogue_, request).best_with_least(model));
+            if (best || !request.may_be_shorter || request.n_ctx > 0 || request.min_context == kPageTokens) return best;
+        }
+    }
+
+    bool better(const PlanChoice& a, const PlanChoice& b) const { return rank(a) > rank(b); }
+
+  private:
+    Result<std::optional<PlanChoice>> best_with_least(const CatalogueModel& model) const {
         std::optional<PlanChoice> best;
         for (const std::string& quant : quants_of(request_)) {
             ATLAS_TRY(const ModelFit fit, fit_of(request_, model, quant));
@@ -154,9 +202,6 @@ class Chooser {
         return best;
     }
 
-    bool better(const PlanChoice& a, const PlanChoice& b) const { return rank(a) > rank(b); }
-
-  private:
     std::optional<PlanChoice> try_one(const CatalogueModel& model, const ModelFit& fit, const std::string& quant, const KvFormats& kv) const {
         const uint32_t native = model.shape.n_ctx;
         const uint32_t least = std::min(native, request_.n_ctx > 0 ? request_.n_ctx : request_.min_context);
@@ -167,6 +212,7 @@ class Chooser {
         choice.model = &model;
         choice.quant = quant;
         choice.kv = kv;
+        choice.n_sequences = request_.n_sequences;
         choice.n_ctx = fit.largest_context(request_.available_bytes, most, kv, request_.n_sequences);
         if (choice.n_ctx < least) choice.n_ctx = least;
         while (choice.n_ctx > least && fit.largest_storage_bytes(choice.n_ctx, kv) > request_.max_storage_bytes) {
@@ -264,8 +310,11 @@ Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanReq
 
 Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& request) {
     std::optional<PlanChoice> smallest;
+    const CatalogueModel* longest = nullptr;
     for (const CatalogueModel* candidate : candidates(catalogue, request)) {
         const CatalogueModel& model = *candidate;
+        if (longest == nullptr || model.shape.n_ctx > longest->shape.n_ctx) longest = &model;
+        if (request.n_ctx > model.shape.n_ctx) continue;
         for (const std::string& quant : quants_of(request)) {
             ATLAS_TRY(const ModelFit fit, fit_of(request, model, quant));
             for (const KvFormats& kv : caches_of(request, model.shape)) {
@@ -273,11 +322,16 @@ Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& 
                 choice.model = &model;
                 choice.quant = quant;
                 choice.kv = kv;
-                choice.n_ctx = std::min(model.shape.n_ctx, request.n_ctx > 0 ? request.n_ctx : kPageTokens);
+                const uint32_t least = request.may_be_shorter ? kPageTokens : request.min_context;
+                choice.n_ctx = std::min(model.shape.n_ctx, request.n_ctx > 0 ? request.n_ctx : least);
                 choice.footprint = fit.at(choice.n_ctx, kv, request.n_sequences);
                 if (!smallest || choice.total_bytes() < smallest->total_bytes()) smallest = choice;
             }
         }
+    }
+    if (!smallest && longest != nullptr && request.n_ctx > longest->shape.n_ctx) {
+        return fail(ErrorCode::invalid_argument, "{} tokens of context: {} was made for {}{}", request.n_ctx, longest->shape.id, longest->shape.n_ctx,
+                    request.model == nullptr ? ", and no other model here for more" : "");
     }
     if (!smallest) return fail(ErrorCode::invalid_argument, "nothing in the catalogue allows this cache format: its blocks do not divide the heads");
     return *smallest;

@@ -8,7 +8,8 @@
 //    purpose is judged by are estimated: for coding from HumanEval, by the line through the models that have both; else by the line of the
 //    others' scores over log(parameters), less five points.
 // 3. Then speed, in steps of a tenth; then context; then fewer bytes.
-// Of each model only its best choice is offered, and the draft model is added where it pays and fits.
+// Of each model only its best choice is offered. A draft model is added where it makes decoding 1.15 times faster when 60 % of its guesses are
+// right; where it needs room, the context gives way (speed is before context), but never below the wanted one.
 
 #include <optional>
 
@@ -32,6 +33,7 @@ struct PlanRequest {
     uint32_t n_ctx = 0;                     // 0: at least min_context, as much as fits
     bool max_context = false;               // the largest context counts before speed
     uint32_t min_context = 16384;
+    bool may_be_shorter = false;            // where min_context does not fit, a quarter of it, and so on down to one page
     uint32_t n_sequences = 1;
     const CatalogueModel* draft = nullptr;  // this one
     bool find_draft = false;                // or the best there is
@@ -41,6 +43,8 @@ struct PlanRequest {
 struct DraftChoice {
     const CatalogueModel* model = nullptr;
     std::string quant;
+    uint32_t n_ctx = 0;  // of target and draft, so that both fit
+    KvFormats kv;
     uint64_t bytes = 0;  // weights, cache and scratch of its own
     double cost = 0;     // of one proposed token, in steps of the target
     /// How many times faster at acceptance 0.4, 0.6 and 0.8.
@@ -51,6 +55,7 @@ struct PlanChoice {
     const CatalogueModel* model = nullptr;
     std::string quant;
     uint32_t n_ctx = 0;
+    uint32_t n_sequences = 1;
     KvFormats kv;
     Footprint footprint;
     std::optional<DraftChoice> draft;
@@ -84,7 +89,8 @@ Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanReq
 /// less exact format.
 double kv_loss_of(const Catalogue& catalogue, const KvFormats& kv);
 
-/// The choice with the fewest bytes among what the request allows, at `n_ctx` tokens of context or the request's own.
+/// The choice with the fewest bytes among what the request allows, with the least context that it accepts.
+/// Fails: invalid_argument (no model was made for so much context: names the longest; no model allows the cache format).
 Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& request);
 
 /// The cache formats worth showing as a trade, with the largest context of each and bytes per token of context.

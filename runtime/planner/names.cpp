@@ -33,6 +33,22 @@ std::string bare_model(std::string_view name) {
     return text;
 }
 
+std::vector<std::string> words_of(std::string_view name) {
+    std::vector<std::string> words(1);
+    for (const char c : name) {
+        if (std::isalnum(static_cast<unsigned char>(c)) || c == '.') words.back() += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+        else if (!words.back().empty()) words.emplace_back();
+    }
+    if (words.back().empty()) words.pop_back();
+    return words;
+}
+
+bool has_all_words(std::string_view name, std::string_view wanted) {
+    const auto have = words_of(name), want = words_of(wanted);
+    const auto is_there = [&](const std::string& word) { return std::find(have.begin(), have.end(), word) != have.end(); };
+    return want.size() >= 2 && std::all_of(want.begin(), want.end(), is_there);
+}
+
 std::string bare_card(std::string_view name) {
     return without(plain(name), {"nvidia", "geforce", "amd", "radeon", "intel", "graphics", "rtx", "rx", "arc", "gb"});
 }
@@ -67,6 +83,12 @@ Result<const CatalogueModel*> Catalogue::find_model(std::string_view name) const
     for (const CatalogueModel& model : models) {
         if (bare_model(model.shape.id) == bare_model(name)) return &model;
     }
+    // "deepseek-coder-v2-236b" leaves a word out; that is a name if no other model has them all.
+    std::vector<const CatalogueModel*> found;
+    for (const CatalogueModel& model : models) {
+        if (has_all_words(model.shape.id, name)) found.push_back(&model);
+    }
+    if (found.size() == 1) return found.front();
     return fail(ErrorCode::not_found, "no model '{}' in the catalogue; near: {}", name, fmt::join(nearest_names(name, names, 5), ", "));
 }
 

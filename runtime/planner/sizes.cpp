@@ -80,7 +80,6 @@ Result<ModelSize> size_of(const ModelShape& model, std::string_view quant, bool 
 std::vector<std::string> known_quantizations() {
     std::vector<std::string> names;
     for (const Recipe& recipe : recipes()) names.emplace_back(recipe.name);
-    names.emplace_back(kMxfp4Mix);
     return names;
 }
 

@@ -84,6 +84,18 @@ Result<void> Engine::fail_all(const Error& error) {
     return tl::unexpected(error);
 }
 
+Result<uint64_t> Engine::give_back(uint64_t bytes) {
+    std::vector<Timeline*> timelines;
+    size_t longest = 0;
+    for (const auto& running : requests_) {
+        timelines.push_back(&running->timeline);
+        longest = std::max(longest, running->tokens.size());
+    }
+    const uint32_t in_use = runner_->pool().n_in_use() * kPageTokens;
+    const auto least = std::max(in_use, static_cast<uint32_t>(longest)) + kLeastRoomTokens;
+    return runner_->give_back(bytes, least, timelines);
+}
+
 // Pages that those with a place will still take for what they have to run, and one for what comes next.
 uint32_t Engine::pages_promised() const {
     uint32_t n = 0;

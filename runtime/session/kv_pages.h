@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace atlas {
@@ -20,6 +21,12 @@ class KvPages {
     void share(uint32_t page);
     /// One reader less; the last one frees the page.
     void drop(uint32_t page);
+    bool is_free(uint32_t page) const { return references_.at(page) == 0; }
+    /// Page p becomes page to[p], or goes if that is kGone. There are n_pages then; what is not gone is below that, no two the same.
+    void renumber(std::span<const uint32_t> to, uint32_t n_pages);
+    static constexpr uint32_t kGone = UINT32_MAX;
+    /// Summed over pages.
+    uint64_t n_readers() const;
     /// More than one reader: whoever wants to write must copy first.
     bool is_shared(uint32_t page) const;
 

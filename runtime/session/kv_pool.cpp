@@ -29,6 +29,7 @@ Result<std::unique_ptr<KvPool>> KvPool::create(std::shared_ptr<const Model> mode
         return fail(ErrorCode::limit, "the keys of one layer for {} tokens need {} bytes, this device hands out at most {} in one piece: take "
                     "a smaller pool", n_tokens, std::max(k_bytes, v_bytes), backend.max_storage_bytes());
     }
+    backend.expect(MemoryUse::kv, kv_storages(config, n_tokens, formats));
     for (uint32_t il = 0; il < config.n_layer; ++il) {
         ATLAS_TRY(auto k, backend.allocate(MemoryUse::kv, k_bytes, fmt::format("pool.{}.k", il)));
         ATLAS_TRY(auto v, backend.allocate(MemoryUse::kv, v_bytes, fmt::format("pool.{}.v", il)));

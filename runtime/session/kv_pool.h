@@ -12,6 +12,8 @@
 
 namespace atlas {
 
+class Timeline;
+
 /// Not thread-safe. A page is free, read by timelines, or kept: no timeline reads it, its content may be wanted again, and it goes when a
 /// page is needed, the longest unused first.
 class KvPool {
@@ -42,6 +44,12 @@ class KvPool {
     /// Throws away what is kept.
     void forget_kept();
 
+    /// Gives `bytes` back to the device in whole pages, or as much as free and kept pages hold beyond `least_pages`; what is kept goes, the
+    /// longest unused first, before anything else must move. `readers`: every timeline of the pool; their pages get other numbers. Storages
+    /// move as by Backend::shrink, one at a time. What was recorded with layers() is void, and none of it may be under way.
+    /// Returns the bytes given back. Fails: as Backend::run and Backend::shrink; n_pages() is smaller all the same.
+    Result<uint64_t> give_back(uint64_t bytes, uint32_t least_pages, std::span<Timeline* const> readers);
+
     PrefixIndex& index() { return index_; }
     const PrefixIndex& index() const { return index_; }
 
@@ -65,6 +73,9 @@ class KvPool {
     };
     void keep(uint32_t page);
     void unlink(uint32_t page);
+    Result<std::vector<uint32_t>> move_down(uint32_t n_pages);
+    void renumber(std::span<const uint32_t> to, uint32_t n_pages);
+    Result<void> shrink_storages();
     Result<void> run_copies();
     std::vector<KvLayer> staged_layers(Storage& stage) const;
     Result<void> move_page(std::unique_ptr<Storage>& stage, std::unique_ptr<Program>& program, bool out, uint32_t page,

@@ -65,6 +65,26 @@ void PrefixIndex::add(uint32_t page, uint32_t before, std::span<const uint32_t> 
     pages_by_hash_.emplace(entry.hash, page);
 }
 
+void PrefixIndex::renumber(std::span<const uint32_t> to, uint32_t n_pages) {
+    ATLAS_CHECK_EQ(to.size(), entries_.size());
+    std::vector<Entry> entries(n_pages);
+    pages_by_hash_.clear();
+    for (size_t page = 0; page < to.size(); ++page) {
+        Entry& entry = entries_[page];
+        if (!entry.is_known) continue;
+        // What lies behind a page that is gone cannot be found, and must not be by the next page of that number.
+        const bool stands = entry.before == kStart || (entries_[entry.before].is_known && entries_[entry.before].serial == entry.before_serial);
+        if (!stands) {  // nobody is behind himself
+            entry.before = static_cast<uint32_t>(page);
+            entry.before_serial = entry.serial - 1;
+        }
+        if (entry.before != kStart) entry.before = to[entry.before];
+        entries[to[page]] = entry;
+        pages_by_hash_.emplace(entry.hash, to[page]);
+    }
+    entries_ = std::move(entries);
+}
+
 void PrefixIndex::remove(uint32_t page) {
     Entry& entry = entries_.at(page);
     ATLAS_CHECK(entry.is_known, "page {} is not in the index", page);

@@ -33,6 +33,8 @@ class PrefixIndex {
     void add(uint32_t page, uint32_t before, std::span<const uint32_t> tokens);
     /// The page's content goes away. What stood behind it is not found any more.
     void remove(uint32_t page);
+    /// Page p becomes page to[p]; pages that the index knows are below n_pages then, no two the same. There are n_pages then.
+    void renumber(std::span<const uint32_t> to, uint32_t n_pages);
     bool knows(uint32_t page) const { return entries_.at(page).is_known; }
 
   private:

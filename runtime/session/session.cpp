@@ -20,6 +20,22 @@ uint32_t Session::kv_bucket(uint32_t n_kv_tokens) const {
     return std::min(plan_.n_ctx, std::max(kSmallestKvBucket, std::bit_ceil(n_kv_tokens)));
 }
 
+namespace {
+
+// What a call will hold in the end, said for as long as it runs.
+class Announced {
+  public:
+    Announced(uint32_t& place, size_t n_tokens) : place_(place) { place_ = static_cast<uint32_t>(n_tokens); }
+    ~Announced() { place_ = 0; }
+    Announced(const Announced&) = delete;
+    Announced& operator=(const Announced&) = delete;
+
+  private:
+    uint32_t& place_;
+};
+
+}  // namespace
+
 Session::Session(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
 Session::~Session() { stop_choosing(); }
 
@@ -29,6 +45,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
     session->shape_ = shape;
     ATLAS_TRY(session->plan_, session->model_->plan_session(shape));
     ATLAS_TRY_VOID(session->allocate());
+    session->n_ctx_at_first_ = session->plan_.n_ctx;
     return session;
 }
 
@@ -82,10 +99,13 @@ Result<void> Session::allocate() {
 Result<void> Session::check_tokens(std::span<const TokenId> tokens, uint32_t first) const {
     if (tokens.empty()) return fail(ErrorCode::invalid_argument, "no tokens: at least one is needed");
     if (tokens.size() > plan_.n_ctx - first) {
-        return fail(ErrorCode::limit, "{} tokens do not fit: the context holds {}{}", first + tokens.size(), plan_.n_ctx,
-                    plan_.n_ctx < model_->config().n_ctx_train
-                        ? fmt::format(" (the model was trained for {})", model_->config().n_ctx_train)
-                        : "");
+        std::string note;
+        if (plan_.n_ctx < n_ctx_at_first_) {
+            note = fmt::format(" (it held {} before other programs took memory of the device: close them and start again)", n_ctx_at_first_);
+        } else if (plan_.n_ctx < model_->config().n_ctx_train) {
+            note = fmt::format(" (the model was trained for {})", model_->config().n_ctx_train);
+        }
+        return fail(ErrorCode::limit, "{} tokens do not fit: the context holds {}{}", first + tokens.size(), plan_.n_ctx, note);
     }
     for (size_t i = 0; i < tokens.size(); ++i) {
         if (tokens[i] < model_->config().n_vocab) continue;
@@ -97,6 +117,7 @@ Result<void> Session::check_tokens(std::span<const TokenId> tokens, uint32_t fir
 
 Result<uint32_t> Session::sync(std::span<const TokenId> tokens, const SyncOptions& options) {
     ATLAS_TRY_VOID(check_tokens(tokens, 0));
+    const Announced announced(n_announced_, tokens.size());
     const auto differ = std::mismatch(tokens.begin(), tokens.end(), tokens_.begin(), tokens_.end());
     auto reused = static_cast<uint32_t>(differ.first - tokens.begin());
     if (reused == tokens.size() && reused == tokens_.size() && has_logits_) return reused;
@@ -126,6 +147,7 @@ Result<void> Session::step(TokenId token) {
 
 Result<void> Session::logits_of_all(std::span<const TokenId> tokens, const LogitsSink& sink, std::stop_token stop) {
     ATLAS_TRY_VOID(check_tokens(tokens, 0));
+    const Announced announced(n_announced_, tokens.size());
     rewind(0);
     for (uint32_t done = 0; done < tokens.size();) {
         if (stop.stop_requested()) return fail(ErrorCode::cancelled, "stopped after {} of {} tokens", done, tokens.size());

@@ -29,6 +29,7 @@ class Session {
     static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const SessionShape& shape);
 
     uint32_t n_ctx() const { return plan_.n_ctx; }
+    uint32_t n_ctx_at_first() const { return n_ctx_at_first_; }  // larger than n_ctx() once memory was given back
     uint32_t n_batch() const { return shape_.n_batch; }          // most tokens per step
     uint32_t max_outputs() const { return shape_.max_outputs; }  // most logit rows per step
     const MemoryPlan& plan() const { return plan_; }
@@ -82,6 +83,15 @@ class Session {
     /// Records what a verify, or an extend with logits of all, of so many tokens needs here; true if there was something to record.
     Result<bool> prepare_verify(uint32_t n_tokens, bool choose);
 
+    // Memory for others (session_shrink.cpp).
+
+    /// Gives `bytes` of the cache back to the device, in whole pages of every layer, or as much as lies behind the timeline (and what a sync
+    /// under way is to hold) and kLeastRoomTokens more. n_ctx() is smaller from then on; all else is as it was, to the bit. Each storage is there
+    /// twice while it moves, one at a time. May be called between any two calls, also while choosing and by a sync's progress.
+    /// Returns how many bytes went. Fails: out_of_memory (no room even for one smaller storage), device_lost; n_ctx() is smaller all the same.
+    Result<uint64_t> give_back(uint64_t bytes);
+    static constexpr uint32_t kLeastRoomTokens = 256;
+
     /// Of the last token after sync or step: [n_vocab]. Valid until the next call. Requires has_logits().
     std::span<const float> logits() const;
     bool has_logits() const { return has_logits_; }
@@ -118,6 +128,7 @@ class Session {
     };
 
     Result<void> allocate();
+    Result<void> shrink_kv();
     Result<void> check_tokens(std::span<const TokenId> tokens, uint32_t first) const;
     Result<void> run_step(std::span<const TokenId> tokens, uint32_t n_outputs);
     Result<Program*> program_for(const StepKey& key);
@@ -155,6 +166,8 @@ class Session {
     std::vector<uint32_t> step_words_;  // [5 * n_batch] what goes into the step storage
     uint32_t n_logit_rows_ = 0;
     bool has_logits_ = false;
+    uint32_t n_ctx_at_first_ = 0;
+    uint32_t n_announced_ = 0;  // tokens that a call under way will hold in the end
     // [max_outputs, n_vocab], read from the device when somebody asks
     mutable std::vector<float> logits_;
     mutable bool logits_read_ = false;

@@ -43,6 +43,11 @@ class Timeline {
     /// A step has written the K and V of these tokens behind the timeline, where reserve() has made room.
     void append(std::span<const TokenId> tokens);
 
+    /// Its page p is page to[p] now (KvPool::give_back).
+    void renumber(std::span<const uint32_t> to) {
+        for (uint32_t& page : pages_) page = to[page];
+    }
+
   private:
     bool must_copy_last_page() const;
     void index_full_pages(uint32_t first_page);

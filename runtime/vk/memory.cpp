@@ -52,6 +52,8 @@ struct Memory::State {
     struct Use {
         std::string name;
         std::deque<uint64_t> expected;  // what the next ranges take
+        uint32_t expected_from = 0;     // the first slab that they may lie in
+        uint64_t most_shared_bytes = kGiB;
         UseStatistics statistics;
     };
     std::array<Use, kMaxUses> uses;
@@ -68,7 +70,7 @@ struct Memory::State {
     HeapState heap(uint32_t index) const;
     void destroy(Slab& slab);
     Result<Slab> make(int use, uint64_t bytes, uint64_t available_bytes, Placement placement, uint32_t id);
-    Result<uint32_t> add_slab(int use, uint64_t needed_bytes, std::string_view name, Placement placement);
+    Result<uint32_t> add_slab(int use, uint64_t needed_bytes, std::string_view name, const AllocateOptions& options);
     Error no_room(int use, uint64_t bytes, std::string_view name, uint32_t heap_index, const HeapState& heap) const;
     void count_slab(int use, uint64_t bytes, bool added);
 };
@@ -148,12 +150,14 @@ Result<Slab> Memory::State::make(int use, uint64_t bytes, uint64_t available_byt
     return slab;
 }
 
-Result<uint32_t> Memory::State::add_slab(int use, uint64_t needed_bytes, std::string_view name, Placement placement) {
+Result<uint32_t> Memory::State::add_slab(int use, uint64_t needed_bytes, std::string_view name, const AllocateOptions& options) {
+    const Placement placement = options.placement;
     // Buffers of one usage may live in the same types whatever their size (Vulkan promises it), so all types are asked about here.
     const auto type = memory_type_for(caps(), UINT32_MAX, placement);
     if (!type) return fail(ErrorCode::out_of_memory, "{} has no memory that programs can allocate", caps().name);
     const uint32_t heap_index = caps().memory_types[*type].heap;
-    const HeapState state = heap(heap_index);
+    HeapState state = heap(heap_index);
+    if (options.beyond_budget) state.available_bytes = state.total_bytes;
     if (needed_bytes > state.available_bytes) return tl::unexpected(no_room(use, needed_bytes, name, heap_index, state));
 
     Use& of = uses[size_t(use)];
@@ -161,6 +165,7 @@ Result<uint32_t> Memory::State::add_slab(int use, uint64_t needed_bytes, std::st
                                  .held_bytes = of.statistics.slab_bytes,
                                  .expected = {of.expected.begin(), of.expected.end()},
                                  .available_bytes = state.available_bytes,
+                                 .most_shared_bytes = of.most_shared_bytes,
                                  .max_bytes = device.quirks().max_slab_bytes});
     const uint32_t id = next_slab++;
     auto slab = make(use, bytes, state.available_bytes, placement, id);
@@ -196,9 +201,15 @@ void Memory::name_use(int use, std::string_view name) {
 
 void Memory::expect(int use, std::span<const uint64_t> ranges_bytes) {
     ATLAS_CHECK(use >= 0 && use < kMaxUses, "use {}", use);
-    std::deque<uint64_t>& expected = state_->uses[size_t(use)].expected;
-    expected.clear();
-    for (const uint64_t bytes : ranges_bytes) expected.push_back(round_up(bytes, kAlignment));
+    State::Use& of = state_->uses[size_t(use)];
+    of.expected.clear();
+    for (const uint64_t bytes : ranges_bytes) of.expected.push_back(round_up(bytes, kAlignment));
+    of.expected_from = state_->next_slab;
+}
+
+void Memory::share_at_most(int use, uint64_t bytes) {
+    ATLAS_CHECK(use >= 0 && use < kMaxUses, "use {}", use);
+    state_->uses[size_t(use)].most_shared_bytes = bytes;
 }
 
 uint64_t Memory::max_range_bytes() const { return state_->device.quirks().max_slab_bytes / kAlignment * kAlignment; }
@@ -232,16 +243,17 @@ Result<BufferRange> Memory::allocate(int use, uint64_t bytes, std::string_view n
     const uint64_t taken_bytes = round_up(bytes, kAlignment);
     std::deque<uint64_t>& expected = s.uses[size_t(use)].expected;
     if (!expected.empty() && expected.front() != taken_bytes) expected.clear();
+    const uint32_t first_slab = expected.empty() ? 0 : s.uses[size_t(use)].expected_from;
     std::optional<uint64_t> offset;
     uint32_t id = 0;
     for (auto& [slab_id, slab] : s.slabs) {
-        if (slab.use != use || slab.placement != options.placement) continue;
+        if (slab.use != use || slab.placement != options.placement || slab_id < first_slab) continue;
         offset = slab.holes.take(taken_bytes);
         id = slab_id;
         if (offset) break;
     }
     if (!offset) {
-        ATLAS_TRY(id, s.add_slab(use, taken_bytes, name, options.placement));
+        ATLAS_TRY(id, s.add_slab(use, taken_bytes, name, options));
         offset = s.slabs.at(id).holes.take(taken_bytes);
     }
     if (!expected.empty()) expected.pop_front();
@@ -280,6 +292,21 @@ void Memory::release(const BufferRange& range) {
     s.count_slab(slab.use, slab.memory_bytes, false);
     s.destroy(slab);
     s.slabs.erase(found);
+}
+
+Result<BufferRange> Memory::shrink(const BufferRange& range, uint64_t bytes, std::string_view name) {
+    State& s = *state_;
+    const Slab& slab = s.slabs.at(range.slab);
+    ATLAS_CHECK(bytes > 0 && bytes <= range.bytes, "{}: {} bytes of {}", name, bytes, range.bytes);
+    const std::deque<uint64_t>& expected = s.uses[size_t(slab.use)].expected;
+    if (expected.empty() || expected.front() != round_up(bytes, kAlignment)) expect(slab.use, {&bytes, 1});  // not a byte more, and no old slab
+    ATLAS_TRY(const BufferRange smaller, allocate(slab.use, bytes, name, {.placement = slab.placement, .zero = true, .beyond_budget = true}));
+    if (auto copied = s.device.uploader().copy(range.sub(0, bytes), smaller); !copied) {
+        release(smaller);
+        return tl::unexpected(std::move(copied).error());
+    }
+    release(range);
+    return smaller;
 }
 
 bool Memory::reads_fast(const BufferRange& range) const {

@@ -1,6 +1,6 @@
 #pragma once
 // Device memory: a few large slabs (one VkDeviceMemory with one VkBuffer over all of it), handed out in ranges.
-// Never over-commits: the budget is asked before every slab.
+// Never over-commits: the budget is asked before every slab, but of one that replaces a larger one.
 
 #include <cstddef>
 #include <memory>
@@ -38,6 +38,7 @@ enum class Placement {
 struct AllocateOptions {
     Placement placement = Placement::device;
     bool zero = true;
+    bool beyond_budget = false;  // it takes the place of something larger that goes at once
 };
 
 struct HeapState {
@@ -71,9 +72,15 @@ class Memory {
     /// Gives an allocated range (as it came from allocate) back. The device must be done with it.
     void release(const BufferRange& range);
 
-    /// Says which ranges of `use` follow, in this order: they get few slabs of just their size, none larger than a GiB where a range is not.
-    /// Replaces what was expected before. Another range in between ends the expectation.
+    /// Says which ranges of `use` follow, in this order: they get few slabs of just their size, none larger than a GiB (or share_at_most) where a
+    /// range is not, and none that was there before. Replaces what was expected before. Another range in between ends the expectation.
     void expect(int use, std::span<const uint64_t> ranges_bytes);
+    /// Ranges of the use that are expected share no more than this, so that they can be given back piece by piece.
+    void share_at_most(int use, uint64_t bytes);
+
+    /// A range of the first `bytes` of an allocated one, which goes; both are there for a moment, also beyond the budget. The device must be done
+    /// with it. Fails: out_of_memory (the driver refuses), device_lost; then nothing has changed.
+    Result<BufferRange> shrink(const BufferRange& range, uint64_t bytes, std::string_view name);
 
     /// Largest single allocation that the device takes, whether or not it is free now.
     uint64_t max_range_bytes() const;

@@ -28,12 +28,12 @@ HeapState heap_state(const MemoryHeap& heap, uint64_t ours_bytes, const Quirks& 
 }
 
 uint64_t slab_bytes(const SlabRequest& request) {
-    constexpr uint64_t kSmallestGranule = 4 * kMiB, kLargestGranule = 64 * kMiB, kLargestShared = 1024 * kMiB;
+    constexpr uint64_t kSmallestGranule = 4 * kMiB, kLargestGranule = 64 * kMiB;
     ATLAS_CHECK(request.needed_bytes <= std::min(request.available_bytes, request.max_bytes), "{} bytes needed, {} there, {} at most",
                 request.needed_bytes, request.available_bytes, request.max_bytes);
     uint64_t bytes = 0;
     if (!request.expected.empty()) {
-        const uint64_t most = std::min({kLargestShared, request.available_bytes, request.max_bytes});
+        const uint64_t most = std::min({request.most_shared_bytes, request.available_bytes, request.max_bytes});
         for (const uint64_t range : request.expected) {
             if (bytes + range > most) break;
             bytes += range;

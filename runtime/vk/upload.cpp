@@ -192,6 +192,17 @@ Result<void> Uploader::download(const BufferRange& from, uint64_t first_byte, st
     return {};
 }
 
+Result<void> Uploader::copy(const BufferRange& from, const BufferRange& to) {
+    ATLAS_CHECK_EQ(from.bytes, to.bytes);
+    ATLAS_TRY_VOID(finish());
+    return state_->device.queue().run_once("a copy", [&](VkCommandBuffer commands) {
+        barrier(commands, kEverythingBefore, kDeviceUses);
+        const VkBufferCopy region{from.offset_bytes, to.offset_bytes, from.bytes};
+        vkCmdCopyBuffer(commands, from.buffer, to.buffer, 1, &region);
+        barrier(commands, kDeviceWrites, kHostUses);
+    });
+}
+
 Result<void> Uploader::zero(const BufferRange& range) {
     State& s = *state_;
     // Over a bus the device clears its own memory faster than the host does.

@@ -26,6 +26,9 @@ class Uploader {
     /// Reads range[first_byte ...] back; waits. For small things: large results belong in Placement::host_read.
     Result<void> download(const BufferRange& from, uint64_t first_byte, std::span<std::byte> bytes);
 
+    /// Copies bytes of the device to others of it, as many, that do not overlap; waits.
+    Result<void> copy(const BufferRange& from, const BufferRange& to);
+
     /// Writes zeros over the range and waits.
     Result<void> zero(const BufferRange& range);
 

@@ -135,6 +135,112 @@ class ContextThatFits(Cli):
         self.fails(1, ["kept free as asked"], "bench", "-m", cli_test.TINY, "--keep-free", "1000G", "--no-limits")
 
 
+def plan(*arguments):
+    return atlas("plan", *arguments)
+
+
+class Answers(Cli):
+    def choices(self, *arguments):
+        code, out, err = plan(*arguments, "--json")
+        self.assertEqual(code, 0, err)
+        return json.loads(out)["choices"]
+
+    def test_json_has_just_the_keys_that_are_promised_and_more(self):
+        best = self.choices("--card", "RTX 3090")[0]
+        for name in ("model", "quant", "context_tokens", "kv", "draft", "weights_bytes", "kv_bytes", "scratch_bytes", "draft_bytes", "total_bytes",
+                     "decode_tokens_per_s", "reason", "command"):
+            self.assertIn(name, best)
+        self.assertLess(best["decode_tokens_per_s"]["low"], best["decode_tokens_per_s"]["high"])
+        self.assertEqual(best["total_bytes"], sum(best[part] for part in ("weights_bytes", "kv_bytes", "scratch_bytes", "draft_bytes")))
+
+    def test_lines_fit_in_100_columns_and_carry_no_colour(self):
+        for arguments in (("--card", "RX 7900 XT"), ("--vram", "12G", "--for", "chat"), ("--card", "RTX 3090", "--all", "--choices", "20"),
+                          ("--card", "RTX 3090", "--model", "deepseek-coder-v2-lite"), ("--no-measure",), ("--vram", "2G", "--parallel", "3")):
+            code, out, err = plan(*arguments)
+            self.assertEqual(code, 0, err)
+            self.assertNotIn("\x1b", out)
+            for line in out.splitlines():
+                self.assertLessEqual(len(line), 100, line)
+
+    def test_the_command_is_the_choice_and_the_program_knows_its_flags(self):
+        best = self.choices("--card", "RX 7900 XTX", "--model", "qwen2.5-coder-14b")[0]
+        self.assertTrue(best["draft"], "a draft of its family fits and pays")
+        pull, pull_draft, chat = best["command"].split(" && ")
+        self.assertRegex(pull, r"^atlas-vk pull hf:\S+:%s --name qwen2.5-coder-14b-instruct$" % best["quant"])
+        self.assertIn(best["draft"], pull_draft)
+        self.assertEqual(chat, f"atlas-vk chat -m {best['model']} --ctx {best['context_tokens']} --kv {best['kv']} --draft {best['draft']}")
+        # A file is there: the command runs as it stands, but for what chat reads from the terminal.
+        code, out, err = plan("--file", cli_test.TINY, "--vram", "8G", "--ctx", "512", "--json")
+        self.assertEqual(code, 0, err)
+        words = json.loads(out)["choices"][0]["command"].split()
+        self.assertEqual(words[:2], ["atlas-vk", "chat"])
+        code, _, err = atlas("run", *words[2:], "-n", "2", "--raw", "def")
+        self.assertEqual(code, 0, err)
+
+    def test_what_cannot_run_yet_is_marked_and_gets_no_command(self):
+        best = self.choices("--card", "RTX 3090", "--model", "qwen3-coder-30b-a3b")[0]
+        if best["runs"]:
+            self.skipTest("it can")
+        self.assertIsNone(best["command"])
+        self.assertIn("cannot run", best["reason"])
+        code, out, _ = plan("--card", "RTX 3090", "--model", "qwen3-coder-30b-a3b")
+        self.assertEqual(code, 0)
+        self.assertIn("No command", out)
+        self.assertNotIn("atlas-vk chat", out)
+        self.assertTrue(all(choice["runs"] for choice in self.choices("--card", "RTX 3090", "--choices", "100")))
+
+    def test_a_named_model_gets_a_useful_context_before_a_finer_quantization(self):
+        best = self.choices("--card", "RX 7900 GRE", "--model", "qwen3-coder-30b-a3b")[0]
+        self.assertGreaterEqual(best["context_tokens"], 16384)
+
+    def test_too_large_says_by_how_much_and_what_fits_instead(self):
+        self.fails(1, ["deepseek-coder-v2-instruct-236b does not fit", "Q2_K", "times as much", "What fits: qwen2.5-coder-32b"], "plan", "--card",
+                   "RTX 3090", "--model", "deepseek-coder-v2-236b")
+
+    def test_a_budget_for_nothing_says_what_the_smallest_needs_and_that_much_is_enough(self):
+        err = self.fails(1, ["nothing fits", "smollm2-135m-instruct", "needs"], "plan", "--vram", "600M")
+        need = float(re.search(r"needs ([0-9.]+) MiB", err).group(1))
+        code, _, err = plan("--vram", f"{512 + int(need) + 2}M")
+        self.assertEqual(code, 0, err)
+
+    def test_bad_input_is_refused_with_what_was_expected(self):
+        for words, arguments in ((["12G"], ("--vram", "0")), (["12G"], ("--vram", "12")), (["0"], ("--vram", "8G", "--ctx", "0")),
+                                 (["16384"], ("--vram", "8G", "--ctx", "many")), (["f16", "q8_0"], ("--vram", "8G", "--kv", "nonsense")),
+                                 (["1000000", "made for"], ("--vram", "8G", "--ctx", "1000000")), (["RTX 3090"], ("--card", "RTX 3091")),
+                                 (["qwen2.5-coder"], ("--model", "qwen2.5-coder-15b")), (["one of them"], ("--vram", "8G", "--card", "RTX 3090")),
+                                 (["GGUF"], ("--vram", "8G", "--file", __file__)), (["--tariff"], ("--vram", "8G", "--api-price", "1"))):
+            for more in ((), ("--json",)):
+                code, out, err = plan(*arguments, *more)
+                self.assertEqual(code, 1, err)
+                self.assertEqual(out, "")
+                for word in words:
+                    self.assertIn(word, err)
+
+    def test_more_memory_than_any_card_has_is_no_error(self):
+        self.assertGreater(self.choices("--vram", "500G")[0]["total_bytes"], 0)
+
+    def test_energy_is_shown_beside_a_paid_api(self):
+        code, out, err = plan("--card", "RTX 3090", "--tariff", "0.30", "--api-price", "0.50")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out, r"[0-9.]+ J a token, \$[0-9.]+ a million tokens at \$0.30/kWh; a paid API at \$0.50")
+
+    def test_own_entries_are_taken_and_broken_ones_named(self):
+        config = Path(self.folder.name) / "config"
+        (config / "atlas-vk").mkdir(parents=True)
+        mine = config / "atlas-vk" / "catalogue.json"
+        environment = dict(os.environ, XDG_CONFIG_HOME=str(config))
+        mine.write_text('{"schema": 1, "cards": [{"name": "Mein Karte 9", "vendor": "AMD", "vram_gib": 12, "bandwidth_gbps": 100}]}')
+        done = subprocess.run([cli_test.PROGRAM, "plan", "--card", "mein karte 9"], env=environment, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("12.0 GiB in all", done.stdout)
+        for broken, word in (('{"schema": 1, "cards": [{"name": "X"}]}', "vendor"), ("{", "catalogue.json"), ('{"schema": 7}', "schema 7")):
+            mine.write_text(broken)
+            done = subprocess.run([cli_test.PROGRAM, "plan", "--vram", "8G"], env=environment, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn(word, done.stderr)
+            self.assertIn("catalogue.json", done.stderr)
+
+
 if __name__ == "__main__":
     cli_test.PROGRAM, cli_test.TESTS = sys.argv[1], Path(sys.argv[2])
     cli_test.TINY = str(cli_test.TESTS / "models/atlas-tiny-Q8_0.gguf")

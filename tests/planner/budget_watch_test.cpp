@@ -42,6 +42,38 @@ TEST_F(BudgetWatching, TellsOnceWithNumbersWhenOthersTakeWhatIsInUse) {
     }
 }
 
+TEST_F(BudgetWatching, WhatCanGoGoesFirstAndIsTold) {
+    std::vector<uint64_t> asked;
+    uint64_t there = 4 * kGiB;
+    const auto give = [&](uint64_t bytes) {
+        asked.push_back(bytes);
+        const uint64_t given = std::min(bytes, there);
+        there -= given;
+        backend_.now.used_bytes -= given;
+        return BudgetWatch::GivenBack{given, "half of it is left"};
+    };
+    BudgetWatch watch(backend_, [this](const std::string& line) { said_.push_back(line); }, give);
+    watch.look();
+    EXPECT_TRUE(asked.empty()) << "nothing is short";
+    backend_.now.budget_bytes = 17 * kGiB;
+    watch.look();
+    EXPECT_EQ(asked, std::vector{3 * kGiB});
+    ASSERT_EQ(said_.size(), 1u);
+    for (const char* word : {"took 5.00 GiB", "gave 3.00 GiB", "half of it is left"}) EXPECT_NE(said_[0].find(word), std::string::npos) << said_[0];
+    EXPECT_EQ(said_[0].find("system memory"), std::string::npos) << "all is well again: " << said_[0];
+    EXPECT_FALSE(watch.told());
+    watch.look();
+    EXPECT_EQ(said_.size(), 1u) << "nothing is short any more";
+
+    backend_.now.budget_bytes = 14 * kGiB;  // 3 more, and 1 is left to give
+    watch.look();
+    ASSERT_EQ(said_.size(), 2u);
+    for (const char* word : {"gave 1.00 GiB", "16.0 GiB are in use", "may move 2.00 GiB"}) EXPECT_NE(said_[1].find(word), std::string::npos) << said_[1];
+    EXPECT_TRUE(watch.told());
+    for (int i = 0; i < 5; ++i) watch.look();
+    EXPECT_EQ(said_.size(), 2u) << "told once";
+}
+
 TEST_F(BudgetWatching, LooksOncePerSoManyTicks) {
     const int before = backend_.looks;
     for (int i = 0; i < 10 * BudgetWatch::kTicksPerLook; ++i) watch_.tick();

@@ -122,6 +122,45 @@ TEST(Choose, DraftsAreRelativesAndAreCharged) {
     EXPECT_NE(wrong.error().message.find("vocabulary"), std::string::npos);
 }
 
+TEST(Choose, ADraftTakesRoomFromTheContextButNotBelowTheWantedOne) {
+    PlanRequest request = request_for("RTX 3090");
+    request.find_draft = true;
+    const auto alone = choose(catalogue(), request_for("RTX 3090"), 1).value().at(0), with = choose(catalogue(), request, 1).value().at(0);
+    ASSERT_TRUE(with.draft);
+    EXPECT_EQ(with.model, alone.model);
+    EXPECT_LT(with.n_ctx, alone.n_ctx) << "the card was full";
+    EXPECT_GE(with.n_ctx, request.min_context);
+    EXPECT_LE(with.total_bytes(), request.available_bytes);
+    // A context that was asked for stays, and so the draft does not come in; nor where steps are shared.
+    request.n_ctx = alone.n_ctx;
+    EXPECT_FALSE(choose(catalogue(), request, 1).value().at(0).draft);
+    request.n_ctx = 0;
+    request.n_sequences = 2;
+    EXPECT_FALSE(choose(catalogue(), request, 1).value().at(0).draft);
+}
+
+TEST(Choose, ANamedModelGetsAUsefulContextBeforeAFinerQuantization) {
+    PlanRequest request = request_for("RX 7900 GRE", kGiB / 2);
+    request.model = catalogue().find_model("qwen3-coder-30b-a3b").value();
+    request.may_be_shorter = true;
+    const auto best = choose(catalogue(), request, 1).value().at(0);
+    EXPECT_GE(best.n_ctx, 16384u) << best.quant;
+    request.quant = "IQ4_XS";  // then there is room for some hundred tokens
+    const auto short_one = choose(catalogue(), request, 1).value().at(0);
+    EXPECT_LT(short_one.n_ctx, 4096u);
+    request.may_be_shorter = false;
+    EXPECT_TRUE(choose(catalogue(), request, 1).value().empty());
+}
+
+TEST(Choose, MoreContextThanAnyModelWasMadeForIsSaid) {
+    PlanRequest request = request_for("RTX 3090");
+    request.n_ctx = 50'000'000;
+    EXPECT_TRUE(choose(catalogue(), request, 1).value().empty());
+    const auto need = smallest_need(catalogue(), request);
+    ASSERT_FALSE(need);
+    EXPECT_NE(need.error().message.find("made for"), std::string::npos) << need.error().message;
+}
+
 TEST(Choose, TheCacheIsShownAsATrade) {
     const ModelFit fit = ModelFit::create(catalogue().find_model("qwen2.5-coder-14b").value()->shape, "Q4_K_M").value();
     const auto trades = kv_trades(catalogue(), fit, 11 * kGiB, 1);
@@ -162,6 +201,8 @@ TEST(Catalogue, NamesAreFoundAndWrongOnesNameTheNearest) {
     EXPECT_NE(several.error().message.find("RTX 3080 12GB"), std::string::npos);
     EXPECT_NE(catalogue().find_card("RTX 3091").error().message.find("RTX 3090"), std::string::npos);
     EXPECT_EQ(catalogue().find_model("QWEN2.5-CODER-14B").value()->shape.id, "qwen2.5-coder-14b-instruct");
+    EXPECT_EQ(catalogue().find_model("deepseek-coder-v2-236b").value()->shape.id, "deepseek-coder-v2-instruct-236b") << "a word is left out";
+    EXPECT_FALSE(catalogue().find_model("qwen2.5-coder")) << "several have these words";
     EXPECT_NE(catalogue().find_model("qwen2.5-coder-15b").error().message.find("qwen2.5-coder-1"), std::string::npos);
 }
 

@@ -29,6 +29,15 @@ class RefBackend final : public Backend {
         return std::make_unique<HostStorage>(std::string(name), bytes);
     }
 
+    Result<void> shrink(std::unique_ptr<Storage>& storage, uint64_t bytes) override {
+        ATLAS_CHECK(bytes > 0 && bytes <= storage->bytes(), "{}: {} bytes of {}", storage->name(), bytes, storage->bytes());
+        auto smaller = std::make_unique<HostStorage>(storage->name(), bytes);
+        std::memcpy(smaller->data(), dynamic_cast<HostStorage&>(*storage).data(), bytes);
+        available_bytes_ += storage->bytes() - bytes;
+        storage = std::move(smaller);
+        return {};
+    }
+
     Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override {
         write(to, offset_bytes, bytes);
         return {};

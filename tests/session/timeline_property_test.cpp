@@ -25,5 +25,33 @@ TEST(TimelineProperty, TenThousandInterleavings) {
     EXPECT_GT(batch.runner->pool().n_copied_pages(), 1000u);
 }
 
+// The same while the pool shrinks from twelve pages to six: nobody notices, but that less fits.
+TEST(TimelineProperty, AndWhilePagesAreGivenBack) {
+    TempDir dir;
+    testing::write_tiny_model(dir / "tiny.gguf", testing::smallest_shape());
+    const auto backend = make_ref_backend();
+    testing::FreshPrefill fresh(dir / "tiny.gguf", *backend, 4 * kPageTokens, Format::f32);
+    BatchShape shape = testing::interleaving_shape();
+    shape.pool_tokens = 12 * kPageTokens;
+    auto file = gguf::File::open(dir / "tiny.gguf");
+    const auto model = Model::load(*file, *backend, {.n_ctx = shape.pool_tokens, .n_batch = shape.n_batch, .kv_format = shape.kv_format}).value();
+    uint64_t n_probes = 0, n_given_back = 0, n_reused = 0, n_copied = 0;
+    for (uint32_t seed = 0; seed < 1000; ++seed) {
+        const auto runner = BatchRunner::create(model, shape).value();
+        testing::Interleaving interleaving(*runner, fresh, 0);
+        interleaving.gives_back = true;
+        interleaving.run(20000 + seed, 60);
+        ASSERT_FALSE(::testing::Test::HasFatalFailure()) << "sequence " << seed;
+        n_probes += interleaving.n_probes();
+        n_given_back += interleaving.n_given_back();
+        n_reused += interleaving.n_reused();
+        n_copied += runner->pool().n_copied_pages();
+    }
+    EXPECT_GT(n_probes, 2000u);
+    EXPECT_GT(n_given_back, 1000u);
+    EXPECT_GT(n_reused, 1000u) << "the index was lost";
+    EXPECT_GT(n_copied, 300u) << "no page had to move";
+}
+
 }  // namespace
 }  // namespace atlas

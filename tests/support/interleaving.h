@@ -40,6 +40,8 @@ class Interleaving {
     uint64_t n_refused() const { return n_refused_; }
     uint64_t n_restored() const { return n_restored_; }
     uint64_t n_reused() const { return n_reused_; }
+    uint64_t n_given_back() const { return n_given_back_; }
+    bool gives_back = false;  // now and then a page or more of the pool goes, but never the last six
 
   private:
     struct Live {
@@ -60,6 +62,7 @@ class Interleaving {
 
     void operate() {
         if (live_.empty()) return join();
+        if (gives_back && below(40) == 0) return give_back();
         switch (below(12)) {
             case 0: return join();
             case 1: return fork();
@@ -70,6 +73,18 @@ class Interleaving {
             case 7: return restore_snapshot();
             default: return step();
         }
+    }
+
+    void give_back() {
+        std::vector<Timeline*> timelines;
+        for (Live& live : live_) timelines.push_back(&live.timeline);
+        const uint32_t before = pool_.n_pages(), available = pool_.n_available(), in_use = pool_.n_in_use();
+        const auto given = runner_.give_back(pool_.page_bytes() * (1 + below(2)), 6 * kPageTokens, timelines);
+        ASSERT_TRUE(given) << given.error().message;
+        ASSERT_EQ(*given, (before - pool_.n_pages()) * pool_.page_bytes());
+        ASSERT_EQ(pool_.n_in_use(), in_use) << "what is read stays";
+        ASSERT_EQ(pool_.n_available() + before - pool_.n_pages(), available);
+        n_given_back_ += before - pool_.n_pages();
     }
 
     void join() {
@@ -183,7 +198,7 @@ class Interleaving {
     std::mt19937 random_;
     std::vector<Live> live_;
     std::vector<std::pair<std::vector<std::byte>, size_t>> snapshots_;
-    uint64_t n_probes_ = 0, n_refused_ = 0, n_reused_ = 0, n_restored_ = 0;
+    uint64_t n_probes_ = 0, n_refused_ = 0, n_reused_ = 0, n_restored_ = 0, n_given_back_ = 0;
 };
 
 /// Seven pages: five timelines of up to four do not fit, so that refusal and eviction happen all the time.

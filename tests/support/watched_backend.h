@@ -13,6 +13,7 @@ class WatchedBackend : public Backend {
   public:
     struct Counts {
         int allocations = 0;
+        int shrinks = 0;
         int uploads = 0;
         int recordings = 0;
         int runs = 0;  // submits too
@@ -27,6 +28,7 @@ class WatchedBackend : public Backend {
     uint64_t largest_bytes = uint64_t{1} << 40;
     std::optional<Format> unreadable = {};
     std::function<void(std::span<std::byte>)> after_read = {};  // may change what was read
+    int fail_shrink = -1;  // the shrink of this number (from 0) finds no memory
     int fail_run = -1;  // the run of this number (from 0) reports a lost device
 
     explicit WatchedBackend(std::unique_ptr<Backend> inner = make_ref_backend()) : inner_(std::move(inner)) {}
@@ -39,6 +41,10 @@ class WatchedBackend : public Backend {
     Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) override {
         ++counts.allocations;
         return inner_->allocate(use, bytes, name);
+    }
+    Result<void> shrink(std::unique_ptr<Storage>& storage, uint64_t bytes) override {
+        if (counts.shrinks++ == fail_shrink) return fail(ErrorCode::out_of_memory, "nothing left");
+        return inner_->shrink(storage, bytes);
     }
     Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override {
         ++counts.uploads;

@@ -103,6 +103,42 @@ TEST_F(MemoryTest, ARangeThatWasNotExpectedEndsTheExpectation) {
     EXPECT_EQ(memory.statistics()[0].slabs, 2u) << "what was taken for it is still used";
 }
 
+TEST_F(MemoryTest, ShrinkingGivesWholePiecesBackOneAfterTheOther) {
+    Memory& memory = device_->memory();
+    memory.share_at_most(0, 4 * kMiB);
+    std::vector<BufferRange> ranges;
+    memory.expect(0, std::vector<uint64_t>(8, 2 * kMiB));
+    for (int i = 0; i < 8; ++i) ranges.push_back(floats(*device_, 2 * kMiB / 4, float(i + 1), "layer"));
+    ASSERT_EQ(memory.statistics()[0].slabs, 4u);
+    memory.expect(0, std::vector<uint64_t>(8, kMiB));
+    uint64_t before = slab_total(memory);
+    ASSERT_EQ(before, 16 * kMiB);
+    for (int i = 0; i < 8; ++i) {
+        auto smaller = memory.shrink(ranges[size_t(i)], kMiB, "layer");
+        ASSERT_TRUE(smaller) << smaller.error().message;
+        ranges[size_t(i)] = *smaller;
+    }
+    EXPECT_EQ(slab_total(memory), 8 * kMiB) << "the rest is the driver's again";
+    EXPECT_LE(memory.statistics()[0].peak_slab_bytes, before + 4 * kMiB) << "no more than one piece twice";
+    for (int i = 0; i < 8; ++i) {
+        std::vector<float> got(kMiB / 4);
+        ASSERT_TRUE(device_->uploader().download(ranges[size_t(i)], 0, std::as_writable_bytes(std::span(got))));
+        EXPECT_TRUE(std::all_of(got.begin(), got.end(), [i](float x) { return x == float(i + 1); })) << i;
+        memory.release(ranges[size_t(i)]);
+    }
+}
+
+// Another program has taken the memory: what is given back still goes.
+TEST_F(SmallBudgetTest, ShrinkingNeedsNoBudget) {
+    Memory& memory = device_->memory();
+    const BufferRange all = *memory.allocate(0, 16 * kMiB, "all");
+    EXPECT_FALSE(memory.allocate(0, kMiB, "more"));
+    const auto smaller = memory.shrink(all, 4 * kMiB, "all");
+    ASSERT_TRUE(smaller) << smaller.error().message;
+    EXPECT_EQ(slab_total(memory), 4 * kMiB);
+    memory.release(*smaller);
+}
+
 TEST_F(MemoryTest, IsZeroEvenWhereItWasUsedBefore) {
     Memory& memory = device_->memory();
     const BufferRange keep = *memory.allocate(0, 256, "keeps the slab");
