@@ -119,10 +119,10 @@ std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, s
 void print_choices(const std::vector<PlanChoice>& choices, const PlanTarget& target, const PlanPrices& prices, const std::string& file) {
     fmt::print("{}\n", wrapped(fmt::format("{}: {} in all, {} for a model{}", target.name, bytes_text(target.total_bytes), bytes_text(target.available_bytes),
                                           target.note.empty() ? "" : fmt::format(" ({})", target.note)), 2));
-    fmt::print("   {:<33} {:<8} {:>8} {:<10} {:>7} {:>12} {:>12}\n", "model", "weights", "context", "cache", "GiB", "tokens/s", "prompt/s");
+    fmt::print("   {:<33} {:<7} {:>7} {:<9} {:>6} {:>12} {:>14}\n", "model", "weights", "context", "cache", "GiB", "tokens/s", "prompt/s");
     for (size_t i = 0; i < choices.size(); ++i) {
         const PlanChoice& c = choices[i];
-        fmt::print("{:>2} {:<33} {:<8} {:>8} {:<10} {:>7} {:>12} {:>12}\n", i + 1, c.model->shape.id + (c.runs ? "" : " *"), c.quant, context_text(c.n_ctx),
+        fmt::print("{:>2} {:<33} {:<7} {:>7} {:<9} {:>6} {:>12} {:>14}\n", i + 1, c.model->shape.id + (c.runs ? "" : " *"), c.quant, context_text(c.n_ctx),
                    name_of(c.kv), gib(c.total_bytes()), speed_text(c.decode), speed_text(c.prefill));
     }
     const bool all_run = std::all_of(choices.begin(), choices.end(), [](const PlanChoice& c) { return c.runs; });
