@@ -65,9 +65,12 @@ Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_form
     const AttentionParams params{.n_head = kHeads, .n_head_kv = kHeadsKv, .head_dim = head_dim, .scale = 0.1f};
     const Tensor q = views.f32(n_tokens, kHeads * head_dim), y = views.f32(n_tokens, kHeads * head_dim);
     const Tensor k = views.f32(n_tokens, kHeadsKv * head_dim), v = views.f32(n_tokens, kHeadsKv * head_dim);
+    const Tensor matrices = views.f32(kHeadsKv * head_dim, head_dim), shift = views.f32(1, kHeadsKv * head_dim);
     const U32View slots = views.numbers(n_tokens);
     RopeParams rope{.head_dim = head_dim, .n_rot = head_dim};
     return plan(backend, "attention", [&](Ops& ops) {
+        ops.hadamard(q, hadamard_block(head_dim));
+        ops.turn_heads(q, matrices, shift);
         ops.kv_write(k, v, cache, slots);
         for (const auto pairing : {RopeParams::Pairing::adjacent, RopeParams::Pairing::halves}) {
             rope.pairing = pairing;
