@@ -22,22 +22,7 @@ Result<std::unique_ptr<KvPool>> KvPool::create(std::shared_ptr<const Model> mode
     ATLAS_CHECK(model != nullptr && n_pages > 0);
     std::unique_ptr<KvPool> pool(new KvPool(std::move(model), n_pages, formats, secret));
     Backend& backend = pool->model_->backend();
-    const ModelConfig& config = pool->model_->config();
-    const uint32_t n_tokens = n_pages * kPageTokens;
-    const uint64_t k_bytes = kv_layer_bytes(config, n_tokens, formats.k), v_bytes = kv_layer_bytes(config, n_tokens, formats.v);
-    if (std::max(k_bytes, v_bytes) > backend.max_storage_bytes()) {
-        return fail(ErrorCode::limit, "the keys of one layer for {} tokens need {} bytes, this device hands out at most {} in one piece: take "
-                    "a smaller pool", n_tokens, std::max(k_bytes, v_bytes), backend.max_storage_bytes());
-    }
-    backend.expect(MemoryUse::kv, kv_storages(config, n_tokens, formats));
-    for (uint32_t il = 0; il < config.n_layer; ++il) {
-        ATLAS_TRY(auto k, backend.allocate(MemoryUse::kv, k_bytes, fmt::format("pool.{}.k", il)));
-        ATLAS_TRY(auto v, backend.allocate(MemoryUse::kv, v_bytes, fmt::format("pool.{}.v", il)));
-        pool->layers_.push_back({dense(*k, formats.k, n_tokens, config.kv_width()), dense(*v, formats.v, n_tokens, config.kv_width()), kPageTokens,
-                                 formats.rotate_k, formats.rotate_v});
-        pool->storages_.push_back(std::move(k));
-        pool->storages_.push_back(std::move(v));
-    }
+    ATLAS_TRY(pool->layers_, KvLayers::create(backend, pool->model_->config(), n_pages * kPageTokens, formats, "pool"));
     ATLAS_TRY(pool->copy_ids_, backend.allocate(MemoryUse::step, 2 * kCopiesPerRun * sizeof(uint32_t), "pool_copies"));
     return pool;
 }
@@ -107,7 +92,7 @@ Result<void> KvPool::run_copies() {
     if (!copy_program_) {
         const U32View from{copy_ids_.get(), 0, kCopiesPerRun}, to{copy_ids_.get(), kCopiesPerRun * sizeof(uint32_t), kCopiesPerRun};
         ATLAS_TRY(copy_program_, backend.record("copy pages", [this, from, to](Ops& ops) {
-            for (const KvLayer& layer : layers_) {
+            for (const KvLayer& layer : layers()) {
                 ops.kv_copy(layer.k, from, layer.k, to, kPageTokens);
                 ops.kv_copy(layer.v, from, layer.v, to, kPageTokens);
             }
@@ -128,7 +113,7 @@ Result<void> KvPool::run_copies() {
 
 uint64_t KvPool::page_bytes() const {
     const uint32_t width = model_->config().kv_width();
-    return uint64_t{kPageTokens} * layers_.size() * (kv_row_bytes(formats_.k, width) + kv_row_bytes(formats_.v, width));
+    return uint64_t{kPageTokens} * layers().size() * (kv_row_bytes(formats_.k, width) + kv_row_bytes(formats_.v, width));
 }
 
 std::vector<KvLayer> KvPool::staged_layers(Storage& stage) const {
@@ -140,7 +125,7 @@ std::vector<KvLayer> KvPool::staged_layers(Storage& stage) const {
         at += uint64_t{kPageTokens} * kv_row_bytes(format, width);
         return page;
     };
-    for (size_t il = 0; il < layers_.size(); ++il) {
+    for (size_t il = 0; il < layers().size(); ++il) {
         const Tensor k = next(formats_.k), v = next(formats_.v);
         staged.push_back({k, v, kPageTokens});
     }
@@ -163,9 +148,9 @@ Result<void> KvPool::move_page(std::unique_ptr<Storage>& stage, std::unique_ptr<
                 if (out) ops.kv_copy(pool, from, one, to, kPageTokens);
                 else ops.kv_copy(one, from, pool, to, kPageTokens);
             };
-            for (size_t il = 0; il < layers_.size(); ++il) {
-                move(layers_[il].k, staged[il].k);
-                move(layers_[il].v, staged[il].v);
+            for (size_t il = 0; il < layers().size(); ++il) {
+                move(layers()[il].k, staged[il].k);
+                move(layers()[il].v, staged[il].v);
             }
         }));
     }

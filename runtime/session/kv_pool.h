@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/model/load.h"
+#include "runtime/session/kv_layers.h"
 #include "runtime/session/kv_pages.h"
 #include "runtime/session/prefix_index.h"
 
@@ -25,7 +26,7 @@ class KvPool {
 
     const Model& model() const { return *model_; }
     KvFormats formats() const { return formats_; }
-    std::span<const KvLayer> layers() const { return layers_; }
+    std::span<const KvLayer> layers() const { return layers_.views(); }
     uint32_t n_pages() const { return pages_.n_pages(); }
     /// What take() can give.
     uint32_t n_available() const { return pages_.n_free() + n_kept_; }
@@ -75,7 +76,6 @@ class KvPool {
     void unlink(uint32_t page);
     Result<std::vector<uint32_t>> move_down(uint32_t n_pages);
     void renumber(std::span<const uint32_t> to, uint32_t n_pages);
-    Result<void> shrink_storages();
     Result<void> run_copies();
     std::vector<KvLayer> staged_layers(Storage& stage) const;
     Result<void> move_page(std::unique_ptr<Storage>& stage, std::unique_ptr<Program>& program, bool out, uint32_t page,
@@ -83,8 +83,7 @@ class KvPool {
 
     std::shared_ptr<const Model> model_;
     KvFormats formats_;
-    std::vector<std::unique_ptr<Storage>> storages_;  // k and v of each layer
-    std::vector<KvLayer> layers_;                     // [n_layer]
+    KvLayers layers_;
 
     KvPages pages_;
     PrefixIndex index_;

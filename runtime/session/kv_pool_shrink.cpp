@@ -26,7 +26,7 @@ Result<uint64_t> KvPool::give_back(uint64_t bytes, uint32_t least_pages, std::sp
     copy_program_.reset();  // they are recorded with the storages
     in_program_.reset();
     out_program_.reset();
-    ATLAS_TRY_VOID(shrink_storages());
+    ATLAS_TRY_VOID(layers_.shrink(model_->backend(), model_->config(), n * kPageTokens));
     return (before - n) * page;
 }
 
@@ -57,23 +57,6 @@ void KvPool::renumber(std::span<const uint32_t> to, uint32_t n_pages) {
     links_[n_pages] = {n_pages, n_pages, false};
     n_kept_ = 0;
     for (const uint32_t page : kept) keep(page);
-}
-
-// On failure the layers from that one on keep their storages: larger than the pool, and right.
-Result<void> KvPool::shrink_storages() {
-    Backend& backend = model_->backend();
-    const ModelConfig& config = model_->config();
-    const uint32_t n_tokens = n_pages() * kPageTokens;
-    backend.expect(MemoryUse::kv, kv_storages(config, n_tokens, formats_));
-    for (size_t il = 0; il < layers_.size(); ++il) {
-        for (const bool values : {false, true}) {
-            std::unique_ptr<Storage>& storage = storages_[2 * il + (values ? 1 : 0)];
-            const Format format = values ? formats_.v : formats_.k;
-            ATLAS_TRY_VOID(backend.shrink(storage, kv_layer_bytes(config, n_tokens, format)));
-            (values ? layers_[il].v : layers_[il].k) = dense(*storage, format, n_tokens, config.kv_width());
-        }
-    }
-    return {};
 }
 
 }  // namespace atlas

@@ -52,26 +52,10 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
 Result<void> Session::allocate() {
     Backend& backend = model_->backend();
     const ModelConfig& config = model_->config();
-    const KvFormats formats = shape_.kv_format;
-    const uint64_t k_bytes = kv_layer_bytes(config, plan_.n_ctx, formats.k), v_bytes = kv_layer_bytes(config, plan_.n_ctx, formats.v);
-    const uint64_t layer_bytes = std::max(k_bytes, v_bytes);
-    if (layer_bytes > backend.max_storage_bytes()) {
-        return fail(ErrorCode::out_of_memory,
-                    "the keys of one layer for {} tokens need {} bytes, this device hands out at most {} in one piece: take a shorter context",
-                    plan_.n_ctx, layer_bytes, backend.max_storage_bytes());
-    }
     ATLAS_TRY_VOID(backend.reserve_scratch(plan_.scratch_bytes));
-    backend.expect(MemoryUse::kv, kv_storages(config, plan_.n_ctx, formats));
     backend.expect(MemoryUse::step, step_storages(plan_.n_ctx, shape_.n_batch));
     backend.expect(MemoryUse::output, output_storages(config, shape_.max_outputs));
-    for (uint32_t il = 0; il < config.n_layer; ++il) {
-        ATLAS_TRY(auto k, backend.allocate(MemoryUse::kv, k_bytes, fmt::format("kv.{}.k", il)));
-        ATLAS_TRY(auto v, backend.allocate(MemoryUse::kv, v_bytes, fmt::format("kv.{}.v", il)));
-        kv_.push_back({dense(*k, formats.k, plan_.n_ctx, config.kv_width()), dense(*v, formats.v, plan_.n_ctx, config.kv_width()), kPageTokens,
-                       formats.rotate_k, formats.rotate_v});
-        kv_storages_.push_back(std::move(k));
-        kv_storages_.push_back(std::move(v));
-    }
+    ATLAS_TRY(kv_, KvLayers::create(backend, config, plan_.n_ctx, shape_.kv_format, "kv"));
     ATLAS_TRY(step_storage_, backend.allocate(MemoryUse::step, step_buffer_bytes(shape_.n_batch), "step"));
     ATLAS_TRY(page_table_storage_, backend.allocate(MemoryUse::step, page_table_bytes(plan_.n_ctx), "page_table"));
     ATLAS_TRY(output_storage_, backend.allocate(MemoryUse::output, uint64_t{shape_.max_outputs} * config.n_vocab * sizeof(float), "logits"));
@@ -247,7 +231,7 @@ Result<Program*> Session::program_for(const StepKey& key) {
     Tensor logits;
     if (key.n_outputs > 0) logits = dense(*output_storage_, Format::f32, key.n_outputs, config.n_vocab);
     const auto pass = [this, key, views, logits](Ops& ops) {
-        if (key.n_tokens > 0) model_->architecture().forward({model_->config(), model_->weights(), kv_, views, logits}, ops);
+        if (key.n_tokens > 0) model_->architecture().forward({model_->config(), model_->weights(), kv_.views(), views, logits}, ops);
         if (key.chain > 0) record_choice(key, ops);
         if (key.choose_rows) record_row_choices(key, ops);
     };

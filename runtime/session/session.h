@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/model/load.h"
+#include "runtime/session/kv_layers.h"
 #include "runtime/session/kv_pages.h"
 #include "runtime/session/sampler.h"
 
@@ -25,7 +26,7 @@ using TokenId = uint32_t;
 class Session {
   public:
     /// Takes the KV cache, scratch, step and output storages; nothing is allocated later.
-    /// Fails: invalid_argument (shape), out_of_memory (bytes needed, there, and what would fit).
+    /// Fails: invalid_argument (shape), out_of_memory (bytes needed, there, and what would fit), limit (as KvLayers::create).
     static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const SessionShape& shape);
 
     uint32_t n_ctx() const { return plan_.n_ctx; }
@@ -128,7 +129,6 @@ class Session {
     };
 
     Result<void> allocate();
-    Result<void> shrink_kv();
     Result<void> check_tokens(std::span<const TokenId> tokens, uint32_t first) const;
     Result<void> run_step(std::span<const TokenId> tokens, uint32_t n_outputs);
     Result<Program*> program_for(const StepKey& key);
@@ -152,8 +152,7 @@ class Session {
     std::shared_ptr<const Model> model_;
     SessionShape shape_;
     MemoryPlan plan_;
-    std::vector<std::unique_ptr<Storage>> kv_storages_;  // k and v of each layer
-    std::vector<KvLayer> kv_;                            // [n_layer]
+    KvLayers kv_;
     std::unique_ptr<Storage> step_storage_;
     std::unique_ptr<Storage> page_table_storage_;
     std::unique_ptr<Storage> output_storage_;

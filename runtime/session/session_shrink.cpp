@@ -29,25 +29,8 @@ Result<uint64_t> Session::give_back(uint64_t bytes) {
     plan_.n_ctx = n_kept * kPageTokens;
     const auto storages = kv_storages(model_->config(), plan_.n_ctx, shape_.kv_format);
     plan_.kv_bytes = std::accumulate(storages.begin(), storages.end(), uint64_t{0});
-    ATLAS_TRY_VOID(shrink_kv());
+    ATLAS_TRY_VOID(kv_.shrink(model_->backend(), model_->config(), plan_.n_ctx));
     return before_bytes - plan_.kv_bytes;
-}
-
-// On failure the layers from that one on keep their storages: longer than the context, and right.
-Result<void> Session::shrink_kv() {
-    Backend& backend = model_->backend();
-    const ModelConfig& config = model_->config();
-    const KvFormats formats = shape_.kv_format;
-    backend.expect(MemoryUse::kv, kv_storages(config, plan_.n_ctx, formats));
-    for (size_t il = 0; il < kv_.size(); ++il) {
-        for (const bool values : {false, true}) {
-            std::unique_ptr<Storage>& storage = kv_storages_[2 * il + (values ? 1 : 0)];
-            const Format format = values ? formats.v : formats.k;
-            ATLAS_TRY_VOID(backend.shrink(storage, kv_layer_bytes(config, plan_.n_ctx, format)));
-            (values ? kv_[il].v : kv_[il].k) = dense(*storage, format, plan_.n_ctx, config.kv_width());
-        }
-    }
-    return {};
 }
 
 }  // namespace atlas
