@@ -22,7 +22,7 @@ struct Part {
 };
 
 std::vector<Part> parts_of(const PlanChoice& choice) {
-    const Footprint& f = choice.footprint;
+    const MemoryPlan& f = choice.footprint;
     return {{'W', "weights", f.weights_bytes},
             {'K', "KV cache", f.kv_bytes},
             {'S', "scratch", f.working_bytes()},
@@ -161,6 +161,10 @@ void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) 
                    double(kGiB) / trade.bytes_per_token, trade.n_ctx,
                    trade.perplexity_increase ? fmt::format("{:.2f} %", 100 * *trade.perplexity_increase) : "not known");
     }
+    fmt::print("   Added perplexity is what others saw or we did, on other models:\n");
+    for (const KvTrade& trade : trades) {
+        if (trade.perplexity_increase && *trade.perplexity_increase > 0) fmt::print("     {}: {}\n", name_of(trade.kv), trade.source);
+    }
 }
 
 std::string choices_json(const std::vector<PlanChoice>& choices, const std::vector<KvTrade>& trades, const PlanTarget& target,
@@ -207,6 +211,7 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
     for (const KvTrade& trade : trades) {
         out["kv_trades"].push_back({{"kv", name_of(trade.kv)}, {"bytes_per_token", trade.bytes_per_token}, {"largest_context_tokens", trade.n_ctx}});
         out["kv_trades"].back()["perplexity_increase"] = trade.perplexity_increase ? ordered_json(*trade.perplexity_increase) : ordered_json(nullptr);
+        out["kv_trades"].back()["perplexity_source"] = trade.perplexity_increase ? ordered_json(trade.source) : ordered_json(nullptr);
     }
     return out.dump(2);
 }

@@ -30,10 +30,12 @@ struct MemoryPlan {
     uint64_t weights_bytes = 0;
     uint64_t kv_bytes = 0;
     uint64_t scratch_bytes = 0;
-    uint64_t step_bytes = 0;
+    uint64_t step_bytes = 0;    // what a step reads: tokens, positions, page tables, the sampler's state
     uint64_t output_bytes = 0;  // logits and chosen tokens
     uint64_t other_bytes = 0;   // what the backend may take for itself while it loads and runs (Backend::overhead_bytes)
 
+    /// All but weights and cache.
+    uint64_t working_bytes() const { return scratch_bytes + step_bytes + output_bytes + other_bytes; }
     uint64_t session_bytes() const { return kv_bytes + scratch_bytes + step_bytes + output_bytes; }
     uint64_t total_bytes() const { return weights_bytes + session_bytes() + other_bytes; }
 };

@@ -81,8 +81,8 @@ struct Pair {
     const ModelFit& draft;
     KvFormats kv, draft_kv;
 
-    Footprint alone(uint32_t n_ctx) const { return target.at(n_ctx, kv, request.n_sequences); }
-    uint64_t total(uint32_t n_ctx) const { return together(alone(n_ctx), draft.at(n_ctx, draft_kv, request.n_sequences)).total(); }
+    MemoryPlan alone(uint32_t n_ctx) const { return target.at(n_ctx, kv, request.n_sequences); }
+    uint64_t total(uint32_t n_ctx) const { return together(alone(n_ctx), draft.at(n_ctx, draft_kv, request.n_sequences)).total_bytes(); }
     bool fits(uint32_t n_ctx) const { return total(n_ctx) <= request.available_bytes; }
     /// The longest context from `least` to `most` that both have room for; 0: none.
     uint32_t longest(uint32_t least, uint32_t most) const {
@@ -106,7 +106,7 @@ Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const P
     const bool stays = request.n_ctx > 0 || request.max_context;
     const uint32_t n_ctx = pair.longest(stays ? choice.n_ctx : std::min(choice.n_ctx, request.min_context), choice.n_ctx);
     if (n_ctx == 0) return std::optional<DraftChoice>();
-    DraftChoice draft{.model = &candidate, .quant = quant, .n_ctx = n_ctx, .kv = kv, .bytes = pair.total(n_ctx) - pair.alone(n_ctx).total()};
+    DraftChoice draft{.model = &candidate, .quant = quant, .n_ctx = n_ctx, .kv = kv, .bytes = pair.total(n_ctx) - pair.alone(n_ctx).total_bytes()};
     const uint32_t depth = std::min(n_ctx, kTypicalDepth);
     const auto ms = [&](const ModelFit& of) {
         return decode_ms(catalogue.speed, request.speed,
@@ -207,7 +207,7 @@ class Chooser {
         const uint32_t least = std::min(native, request_.n_ctx > 0 ? request_.n_ctx : request_.min_context);
         const uint32_t most = request_.n_ctx > 0 ? std::min(native, request_.n_ctx) : native;
         if (request_.n_ctx > native) return std::nullopt;
-        if (fit.at(least, kv, request_.n_sequences).total() > request_.available_bytes) return std::nullopt;
+        if (fit.at(least, kv, request_.n_sequences).total_bytes() > request_.available_bytes) return std::nullopt;
         PlanChoice choice;
         choice.model = &model;
         choice.quant = quant;
@@ -343,11 +343,13 @@ std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, 
     std::vector<KvTrade> trades;
     for (const KvFormats& kv : kTrades) {
         if (!fits_heads(kv, fit.model())) continue;
-        KvTrade trade{kv, fit.largest_context(available_bytes, fit.model().n_ctx, kv, n_sequences), 0, {}};
+        KvTrade trade{kv, fit.largest_context(available_bytes, fit.model().n_ctx, kv, n_sequences), 0, {}, {}};
         const uint64_t far = cache_bytes(fit.model(), 1 << 20, kv, 512), near = cache_bytes(fit.model(), 1 << 19, kv, 512);
         trade.bytes_per_token = double(far - near) / (1 << 19);
         for (const KvLoss& row : catalogue.kv_loss) {
-            if (row.k == info(kv.k).name && row.v == info(kv.v).name) trade.perplexity_increase = row.perplexity_share;
+            if (row.k != info(kv.k).name || row.v != info(kv.v).name) continue;
+            trade.perplexity_increase = row.perplexity_share;
+            trade.source = row.source;
         }
         trades.push_back(trade);
     }

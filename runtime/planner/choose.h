@@ -57,7 +57,7 @@ struct PlanChoice {
     uint32_t n_ctx = 0;
     uint32_t n_sequences = 1;
     KvFormats kv;
-    Footprint footprint;
+    MemoryPlan footprint;
     std::optional<DraftChoice> draft;
     double quality = 0;      // points, after quantization
     bool estimated = false;  // no published figure
@@ -67,7 +67,7 @@ struct PlanChoice {
     bool runs = true;        // this build has the architecture
     std::string reason;
 
-    uint64_t total_bytes() const { return footprint.total() + (draft ? draft->bytes : 0); }
+    uint64_t total_bytes() const { return footprint.total_bytes() + (draft ? draft->bytes : 0); }
 };
 
 /// Points of a model for a purpose and whether they are estimated.
@@ -98,7 +98,8 @@ struct KvTrade {
     KvFormats kv;
     uint32_t n_ctx = 0;  // 0: not one page fits
     double bytes_per_token = 0;
-    std::optional<double> perplexity_increase;  // relative, where it is published
+    std::optional<double> perplexity_increase;  // relative, where it is known
+    std::string source;                         // of perplexity_increase: what it was measured on, hardly ever this model
 };
 std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, uint64_t available_bytes, uint32_t n_sequences);
 

@@ -142,31 +142,16 @@ Result<void> ModelFit::prepare_scratch() {
     return {};
 }
 
-Footprint together(const Footprint& a, const Footprint& b) {
-    Footprint both = a;
-    both.weights_bytes += b.weights_bytes;
-    both.kv_bytes += b.kv_bytes;
-    both.step_bytes += b.step_bytes;
-    both.output_bytes += b.output_bytes;
-    both.scratch_bytes = std::max(a.scratch_bytes, b.scratch_bytes);
-    both.other_bytes = std::max(a.other_bytes, b.other_bytes);
-    return both;
-}
-
-Footprint ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences) const {
+MemoryPlan ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences) const {
     // The stack of scratch is as deep in the second layer as in every later one (tested), so two layers are enough to find its peak.
     SessionShape shape;
     shape.n_ctx = n_ctx;
-    const auto plan = plan_memory({two_layers_, two_layer_weights_, forward_}, shape);
+    auto plan = plan_memory({two_layers_, two_layer_weights_, forward_}, shape);
     ATLAS_CHECK(plan.has_value(), "{}", plan ? "" : plan.error().message);
-    Footprint footprint;
-    footprint.weights_bytes = weights_bytes_;
-    footprint.kv_bytes = n_sequences * cache_bytes(*model_, n_ctx, kv, kBatch);
-    footprint.scratch_bytes = plan->scratch_bytes;
-    footprint.step_bytes = plan->step_bytes;
-    footprint.output_bytes = plan->output_bytes;
-    footprint.other_bytes = kPipelineAllowanceBytes;
-    return footprint;
+    plan->weights_bytes = weights_bytes_;
+    plan->kv_bytes = n_sequences * cache_bytes(*model_, n_ctx, kv, kBatch);
+    plan->other_bytes = kPipelineAllowanceBytes;
+    return *plan;
 }
 
 uint64_t ModelFit::largest_storage_bytes(uint32_t n_ctx, const KvFormats& kv) const {
@@ -177,7 +162,7 @@ uint64_t ModelFit::largest_storage_bytes(uint32_t n_ctx, const KvFormats& kv) co
 }
 
 uint32_t ModelFit::largest_context(uint64_t available, uint32_t most, const KvFormats& kv, uint32_t n_sequences) const {
-    if (at(most, kv, n_sequences).total() <= available) return static_cast<uint32_t>(whole_pages(most));
+    if (at(most, kv, n_sequences).total_bytes() <= available) return static_cast<uint32_t>(whole_pages(most));
     const auto search = [&](const auto& total) {
         uint32_t good = 0, bad = pages_for(most) + 1;
         while (bad - good > 1) {
@@ -187,10 +172,10 @@ uint32_t ModelFit::largest_context(uint64_t available, uint32_t most, const KvFo
         return good * kPageTokens;
     };
     // Scratch is dear to count and hardly grows with the context: first as if it were that of the largest, then exactly from there.
-    const Footprint largest = at(most, kv, n_sequences);
-    const uint64_t fixed = largest.total() - largest.kv_bytes;
+    const MemoryPlan largest = at(most, kv, n_sequences);
+    const uint64_t fixed = largest.total_bytes() - largest.kv_bytes;
     uint32_t n_ctx = search([&](uint32_t n) { return fixed + n_sequences * cache_bytes(*model_, n, kv, kBatch); });
-    while (n_ctx + kPageTokens <= most && at(n_ctx + kPageTokens, kv, n_sequences).total() <= available) n_ctx += kPageTokens;
+    while (n_ctx + kPageTokens <= most && at(n_ctx + kPageTokens, kv, n_sequences).total_bytes() <= available) n_ctx += kPageTokens;
     return n_ctx;
 }
 

@@ -12,21 +12,6 @@ namespace atlas {
 /// Whether heads of this size can be cached so: whole blocks.
 bool fits_heads(const KvFormats& kv, const ModelShape& model);
 
-struct Footprint {
-    uint64_t weights_bytes = 0;
-    uint64_t kv_bytes = 0;       // with recurrent state
-    uint64_t scratch_bytes = 0;
-    uint64_t step_bytes = 0;    // what a step reads: tokens, positions, page tables, the sampler's state
-    uint64_t output_bytes = 0;  // the wanted rows' logits, chosen tokens
-    uint64_t other_bytes = 0;   // kPipelineAllowanceBytes
-    /// All but weights and cache.
-    uint64_t working_bytes() const { return scratch_bytes + step_bytes + output_bytes + other_bytes; }
-    uint64_t total() const { return weights_bytes + kv_bytes + working_bytes(); }
-};
-
-/// A model and its draft on one device: scratch and the allowance are shared.
-Footprint together(const Footprint& a, const Footprint& b);
-
 /// Cache bytes of `n_ctx` tokens of one sequence, counted per layer: windows hold window + n_batch tokens, latent attention one vector,
 /// recurrent layers a state of fixed size.
 uint64_t cache_bytes(const ModelShape& model, uint32_t n_ctx, const KvFormats& kv, uint32_t n_batch);
@@ -47,9 +32,9 @@ class ModelFit {
     const ModelShape& model() const { return *model_; }
     const std::string& quant() const { return quant_; }
     const ModelSize& size() const { return size_; }
-    /// n_sequences timelines of n_ctx tokens each. `model` must outlive this.
-    Footprint at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences = 1) const;
-    /// The largest context of whole pages, at most `most`, with at(ctx).total() <= available; 0 if not one page fits.
+    /// n_sequences timelines of n_ctx tokens each; recurrent state counts as cache. `model` must outlive this.
+    MemoryPlan at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences = 1) const;
+    /// The largest context of whole pages, at most `most`, with at(ctx).total_bytes() <= available; 0 if not one page fits.
     uint32_t largest_context(uint64_t available, uint32_t most, const KvFormats& kv, uint32_t n_sequences = 1) const;
 
     /// The largest storage that one matrix, or the keys or values of one layer, needs: devices have a limit for one.

@@ -59,14 +59,14 @@ TEST(Fit, TwoLayersGiveTheScratchOfAll) {
 TEST(Fit, FolkloreComesOutRight) {
     const auto coder32 = ModelFit::create(shape_of("qwen2.5-coder-32b"), "Q4_K_M").value();
     const uint64_t card = 24 * kGiB;
-    EXPECT_GT(coder32.at(32768, kF16).total(), card) << "a 32B Q4_K_M with 32k of f16 KV does not fit 24 GB";
-    EXPECT_LT(coder32.at(32768, kQ8).total(), card) << "with q8_0 it does";
-    EXPECT_LT(coder32.at(32768, kQ4).total(), card) << "and with q4_0";
+    EXPECT_GT(coder32.at(32768, kF16).total_bytes(), card) << "a 32B Q4_K_M with 32k of f16 KV does not fit 24 GB";
+    EXPECT_LT(coder32.at(32768, kQ8).total_bytes(), card) << "with q8_0 it does";
+    EXPECT_LT(coder32.at(32768, kQ4).total_bytes(), card) << "and with q4_0";
     const auto coder14 = ModelFit::create(shape_of("qwen2.5-coder-14b"), "Q4_K_M").value();
-    EXPECT_LT(coder14.at(8192, kF16).total(), 12 * kGiB) << "a 12 GB card gets a 14B at 4 bit with short context";
-    EXPECT_GT(coder14.at(32768, kF16).total(), 12 * kGiB);
+    EXPECT_LT(coder14.at(8192, kF16).total_bytes(), 12 * kGiB) << "a 12 GB card gets a 14B at 4 bit with short context";
+    EXPECT_GT(coder14.at(32768, kF16).total_bytes(), 12 * kGiB);
     const auto llama8 = ModelFit::create(shape_of("llama-3.1-8b"), "Q4_K_M").value();
-    EXPECT_LT(llama8.at(49152, kF16).total(), 12 * kGiB) << "or an 8B with long";
+    EXPECT_LT(llama8.at(49152, kF16).total_bytes(), 12 * kGiB) << "or an 8B with long";
 }
 
 TEST(Fit, LargestContextIsTheLargest) {
@@ -78,10 +78,10 @@ TEST(Fit, LargestContextIsTheLargest) {
         const uint32_t most = model.shape.n_ctx;
         const uint32_t n_ctx = fit.largest_context(available, most, kQ8);
         if (n_ctx > 0) {
-            EXPECT_LE(fit.at(n_ctx, kQ8).total(), available) << model.shape.id;
+            EXPECT_LE(fit.at(n_ctx, kQ8).total_bytes(), available) << model.shape.id;
         }
         if (n_ctx + kPageTokens <= most) {
-            EXPECT_GT(fit.at(n_ctx + kPageTokens, kQ8).total(), available) << model.shape.id;
+            EXPECT_GT(fit.at(n_ctx + kPageTokens, kQ8).total_bytes(), available) << model.shape.id;
         }
     }
 }

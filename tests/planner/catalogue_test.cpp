@@ -1,0 +1,63 @@
+// The catalogue holds what was collected for it, each under its own name.
+#include "runtime/planner/catalogue.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <set>
+
+namespace atlas {
+namespace {
+
+const Catalogue& catalogue() {
+    static const Catalogue loaded = *load_catalogue({});
+    return loaded;
+}
+
+TEST(CatalogueContents, EveryCollectedModel) {
+    const auto ids = std::to_array<const char*>({
+        "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct", "qwen2.5-coder-3b-instruct", "qwen2.5-coder-7b-instruct",
+        "qwen2.5-coder-14b-instruct", "qwen2.5-coder-32b-instruct", "qwen2.5-0.5b-instruct", "qwen2.5-1.5b-instruct", "qwen2.5-3b-instruct",
+        "qwen2.5-7b-instruct", "qwen2.5-14b-instruct", "qwen2.5-32b-instruct", "qwen2.5-72b-instruct", "qwen3-0.6b", "qwen3-1.7b",
+        "qwen3-4b", "qwen3-8b", "qwen3-14b", "qwen3-32b", "qwen3-4b-instruct-2507", "qwen3-30b-a3b", "qwen3-30b-a3b-instruct-2507",
+        "qwen3-coder-30b-a3b-instruct", "qwen3.5-0.8b", "qwen3.5-2b", "qwen3.5-4b", "qwen3.5-9b", "qwen3.5-27b", "qwen3.6-27b",
+        "qwen3.8-27b", "qwen3.5-35b-a3b", "qwen3.6-35b-a3b", "deepseek-r1-distill-qwen-1.5b", "deepseek-r1-distill-qwen-7b",
+        "deepseek-r1-distill-qwen-14b", "deepseek-r1-distill-qwen-32b", "deepseek-r1-distill-llama-8b", "deepseek-coder-v2-lite-instruct",
+        "deepseek-coder-v2-instruct-236b", "llama-3.1-8b-instruct", "llama-3.2-1b-instruct", "llama-3.2-3b-instruct",
+        "llama-3.3-70b-instruct", "llama-2-7b", "llama-2-13b", "codellama-34b-instruct", "mistral-7b-instruct-v0.3",
+        "mistral-nemo-instruct-2407", "mistral-small-24b-instruct-2501", "devstral-small-2507", "codestral-22b-v0.1", "phi-4",
+        "gemma-2-9b-it", "gemma-2-27b-it", "gemma-3-4b-it", "gemma-3-12b-it", "gemma-3-27b-it", "gemma-4-26b-a4b-it", "gemma-4-31b-it",
+        "gpt-oss-20b", "glm-4-32b-0414", "glm-4-9b-0414", "glm-4.7-flash", "granite-3.3-8b-instruct", "granite-3.3-2b-instruct",
+        "granite-8b-code-instruct-4k", "granite-34b-code-instruct-8k", "starcoder2-15b", "starcoder2-7b", "starcoder2-3b",
+        "smollm2-135m-instruct", "smollm2-360m-instruct", "smollm2-1.7b-instruct"});
+    EXPECT_EQ(ids.size(), 73u);
+    std::set<std::string> found;
+    for (const char* id : ids) {
+        const auto model = catalogue().find_model(id);
+        ASSERT_TRUE(model) << model.error().message;
+        EXPECT_TRUE(found.insert((*model)->shape.id).second) << id << " is " << (*model)->shape.id << ", as another one";
+        EXPECT_GT((*model)->shape.n_ctx, 0u) << id;
+        EXPECT_FALSE((*model)->source.empty()) << id;
+    }
+}
+
+TEST(CatalogueContents, EveryCollectedCard) {
+    const auto names = std::to_array<const char*>({
+        "RTX 3060 12GB", "RTX 3080 10GB", "RTX 3080 12GB", "RTX 3090", "RTX 4060 Ti 16GB", "RTX 4070 Super", "RTX 4070 Ti Super",
+        "RTX 4090", "RTX 5060 Ti 16GB", "RTX 5070", "RTX 5070 Ti", "RTX 5080", "RTX 5090", "Arc B580", "RX 6800", "RX 6800 XT",
+        "RX 6900 XT", "RX 7600 XT", "RX 7700 XT", "RX 7800 XT", "RX 7900 GRE", "RX 7900 XT", "RX 7900 XTX", "RX 9060 XT 16GB", "RX 9070",
+        "RX 9070 XT", "H200 SXM"});
+    EXPECT_EQ(names.size(), 27u);
+    std::set<std::string> found;
+    for (const char* name : names) {
+        const auto card = catalogue().find_card(name);
+        ASSERT_TRUE(card) << card.error().message;
+        EXPECT_TRUE(found.insert((*card)->name).second) << name << " is " << (*card)->name << ", as another one";
+        EXPECT_GT((*card)->memory_bytes, 0u) << name;
+        EXPECT_GT((*card)->bandwidth_gbps, 0) << name;
+        EXPECT_FALSE((*card)->source.empty()) << name;
+    }
+}
+
+}  // namespace
+}  // namespace atlas
