@@ -2,8 +2,8 @@
 // Guesses that branch, checked in one step.
 //
 // A branch is a fork of the timeline: it reads the same pages, and only the page in which the timeline ends is copied for it. A node that
-// branches share runs once in each of them, so that a step holds the sum of the branches' lengths; for the few guesses per step that pay
-// this costs less than a mask that every attention kernel would have to read for every key.
+// branches share runs once in each of them, so that a step holds the sum of the branches' lengths, and attention kernels need no mask. What a
+// mask would cost instead has not been measured.
 
 #include <span>
 #include <vector>
