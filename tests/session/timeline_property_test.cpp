@@ -1,28 +1,56 @@
 // After any interleaving of fork, step, verify, rewind, snapshot, restore, evict and cancel every live timeline goes on as a fresh prefill of
 // its tokens would, and no page is lost.
 #include "tests/reference/ref_backend.h"
+#include "tests/support/fitted_model.h"
 #include "tests/support/interleaving.h"
 #include "tests/support/temp_dir.h"
 
 namespace atlas {
 namespace {
 
+// A model in a pool that is too small, and what a fresh session says of its texts.
+struct World {
+    World(const std::filesystem::path& model, Backend& backend, const KvFormats& formats)
+        : batch(testing::start_batch(model, backend, shape_of(formats))), fresh(model, backend, 4 * kPageTokens, formats),
+          interleaving(*batch.runner, fresh, 0) {}  // the reference sums each row on its own: equal means equal bits
+    static BatchShape shape_of(const KvFormats& formats) {
+        BatchShape shape = testing::interleaving_shape();
+        shape.kv_format = formats;
+        return shape;
+    }
+    testing::RunningBatch batch;
+    testing::FreshPrefill fresh;
+    testing::Interleaving interleaving;
+};
+
+// Mostly on the smallest model with a cache that rounds nothing; one in sixteen on a fitted model (model/cache_turn.h), whose keys are turned
+// and then rounded.
 TEST(TimelineProperty, TenThousandInterleavings) {
     TempDir dir;
-    testing::write_tiny_model(dir / "tiny.gguf", testing::smallest_shape());
     const auto backend = make_ref_backend();
-    const auto batch = testing::start_batch(dir / "tiny.gguf", *backend, testing::interleaving_shape());
-    testing::FreshPrefill fresh(dir / "tiny.gguf", *backend, 4 * kPageTokens, Format::f32);
-    testing::Interleaving interleaving(*batch.runner, fresh, 0);  // the reference sums each row on its own: equal means equal bits
+    testing::TinyShape shape = testing::smallest_shape();
+    testing::write_tiny_model(dir / "tiny.gguf", shape);
+    shape.head_dim = 32;  // a block
+    testing::write_fitted_model(dir / "fitted.gguf", shape, *backend, 3);
+    KvFormats fours{Format::q4_0, Format::q8_0}, eights{Format::q8_0, Format::q4_0};
+    fours.rotate_k = eights.rotate_k = eights.rotate_v = true;
+    World plain(dir / "tiny.gguf", *backend, Format::f32), turned_fours(dir / "fitted.gguf", *backend, fours), turned_eights(dir / "fitted.gguf", *backend, eights);
+    ASSERT_TRUE(turned_fours.batch.model->weights().layers.front().cache_turn_k) << "the model was not fitted";
     for (uint32_t seed = 0; seed < 10000; ++seed) {
-        interleaving.run(seed, 6 + seed % 24);
+        World& world = seed % 32 == 5 ? turned_fours : seed % 32 == 21 ? turned_eights : plain;
+        world.interleaving.run(seed, 6 + seed / 32 % 24);
         ASSERT_FALSE(::testing::Test::HasFatalFailure()) << "sequence " << seed;
     }
-    EXPECT_GT(interleaving.n_probes(), 10000u);
-    EXPECT_GT(interleaving.n_refused(), 1000u) << "the pool never ran full";
-    EXPECT_GT(interleaving.n_reused(), 10000u) << "no prefix was found";
-    EXPECT_GT(interleaving.n_restored(), 1000u);
-    EXPECT_GT(batch.runner->pool().n_copied_pages(), 1000u);
+    const auto expect_variety = [](const World& world, uint64_t share) {
+        EXPECT_GT(world.interleaving.n_probes(), 10000 / share);
+        EXPECT_GT(world.interleaving.n_refused(), 1000 / share) << "the pool never ran full";
+        EXPECT_GT(world.interleaving.n_reused(), 10000 / share) << "no prefix was found";
+        EXPECT_GT(world.interleaving.n_restored(), 1000 / share);
+        EXPECT_GT(world.batch.runner->pool().n_copied_pages(), 1000 / share);
+    };
+    expect_variety(plain, 1);
+    expect_variety(turned_fours, 32);
+    expect_variety(turned_eights, 32);
 }
 
 // The same while the pool shrinks from twelve pages to six: nobody notices, but that less fits.
