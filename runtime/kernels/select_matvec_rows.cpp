@@ -7,6 +7,29 @@
 
 namespace atlas {
 
+namespace {
+
+// Rows per invocation where loads become gathers. Mesa 26.2, two cores of an EPYC, CPU time of [4096, 1024] in ms, 2026-11-21 (machine shared,
+// medians of 5 to 7 taken in turn), 1, 2, 4, 8 rows:
+//   q8_0 in blocks, 1 token 2.4, 2.2, 3.4, 4.1 and 0.07, 0.13, 0.3, 0.8 s of compiling; 8 tokens 4.7, 3.4, 4.5. Others of odd sizes alike, q5_0
+//   1.8, 1.7, 2.3, 2.6: no load is wider than a half, so all that more rows add is code.
+//   q8_0 in planes, 1 token 2.9, 1.9, 1.8, 1.6 and 0.04, 0.05, 0.07, 0.13 s; 8 tokens 5.2, 3.3, 3.1 and 0.3 s for 4 rows. q4_0 2.0, 1.4, 1.2, 1.05;
+//   8 tokens 4.4, 2.8, 2.4. q5_0, iq4_nl, mxfp4 alike.
+//   f16 in planes, 1 token 4.2, 2.7, 1.9, 4.0; 2 tokens 3.5, 3.6, 2.1; 8 tokens 5.6, 3.5, 4.7. bf16 less so: 2.7, 2.6, 4.5.
+//   q4_1 in planes, 1 token 1.4 (2 rows), 1.35, 1.25; 8 tokens 3.2, 2.65. In blocks 1.4, 1.5, 1.6.
+// Superblocks: below, in offer_matvec_rows.
+uint32_t rows_with_gathers(const MatmulShape& shape, uint32_t tokens) {
+    const FormatInfo& format = info(shape.weight);
+    const bool in_planes = shape.layout == Layout::planar;
+    if (!in_planes && format.block_bytes % 4 != 0) return 2;
+    if (in_planes && format.block_elems == 1) return tokens < 8 ? 4 : 2;
+    if (in_planes && format.block_elems == 32) return tokens > 1 || shape.n_out < 1024 ? 4 : 8;
+    if (tokens > 1) return 2;
+    return shape.n_out < 1024 || format.block_bytes % 16 != 0 ? 4 : 8;
+}
+
+}  // namespace
+
 // On a CPU a load costs many times a multiply-add: llvmpipe of Mesa 25 makes a loop over the lanes of it, some 4 ns each, that of Mesa 26 a
 // gather instruction. So few loads: activations are read by subgroups and broadcast, and used for several rows.
 // CPU time, two cores of an AVX-512 EPYC, 2026-11-21. Mesa 25.0.7, q4_1 [2048, 4096]: one activation per load (matvec.comp) 1.2 GB/s and
@@ -22,7 +45,7 @@ void offer_matvec_rows(const vk::DeviceCaps& caps, const MatmulShape& shape, std
     if (caps.subgroup_size < 4 || caps.subgroup_size > 16) return;
     const FormatInfo& format = info(shape.weight);
     const uint32_t tokens = std::min(8u, std::bit_ceil(shape.n_tokens));
-    const uint32_t rows = !compiles_to_gathers(caps) ? 1 : tokens > 1 ? 2 : shape.n_out < 1024 || format.block_bytes % 16 != 0 ? 4 : 8;
+    const uint32_t rows = compiles_to_gathers(caps) ? rows_with_gathers(shape, tokens) : 1;
     // Two runs of 32 often share their codes' words and their scales. With several tokens that is little, and the shader long enough.
     const uint32_t chunk = rows >= 4 && format.block_elems % 64 == 0 ? 64 : 32;
     out.push_back({.family = KernelFamily::matvec_rows,

@@ -87,6 +87,35 @@ TEST(Select, BroadcastNeedsSubgroupsOfOneSize) {
     EXPECT_EQ(family(caps), KernelFamily::matvec);
 }
 
+// Mesa's software device before and from version 26 on, where loads become gathers (select_matvec_rows.cpp).
+TEST(Select, SoftwareDevicesReadRowsAsTheirCompilerLikesIt) {
+    vk::DeviceCaps caps = device(vk::DeviceType::software, 8);
+    caps.driver_id = 13;
+    const auto rows = [&](Format format, Layout layout, uint32_t n_tokens, uint32_t n_out = 4096) {
+        const MatmulVariant v = choose_matmul(caps, {}, {format, n_out, 1024, n_tokens, layout});
+        EXPECT_EQ(v.family, KernelFamily::matvec_rows);
+        EXPECT_EQ(v.tile_out, 8 * v.constants.at(3));
+        return v.constants.at(3);
+    };
+    caps.driver_version = 1;
+    EXPECT_EQ(choose_layout(caps, Format::q8_0), Layout::blocks);
+    EXPECT_EQ(rows(Format::q8_0, Layout::blocks, 1), 1u);
+    caps.driver_version = 26u << 22;
+    for (const Format format : {Format::q8_0, Format::q4_0, Format::q5_0, Format::q6_k, Format::q3_k, Format::f16, Format::mxfp4, Format::q4_1}) {
+        EXPECT_EQ(choose_layout(caps, format), Layout::planar) << info(format).name;
+        EXPECT_EQ(rows(format, Layout::blocks, 1), format == Format::q4_1 ? 4u : 2u) << info(format).name;
+    }
+    for (const Format format : {Format::q2_k, Format::iq4_xs, Format::q4_k, Format::q5_k, Format::f32}) EXPECT_EQ(choose_layout(caps, format), Layout::blocks);
+    EXPECT_EQ(rows(Format::q8_0, Layout::planar, 1), 8u);
+    EXPECT_EQ(rows(Format::q8_0, Layout::planar, 1, 576), 4u);
+    EXPECT_EQ(rows(Format::q8_0, Layout::planar, 8), 4u);
+    EXPECT_EQ(rows(Format::f16, Layout::planar, 1), 4u);
+    EXPECT_EQ(rows(Format::f16, Layout::planar, 8), 2u);
+    EXPECT_EQ(rows(Format::q6_k, Layout::planar, 1), 4u);
+    EXPECT_EQ(rows(Format::q4_k, Layout::blocks, 1), 8u);
+    EXPECT_EQ(rows(Format::q4_1, Layout::blocks, 2), 2u);
+}
+
 TEST(Select, WhatWasLearnedDecides) {
     const vk::DeviceCaps caps = device(vk::DeviceType::discrete, 32);
     const MatmulShape shape{Format::q4_0, 100, 256, 40};
