@@ -61,6 +61,7 @@ struct VkBackend::State {
     std::unique_ptr<Storage> constants;
     std::shared_ptr<Storage> scratch;
     std::unique_ptr<TestedVariants> tested;
+    std::vector<const vk::Recording*> submitted_together;  // of the last submit_all, kept so that it need not be allocated again
 
     // write() and read() cannot fail by contract; where the driver refuses to flush, the next run says so instead of computing on.
     std::optional<Error> host_access_error;
@@ -221,6 +222,14 @@ Result<std::unique_ptr<Program>> VkBackend::record(std::string_view name, const 
 Result<uint64_t> VkBackend::submit(Program& program) {
     if (state_->host_access_error) return tl::unexpected(*state_->host_access_error);
     return state_->device().queue().submit(vulkan(program).recording);
+}
+
+Result<uint64_t> VkBackend::submit_all(std::span<Program* const> programs) {
+    if (state_->host_access_error) return tl::unexpected(*state_->host_access_error);
+    auto& recordings = state_->submitted_together;
+    recordings.clear();
+    for (const Program* program : programs) recordings.push_back(&vulkan(*program).recording);
+    return state_->device().queue().submit(std::span<const vk::Recording* const>(recordings));
 }
 
 Result<void> VkBackend::wait(uint64_t ticket) { return state_->device().queue().wait(ticket); }

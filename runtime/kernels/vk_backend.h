@@ -64,6 +64,7 @@ class VkBackend final : public Backend {
     Result<std::unique_ptr<Program>> record(std::string_view name, const std::function<void(Ops&)>& pass) override;
     Result<void> run(Program& program) override;
     Result<uint64_t> submit(Program& program) override;
+    Result<uint64_t> submit_all(std::span<Program* const> programs) override;
     Result<void> wait(uint64_t ticket) override;
     void write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override;
     void read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) override;

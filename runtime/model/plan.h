@@ -83,8 +83,10 @@ inline constexpr uint32_t kMaxHistory = 256;
 inline constexpr uint64_t kChainStepBytes = 256;
 inline constexpr uint64_t kChainStateBytes = 256 + (2 + kMaxHistory) * sizeof(uint32_t);
 inline constexpr uint64_t kChainResultBytes = 2 * 256;
-/// For verify steps: the sampler's parameters and its results, of every row.
-inline constexpr uint64_t kVerifyParamBytes = kMostTokensAlike * 16 * sizeof(uint32_t);
+/// For verify steps: the sampler's parameters and its results, of every row. For guesses that stay on the device the same, and behind the
+/// parameters the words of every row's step: position, slot, sequence and output row.
+inline constexpr uint64_t kGuessStepsAtBytes = kMostTokensAlike * 16 * sizeof(uint32_t);
+inline constexpr uint64_t kVerifyParamBytes = kGuessStepsAtBytes + kMostTokensAlike * 4 * sizeof(uint32_t);
 inline constexpr uint64_t kVerifyResultBytes = kMostTokensAlike * 8 * sizeof(uint32_t);
 /// One of K and V of one layer.
 uint64_t kv_layer_bytes(const ModelConfig& config, uint32_t n_ctx, Format format);

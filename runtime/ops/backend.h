@@ -90,6 +90,15 @@ class Backend {
         ATLAS_TRY_VOID(run(program));
         return 0;
     }
+    /// Submits several programs, each once, in one call of the driver; in this order, each as if it waited for the one before, so that what one
+    /// writes the next one reads, and no host stands between. The ticket is the last one's. All else as submit.
+    virtual Result<uint64_t> submit_all(std::span<Program* const> programs) {
+        uint64_t ticket = 0;
+        for (Program* program : programs) {
+            ATLAS_TRY(ticket, submit(*program));
+        }
+        return ticket;
+    }
     /// Waits for what a submit of this backend gave, and for all before it. Fails: as run.
     virtual Result<void> wait(uint64_t /*ticket*/) { return {}; }
 

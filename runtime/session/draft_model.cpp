@@ -25,6 +25,20 @@ constexpr double kLeastChance = 0.3;
 constexpr uint32_t kWarmUp = 4;
 constexpr double kUnmeasuredMs = 0.01;
 
+// What a submission with its wait costs less in one call with others. SAVED
+constexpr double kSavedMsPerSubmission = 0.006;
+// Of a token more in a block, in guesses: a small model costs at most a fifth of a large one.
+constexpr double kGuessesPerToken = 5;
+// How fast a block that cost more than it saved is forgotten, per block made apart.
+constexpr double kForget = 0.97;
+// What a guess costs is seen only where guesses and the step that checks them are apart.
+constexpr uint32_t kMostInARow = 31;
+
+uint8_t bucket_of(const Choice& guess) {
+    const double probability = std::exp(guess.logprob);
+    return static_cast<uint8_t>(std::upper_bound(kBounds.begin(), kBounds.end(), probability) - kBounds.begin());
+}
+
 }  // namespace
 
 DraftModel::DraftModel(std::unique_ptr<Session> session, uint32_t n_vocab) : session_(std::move(session)), n_vocab_(n_vocab), ms_per_token_(kUnmeasuredMs) {}
@@ -36,6 +50,7 @@ void DraftModel::priors(std::span<double> of_class) const {
 
 Result<void> DraftModel::begin(std::span<const uint32_t> timeline) {
     timeline_.assign(timeline.begin(), timeline.end());
+    n_queued_ = 0;
     const uint32_t known = std::min(n_vocab_, session_->model().config().n_vocab);
     stopped_ = timeline.size() >= session_->n_ctx() || std::any_of(timeline.begin(), timeline.end(), [known](uint32_t token) { return token >= known; });
     if (stopped_) return {};
@@ -52,8 +67,69 @@ Result<void> DraftModel::accept(uint32_t token) {
     return {};
 }
 
+// What others guess may come from texts that this model has no tokens for.
+bool DraftModel::knows(const Proposal& proposal) const {
+    const uint32_t n_vocab = session_->model().config().n_vocab;
+    return std::all_of(proposal.tokens.begin(), proposal.tokens.end(), [n_vocab](uint32_t token) { return token < n_vocab; });
+}
+
+bool DraftModel::one_submission_pays(uint32_t n) const {
+    if (submission_ != Submission::whatever_pays) return submission_ == Submission::one;
+    return n_in_a_row_ < kMostInARow && wasted_ * ms_per_token_ < (n + 1) * kSavedMsPerSubmission;
+}
+
+// The timeline tells how many of the guesses that were queued last were right: those past the stop gave tokens then, the others cost time.
+void DraftModel::learn_from_queued() {
+    if (n_queued_ == 0) return;
+    const auto& guessed = session_->tokens();  // all but the last guess
+    const auto differ = std::mismatch(guessed.begin(), guessed.end(), timeline_.begin(), timeline_.end());
+    const auto n_same = static_cast<size_t>(differ.first - guessed.begin());
+    const size_t n_right = n_same > n_before_ ? n_same - n_before_ : 0;
+    const double n_more = n_right > n_until_stop_ ? double(n_right - n_until_stop_) : 0;
+    wasted_ = 0.8 * wasted_ + 0.2 * (double(n_queued_ - n_until_stop_) - kGuessesPerToken * n_more);
+    n_queued_ = 0;
+}
+
+Result<bool> DraftModel::queue(uint32_t n, const Proposal& before, const GuessPlace& place, QueuedGuesses& queued) {
+    learn_from_queued();
+    const size_t n_timeline = timeline_.size();
+    if (stopped_ || n == 0 || !one_submission_pays(n) || !knows(before) || place.backend != &session_->model().backend()) return false;
+    if (place.first + n > kMostTokensAlike || n_timeline + before.tokens.size() + n > session_->n_ctx()) return false;
+    ATLAS_TRY(const Sampler greedy, Sampler::create({.temperature = 0}));
+    if (!session_->can_choose(greedy.options())) return false;
+    timeline_.insert(timeline_.end(), before.tokens.begin(), before.tokens.end());
+    const auto done = session_->queue_guesses(timeline_, n, std::min(n_vocab_, session_->model().config().n_vocab), place, queued);
+    timeline_.resize(n_timeline);
+    if (!done) return tl::unexpected(done.error());
+    n_queued_ = n;
+    n_before_ = n_timeline + before.tokens.size();
+    ++n_in_a_row_;
+    return true;
+}
+
+Result<void> DraftModel::collect(Proposal& proposal) {
+    std::array<Choice, kMostTokensAlike> all;
+    const auto guesses = std::span(all).first(n_queued_);
+    const size_t n_timeline = timeline_.size();
+    timeline_.insert(timeline_.end(), proposal.tokens.begin(), proposal.tokens.end());
+    const auto done = session_->take_guesses(timeline_, guesses);
+    timeline_.resize(n_timeline);
+    ATLAS_TRY_VOID(done);
+    double chance = 1;
+    n_until_stop_ = 0;
+    for (const Choice& guess : guesses) {
+        const uint8_t bucket = bucket_of(guess);
+        if (chance > kLeastChance) ++n_until_stop_;
+        chance *= kPriors[bucket];
+        proposal.tokens.push_back(guess.token);
+        proposal.evidence.push_back(static_cast<uint8_t>(kFirstClass + bucket));
+    }
+    return {};
+}
+
 Result<void> DraftModel::propose(uint32_t most, Proposal& proposal) {
-    if (stopped_) return {};
+    learn_from_queued();
+    if (stopped_ || !knows(proposal)) return {};
     const auto start = Clock::now();
     const size_t n_timeline = timeline_.size();
     timeline_.insert(timeline_.end(), proposal.tokens.begin(), proposal.tokens.end());
@@ -81,9 +157,8 @@ Result<void> DraftModel::propose(uint32_t most, Proposal& proposal) {
             done = tl::unexpected(choice.error());
             break;
         }
-        const double probability = std::exp(choice->logprob);
-        const auto bucket = std::upper_bound(kBounds.begin(), kBounds.end(), probability) - kBounds.begin();
-        chance *= kPriors[static_cast<size_t>(bucket)];
+        const uint8_t bucket = bucket_of(*choice);
+        chance *= kPriors[bucket];
         if (choice->token >= n_vocab_) break;
         proposal.tokens.push_back(choice->token);
         proposal.evidence.push_back(static_cast<uint8_t>(kFirstClass + bucket));
@@ -91,6 +166,8 @@ Result<void> DraftModel::propose(uint32_t most, Proposal& proposal) {
     }
     session_->stop_choosing();
     ATLAS_TRY_VOID(done);
+    wasted_ *= kForget;
+    n_in_a_row_ = n_queued_ = 0;
     // What the larger model decided costs a step too, and the prompt is not counted: it is read once.
     if (n_run <= kMostTokensAlike && n > 0) {
         const double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count() / std::max(1.0, double(n));

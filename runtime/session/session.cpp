@@ -171,7 +171,7 @@ Result<void> Session::run_step(std::span<const TokenId> tokens, uint32_t n_outpu
     const auto n_past = static_cast<uint32_t>(tokens_.size());
     ATLAS_TRY(Program * program, program_for({n_tokens, n_outputs, kv_bucket(n_past + n_tokens)}));
     extend_pages(n_past + n_tokens);
-    write_step(tokens, n_outputs);
+    write_step(tokens, n_tokens, n_outputs);
     has_logits_ = false;
     ATLAS_TRY_VOID(model_->backend().run(*program));
     tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
@@ -191,13 +191,12 @@ StepViews Session::views_of(const StepKey& key) const {
     return views;
 }
 
-void Session::write_step(std::span<const TokenId> tokens, uint32_t n_outputs) {
-    const auto n_tokens = static_cast<uint32_t>(tokens.size());
+void Session::write_step(std::span<const TokenId> tokens, uint32_t n_tokens, uint32_t n_outputs) {
     const auto n_past = static_cast<uint32_t>(tokens_.size());
     uint32_t* words = step_words_.data();
     for (uint32_t t = 0; t < n_tokens; ++t) {
         const uint32_t position = n_past + t;
-        words[t] = tokens[t];
+        words[t] = t < tokens.size() ? tokens[t] : 0;
         words[n_tokens + t] = position;
         words[2 * n_tokens + t] = page_table_[position / kPageTokens] * kPageTokens + position % kPageTokens;
         words[3 * n_tokens + t] = 0;  // the only sequence

@@ -11,6 +11,7 @@
 #include "runtime/session/kv_layers.h"
 #include "runtime/session/kv_pages.h"
 #include "runtime/session/sampler.h"
+#include "runtime/session/speculator.h"
 
 namespace atlas {
 
@@ -81,8 +82,27 @@ class Session {
     /// row i as its draw n_draws() + i; row i has the logits after tokens[i]. The sampler stays as it is. Requires can_choose() of its
     /// options, which may hold no penalties (they would depend on what is accepted). Fails: as sync; invalid_argument (damaged logits).
     Result<void> verify(std::span<const TokenId> tokens, const Sampler& sampler, std::span<TokenId> choices);
+    /// A verify in two parts, for tokens that the device is about to choose: of n_tokens the host knows the first ones, `known`; `before` makes the
+    /// rest and writes them into guess_place(known.size()), in the same submission. Waits for the end of it; take_verified is next.
+    Result<void> verify_behind(std::span<Program* const> before, std::span<const TokenId> known, uint32_t n_tokens, const Sampler& sampler);
+    /// `tokens`: all that the step held, the ones that were chosen for it too; they join the timeline. `choices` as in verify. Fails: as verify.
+    Result<void> take_verified(std::span<const TokenId> tokens, std::span<TokenId> choices);
+    /// Where the tokens of the next verify_behind lie, of which n_known are known.
+    GuessPlace guess_place(uint32_t n_known) const { return {&model_->backend(), step_storage_, n_known}; }
     /// Records what a verify, or an extend with logits of all, of so many tokens needs here; true if there was something to record.
     Result<bool> prepare_verify(uint32_t n_tokens, bool choose);
+
+    // Guesses for a step of another session of the same backend; they go there without the host (session_guess.cpp).
+
+    /// Appends to `queued` what brings this timeline to `tokens` and then chooses n times the likeliest token with an id below n_known_ids, each
+    /// behind the one before, into words [place.first, place.first + n), at most kMostTokensAlike with those before. Nothing runs until it is submitted,
+    /// all in this order and before what reads the words; then take_guesses may follow, and nothing else in between. If it is not submitted or fails, the
+    /// timeline is what agrees with `tokens`. What is missing of `tokens` is run at once where it is more than a short step. Requires can_choose()
+    /// of greedy options, place.first > 0, tokens.size() + n at most n_ctx(). Fails: as sync.
+    Result<void> queue_guesses(std::span<const TokenId> tokens, uint32_t n, uint32_t n_known_ids, const GuessPlace& place, QueuedGuesses& queued);
+    /// What was chosen; `tokens` as before. The timeline is then those and all guesses but the last; there are no logits.
+    /// Fails: invalid_argument (damaged logits).
+    Result<void> take_guesses(std::span<const TokenId> tokens, std::span<Choice> guesses);
 
     // Memory for others (session_shrink.cpp).
 
@@ -128,13 +148,28 @@ class Session {
         std::unique_ptr<Program> program;
     };
 
+    /// What chooses a guess and writes it; it reads the word before.
+    struct GuessKey {
+        uint32_t word = 0;           // of the place
+        uint32_t max_kv_tokens = 0;  // of the step in front of the choice; 0: none, there are logits
+        uint32_t n_known_ids = 0;
+        std::shared_ptr<Storage> words = nullptr;
+        bool operator==(const GuessKey&) const = default;
+    };
+    struct RecordedGuess {
+        GuessKey key;
+        uint64_t last_use = 0;
+        std::unique_ptr<Program> program;
+    };
+
     Result<void> allocate();
     Result<void> check_tokens(std::span<const TokenId> tokens, uint32_t first) const;
     Result<void> run_step(std::span<const TokenId> tokens, uint32_t n_outputs);
     Result<Program*> program_for(const StepKey& key);
     StepViews views_of(const StepKey& key) const;
     void extend_pages(uint32_t n_tokens);
-    void write_step(std::span<const TokenId> tokens, uint32_t n_outputs);
+    /// Of the step's n_tokens `tokens` are the first; the device chooses the others.
+    void write_step(std::span<const TokenId> tokens, uint32_t n_tokens, uint32_t n_outputs);
     void keep_logits(uint32_t n_outputs);
     uint32_t kv_bucket(uint32_t n_kv_tokens) const;  // how many keys a step is recorded for
 
@@ -142,18 +177,24 @@ class Session {
     StepKey verify_key(uint32_t n_tokens, bool choose) const;
     void record_row_choices(const StepKey& key, Ops& ops) const;
 
+    // session_guess.cpp
+    Result<Program*> guess_program(const GuessKey& key, QueuedGuesses& queued);
+    void record_guess(const GuessKey& key, Ops& ops) const;
+    void write_guess_steps(uint32_t n_past, uint32_t first, uint32_t n);
+
     // session_chain.cpp
     StepViews chain_views(const StepKey& key) const;
     SampleTables choice_tables(const StepKey& key) const;
     void record_choice(const StepKey& key, Ops& ops) const;
     Result<void> submit_choice(uint32_t n_tokens);
     Result<Choice> read_choice(uint32_t buffer);
+    Result<Choice> choice_of(std::span<const uint32_t> result) const;
 
     std::shared_ptr<const Model> model_;
     SessionShape shape_;
     MemoryPlan plan_;
     KvLayers kv_;
-    std::unique_ptr<Storage> step_storage_;
+    std::shared_ptr<Storage> step_storage_;  // programs of a session that guesses for this one write into it
     std::unique_ptr<Storage> page_table_storage_;
     std::unique_ptr<Storage> output_storage_;
     std::unique_ptr<Storage> verify_params_;   // [kMostTokensAlike * kParamWords]
@@ -186,6 +227,8 @@ class Session {
     };
     Chain chain_;
     std::vector<RecordedStep> recorded_;  // a small LRU
+    std::vector<RecordedGuess> recorded_guesses_;  // another one
+    uint32_t first_guess_ = 0;  // word of the first of those that were queued last
     uint64_t n_uses_ = 0;
 };
 

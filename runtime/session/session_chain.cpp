@@ -112,6 +112,10 @@ Result<Choice> Session::next_choice(bool go_on) {
 Result<Choice> Session::read_choice(uint32_t buffer) {
     std::array<uint32_t, kResultWords> result{};
     model_->backend().read(*chain_.results, buffer * kResultStrideBytes, std::as_writable_bytes(std::span(result)));
+    return choice_of(result);
+}
+
+Result<Choice> Session::choice_of(std::span<const uint32_t> result) const {
     if (result[kResultStatus] != kChosen) {
         return tl::unexpected(damaged_logits(result[kResultStatus], result[kResultId], result[kResultRank], model_->config().n_vocab));
     }

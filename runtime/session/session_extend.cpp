@@ -7,7 +7,7 @@ namespace atlas {
 
 using namespace sampling;
 
-static_assert(kVerifyParamBytes == kMostTokensAlike * kParamWords * sizeof(uint32_t));
+static_assert(kGuessStepsAtBytes == kMostTokensAlike * kParamWords * sizeof(uint32_t));
 static_assert(kVerifyResultBytes == kMostTokensAlike * kResultWords * sizeof(uint32_t));
 
 Result<void> Session::extend(std::span<const TokenId> tokens, uint32_t n_outputs) {
@@ -55,12 +55,16 @@ Result<bool> Session::prepare_verify(uint32_t n_tokens, bool choose) {
 }
 
 Result<void> Session::verify(std::span<const TokenId> tokens, const Sampler& sampler, std::span<TokenId> choices) {
+    ATLAS_TRY_VOID(verify_behind({}, tokens, static_cast<uint32_t>(tokens.size()), sampler));
+    return take_verified(tokens, choices);
+}
+
+Result<void> Session::verify_behind(std::span<Program* const> before, std::span<const TokenId> known, uint32_t n_tokens, const Sampler& sampler) {
     const SamplerOptions& options = sampler.options();
     ATLAS_CHECK(!chain_.active && can_choose(options) && !has_penalties(options), "verify() while choosing, or with such options");
-    ATLAS_CHECK(tokens.size() <= most_alike() && choices.size() == tokens.size(), "{} tokens, {} choices, at most {} here", tokens.size(),
-                choices.size(), most_alike());
-    ATLAS_TRY_VOID(check_tokens(tokens, static_cast<uint32_t>(tokens_.size())));
-    const auto n_tokens = static_cast<uint32_t>(tokens.size());
+    ATLAS_CHECK(n_tokens <= most_alike() && (known.size() == n_tokens || (known.size() < n_tokens && !before.empty())),
+                "{} tokens, {} of them known, at most {} here", n_tokens, known.size(), most_alike());
+    ATLAS_TRY_VOID(check_tokens(known, static_cast<uint32_t>(tokens_.size())));
     ATLAS_TRY(Program * program, program_for(verify_key(n_tokens, true)));
 
     Backend& backend = model_->backend();
@@ -71,12 +75,21 @@ Result<void> Session::verify(std::span<const TokenId> tokens, const Sampler& sam
     }
     backend.write(*verify_params_, 0, std::as_bytes(std::span(words).first(n_tokens * kParamWords)));
     extend_pages(static_cast<uint32_t>(tokens_.size()) + n_tokens);
-    write_step(tokens, n_tokens);
+    write_step(known, n_tokens, n_tokens);
     has_logits_ = false;
-    ATLAS_TRY_VOID(backend.run(*program));
+    if (before.empty()) return backend.run(*program);
+    std::vector<Program*> programs(before.begin(), before.end());
+    programs.push_back(program);
+    ATLAS_TRY(const uint64_t ticket, backend.submit_all(programs));
+    return backend.wait(ticket);
+}
 
+Result<void> Session::take_verified(std::span<const TokenId> tokens, std::span<TokenId> choices) {
+    const auto n_tokens = static_cast<uint32_t>(tokens.size());
+    ATLAS_CHECK_EQ(choices.size(), tokens.size());
+    ATLAS_TRY_VOID(check_tokens(tokens, static_cast<uint32_t>(tokens_.size())));
     std::array<uint32_t, kMostTokensAlike * kResultWords> results;
-    backend.read(*verify_results_, 0, std::as_writable_bytes(std::span(results).first(n_tokens * kResultWords)));
+    model_->backend().read(*verify_results_, 0, std::as_writable_bytes(std::span(results).first(n_tokens * kResultWords)));
     for (uint32_t row = 0; row < n_tokens; ++row) {
         const uint32_t* result = results.data() + row * kResultWords;
         if (result[kResultStatus] != kChosen) {

@@ -18,6 +18,7 @@ Result<uint64_t> Session::give_back(uint64_t bytes) {
     // Steps that were recorded read the old storages; one may be under way.
     if (chain_.pending) ATLAS_TRY_VOID(model_->backend().wait(chain_.ticket));
     recorded_.clear();
+    recorded_guesses_.clear();
 
     // Pages are taken lowest first and dropped from the end, so those of the timeline are the first ones.
     KvPages fewer(n_kept);

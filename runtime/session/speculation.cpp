@@ -56,6 +56,19 @@ Result<void> Speculators::fill(uint32_t most, Proposal& proposal) {
     return {};
 }
 
+Result<uint32_t> Speculators::queue(uint32_t most, const Proposal& proposal, const GuessPlace& place, QueuedGuesses& queued) {
+    queued.programs.clear();
+    queued.recorded = false;
+    for (const auto& speculator : speculators_) {
+        const uint32_t wanted = wanted_of(*speculator, most, proposal.evidence);
+        if (wanted == 0) continue;
+        ATLAS_TRY(const bool done, speculator->queue(wanted, proposal, place, queued));
+        queued_ = speculator.get();
+        return done ? wanted : 0;
+    }
+    return 0;
+}
+
 bool Speculators::would_fill(uint32_t most) const {
     return std::any_of(speculators_.begin(), speculators_.end(), [&](const auto& s) { return wanted_of(*s, most, {}) > 0; });
 }
@@ -185,6 +198,8 @@ Result<void> SpeculativeDecoder::from_open(uint32_t n_more) {
     const uint32_t most = std::min({speculation_.draft_max(), std::max(alike, 1u) - 1, n_more});
     if (most > 0) {
         ATLAS_TRY_VOID(speculation_.propose_free(most, proposal_));
+        ATLAS_TRY(const bool joined, joined_block(most));
+        if (joined) return {};
         ATLAS_TRY_VOID(speculation_.fill(most, proposal_));
     }
     guess_ms_ = now_ms() - draft_begin;
@@ -223,13 +238,42 @@ Result<void> SpeculativeDecoder::plain_step(uint32_t n_more) {
     return {};
 }
 
+// Guesses and the step that checks them in one submission. What the guesses took cannot be seen from here: it is booked as it was measured
+// where they are apart.
+Result<bool> SpeculativeDecoder::joined_block(uint32_t most) {
+    if (!chooses_rows()) return false;
+    const double begin = now_ms();
+    const auto n_known = static_cast<uint32_t>(1 + proposal_.tokens.size());
+    ATLAS_TRY(const uint32_t n_queued, speculation_.queue(most, proposal_, session_.guess_place(n_known), queued_));
+    if (n_queued == 0) return false;
+    const uint32_t width = n_known + n_queued;
+    ATLAS_TRY(const bool recorded, session_.prepare_verify(width, true));
+    const double ready = now_ms();
+    if (recorded || queued_.recorded) {
+        apart_ms_ += ready - begin;
+        figures_.record_ms += ready - begin;
+    }
+    tokens_.assign(1, last_);
+    tokens_.insert(tokens_.end(), proposal_.tokens.begin(), proposal_.tokens.end());
+    const auto n_past = static_cast<uint32_t>(session_.tokens().size());
+    ATLAS_TRY_VOID(session_.verify_behind(queued_.programs, tokens_, width, sampler_));
+    ATLAS_TRY_VOID(speculation_.collect(proposal_));
+    tokens_.insert(tokens_.end(), proposal_.tokens.begin() + n_known - 1, proposal_.tokens.end());
+    ATLAS_TRY_VOID(session_.take_verified(tokens_, std::span(choices_).first(width)));
+    const double took = now_ms() - ready;
+    guess_ms_ = std::min(took, n_queued * speculation_.queued_ms_per_token());
+    figures_.draft_ms += guess_ms_;
+    figures_.verify_ms += took - guess_ms_;
+    ++figures_.n_joined;
+    ATLAS_TRY_VOID(accept_block(width, n_past));
+    return true;
+}
+
 Result<void> SpeculativeDecoder::block(uint32_t width) {
     const double begin = now_ms();
-    shadow_.clear();
-    shadow_at_ = 0;
     tokens_.assign(1, last_);
     tokens_.insert(tokens_.end(), proposal_.tokens.begin(), proposal_.tokens.begin() + width - 1);
-    const bool device = on_device_ && !has_penalties(sampler_.options());
+    const bool device = chooses_rows();
     ATLAS_TRY_VOID(session_.prepare_verify(width, device));
     const double recorded = now_ms();
     apart_ms_ += recorded - begin;
@@ -241,9 +285,15 @@ Result<void> SpeculativeDecoder::block(uint32_t width) {
         ATLAS_TRY_VOID(session_.extend(tokens_, width));
         (void)session_.logits_rows();
     }
-    const double verified = now_ms();
-    figures_.verify_ms += verified - recorded;
+    figures_.verify_ms += now_ms() - recorded;
+    return accept_block(width, n_past);
+}
 
+Result<void> SpeculativeDecoder::accept_block(uint32_t width, uint32_t n_past) {
+    const double verified = now_ms();
+    const bool device = chooses_rows();
+    shadow_.clear();
+    shadow_at_ = 0;
     uint32_t n = 0;  // chosen tokens; all but the last were guessed
     for (bool right = true; right && n < width; ++n) {
         TokenId token = choices_[n];

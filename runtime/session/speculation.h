@@ -19,6 +19,7 @@ struct SpeculationFigures {
     uint64_t n_tokens = 0;    // handed out
     uint64_t n_plain = 0;     // steps of one token
     uint64_t n_blocks = 0;    // steps with guesses
+    uint64_t n_joined = 0;    // of those: the guesses were made in the same submission
     uint64_t n_guesses = 0;   // in them
     uint64_t n_accepted = 0;  // of those
     double total_ms = 0;      // of everything
@@ -46,6 +47,11 @@ class Speculators {
     Result<void> propose_free(uint32_t most, Proposal& proposal);
     /// Puts guesses that cost something behind them, as many as seem to pay, so that there are at most `most`.
     Result<void> fill(uint32_t most, Proposal& proposal);
+    /// The same where the guesses can stay on the device: puts nothing, but queues some for `place` and returns how many; 0: fill them in.
+    Result<uint32_t> queue(uint32_t most, const Proposal& proposal, const GuessPlace& place, QueuedGuesses& queued);
+    /// What was queued last, and ran, joins the proposal.
+    Result<void> collect(Proposal& proposal) { return queued_->collect(proposal); }
+    double queued_ms_per_token() const { return queued_->ms_per_token(); }
     /// Whether fill would do anything behind no guesses.
     bool would_fill(uint32_t most) const;
 
@@ -56,6 +62,7 @@ class Speculators {
     uint32_t wanted_of(const Speculator& speculator, uint32_t most, std::span<const uint8_t> before) const;
 
     std::vector<std::unique_ptr<Speculator>> speculators_;
+    Speculator* queued_ = nullptr;
     uint32_t draft_max_;
     DraftLength length_;
 };
@@ -92,8 +99,10 @@ class SpeculativeDecoder {
     Result<void> from_chain(uint32_t n_more, bool may_leave);
     Result<void> from_open(uint32_t n_more);
     Result<void> plain_step(uint32_t n_more);
+    Result<bool> joined_block(uint32_t most);
     Result<void> block(uint32_t width);
-    Result<uint32_t> choose_rows(std::span<const TokenId> tokens);
+    Result<void> accept_block(uint32_t width, uint32_t n_past);
+    bool chooses_rows() const { return on_device_ && !has_penalties(sampler_.options()); }
     void chosen(TokenId token);
     void book(double now_ms);
     void compare_shadow(TokenId token);
@@ -114,6 +123,7 @@ class SpeculativeDecoder {
     uint64_t n_handed_ = 0;
     uint64_t n_chosen_ = 0;
     Proposal proposal_;
+    QueuedGuesses queued_;
     Proposal shadow_;  // guesses that were not checked, compared with what comes: it costs nothing and keeps the shares true
     size_t shadow_at_ = 0;
     std::vector<TokenId> tokens_, choices_;

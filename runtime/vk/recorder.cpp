@@ -24,6 +24,7 @@ struct Step {
     uint32_t label = 0;
     size_t first_binding = 0, n_bindings = 0;  // in the recorder's list; of a copy: from, to; of a fill: the range
     size_t first_push_byte = 0;
+    double estimated_ms = 0;
     // Planned when it was recorded.
     bool opens_part = false;
     bool after_barrier = false;
@@ -65,6 +66,7 @@ void Recorder::State::add(Step step, std::span<const Binding> step_bindings, con
     step.first_binding = bindings.size();
     step.n_bindings = step_bindings.size();
     bindings.insert(bindings.end(), step_bindings.begin(), step_bindings.end());
+    step.estimated_ms = estimate_ms(cost, device.quirks());
     step.opens_part = cutter.next(cost) || steps.empty();
     step.after_barrier = hazards.needs_barrier(step_bindings);
     steps.push_back(step);
@@ -230,7 +232,7 @@ Result<void> Writer::open_part(const Step& step) {
     std::string what = buffers_.size() == 1 ? out_.name : fmt::format("{}, part {} of {}", out_.name, index + 1, buffers_.size());
     if (!plan_.labels[step.label].empty()) what += fmt::format(", from \"{}\"", plan_.labels[step.label]);
     device_.set_name(commands_, VK_OBJECT_TYPE_COMMAND_BUFFER, what);
-    out_.parts.push_back({commands_, std::move(what)});
+    out_.parts.push_back({commands_, std::move(what), 0, 0});
     VkCommandBufferBeginInfo begin{};
     begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
     ATLAS_TRY_VOID(check(vkBeginCommandBuffer(commands_, &begin), "recording"));
@@ -313,6 +315,8 @@ Result<void> Writer::write() {
         }
         if (!in_span_) open_span(step);
         write_step(step, set);
+        out_.parts.back().estimated_ms += step.estimated_ms;
+        ++out_.parts.back().n_dispatches;
     }
     return commands_ ? close_part(true) : Result<void>{};
 }

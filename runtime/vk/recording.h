@@ -12,6 +12,8 @@ struct Recording::State {
     struct Part {
         VkCommandBuffer commands = nullptr;
         std::string what;  // "decode, part 2 of 3, from layer 14" in errors
+        double estimated_ms = 0;
+        uint32_t n_dispatches = 0;  // or copies, or fills
     };
     /// Two timestamps around a run of dispatches with one label.
     struct Span {

@@ -31,6 +31,9 @@ struct Queue::State {
     std::vector<uint64_t> values = {};
     std::vector<VkTimelineSemaphoreSubmitInfo> timelines = {};
     std::vector<VkSubmitInfo> infos = {};
+    std::vector<VkCommandBuffer> buffers = {};  // of all infos, in order
+    double open_ms = 0;                         // of the last info, estimated
+    uint32_t open_dispatches = 0;
 
     ~State() {
         vkDestroyCommandPool(device.handle(), pool, nullptr);
@@ -54,12 +57,29 @@ struct Queue::State {
         flights.erase(flights.begin(), running_now);
     }
 
-    void add_part(const VkCommandBuffer& commands, std::string_view what) {
+    void add_part(VkCommandBuffer commands, std::string_view what) {
+        buffers.push_back(commands);
         values.push_back(submitted + values.size() + 1);
         timelines.emplace_back();
         infos.emplace_back();
-        infos.back().pCommandBuffers = &commands;
+        infos.back().commandBufferCount = 1;
         flights.push_back({values.back(), what});
+    }
+    /// `first`: of its recording. Errors name a submission of several by the first of them.
+    void add_part(const Recording::State::Part& part, bool first) {
+        const Quirks& quirks = device.quirks();
+        const bool joins = first && !infos.empty() && open_ms + part.estimated_ms <= quirks.submission_limit_ms &&
+                           open_dispatches + part.n_dispatches <= quirks.max_dispatches;
+        if (joins) {
+            buffers.push_back(part.commands);
+            ++infos.back().commandBufferCount;
+        } else {
+            add_part(part.commands, part.what);
+            open_ms = 0;
+            open_dispatches = 0;
+        }
+        open_ms += part.estimated_ms;
+        open_dispatches += part.n_dispatches;
     }
     Result<uint64_t> submit_parts();
 
@@ -103,18 +123,21 @@ Result<std::unique_ptr<Queue>> Queue::create(Device& device) {
 
 Result<uint64_t> Queue::State::submit_parts() {
     const size_t n = infos.size();
+    const VkCommandBuffer* next_buffers = buffers.data();
     for (size_t i = 0; i < n; ++i) {
+        infos[i].pCommandBuffers = next_buffers;
+        next_buffers += infos[i].commandBufferCount;
         timelines[i].sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO;
         timelines[i].signalSemaphoreValueCount = 1;
         timelines[i].pSignalSemaphoreValues = &values[i];
         infos[i].sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
         infos[i].pNext = &timelines[i];
-        infos[i].commandBufferCount = 1;
         infos[i].signalSemaphoreCount = 1;
         infos[i].pSignalSemaphores = &timeline;
     }
     const VkResult result = vkQueueSubmit(handle, uint32_t(n), infos.data(), VK_NULL_HANDLE);
     infos.clear();
+    buffers.clear();
     timelines.clear();
     values.clear();
     if (result != VK_SUCCESS) {
@@ -141,10 +164,17 @@ Result<uint64_t> Queue::submit(VkCommandBuffer commands, std::string_view what) 
 }
 
 Result<uint64_t> Queue::submit(const Recording& recording) {
+    const Recording* const one = &recording;
+    return submit(std::span(&one, 1));
+}
+
+Result<uint64_t> Queue::submit(std::span<const Recording* const> recordings) {
     ATLAS_TRY_VOID(check_usable());
-    if (recording.state().parts.empty()) return state_->submitted;
-    for (const Recording::State::Part& part : recording.state().parts) state_->add_part(part.commands, part.what);
-    return state_->submit_parts();
+    for (const Recording* recording : recordings) {
+        const auto& parts = recording->state().parts;
+        for (size_t i = 0; i < parts.size(); ++i) state_->add_part(parts[i], i == 0);
+    }
+    return state_->infos.empty() ? state_->submitted : state_->submit_parts();
 }
 
 Result<void> Queue::wait(uint64_t value) {

@@ -25,6 +25,9 @@ class Queue {
     /// The same without waiting, in one call of the driver. The value is reached when the last part is done; until then the recording
     /// must stay as it is. Allocates nothing once as many parts were submitted before. Fails: as run.
     Result<uint64_t> submit(const Recording& recording);
+    /// Several recordings, each once, one behind the other in one call of the driver. Each recording waits for all that comes before it. Where one
+    /// ends and the next begins is no new submission of the device as long as both together stay within what a submission may cost. Fails: as run.
+    Result<uint64_t> submit(std::span<const Recording* const> recordings);
 
     /// Submits one command buffer; `what` names it in errors. Returns the timeline value that is reached when it is done.
     Result<uint64_t> submit(VkCommandBuffer commands, std::string_view what);

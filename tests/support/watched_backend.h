@@ -16,7 +16,7 @@ class WatchedBackend : public Backend {
         int shrinks = 0;
         int uploads = 0;
         int recordings = 0;
-        int runs = 0;  // submits too
+        int runs = 0;  // submits too, several programs in one count as one
         int submits = 0;
         int waits = 0;
         int reads = 0;
@@ -67,6 +67,11 @@ class WatchedBackend : public Backend {
         if (counts.runs++ == fail_run) return fail(ErrorCode::device_lost, "the device is gone");
         ++counts.submits;
         return inner_->submit(program);
+    }
+    Result<uint64_t> submit_all(std::span<Program* const> programs) override {
+        if (counts.runs++ == fail_run) return fail(ErrorCode::device_lost, "the device is gone");
+        ++counts.submits;
+        return inner_->submit_all(programs);
     }
     Result<void> wait(uint64_t ticket) override {
         ++counts.waits;

@@ -195,6 +195,29 @@ TEST_F(RecorderTest, WhatIsSubmittedAheadRunsInOrder) {
     expect_all(w, 77);
 }
 
+// Each reads what the one before wrote; small ones share a submission of the device, large ones do not.
+TEST_F(RecorderTest, SeveralInOneCallRunInOrder) {
+    const BufferRange x = vector(1), z = vector(1), w = vector(0);
+    Recorder add(*device_, "add"), scale(*device_, "scale"), large(*device_, "large"), none(*device_, "none");
+    record_scale_add(add, *kernel_, x, z, z, 1, Access::read_write);    // z += 1
+    record_scale_add(scale, *kernel_, z, z, z, 1, Access::read_write);  // z *= 2
+    const Cost most{.flops = 0.9 * device_->quirks().submission_limit_ms * device_->quirks().gflops * 1e6};
+    for (int i = 0; i < 2; ++i) record_scale_add(large, *kernel_, z, x, w, 1, Access::read_write, most);  // w = z + 1, twice
+    const Recording a = finish(add), b = finish(scale), c = finish(large), empty = finish(none);
+    const std::vector<const Recording*> all = {&empty, &a, &b, &empty, &c};
+    for (int round = 0; round < 2; ++round) {
+        const uint64_t before = device_->queue().last_submitted();
+        const auto last = device_->queue().submit(std::span<const Recording* const>(all));
+        ASSERT_TRUE(last.has_value());
+        EXPECT_EQ(*last, before + 2) << "the large one's first part joins the small ones, its second one does not";
+        ASSERT_TRUE(device_->queue().wait(*last));
+    }
+    expect_all(z, 6);
+    expect_all(w, 7);
+    const uint64_t before = device_->queue().last_submitted();
+    EXPECT_EQ(device_->queue().submit(std::span<const Recording* const>(all).first(1)).value(), before) << "nothing to run";
+}
+
 TEST_F(RecorderTest, LabelsAreTimed) {
     if (device_->caps().timestamp_valid_bits == 0) GTEST_SKIP() << "the device has no timestamps";
     const Kernel* slow = *device_->kernels().get(scale_add_spec(64, 3000));

@@ -1,0 +1,168 @@
+// A draft model's guesses and the step that checks them in one submission of the device: the answers are those without guesses.
+#include <gtest/gtest.h>
+
+#include "runtime/gguf/reader.h"
+#include "runtime/serve/generation.h"
+#include "runtime/session/draft_model.h"
+#include "runtime/session/lookup.h"
+#include "tests/end_to_end/validated_backend.h"
+#include "tests/support/run_logits.h"
+
+namespace atlas {
+namespace {
+
+const std::filesystem::path kModels = std::filesystem::path(ATLAS_TEST_DATA) / "models";
+
+struct Speaker {
+    explicit Speaker(KvFormats kv = Format::f16, uint32_t context = 256)
+        : n_ctx(context), running(testing::start_model(kModels / "atlas-tiny-Q4_K_M.gguf", vulkan(),
+                                                     {.n_ctx = context, .n_batch = 32, .max_outputs = 24, .kv_format = kv})) {
+        const auto file = gguf::File::open(kModels / "atlas-tiny-Q4_K_M.gguf");
+        tokenizer = Tokenizer::load(*file).value();
+        prompt = tokenizer->encode("Once upon a time there was", {.add_special = true, .parse_special = false});
+    }
+    /// The same model in other blocks guesses: mostly right, not always.
+    Speculators drafted(uint32_t width, DraftModel::Submission submission, bool with_lookup = false) {
+        auto small = testing::start_model(kModels / "atlas-tiny-Q8_0.gguf", vulkan(), {.n_ctx = n_ctx, .n_batch = 32});
+        draft = small.session.get();
+        auto guesser = std::make_unique<DraftModel>(std::move(small.session), running.model->config().n_vocab);
+        guesser->submit_as(submission);
+        std::vector<std::unique_ptr<Speculator>> who;
+        if (with_lookup) who.push_back(std::make_unique<LookupSpeculator>());
+        who.push_back(std::move(guesser));
+        Speculators speculators(std::move(who), 23);
+        speculators.length().fix_width(width);
+        return speculators;
+    }
+    GenerateReport say(const GenerateOptions& options, const std::function<void(std::string_view)>& emit = {}) {
+        running.session->rewind(0);
+        auto report = generate(*running.session, tokenizer, prompt, options, emit);
+        ATLAS_CHECK(report.has_value(), "{}", report.error().message);
+        return *report;
+    }
+    void expect_same(GenerateOptions options, const GenerateReport& plain, const std::vector<TokenId>& kept, Speculators& speculators) {
+        options.speculation = &speculators;
+        const GenerateReport report = say(options);
+        EXPECT_EQ(report.text, plain.text);
+        EXPECT_EQ(report.finish, plain.finish);
+        EXPECT_EQ(running.session->tokens(), kept);
+        figures = *report.speculation;
+        n_joined += figures.n_joined;
+    }
+    uint32_t n_ctx;
+    testing::Running running;
+    Session* draft = nullptr;
+    std::shared_ptr<const Tokenizer> tokenizer;
+    std::vector<TokenId> prompt;
+    SpeculationFigures figures;
+    uint64_t n_joined = 0;
+};
+
+GenerateOptions wish(float temperature, uint32_t max_tokens, uint64_t seed = 1) {
+    GenerateOptions options;
+    options.sampler.temperature = temperature;
+    options.sampler.seed = seed;
+    options.max_tokens = max_tokens;
+    return options;
+}
+
+using Submission = DraftModel::Submission;
+
+TEST(DraftSubmissionVk, TheSameTokensInOneAsInSeveralAndAsWithoutGuesses) {
+    for (const KvFormats kv : {KvFormats(Format::f16), KvFormats(Format::q8_0)}) {
+        Speaker speaker(kv);
+        Speculators drafted = speaker.drafted(2, Submission::one), both = speaker.drafted(8, Submission::one, true);
+        for (const float temperature : {0.0f, 0.8f}) {
+            const GenerateReport plain = speaker.say(wish(temperature, 50));
+            const std::vector<TokenId> kept = speaker.running.session->tokens();
+            for (const uint32_t width : {2u, 8u}) {
+                drafted.length().fix_width(width);
+                speaker.expect_same(wish(temperature, 50), plain, kept, drafted);
+                EXPECT_GT(speaker.figures.n_joined, 0u);
+                EXPECT_GT(speaker.figures.n_accepted, 0u);
+            }
+            speaker.expect_same(wish(temperature, 50), plain, kept, both);
+            EXPECT_GT(speaker.figures.n_joined, 0u);
+        }
+    }
+    expect_no_validation_messages();
+}
+
+TEST(DraftSubmissionVk, EndsInTheSamePlace) {
+    Speaker speaker;
+    const GenerateReport whole = speaker.say(wish(0.8f, 60));
+    Speculators one = speaker.drafted(8, Submission::one);
+    GenerateOptions options = wish(0.8f, 60);
+    options.stop_strings = {whole.text.substr(whole.text.size() / 2, 6)};
+    const GenerateReport stopped = speaker.say(options);
+    ASSERT_EQ(stopped.finish, FinishReason::stop_string);
+    std::vector<TokenId> kept = speaker.running.session->tokens();
+    speaker.expect_same(options, stopped, kept, one);
+    for (const uint32_t most : {1u, 2u, 9u, 10u, 11u}) {
+        const GenerateReport plain = speaker.say(wish(0.8f, most));
+        kept = speaker.running.session->tokens();
+        speaker.expect_same(wish(0.8f, most), plain, kept, one);
+    }
+    uint32_t ended = 0;
+    for (uint64_t seed = 1; seed < 40 && ended < 1; ++seed) {
+        const GenerateReport plain = speaker.say(wish(1.0f, 200, seed));
+        if (plain.finish != FinishReason::end_of_generation || plain.answer_tokens < 12) continue;
+        ++ended;
+        kept = speaker.running.session->tokens();
+        speaker.expect_same(wish(1.0f, 200, seed), plain, kept, one);
+    }
+    EXPECT_GE(ended, 1u) << "no seed ends early: choose others";
+    EXPECT_GT(speaker.n_joined, 10u);
+    expect_no_validation_messages();
+}
+
+TEST(DraftSubmissionVk, WhereTheContextIsFullAndWhenCancelled) {
+    {
+        Speaker speaker(Format::f16, 32);
+        const GenerateReport plain = speaker.say(wish(0.3f, 0));
+        const std::vector<TokenId> kept = speaker.running.session->tokens();
+        Speculators one = speaker.drafted(8, Submission::one);
+        speaker.expect_same(wish(0.3f, 0), plain, kept, one);
+        EXPECT_GT(speaker.n_joined, 0u);
+    }
+    Speaker speaker;
+    const GenerateReport whole = speaker.say(wish(0, 60));
+    Speculators one = speaker.drafted(8, Submission::one);
+    for (const uint32_t after : {1u, 7u, 20u}) {
+        std::stop_source stop;
+        GenerateOptions options = wish(0, 60);
+        options.stop = stop.get_token();
+        options.speculation = &one;
+        uint32_t pieces = 0;
+        const GenerateReport report = speaker.say(options, [&](std::string_view) {
+            if (++pieces == after) stop.request_stop();
+        });
+        EXPECT_EQ(report.finish, FinishReason::cancelled);
+        EXPECT_EQ(whole.text.substr(0, report.text.size()), report.text);
+    }
+    expect_no_validation_messages();
+}
+
+TEST(DraftSubmissionVk, EitherGivesMemoryBackBetweenBlocks) {
+    Speaker speaker(Format::f16, 2048);
+    const GenerateReport plain = speaker.say(wish(0.8f, 60));
+    const std::vector<TokenId> kept = speaker.running.session->tokens();
+    Speculators one = speaker.drafted(4, Submission::one);
+    GenerateOptions options = wish(0.8f, 60);
+    options.speculation = &one;
+    uint32_t pieces = 0;
+    uint64_t n_bytes = 0;
+    const GenerateReport report = speaker.say(options, [&](std::string_view) {
+        ++pieces;
+        if (pieces % 16 == 7) n_bytes += speaker.draft->give_back(1).value();
+        if (pieces % 16 == 15) n_bytes += speaker.running.session->give_back(1).value();
+    });
+    EXPECT_EQ(report.text, plain.text);
+    EXPECT_EQ(speaker.running.session->tokens(), kept);
+    EXPECT_GT(n_bytes, 0u);
+    EXPECT_GT(report.speculation->n_joined, 5u);
+    expect_no_validation_messages();
+}
+
+}  // namespace
+}  // namespace atlas
