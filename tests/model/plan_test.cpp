@@ -38,7 +38,7 @@ TEST_F(Planning, CountsWhatCanBeCountedByHand) {
     // Storages are whole multiples of 256 bytes: the five norms of 384 bytes and the embedding and output of 37248 each take 128 more.
     EXPECT_EQ(plan.weights_bytes, 4 * n_weights + 7 * 128);
     EXPECT_EQ(plan.output_bytes, (4u * 97 * 4 / 256 + 1) * 256 + 512 + 24 * 32);
-    EXPECT_EQ(plan.step_bytes, 256u + 256 + 2 * 256 + 256 + 1280 + 24 * 64) << "164 and 12 bytes, two chain buffers, 256 + 258 words, verify";
+    EXPECT_EQ(plan.step_bytes, 256u + 256 + 2 * 256 + 256 + 1280 + 2048) << "164 and 12 bytes, two chain buffers, 256 + 258 words, 24 rows of 20 words";
     EXPECT_EQ(plan.total_bytes(), plan.weights_bytes + plan.session_bytes());
 }
 

@@ -107,24 +107,21 @@ TEST_F(DraftSubmission, ABlockIsOneSubmissionAndOneWait) {
 TEST_F(DraftSubmission, TheAnswerIsTheSameInOneAndInSeveral) {
     uint64_t n_accepted = 0, n_guesses = 0;
     for (const char* name : {"small.gguf", "narrow.gguf", "large.gguf"}) {
-        for (const bool with_lookup : {false, true}) {
-            for (const uint32_t width : {2u, 8u, 24u}) {
-                Speculators one = drafted_by(name, width, Submission::one, 96, with_lookup);
-                Speculators apart = drafted_by(name, width, Submission::apart, 96, with_lookup);
-                for (const float temperature : {0.0f, 0.8f}) {
-                    const auto expected = plain(width, temperature, 50);
-                    EXPECT_EQ(guessed(width, temperature, 40, apart), expected) << name << ", width " << width;
-                    EXPECT_EQ(figures_.n_joined, 0u);
-                    EXPECT_EQ(guessed(width, temperature, 40, one), expected) << name << ", width " << width << ", temperature " << temperature;
-                    n_accepted += figures_.n_accepted;
-                    n_guesses += figures_.n_guesses;
-                    // The narrow one stops at the first token that it does not know.
-                    EXPECT_TRUE(figures_.n_joined > 0 || std::string_view(name) == "narrow.gguf") << name << ", width " << width;
-                }
-            }
+        for (const uint32_t width : {2u, 8u, 24u}) {
+            Speculators one = drafted_by(name, width, Submission::one, 96, width == 8);
+            Speculators apart = drafted_by(name, width, Submission::apart, 96, width == 8);
+            const float temperature = width == 24 ? 0.0f : 0.8f;
+            const auto expected = plain(width, temperature, 40);
+            EXPECT_EQ(guessed(width, temperature, 40, apart), expected) << name << ", width " << width;
+            EXPECT_EQ(figures_.n_joined, 0u);
+            EXPECT_EQ(guessed(width, temperature, 40, one), expected) << name << ", width " << width;
+            n_accepted += figures_.n_accepted;
+            n_guesses += figures_.n_guesses;
+            // The narrow one stops at the first token that it does not know.
+            EXPECT_TRUE(figures_.n_joined > 0 || std::string_view(name) == "narrow.gguf") << name << ", width " << width;
         }
     }
-    EXPECT_GT(n_accepted, 200u);
+    EXPECT_GT(n_accepted, 40u);
     EXPECT_LT(n_accepted, n_guesses);
 }
 
@@ -218,6 +215,20 @@ TEST_F(DraftSubmission, ALostDeviceLeavesBothTimelinesAsTheyWere) {
     EXPECT_TRUE(std::equal(draft_->tokens().begin(), draft_->tokens().end(), before.begin()));
     // Had the device only stumbled, everything would go on from there.
     EXPECT_EQ(guessed(15, 0, 40, one), expected);
+}
+
+// Random weights are never sure, so a chain that nobody stops always goes on past the place where the host would have stopped it.
+TEST_F(DraftSubmission, ItIsUsedWhereItPays) {
+    Speculators right = drafted_by("large.gguf", 8, Submission::whatever_pays);
+    const auto expected = plain(19, 0, 80);
+    EXPECT_EQ(guessed(19, 0, 80, right), expected);
+    EXPECT_GE(figures_.n_blocks, 9u);
+    EXPECT_EQ(figures_.n_joined, figures_.n_blocks) << "unsure, and right all the same";
+    Speculators wrong = drafted_by("small.gguf", 24, Submission::whatever_pays);
+    EXPECT_EQ(guessed(19, 0, 60, wrong), plain(19, 0, 60));
+    EXPECT_LT(figures_.n_accepted, figures_.n_guesses / 2);
+    EXPECT_GE(figures_.n_joined, 1u) << "it is tried";
+    EXPECT_LT(figures_.n_joined, figures_.n_blocks / 2) << "and found wanting";
 }
 
 TEST_F(DraftSubmission, DamagedLogitsOfTheDraftAreAnError) {

@@ -212,8 +212,8 @@ TEST_F(RecorderTest, SeveralInOneCallRunInOrder) {
         EXPECT_EQ(*last, before + 2) << "the large one's first part joins the small ones, its second one does not";
         ASSERT_TRUE(device_->queue().wait(*last));
     }
-    expect_all(z, 6);
-    expect_all(w, 7);
+    expect_all(z, 10);  // ((1 + 1) * 2 + 1) * 2
+    expect_all(w, 11);
     const uint64_t before = device_->queue().last_submitted();
     EXPECT_EQ(device_->queue().submit(std::span<const Recording* const>(all).first(1)).value(), before) << "nothing to run";
 }
