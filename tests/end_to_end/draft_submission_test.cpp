@@ -88,34 +88,6 @@ TEST(DraftSubmissionVk, TheSameTokensInOneAsInSeveralAndAsWithoutGuesses) {
     expect_no_validation_messages();
 }
 
-TEST(DraftSubmissionVk, EndsInTheSamePlace) {
-    Speaker speaker;
-    const GenerateReport whole = speaker.say(wish(0.8f, 60));
-    Speculators one = speaker.drafted(8, Submission::one);
-    GenerateOptions options = wish(0.8f, 60);
-    options.stop_strings = {whole.text.substr(whole.text.size() / 2, 6)};
-    const GenerateReport stopped = speaker.say(options);
-    ASSERT_EQ(stopped.finish, FinishReason::stop_string);
-    std::vector<TokenId> kept = speaker.running.session->tokens();
-    speaker.expect_same(options, stopped, kept, one);
-    for (const uint32_t most : {1u, 2u, 9u, 10u, 11u}) {
-        const GenerateReport plain = speaker.say(wish(0.8f, most));
-        kept = speaker.running.session->tokens();
-        speaker.expect_same(wish(0.8f, most), plain, kept, one);
-    }
-    uint32_t ended = 0;
-    for (uint64_t seed = 1; seed < 40 && ended < 1; ++seed) {
-        const GenerateReport plain = speaker.say(wish(1.0f, 200, seed));
-        if (plain.finish != FinishReason::end_of_generation || plain.answer_tokens < 12) continue;
-        ++ended;
-        kept = speaker.running.session->tokens();
-        speaker.expect_same(wish(1.0f, 200, seed), plain, kept, one);
-    }
-    EXPECT_GE(ended, 1u) << "no seed ends early: choose others";
-    EXPECT_GT(speaker.n_joined, 10u);
-    expect_no_validation_messages();
-}
-
 TEST(DraftSubmissionVk, WhereTheContextIsFullAndWhenCancelled) {
     {
         Speaker speaker(Format::f16, 32);
