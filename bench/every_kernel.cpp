@@ -76,6 +76,12 @@ Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_form
             rope.pairing = pairing;
             ops.rope_kv_write(q, k, v, rope, tables.positions, {}, cache, slots);
         }
+        KvLayer turned = cache;
+        turned.rotate_k = turned.rotate_v = true;
+        ops.rope_kv_write(q, k, v, rope, tables.positions, {}, turned, slots);
+        turned.turn_k = turned.turn_q = turned.feedback_k = matrices;
+        turned.turn_k_shift = shift;
+        ops.rope_kv_write(q, k, v, rope, tables.positions, {}, turned, slots);
         ops.kv_copy(cache.k, views.numbers(2), cache.k, views.numbers(2), kPageTokens);
         ops.attention(q, cache, tables, params, y);
     });

@@ -17,7 +17,11 @@ constexpr uint32_t kBlocksPerGroup = 8;
 
 void VkOps::rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
                           const Tensor& factors, const KvLayer& cache, const U32View& slots) {
-    if (!context_.fused || params.n_rot == 0 || cache.rotate_k || cache.rotate_v) return Ops::rope_kv_write(q, k, v, params, positions, factors, cache, slots);
+    if (!context_.fused || params.n_rot == 0) return Ops::rope_kv_write(q, k, v, params, positions, factors, cache, slots);
+    if (cache.rotate_k || cache.rotate_v) {
+        if (!can_write_turned(k, v, params.head_dim)) return Ops::rope_kv_write(q, k, v, params, positions, factors, cache, slots);
+        return turned_kv_write(q, k, v, params, positions, factors, cache, slots, true);
+    }
     ATLAS_CHECK(params.head_dim > 0 && q.cols % params.head_dim == 0 && k.cols % params.head_dim == 0 && positions.count == q.rows,
                 "rope_kv_write: q [{}, {}], k [{}, {}], heads of {}, {} positions", q.rows, q.cols, k.rows, k.cols, params.head_dim, positions.count);
     ATLAS_CHECK(k.cols == cache.k.cols && v.cols == cache.v.cols && k.rows == q.rows && v.rows == q.rows && slots.count == q.rows,

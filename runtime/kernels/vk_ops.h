@@ -89,6 +89,12 @@ class VkOps final : public Ops {
 
     /// False, and the plan fails, if the K or V of a layer does not fit in one binding.
     bool check_cache_fits(const KvLayer& cache);
+    /// Whether turned_kv_write takes heads of these sizes.
+    bool can_write_turned(const Tensor& k, const Tensor& v, uint32_t head_dim) const;
+    /// rope_kv_write of a cache that holds turned heads, in one dispatch. Without `turn` k and v are turned already, and only written (q may be
+    /// empty).
+    void turned_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions, const Tensor& factors,
+                         const KvLayer& cache, const U32View& slots, bool turn);
     void matmul_rows(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y);
     /// repeat_b: b is one row for all tokens, also when this part has just one.
     void matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b, const vk::Cost& cost);

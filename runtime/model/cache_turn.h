@@ -8,6 +8,10 @@
 //     second moments of the queries, tr(A C A^T) tr(A^-T Q A^-1) is least where both are the same diagonal matrix ("balanced").
 //   * an orthogonal matrix behind it changes neither: a reflection turns the first token's key into (r, 0, 0, ...) and the Hadamard matrix that
 //     into equal numbers, which every format holds exactly. Nearly every query looks at that key, and c has moved it far from zero.
+//   * rounding one element after the other can make up for what the ones before missed. With M = A^-T Q A^-1 = F^T D F, F lower triangular
+//     with ones on its diagonal, the squared error of the scores is sum_i D_i (e_i + sum_{j < i} F_ij e_j)^2: so element i is rounded at
+//     x_i + sum_{j < i} F_ij e_j. (As GPTQ does with weights, arXiv:2210.17323.) What counts then is the determinant of M and no longer its
+//     trace, which would have C alone whitened; in between, e^(1/5) for A instead of the balanced e^(1/4), is best (kSpread).
 // Scores that go through a soft cap, or a softmax with sinks that are no keys, are not free of the constant: there nothing may be fitted.
 
 #include <cstdint>
@@ -20,10 +24,10 @@ namespace atlas {
 /// What a KV head's keys and its queries (of all its query heads) look like after rope.
 struct HeadStatistics {
     uint32_t dim = 0;
-    std::vector<double> key_mean;        // [dim]
-    std::vector<double> key_covariance;  // [dim, dim]
-    std::vector<double> query_moments;   // [dim, dim]: mean of q q^T
-    std::vector<double> first_key;       // [dim] of the token at position 0
+    std::vector<double> key_mean;       // [dim]
+    std::vector<double> key_moments;    // [dim, dim]: mean of k k^T
+    std::vector<double> query_moments;  // [dim, dim]: mean of q q^T
+    std::vector<double> first_key;      // [dim] of the token at position 0
 };
 
 /// As Ops::turn_heads takes them: rows are multiplied from the left.
@@ -31,6 +35,7 @@ struct HeadTurn {
     std::vector<float> k;        // [dim, dim]
     std::vector<float> k_shift;  // [dim]
     std::vector<float> q;        // [dim, dim]
+    std::vector<float> feedback;  // [dim, dim]: KvLayer::feedback_k
 };
 
 /// Requires finite statistics, dim a multiple of 8. Never fails: a hundredth of the mean variance is added in every direction, so that what was
@@ -41,7 +46,10 @@ HeadTurn fit_head_turn(const HeadStatistics& statistics);
 /// else.
 HeadStatistics head_statistics(uint32_t dim, const std::vector<float>& keys, const std::vector<float>& queries);
 
-/// Adds the tensors blk.<layer>.cache_turn_k.weight, cache_turn_k.bias and cache_turn_q.weight. turns: [n_layer][n_head_kv].
+/// `sum`, the mean over `n_seen` looks at equally many rows, becomes that over one look more. The first key stays.
+void add_to_mean(HeadStatistics& sum, uint32_t n_seen, const HeadStatistics& next);
+
+/// Adds the tensors blk.<layer>.cache_turn_k.weight, cache_turn_k.bias, cache_turn_q.weight and cache_turn_feedback.weight. turns: [n_layer][n_head_kv].
 void add_cache_turns(const std::vector<std::vector<HeadTurn>>& turns, gguf::Writer& writer);
 
 }  // namespace atlas

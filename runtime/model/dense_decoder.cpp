@@ -38,6 +38,7 @@ constexpr auto kLayerWeights = std::to_array<LayerWeightRule>({
     {"cache_turn_k.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_k},
     {"cache_turn_k.bias", Need::optional, kVector, kv_width, &LayerWeights::cache_turn_k_shift},
     {"cache_turn_q.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_q},
+    {"cache_turn_feedback.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_feedback},
     {"ffn_norm.weight", Need::required, kVector, n_embd, &LayerWeights::ffn_norm},
     {"ffn_gate.weight", Need::required, n_ff, n_embd, &LayerWeights::ffn_gate, Scale::folded},
     {"ffn_gate.bias", Need::optional, kVector, n_ff, &LayerWeights::ffn_gate_bias, Scale::folded},
@@ -74,6 +75,7 @@ Tensor project_qkv(const ForwardInputs& in, const LayerWeights& layer, KvLayer c
     cache.turn_k = layer.cache_turn_k;
     cache.turn_k_shift = layer.cache_turn_k_shift;
     cache.turn_q = layer.cache_turn_q;
+    cache.feedback_k = layer.cache_turn_feedback;
     const auto [q, k, v] = qkv_scratch(in.config, layer, normed.rows, ops);
     const auto terms = std::to_array<MatmulTerm>({{layer.attn_q, layer.attn_q_bias, q},
                                                   {layer.attn_k, layer.attn_k_bias, k},

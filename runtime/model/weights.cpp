@@ -145,22 +145,25 @@ class Resolver {
     std::unordered_map<std::string_view, const gguf::TensorInfo*> by_name_;
 };
 
+constexpr auto kCacheTurnSlots = std::to_array({&LayerWeights::cache_turn_k, &LayerWeights::cache_turn_k_shift, &LayerWeights::cache_turn_q,
+                                                &LayerWeights::cache_turn_feedback});
+
 // The matrices that turn keys and queries belong together, and kernels read them as f32.
 Result<std::vector<ResolvedWeight>> with_whole_cache_turns(Result<std::vector<ResolvedWeight>> resolved, const ModelConfig& config) {
     if (!resolved) return resolved;
     std::vector<int> parts(config.n_layer, 0);
     for (const ResolvedWeight& weight : *resolved) {
         const auto slot = weight.layer_slot;
-        if (slot != &LayerWeights::cache_turn_k && slot != &LayerWeights::cache_turn_k_shift && slot != &LayerWeights::cache_turn_q) continue;
+        if (std::find(kCacheTurnSlots.begin(), kCacheTurnSlots.end(), slot) == kCacheTurnSlots.end()) continue;
         ++parts[weight.layer];
         if (weight.format == Format::f32) continue;
         return fail(ErrorCode::unsupported, "{}: stored as {}, expected f32: write the file again with atlas-vk fit-cache", weight.source->name,
                     info(weight.format).name);
     }
     for (uint32_t il = 0; il < config.n_layer; ++il) {
-        if (parts[il] == 0 || parts[il] == 3) continue;
-        return fail(ErrorCode::not_found, "layer {} has {} of the three tensors cache_turn_k.weight, cache_turn_k.bias and cache_turn_q.weight: expected "
-                    "all or none; write the file again with atlas-vk fit-cache", il, parts[il]);
+        if (parts[il] == 0 || parts[il] == int(kCacheTurnSlots.size())) continue;
+        return fail(ErrorCode::not_found, "layer {} has {} of the four tensors cache_turn_k.weight, cache_turn_k.bias, cache_turn_q.weight and "
+                    "cache_turn_feedback.weight: expected all or none; write the file again with atlas-vk fit-cache", il, parts[il]);
     }
     return resolved;
 }

@@ -43,6 +43,11 @@ struct KvLayer {
     Tensor turn_k = {};        // f32 [n_head_kv * head_dim, head_dim]
     Tensor turn_k_shift = {};  // f32 [1, n_head_kv * head_dim]
     Tensor turn_q = {};        // f32 [n_head_kv * head_dim, head_dim]
+    // With turn_k, where k's format rounds blocks of 32 and they divide heads: what the rounding of an element misses is passed on. Element i of
+    // head g becomes the level nearest to x_i + sum_{j < i} feedback_k[g * head_dim + i, j] * (x_j - rounded x_j). Zero for j >= i.
+    Tensor feedback_k = {};  // f32 [n_head_kv * head_dim, head_dim]
+
+    bool passes_on_errors() const { return rotate_k && feedback_k && info(k.format).block_elems == 32 && feedback_k.cols % 32 == 0; }
 };
 
 /// Where each token of the step stands. Token t sees the keys at positions 0 .. positions[t] of its sequence seqs[t]; the key at
@@ -127,7 +132,8 @@ class Ops {
     /// h / (n_head / n_group). d: at most 256.
     virtual void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) = 0;
 
-    /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format.  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim.
+    /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format, k with feedback_k if
+    /// cache.passes_on_errors().  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim.
     virtual void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) = 0;
 
     /// Page to_pages[i] of `to` becomes page from_pages[i] of `from`, byte for byte. Both are the K or the V of a KvLayer, of one format and

@@ -11,6 +11,8 @@ namespace {
 
 constexpr uint32_t kFewestTokens = 32;
 constexpr uint32_t kMostPositions = 2048;
+// How often the positions of the tokens are drawn: four give keys of q4_0 5 % less divergence than one (SmolLM2, 2026-11-21).
+constexpr uint32_t kDraws = 4;
 
 class Fit {
   public:
@@ -19,15 +21,17 @@ class Fit {
 
     Result<std::vector<std::vector<HeadTurn>>> run() {
         ATLAS_TRY_VOID(allocate());
-        const auto words = step_words();
         Backend& backend = model_.backend();
-        backend.write(*step_, 0, std::as_bytes(std::span(words)));
         ATLAS_TRY(const auto program, backend.record("fit cache", [this](Ops& ops) { pass(ops); }));
-        ATLAS_TRY_VOID(backend.run(*program));
-        std::vector<std::vector<HeadTurn>> turns;
-        for (const WatchingOps::Copies& layer : copies_) {
-            ATLAS_TRY(auto of_layer, turns_of(layer));
-            turns.push_back(std::move(of_layer));
+        for (uint32_t drawn = 0; drawn < kDraws; ++drawn) {
+            const auto words = step_words(drawn);
+            backend.write(*step_, 0, std::as_bytes(std::span(words)));
+            ATLAS_TRY_VOID(backend.run(*program));
+            for (uint32_t il = 0; il < config_.n_layer; ++il) ATLAS_TRY_VOID(look_at(il, drawn));
+        }
+        std::vector<std::vector<HeadTurn>> turns(config_.n_layer);
+        for (uint32_t il = 0; il < config_.n_layer; ++il) {
+            for (const HeadStatistics& head : statistics_[il]) turns[il].push_back(fit_head_turn(head));
         }
         return turns;
     }
@@ -61,12 +65,12 @@ class Fit {
     }
 
     // Tokens, positions, slots, sequences, the positions of the copies, the page table, and how many positions all tokens share.
-    std::vector<uint32_t> step_words() const {
+    std::vector<uint32_t> step_words(uint32_t drawn) const {
         std::vector<uint32_t> words(tokens_.begin(), tokens_.end());
         for (uint32_t t = 0; t < 2 * n_; ++t) words.push_back(t % n_);
         words.insert(words.end(), n_, 0);
         const uint32_t span = std::max(1u, std::min(kMostPositions, config_.n_ctx_train));
-        uint64_t state = 1;  // a linear congruential generator's upper bits: the same everywhere
+        uint64_t state = drawn + 1;  // a linear congruential generator's upper bits: the same everywhere
         for (uint32_t t = 0; t < n_; ++t) {
             state = state * 6364136223846793005u + 1442695040888963407u;
             words.push_back(t == 0 ? 0 : static_cast<uint32_t>((state >> 33) % span));
@@ -92,14 +96,15 @@ class Fit {
         return values;
     }
 
-    Result<std::vector<HeadTurn>> turns_of(const WatchingOps::Copies& layer) const {
+    Result<void> look_at(uint32_t il, uint32_t drawn) {
+        const WatchingOps::Copies& layer = copies_[il];
         const std::vector<float> q = floats_of(layer.q), k = floats_of(layer.k);
         const auto bad = [](float x) { return !std::isfinite(x); };
         if (std::any_of(q.begin(), q.end(), bad) || std::any_of(k.begin(), k.end(), bad)) {
             return fail(ErrorCode::corrupt, "this model's keys or queries are not finite: nothing can be fitted to them");
         }
         const uint32_t d = config_.head_dim, heads = config_.n_head / config_.n_head_kv;
-        std::vector<HeadTurn> turns;
+        statistics_.resize(config_.n_layer);
         for (uint32_t g = 0; g < config_.n_head_kv; ++g) {
             std::vector<float> keys, queries;
             for (uint32_t t = 0; t < n_; ++t) {
@@ -108,9 +113,11 @@ class Fit {
                 keys.insert(keys.end(), k_at, k_at + d);
                 if (t > 0) queries.insert(queries.end(), q_at, q_at + int64_t{heads} * d);
             }
-            turns.push_back(fit_head_turn(head_statistics(d, keys, queries)));
+            const HeadStatistics seen = head_statistics(d, keys, queries);
+            if (drawn == 0) statistics_[il].push_back(seen);
+            else add_to_mean(statistics_[il][g], drawn, seen);
         }
-        return turns;
+        return {};
     }
 
     const Model& model_;
@@ -122,6 +129,7 @@ class Fit {
     std::vector<KvLayer> kv_;
     std::vector<WatchingOps::Copies> copies_;
     Tensor nothing_q_, nothing_k_;
+    std::vector<std::vector<HeadStatistics>> statistics_;  // [n_layer][n_head_kv]
 };
 
 }  // namespace

@@ -41,28 +41,15 @@ uint scale_bits(float scale) { return half_bits(clamp(scale, -65504.0, 65504.0))
 float scale_of(uint bits) { return unpackHalf2x16(bits).x; }
 float inverse_or_zero(float scale) { return scale != 0.0 ? 1.0 / scale : 0.0; }
 
-void write_block(uint format, bool is_k, uint row_word, uint block, uint blocks, vec4 x[8]) {
+// scale_word: d, or d | m << 16.
+void put_scale(uint format, bool is_k, uint row_word, uint block, uint blocks, uint scale_word) {
     const uint scales = row_word + cache_scales_word(format, blocks);
-    uvec4 codes[8];
-    if (cache_has_minimum(format)) {
-        const float most = format == ATLAS_CACHE_Q5_1 ? 31.0 : 15.0;
-        const vec2 fit = fit_affine(x, most);
-        const uint d = scale_bits(fit.x), m = scale_bits(-fit.y);
-        const float inverse = inverse_or_zero(scale_of(d)), minimum = -scale_of(m);
-        [[unroll]] for (uint i = 0u; i < 8u; ++i) {
-            precise const vec4 shifted = (x[i] + minimum) * inverse;
-            codes[i] = uvec4(nearest_levels(shifted, 0.0, most));
-        }
-        put_word(is_k, scales + block, d | m << 16);
-    } else {
-        const float low = format == ATLAS_CACHE_Q8_0 ? -127.0 : format == ATLAS_CACHE_Q5_0 ? -16.0 : -8.0;
-        const float high = format == ATLAS_CACHE_Q8_0 ? 127.0 : format == ATLAS_CACHE_Q5_0 ? 15.0 : 7.0;
-        const uint d = scale_bits(fit_scale(x, low, high));
-        const float inverse = inverse_or_zero(scale_of(d));
-        const float zero = format == ATLAS_CACHE_Q8_0 ? 0.0 : -low;
-        [[unroll]] for (uint i = 0u; i < 8u; ++i) codes[i] = uvec4(ivec4(nearest_levels(x[i] * inverse, low, high) + zero));
-        put_half(is_k, scales * 2u + block, d);
-    }
+    if (cache_has_minimum(format)) put_word(is_k, scales + block, scale_word);
+    else put_half(is_k, scales * 2u + block, scale_word);
+}
+
+// codes: of q8_0 two's complement, else 0 .. 31.
+void put_codes(uint format, bool is_k, uint row_word, uint block, uint blocks, uvec4 codes[8]) {
     if (format == ATLAS_CACHE_Q8_0) {
         [[unroll]] for (uint i = 0u; i < 8u; ++i) {
             const uvec4 c = codes[i] & 255u;
@@ -79,6 +66,30 @@ void write_block(uint format, bool is_k, uint row_word, uint block, uint blocks,
         bits |= (high.x | high.y << 1 | high.z << 2 | high.w << 3) << (4u * i + 16u);
     }
     if (cache_has_fifth_bit(format)) put_word(is_k, row_word + cache_fifth_bits_word(blocks) + block, bits);
+}
+
+void write_block(uint format, bool is_k, uint row_word, uint block, uint blocks, vec4 x[8]) {
+    uvec4 codes[8];
+    if (cache_has_minimum(format)) {
+        const float most = format == ATLAS_CACHE_Q5_1 ? 31.0 : 15.0;
+        const vec2 fit = fit_affine(x, most);
+        const uint d = scale_bits(fit.x), m = scale_bits(-fit.y);
+        const float inverse = inverse_or_zero(scale_of(d)), minimum = -scale_of(m);
+        [[unroll]] for (uint i = 0u; i < 8u; ++i) {
+            precise const vec4 shifted = (x[i] + minimum) * inverse;
+            codes[i] = uvec4(nearest_levels(shifted, 0.0, most));
+        }
+        put_scale(format, is_k, row_word, block, blocks, d | m << 16);
+    } else {
+        const float low = format == ATLAS_CACHE_Q8_0 ? -127.0 : format == ATLAS_CACHE_Q5_0 ? -16.0 : -8.0;
+        const float high = format == ATLAS_CACHE_Q8_0 ? 127.0 : format == ATLAS_CACHE_Q5_0 ? 15.0 : 7.0;
+        const uint d = scale_bits(fit_scale(x, low, high));
+        const float inverse = inverse_or_zero(scale_of(d));
+        const float zero = format == ATLAS_CACHE_Q8_0 ? 0.0 : -low;
+        [[unroll]] for (uint i = 0u; i < 8u; ++i) codes[i] = uvec4(ivec4(nearest_levels(x[i] * inverse, low, high) + zero));
+        put_scale(format, is_k, row_word, block, blocks, d);
+    }
+    put_codes(format, is_k, row_word, block, blocks, codes);
 }
 
 // The elements from 32 * block on of a row that begins at a multiple of 16 bytes.

@@ -1,5 +1,5 @@
-// turn_heads: groups of one and of several heads, with and without a shift, heads that no workgroup divides, strided views; and a cache whose
-// keys are turned by matrices of their own.
+// turn_heads: groups of one and of several heads, with and without a shift, heads that no workgroup divides, strided views. For caches of turned
+// heads see turned_kv_write_test.cpp.
 #include "tests/kernels/cache_twin.h"
 
 namespace atlas::test {
@@ -36,28 +36,6 @@ TEST_F(TurnHeads, Groups) {
 TEST_F(TurnHeads, TokensAndOddHeads) {
     for (const uint32_t n : {1u, 2u, 7u, 8u, 9u, 33u}) check(n, 6, 2, 40, true);
     check(5, 3, 1, 8, false);
-}
-
-TEST_F(TurnHeads, ACacheHoldsTurnedKeys) {
-    constexpr uint32_t kHead = 64, kTokens = 3;
-    VkBackend& vk = backend();
-    Twin q(vk, Format::f32, kTokens, 4 * kHead), k(vk, Format::f32, kTokens, 2 * kHead), v(vk, Format::f32, kTokens, 2 * kHead);
-    Twin at(vk, Format::f32, 1, kTokens), shift(vk, Format::f32, 1, 2 * kHead);
-    Twin turn_k(vk, Format::f32, 2 * kHead, kHead, kDense), turn_q(vk, Format::f32, 2 * kHead, kHead, kDense);
-    CacheTwin k_cache(vk, Format::f32, 10, 2 * kHead), v_cache(vk, Format::f32, 10, 2 * kHead);
-    for (Twin* twin : {&q, &k, &v, &shift, &turn_k, &turn_q}) twin->randomize(random_);
-    for (CacheTwin* cache : {&k_cache, &v_cache}) cache->fill([](uint32_t r, uint32_t) { return r + 1.0; });
-    at.integers({4, 2, 9});
-    const RopeParams rope{.head_dim = kHead, .n_rot = kHead};
-    run_both(vk, {&q, &k, &v, &at, &shift, &turn_k, &turn_q, &k_cache, &v_cache}, [&](Ops& ops, Side side) {
-        const KvLayer layer{k_cache.on(side), v_cache.on(side), 10, true, true, turn_k.on(side), shift.on(side), turn_q.on(side)};
-        ops.rope_kv_write(q.on(side), k.on(side), v.on(side), rope, at.ids(side), {}, layer, at.ids(side));
-    });
-    // Rope is right to about 1e-6 of values of at most 1.42, and 64 of them are summed.
-    const auto close = [](uint32_t, uint32_t, double) { return 2e-4; };
-    q.expect_near(close, "q");
-    k_cache.expect_near(close, "K");
-    v_cache.expect_near(close, "V");
 }
 
 }  // namespace

@@ -193,7 +193,7 @@ class Twin {
 };
 
 /// Runs a pass on the device and, with RefOps, on the host. Every twin that the pass uses must be listed.
-inline void run_both(VkBackend& vk, std::initializer_list<Twin*> twins, const std::function<void(Ops&, Side)>& pass) {
+inline void run_both(VkBackend& vk, const std::vector<Twin*>& twins, const std::function<void(Ops&, Side)>& pass) {
     for (Twin* twin : twins) twin->to_device();
     DryOps counted;
     pass(counted, Side::host);

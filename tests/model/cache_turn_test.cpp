@@ -93,10 +93,55 @@ TEST(CacheTurn, AllElementsOfKeysAreEquallyLarge) {
     EXPECT_GT(plain_most / plain_least, 20);
 }
 
+// An error of the first element alone, made up for by all others as the feedback says, is the best that they can do: no change of one of them
+// makes the squared error of the scores smaller.
+TEST(CacheTurn, FeedbackMakesUpForAnErrorAsWellAsCanBe) {
+    constexpr uint32_t kDim = 24;
+    const Rows rows = rows_of(kDim, 300);
+    const HeadStatistics statistics = head_statistics(kDim, rows.keys, rows.queries);
+    const HeadTurn turn = fit_head_turn(statistics);
+    double trace = 0;
+    for (uint32_t i = 0; i < kDim; ++i) trace += statistics.query_moments[i * kDim + i];
+    std::vector<double> error = {1};
+    for (uint32_t i = 1; i < kDim; ++i) {
+        double wanted = 0;
+        for (uint32_t j = 0; j < i; ++j) wanted -= double{turn.feedback[i * kDim + j]} * error[j];
+        error.push_back(wanted);
+        for (uint32_t j = i; j < kDim; ++j) EXPECT_EQ(turn.feedback[i * kDim + j], 0) << i << " " << j;
+    }
+    // Half of the gradient of e^T M e, M = q^T (moments + a hundredth of their mean variance) q.
+    std::vector<double> through_q(kDim, 0), through_moments(kDim, 0), gradient(kDim, 0);
+    for (uint32_t r = 0; r < kDim; ++r) {
+        for (uint32_t c = 0; c < kDim; ++c) through_q[r] += turn.q[r * kDim + c] * error[c];
+    }
+    for (uint32_t r = 0; r < kDim; ++r) {
+        through_moments[r] = 0.01 * trace / kDim * through_q[r];
+        for (uint32_t c = 0; c < kDim; ++c) through_moments[r] += statistics.query_moments[r * kDim + c] * through_q[c];
+    }
+    for (uint32_t r = 0; r < kDim; ++r) {
+        for (uint32_t c = 0; c < kDim; ++c) gradient[c] += turn.q[r * kDim + c] * through_moments[r];
+    }
+    EXPECT_GT(gradient[0], 0);
+    for (uint32_t c = 1; c < kDim; ++c) EXPECT_NEAR(gradient[c], 0, 1e-4 * gradient[0]) << c;
+}
+
+TEST(CacheTurn, LooksAreAveraged) {
+    const Rows rows = rows_of(8, 41), others = rows_of(8, 61);
+    HeadStatistics sum = head_statistics(8, rows.keys, rows.queries);
+    const HeadStatistics first = sum, next = head_statistics(8, others.keys, others.queries);
+    add_to_mean(sum, 1, next);
+    for (size_t i = 0; i < 64; ++i) {
+        EXPECT_NEAR(sum.key_moments[i], (first.key_moments[i] + next.key_moments[i]) / 2, 1e-9);
+        EXPECT_NEAR(sum.query_moments[i], (first.query_moments[i] + next.query_moments[i]) / 2, 1e-9);
+    }
+    for (size_t i = 0; i < 8; ++i) EXPECT_NEAR(sum.key_mean[i], (first.key_mean[i] + next.key_mean[i]) / 2, 1e-9);
+    EXPECT_EQ(sum.first_key, first.first_key);
+}
+
 TEST(CacheTurn, DirectionsThatWereNeverSeenAreNoTrouble) {
     std::vector<float> keys(20 * 8, 1.0f), queries(20 * 8, 0.0f);
     const HeadTurn turn = fit_head_turn(head_statistics(8, keys, queries));
-    for (const auto& part : {turn.k, turn.q, turn.k_shift}) {
+    for (const auto& part : {turn.k, turn.q, turn.k_shift, turn.feedback}) {
         for (const float x : part) EXPECT_TRUE(std::isfinite(x));
     }
 }

@@ -1,10 +1,12 @@
 #include "tests/reference/ref_ops.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "quant/codec.h"
+#include "tests/reference/feedback_rounding.h"
 
 namespace atlas {
 
@@ -185,10 +187,30 @@ void RefOps::rope(const Tensor& x, const RopeParams& p, const U32View& positions
     }
 }
 
+namespace {
+
+void write_row_with_feedback(const KvLayer& cache, uint32_t slot, const std::vector<float>& k) {
+    const uint32_t d = cache.feedback_k.cols;
+    std::vector<std::byte> row;
+    for (uint32_t at = 0; at < k.size(); at += d) {
+        std::vector<float> feedback;
+        for (uint32_t i = 0; i < d; ++i) {
+            const auto factors = read_row(cache.feedback_k, at + i);
+            feedback.insert(feedback.end(), factors.begin(), factors.end());
+        }
+        const auto head = test::round_with_feedback(cache.k.format, std::span(k).subspan(at, d), feedback);
+        row.insert(row.end(), head.begin(), head.end());
+    }
+    std::ranges::copy(row, row_bytes(cache.k, slot).begin());
+}
+
+}  // namespace
+
 void RefOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) {
     const auto slot = read_u32(slots);
     for (uint32_t t = 0; t < k.rows; ++t) {
-        write_row(cache.k, slot[t], read_row(k, t));
+        if (cache.passes_on_errors()) write_row_with_feedback(cache, slot[t], read_row(k, t));
+        else write_row(cache.k, slot[t], read_row(k, t));
         write_row(cache.v, slot[t], read_row(v, t));
     }
 }

@@ -1,0 +1,138 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+// math: what stands between the projections and attention where the cache holds turned heads: rope of q and k; then every head of q and of k
+//       times its matrix (k shifted too), or the Hadamard matrix, and of v the Hadamard matrix; q in place, k and v into their caches' formats.
+//       See rope/rope.comp, kv/turn_heads.comp, kv/hadamard.comp and kv/kv_write.comp, which do it one after the other.
+// shapes: q [n_tokens, n_head * head_dim], k [n_tokens, n_head_kv * head_dim], v [n_tokens, n_head_kv * v_head_dim] f32; k and v are only read;
+//         turn_k, turn_q, feedback [n_head_kv * head_dim, head_dim], turn_k_shift [n_head_kv * head_dim] f32.
+// layout: see push/turned_kv_write.h; matrices are dense.
+// grid: x: a head of q, of k, of v; y: token.
+// requires: what kv_write and rope require; a local size of at least 32; heads of at most 256, multiples of 32.
+// bound by: latency with few tokens; else reading the matrices, which caches hold.
+// source: runtime/ops/ops.h, rope_kv_write; runtime/model/cache_turn.h.
+#include "common/types.glsl"
+#include "common/half.glsl"
+#include "common/cache_layout.glsl"
+#include "common/cache_quantize.glsl"
+#include "common/turns.glsl"
+#include "shaders/push/turned_kv_write.h"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint kKFormat = ATLAS_CACHE_F16;
+layout(constant_id = 2) const uint kVFormat = ATLAS_CACHE_F16;
+layout(constant_id = 3) const uint kMatrices = 0;  // q and k are turned by turn_q and turn_k; else by the Hadamard matrix of
+layout(constant_id = 4) const uint kBlockK = 1;    // blocks of so many elements
+layout(constant_id = 5) const uint kBlockV = 1;    // and v of so many
+layout(constant_id = 6) const uint kFeedback = 0;  // k is rounded with feedback
+
+layout(binding = 0, std430) buffer Q { float q[]; };
+layout(binding = 1, std430) readonly buffer K { float k[]; };
+layout(binding = 2, std430) readonly buffer V { float v[]; };
+layout(binding = 3, std430) writeonly buffer KCache { uint k_words[]; };
+layout(binding = 3, scalar) writeonly buffer KCacheHalves { uint16_t k_halves[]; };
+layout(binding = 4, std430) writeonly buffer VCache { uint v_words[]; };
+layout(binding = 4, scalar) writeonly buffer VCacheHalves { uint16_t v_halves[]; };
+layout(binding = 5, std430) readonly buffer Slots { uint slots[]; };
+layout(binding = 6, std430) readonly buffer Positions { uint positions[]; };
+layout(binding = 7, std430) readonly buffer Turns { uvec2 turns[]; };
+layout(binding = 8, std430) readonly buffer Factors { float factors[]; };
+layout(binding = 9, std430) readonly buffer TurnK { float turn_k[]; };
+layout(binding = 10, std430) readonly buffer TurnKShift { float turn_k_shift[]; };
+layout(binding = 11, std430) readonly buffer TurnQ { float turn_q[]; };
+layout(binding = 12, std430) readonly buffer Feedback { float feedback[]; };
+
+shared float head[256];
+shared float turned[256];
+
+#include "kv/write_cache.glsl"
+#include "rope/angle.glsl"
+#include "kv/round_with_feedback.glsl"
+
+const uint kQueries = 0u, kKeys = 1u, kValues = 2u;
+
+float element(uint part, uint token, uint index, uint i) {
+    if (part == kQueries) return q[pc.q_at + token * pc.q_stride + index * pc.head_dim + i];
+    if (part == kKeys) return k[pc.k_at + token * pc.k_stride + index * pc.head_dim + i];
+    return v[pc.v_at + token * pc.v_stride + index * pc.v_head_dim + i];
+}
+
+// Element i of head[] after rope.
+float rotated(uint token, uint i) {
+    const float own = head[i];
+    if (i >= 2u * pc.n_pairs) return own;
+    const uint pair = pc.pair_distance == 1u ? i / 2u : i % pc.n_pairs;
+    const bool is_first = i == pair * pc.pair_stride;
+    const float other = head[is_first ? i + pc.pair_distance : i - pc.pair_distance];
+    const vec2 cs = cos_sin_of(token, pair);
+    return is_first ? own * cs.x - other * cs.y : other * cs.y + own * cs.x;
+}
+
+// turned[] times the Hadamard matrix of every block.
+void turn_by_hadamard(uint dim, uint block, uint lane) {
+    for (uint half_block = 1u; half_block < block; half_block *= 2u) {
+        for (uint i = lane; i < dim / 2u; i += gl_WorkGroupSize.x) {
+            const uint a = i / half_block * 2u * half_block + i % half_block, b = a + half_block;
+            const float low = turned[a], high = turned[b];
+            turned[a] = low + high;
+            turned[b] = low - high;
+        }
+        barrier();
+    }
+    const float scale = inversesqrt(float(block));
+    for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) turned[i] *= scale;
+    barrier();
+}
+
+// turned[] times the group's matrix of q or k.
+void turn_by_matrix(uint part, uint group, uint dim, uint lane) {
+    for (uint o = lane; o < dim; o += gl_WorkGroupSize.x) {
+        float sum = part == kKeys ? turn_k_shift[pc.turn_k_shift_at + group * dim + o] : 0.0;
+        uint column = (part == kKeys ? pc.turn_k_at : pc.turn_q_at) + group * dim * dim + o;
+        for (uint i = 0u; i < dim; ++i) {
+            sum += turned[i] * (part == kKeys ? turn_k[column] : turn_q[column]);
+            column += dim;
+        }
+        head[o] = sum;
+    }
+    barrier();
+    for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) turned[i] = head[i];
+    barrier();
+}
+
+void main() {
+    const uint token = gl_WorkGroupID.y, lane = gl_LocalInvocationID.x;
+    uint index = gl_WorkGroupID.x, part = kQueries;
+    if (index >= pc.n_head) {
+        index -= pc.n_head;
+        part = index < pc.n_head_kv ? kKeys : kValues;
+        index %= pc.n_head_kv;
+    }
+    const uint slot = slots[pc.slots_at + token], dim = part == kValues ? pc.v_head_dim : pc.head_dim;
+    if (part != kQueries && slot >= pc.n_slots) return;
+    for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) head[i] = element(part, token, index, i);
+    barrier();
+    for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) turned[i] = part == kValues ? head[i] : rotated(token, i);
+    barrier();
+    const uint block = part == kValues ? kBlockV : kBlockK;
+    if (part != kValues && kMatrices != 0u) turn_by_matrix(part, part == kKeys ? index : index / (pc.n_head / pc.n_head_kv), dim, lane);
+    else if (block > 1u) turn_by_hadamard(dim, block, lane);
+    if (part == kQueries) {
+        for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) q[pc.q_at + token * pc.q_stride + index * dim + i] = turned[i];
+        return;
+    }
+    const bool is_k = part == kKeys;
+    const uint width = pc.n_head_kv * dim;
+    const uint row_unit = is_k ? pc.k_cache_at + slot * pc.k_cache_stride : pc.v_cache_at + slot * pc.v_cache_stride;
+    if (is_k && kFeedback != 0u) {
+        write_with_feedback(kKFormat, index, dim, 4u * row_unit, width / 32u);
+        return;
+    }
+    for (uint b = lane; b < dim / 32u; b += gl_WorkGroupSize.x) {
+        vec4 x[8];
+        [[unroll]] for (uint i = 0u; i < 8u; ++i) {
+            [[unroll]] for (uint j = 0u; j < 4u; ++j) x[i][j] = turned[b * 32u + 4u * i + j];
+        }
+        write_cache(is_k ? kKFormat : kVFormat, is_k, row_unit, index * dim / 32u + b, width, x);
+    }
+}

@@ -1,0 +1,38 @@
+#ifndef ATLAS_PUSH_TURNED_KV_WRITE_H
+#define ATLAS_PUSH_TURNED_KV_WRITE_H
+#include "shaders/push/push.h"
+#include "shaders/push/cache_format.h"
+
+// As in rope_kv_write.h and turn_heads.h.
+ATLAS_PUSH_BEGIN(TurnedKvWritePush)
+    uint q_at;
+    uint q_stride;
+    uint k_at;
+    uint k_stride;
+    uint v_at;
+    uint v_stride;
+    uint positions_at;
+    uint turns_at;  // uvec2 elements
+    uint factors_at;
+    uint has_factors;
+    uint n_head;  // of q; 0: there is no q
+    uint n_head_kv;
+    uint head_dim;
+    uint v_head_dim;
+    uint n_pairs;  // 0: no rope
+    uint pair_stride;
+    uint pair_distance;
+    float magnitude;
+    uint k_cache_at;
+    uint k_cache_stride;
+    uint v_cache_at;
+    uint v_cache_stride;
+    uint slots_at;
+    uint n_slots;
+    uint turn_k_at;
+    uint turn_k_shift_at;
+    uint turn_q_at;
+    uint feedback_at;
+ATLAS_PUSH_END(TurnedKvWritePush)
+
+#endif
