@@ -79,8 +79,8 @@ Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_form
         KvLayer turned = cache;
         turned.rotate_k = turned.rotate_v = true;
         ops.rope_kv_write(q, k, v, rope, tables.positions, {}, turned, slots);
-        turned.turn_k = turned.turn_q = turned.feedback_k = matrices;
-        turned.turn_k_shift = shift;
+        turned.fitted_k = {matrices, shift, matrices, matrices};
+        turned.fitted_v = {matrices, {}, matrices, matrices};
         ops.rope_kv_write(q, k, v, rope, tables.positions, {}, turned, slots);
         ops.kv_copy(cache.k, views.numbers(2), cache.k, views.numbers(2), kPageTokens);
         ops.attention(q, cache, tables, params, y);

@@ -25,7 +25,7 @@ struct FitFlags {
     bool force = false;
 };
 
-using Turns = std::vector<std::vector<HeadTurn>>;
+using Turns = std::vector<LayerTurns>;
 
 Result<std::vector<TokenId>> tokens_of(const FitFlags& flags, const Tokenizer& tokenizer) {
     std::string text(kFitCacheText);
@@ -78,7 +78,7 @@ Result<void> fit_cache(const FitFlags& flags) {
     }
     add_cache_turns(turns, writer);
     ATLAS_TRY_VOID(writer.write(flags.out));
-    fmt::print("{}: keys of {} layers are turned by matrices of their own where --kv-rotation turns keys\n", flags.out, turns.size());
+    fmt::print("{}: keys and values of {} layers are turned by matrices of their own where --kv-rotation turns them\n", flags.out, turns.size());
     return {};
 }
 
@@ -87,7 +87,7 @@ Result<void> fit_cache(const FitFlags& flags) {
 void add_fit_cache(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<FitFlags>();
     CLI::App* command = app.add_subcommand("fit-cache", "Write a model again with what makes a small KV cache more exact");
-    command->footer("Looks at the keys and queries that a text gives, and adds three small tensors to every layer. With them --kv q4_0 keeps\n"
+    command->footer("Looks at the keys, queries and values that a text gives, and adds seven small tensors to every layer. With them --kv q4_0 keeps\n"
                     "about a third of the divergence (KL) that the Hadamard matrix alone leaves (bench/results/lavapipe/kv_quality.md).\n"
                     "Other programs do not know these tensors.\n"
                     "Example:\n  atlas-vk fit-cache model.gguf model-fitted.gguf");

@@ -21,7 +21,10 @@ void VkOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, con
     ATLAS_CHECK(is_kv_format(cache.k.format) && is_kv_format(cache.v.format) && cache.k.rows == cache.v.rows, "kv_write: a {} and a {} cache",
                 info(cache.k.format).name, info(cache.v.format).name);
     if (!check_cache_fits(cache)) return;
-    if (cache.passes_on_errors()) return turned_kv_write({}, k, v, {.head_dim = cache.feedback_k.cols, .n_rot = 0}, {}, {}, cache, slots, false);
+    if (cache.k_passes_on_errors() || cache.v_passes_on_errors()) {
+        const uint32_t n_head_kv = cache.k_passes_on_errors() ? k.cols / cache.fitted_k.feedback.cols : v.cols / cache.fitted_v.feedback.cols;
+        return turned_kv_write({}, k, v, {.head_dim = k.cols / n_head_kv, .n_rot = 0}, {}, {}, cache, slots, false);
+    }
     // A lane takes 32 elements: a narrow cache row gives few lanes something to do.
     const uint32_t blocks = groups_for(std::max(k.cols, v.cols), 32);
     const uint32_t lanes = std::min(choose_element_lanes(context_.caps), std::max(8u, std::bit_ceil(blocks)));

@@ -17,9 +17,10 @@ constexpr uint32_t kLargestHead = 256;
 // n_rot floats of a head turned, dim the matrix; a search of scales; and 32 roundings of a block with all that came before it.
 double flops_of(const Tensor& q, const Tensor& k, const Tensor& v, const KvLayer& cache, uint32_t head_dim, bool turn) {
     const double turned = double(k.rows) * ((q ? q.cols : 0u) + k.cols), written = double(k.rows) * (k.cols + v.cols);
-    double flops = turn ? turned * (20 + (cache.turn_k ? 2.0 * head_dim : 16.0)) : 0.0;
+    double flops = turn ? turned * (20 + (cache.fitted_k ? 2.0 * head_dim : 16.0)) : 0.0;
     flops += 240 * written;
-    if (cache.passes_on_errors()) flops += double(k.rows) * k.cols * (32 * 40 + head_dim);
+    if (cache.k_passes_on_errors()) flops += double(k.rows) * k.cols * (32 * 40 + head_dim);
+    if (cache.v_passes_on_errors()) flops += double(v.rows) * v.cols * (32 * 40 + head_dim);
     return flops;
 }
 
@@ -39,7 +40,9 @@ void VkOps::turned_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, c
     ATLAS_CHECK(k.cols == cache.k.cols && v.cols == cache.v.cols && v.rows == k.rows && slots.count == k.rows && (!q || q.rows == k.rows),
                 "turned_kv_write: k [{}, {}], v [{}, {}], cache of {} and {} columns, {} slots", k.rows, k.cols, v.rows, v.cols, cache.k.cols,
                 cache.v.cols, slots.count);
-    if (cache.passes_on_errors()) ATLAS_CHECK(cache.feedback_k.cols == head_dim && cache.feedback_k.rows == k.cols, "feedback of heads of {}", cache.feedback_k.cols);
+    const bool k_feedback = cache.k_passes_on_errors(), v_feedback = cache.v_passes_on_errors();
+    if (k_feedback) ATLAS_CHECK(cache.fitted_k.feedback.cols == head_dim && cache.fitted_k.feedback.rows == k.cols, "feedback of heads of {}", cache.fitted_k.feedback.cols);
+    if (v_feedback) ATLAS_CHECK(cache.fitted_v.feedback.rows == v.cols, "feedback of {} columns of v", cache.fitted_v.feedback.rows);
     const std::vector<uint64_t> turns = turn ? rope_turns(params) : std::vector<uint64_t>{};
     const uint32_t n_pairs = static_cast<uint32_t>(turns.size());
     if (factors) ATLAS_CHECK_EQ(factors.cols, n_pairs);
@@ -47,7 +50,7 @@ void VkOps::turned_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, c
     if (context_.pool->overflowed() || !check_cache_fits(cache)) return;  // record() says so
 
     const uint32_t n_head_kv = k.cols / head_dim, n_head = q ? q.cols / head_dim : 0, v_head_dim = v.cols / n_head_kv;
-    const bool matrices = turn && cache.rotate_k && cache.turn_k, feedback = cache.passes_on_errors();
+    const bool k_matrices = turn && cache.rotate_k && cache.fitted_k, v_matrices = turn && cache.rotate_v && cache.fitted_v;
     const bool halves = params.pairing == RopeParams::Pairing::halves;
     const uint32_t lanes = std::max(kFewestLanes, choose_element_lanes(context_.caps));
     const vk::Cost cost{flops_of(q, k, v, cache, head_dim, turn), 8.0 * k.rows * ((q ? q.cols : 0u) + k.cols + v.cols)};
@@ -60,10 +63,10 @@ void VkOps::turned_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, c
         const Bound positions_bound = turn ? bind(u32_range(positions, first, count)) : slots_bound;
         const Bound turns_bound = turn ? bind_bytes(context_.constants, turns_at, turns.size() * 8, 8, vk::Access::read) : slots_bound;
         const Bound factors_bound = factors ? bind(factors, vk::Access::read) : turns_bound;
-        const Bound turn_k = matrices ? bind(cache.turn_k, vk::Access::read) : k_bound;
-        const Bound turn_k_shift = matrices ? bind(cache.turn_k_shift, vk::Access::read) : k_bound;
-        const Bound turn_q = matrices ? bind(cache.turn_q, vk::Access::read) : k_bound;
-        const Bound feedback_k = feedback ? bind(cache.feedback_k, vk::Access::read) : k_bound;
+        const auto matrix = [&](bool wanted, const Tensor& tensor) { return wanted ? bind(tensor, vk::Access::read) : k_bound; };
+        const Bound turn_k = matrix(k_matrices, cache.fitted_k.in), turn_k_shift = matrix(k_matrices, cache.fitted_k.shift);
+        const Bound turn_q = matrix(k_matrices, cache.fitted_k.out), turn_v = matrix(v_matrices, cache.fitted_v.in);
+        const Bound feedback_k = matrix(k_feedback, cache.fitted_k.feedback), feedback_v = matrix(v_feedback, cache.fitted_v.feedback);
         const push::TurnedKvWritePush push{.q_at = q_bound.at,
                                            .q_stride = q.row_stride_elems,
                                            .k_at = k_bound.at,
@@ -91,13 +94,16 @@ void VkOps::turned_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, c
                                            .turn_k_at = turn_k.at,
                                            .turn_k_shift_at = turn_k_shift.at,
                                            .turn_q_at = turn_q.at,
-                                           .feedback_at = feedback_k.at};
-        const uint32_t block_k = turn && cache.rotate_k && !matrices ? hadamard_block(head_dim) : 1;
-        const uint32_t block_v = turn && cache.rotate_v ? hadamard_block(v_head_dim) : 1;
+                                           .turn_v_at = turn_v.at,
+                                           .feedback_k_at = feedback_k.at,
+                                           .feedback_v_at = feedback_v.at};
+        const uint32_t turn_of_k = !turn || !cache.rotate_k ? 1 : k_matrices ? 0 : hadamard_block(head_dim);
+        const uint32_t turn_of_v = !turn || !cache.rotate_v ? 1 : v_matrices ? 0 : hadamard_block(v_head_dim);
         dispatch(kernel_module(KernelFamily::turned_kv_write),
-                 {lanes, cache_constant(cache.k.format), cache_constant(cache.v.format), matrices ? 1u : 0u, block_k, block_v, feedback ? 1u : 0u},
+                 {lanes, cache_constant(cache.k.format), cache_constant(cache.v.format), turn_of_k, turn_of_v, k_feedback ? 1u : 0u, v_feedback ? 1u : 0u},
                  {q_bound.binding, k_bound.binding, v_bound.binding, k_cache.binding, v_cache.binding, slots_bound.binding, positions_bound.binding,
-                  turns_bound.binding, factors_bound.binding, turn_k.binding, turn_k_shift.binding, turn_q.binding, feedback_k.binding},
+                  turns_bound.binding, factors_bound.binding, turn_k.binding, turn_k_shift.binding, turn_q.binding,
+                  turn_v.binding, feedback_k.binding, feedback_v.binding},
                  push, {n_head + 2 * n_head_kv, count, 1}, part_cost);
     });
 }

@@ -198,7 +198,16 @@ HeadTurn fit_head_turn(const HeadStatistics& s) {
     reflect_and_spread(k, direction);
     reflect_and_spread(q, direction);
     HeadTurn turn{{k.at.begin(), k.at.end()}, {}, {q.at.begin(), q.at.end()}, feedback_of(product(transposed(q), product(queries, q)))};
-    for (const double x : row_times(s.key_mean, k)) turn.k_shift.push_back(static_cast<float>(-x));
+    for (const double x : row_times(s.key_mean, k)) turn.shift.push_back(static_cast<float>(-x));
+    return turn;
+}
+
+HeadTurn fit_value_turn(const HeadStatistics& statistics) {
+    HeadTurn turn = fit_head_turn(statistics);
+    const uint32_t n = statistics.dim;
+    for (uint32_t r = 0; r < n; ++r) {  // A^-1 becomes A^-T: what attention gives is turned back, and not what meets it turned alike
+        for (uint32_t c = 0; c < r; ++c) std::swap(turn.out[uint64_t{r} * n + c], turn.out[uint64_t{c} * n + r]);
+    }
     return turn;
 }
 
@@ -235,18 +244,23 @@ void add_to_mean(HeadStatistics& sum, uint32_t n_seen, const HeadStatistics& nex
     add(sum.query_moments, next.query_moments);
 }
 
-void add_cache_turns(const std::vector<std::vector<HeadTurn>>& turns, gguf::Writer& writer) {
-    const auto add = [&](const std::string& name, const std::vector<uint64_t>& shape, std::vector<float> values) {
-        writer.add_tensor(name, shape, Format::f32, [values = std::move(values)](std::span<std::byte> out) {
-            std::memcpy(out.data(), values.data(), out.size());
-        });
-    };
+void add_cache_turns(const std::vector<LayerTurns>& turns, gguf::Writer& writer) {
     for (size_t il = 0; il < turns.size(); ++il) {
-        const uint64_t d = turns[il].front().k_shift.size(), width = d * turns[il].size();
-        add(fmt::format("blk.{}.cache_turn_k.weight", il), {width, d}, joined(turns[il], &HeadTurn::k));
-        add(fmt::format("blk.{}.cache_turn_k.bias", il), {width}, joined(turns[il], &HeadTurn::k_shift));
-        add(fmt::format("blk.{}.cache_turn_q.weight", il), {width, d}, joined(turns[il], &HeadTurn::q));
-        add(fmt::format("blk.{}.cache_turn_feedback.weight", il), {width, d}, joined(turns[il], &HeadTurn::feedback));
+        const auto add = [&](std::string_view name, const std::vector<HeadTurn>& heads, std::vector<float> HeadTurn::*part, bool is_vector = false) {
+            const uint64_t d = heads.front().shift.size(), width = d * heads.size();
+            std::vector<uint64_t> shape = {width};
+            if (!is_vector) shape.push_back(d);
+            writer.add_tensor(fmt::format("blk.{}.{}", il, name), shape, Format::f32, [values = joined(heads, part)](std::span<std::byte> out) {
+                std::memcpy(out.data(), values.data(), out.size());
+            });
+        };
+        add("cache_turn_k.weight", turns[il].k, &HeadTurn::in);
+        add("cache_turn_k.bias", turns[il].k, &HeadTurn::shift, true);
+        add("cache_turn_q.weight", turns[il].k, &HeadTurn::out);
+        add("cache_turn_k_feedback.weight", turns[il].k, &HeadTurn::feedback);
+        add("cache_turn_v.weight", turns[il].v, &HeadTurn::in);
+        add("cache_turn_v_back.weight", turns[il].v, &HeadTurn::out);
+        add("cache_turn_v_feedback.weight", turns[il].v, &HeadTurn::feedback);
     }
 }
 

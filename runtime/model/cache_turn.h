@@ -1,5 +1,5 @@
 #pragma once
-// The matrices that turn keys and queries before keys are rounded for the cache, fitted to what a model's keys and queries look like.
+// The matrices that turn keys and values before they are rounded for the cache, fitted to what a model's keys, queries and values look like.
 //
 // A score is q . k. With any invertible A and any c it is, but for a number that is the same for all keys of a query and that softmax does not
 // see, (A^-T q) . (A (k - c)). So c and A may be chosen for the smallest error of the scores:
@@ -12,6 +12,7 @@
 //     with ones on its diagonal, the squared error of the scores is sum_i D_i (e_i + sum_{j < i} F_ij e_j)^2: so element i is rounded at
 //     x_i + sum_{j < i} F_ij e_j. (As GPTQ does with weights, arXiv:2210.17323.) What counts then is the determinant of M and no longer its
 //     trace, which would have C alone whitened; in between, e^(1/5) for A instead of the balanced e^(1/4), is best (kSpread).
+//   * values are the same with what the output matrix makes of their errors in the place of the queries, but for the mean, which stays.
 // Scores that go through a soft cap, or a softmax with sinks that are no keys, are not free of the constant: there nothing may be fitted.
 
 #include <cstdint>
@@ -30,17 +31,26 @@ struct HeadStatistics {
     std::vector<double> first_key;      // [dim] of the token at position 0
 };
 
-/// As Ops::turn_heads takes them: rows are multiplied from the left.
+/// A CacheTurn of one head.
 struct HeadTurn {
-    std::vector<float> k;        // [dim, dim]
-    std::vector<float> k_shift;  // [dim]
-    std::vector<float> q;        // [dim, dim]
-    std::vector<float> feedback;  // [dim, dim]: KvLayer::feedback_k
+    std::vector<float> in;        // [dim, dim]
+    std::vector<float> shift;     // [dim]
+    std::vector<float> out;       // [dim, dim]
+    std::vector<float> feedback;  // [dim, dim]
+};
+
+/// [n_head_kv] each.
+struct LayerTurns {
+    std::vector<HeadTurn> k, v;
 };
 
 /// Requires finite statistics, dim a multiple of 8. Never fails: a hundredth of the mean variance is added in every direction, so that what was
 /// seen of few tokens is not taken for exact.
 HeadTurn fit_head_turn(const HeadStatistics& statistics);
+
+/// Values: `statistics` has them in the place of keys, with a mean of zero, and in the place of the queries' moments W_o^T W_o of the head's columns
+/// of the output matrix: what an error of attention's result is worth. The shift comes back as zeros.
+HeadTurn fit_value_turn(const HeadStatistics& statistics);
 
 /// Mean, covariance and moments of [n, dim] rows; `queries` holds any number of rows. The first row of `keys` is first_key and counts for nothing
 /// else.
@@ -49,7 +59,8 @@ HeadStatistics head_statistics(uint32_t dim, const std::vector<float>& keys, con
 /// `sum`, the mean over `n_seen` looks at equally many rows, becomes that over one look more. The first key stays.
 void add_to_mean(HeadStatistics& sum, uint32_t n_seen, const HeadStatistics& next);
 
-/// Adds the tensors blk.<layer>.cache_turn_k.weight, cache_turn_k.bias, cache_turn_q.weight and cache_turn_feedback.weight. turns: [n_layer][n_head_kv].
-void add_cache_turns(const std::vector<std::vector<HeadTurn>>& turns, gguf::Writer& writer);
+/// Adds the tensors blk.<layer>.cache_turn_k.weight, cache_turn_k.bias, cache_turn_q.weight, cache_turn_k_feedback.weight, cache_turn_v.weight,
+/// cache_turn_v_back.weight and cache_turn_v_feedback.weight. turns: [n_layer].
+void add_cache_turns(const std::vector<LayerTurns>& turns, gguf::Writer& writer);
 
 }  // namespace atlas

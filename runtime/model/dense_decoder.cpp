@@ -38,7 +38,10 @@ constexpr auto kLayerWeights = std::to_array<LayerWeightRule>({
     {"cache_turn_k.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_k},
     {"cache_turn_k.bias", Need::optional, kVector, kv_width, &LayerWeights::cache_turn_k_shift},
     {"cache_turn_q.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_q},
-    {"cache_turn_feedback.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_feedback},
+    {"cache_turn_k_feedback.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_k_feedback},
+    {"cache_turn_v.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_v},
+    {"cache_turn_v_back.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_v_back},
+    {"cache_turn_v_feedback.weight", Need::optional, kv_width, head_dim, &LayerWeights::cache_turn_v_feedback},
     {"ffn_norm.weight", Need::required, kVector, n_embd, &LayerWeights::ffn_norm},
     {"ffn_gate.weight", Need::required, n_ff, n_embd, &LayerWeights::ffn_gate, Scale::folded},
     {"ffn_gate.bias", Need::optional, kVector, n_ff, &LayerWeights::ffn_gate_bias, Scale::folded},
@@ -72,10 +75,8 @@ Qkv qkv_scratch(const ModelConfig& config, const LayerWeights& layer, uint32_t n
 
 // Writes the K and V of the step into the cache and returns the rotated queries [n_tokens, q_width].
 Tensor project_qkv(const ForwardInputs& in, const LayerWeights& layer, KvLayer cache, const Tensor& normed, Ops& ops) {
-    cache.turn_k = layer.cache_turn_k;
-    cache.turn_k_shift = layer.cache_turn_k_shift;
-    cache.turn_q = layer.cache_turn_q;
-    cache.feedback_k = layer.cache_turn_feedback;
+    cache.fitted_k = {layer.cache_turn_k, layer.cache_turn_k_shift, layer.cache_turn_q, layer.cache_turn_k_feedback};
+    cache.fitted_v = {layer.cache_turn_v, {}, layer.cache_turn_v_back, layer.cache_turn_v_feedback};
     const auto [q, k, v] = qkv_scratch(in.config, layer, normed.rows, ops);
     const auto terms = std::to_array<MatmulTerm>({{layer.attn_q, layer.attn_q_bias, q},
                                                   {layer.attn_k, layer.attn_k_bias, k},
@@ -127,7 +128,8 @@ void forward_dense_decoder(const ForwardInputs& in, Ops& ops) {
             if (is_last && n_outputs == 0) return;  // the cache is all that was wanted
             const Tensor heads = ops.scratch(n_tokens, c.q_width(), "heads");
             ops.attention(q, in.kv[il], tables, attention, heads);
-            if (in.kv[il].rotate_v) ops.hadamard(heads, hadamard_block(attention.value_dim()));
+            if (in.kv[il].rotate_v && layer.cache_turn_v) ops.turn_heads(heads, layer.cache_turn_v_back, {});
+            else if (in.kv[il].rotate_v) ops.hadamard(heads, hadamard_block(attention.value_dim()));
             ops.matmul_add(layer.attn_output, heads, layer.attn_output_bias, d);
         }
         if (is_last && n_outputs < n_tokens) {

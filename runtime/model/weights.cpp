@@ -146,7 +146,8 @@ class Resolver {
 };
 
 constexpr auto kCacheTurnSlots = std::to_array({&LayerWeights::cache_turn_k, &LayerWeights::cache_turn_k_shift, &LayerWeights::cache_turn_q,
-                                                &LayerWeights::cache_turn_feedback});
+                                                &LayerWeights::cache_turn_k_feedback, &LayerWeights::cache_turn_v, &LayerWeights::cache_turn_v_back,
+                                                &LayerWeights::cache_turn_v_feedback});
 
 // The matrices that turn keys and queries belong together, and kernels read them as f32.
 Result<std::vector<ResolvedWeight>> with_whole_cache_turns(Result<std::vector<ResolvedWeight>> resolved, const ModelConfig& config) {
@@ -162,8 +163,8 @@ Result<std::vector<ResolvedWeight>> with_whole_cache_turns(Result<std::vector<Re
     }
     for (uint32_t il = 0; il < config.n_layer; ++il) {
         if (parts[il] == 0 || parts[il] == int(kCacheTurnSlots.size())) continue;
-        return fail(ErrorCode::not_found, "layer {} has {} of the four tensors cache_turn_k.weight, cache_turn_k.bias, cache_turn_q.weight and "
-                    "cache_turn_feedback.weight: expected all or none; write the file again with atlas-vk fit-cache", il, parts[il]);
+        return fail(ErrorCode::not_found, "layer {} has {} of its {} tensors cache_turn_*: expected all or none; write the file again with atlas-vk fit-cache",
+                    il, parts[il], kCacheTurnSlots.size());
     }
     return resolved;
 }

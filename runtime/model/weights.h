@@ -18,7 +18,7 @@ struct LayerWeights {
     Tensor attn_norm;
     Tensor attn_q, attn_k, attn_v, attn_output;
     Tensor attn_q_bias, attn_k_bias, attn_v_bias, attn_output_bias;
-    Tensor cache_turn_k, cache_turn_k_shift, cache_turn_q, cache_turn_feedback;  // ours, see runtime/model/cache_turn.h
+    Tensor cache_turn_k, cache_turn_k_shift, cache_turn_q, cache_turn_k_feedback, cache_turn_v, cache_turn_v_back, cache_turn_v_feedback;  // ours, see runtime/model/cache_turn.h
     Tensor ffn_norm;
     Tensor ffn_gate, ffn_up, ffn_down;
     Tensor ffn_gate_bias, ffn_up_bias, ffn_down_bias;

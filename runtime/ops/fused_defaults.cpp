@@ -26,14 +26,15 @@ void Ops::rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const
                         const Tensor& factors, const KvLayer& cache, const U32View& slots) {
     rope(q, params, positions, factors);
     rope(k, params, positions, factors);
-    if (cache.rotate_k && cache.turn_k) {
-        turn_heads(q, cache.turn_q, {});
-        turn_heads(k, cache.turn_k, cache.turn_k_shift);
+    if (cache.rotate_k && cache.fitted_k) {
+        turn_heads(q, cache.fitted_k.out, {});
+        turn_heads(k, cache.fitted_k.in, cache.fitted_k.shift);
     } else if (cache.rotate_k) {
         hadamard(q, hadamard_block(params.head_dim));
         hadamard(k, hadamard_block(params.head_dim));
     }
-    if (cache.rotate_v) hadamard(v, hadamard_block(v.cols / (k.cols / params.head_dim)));
+    if (cache.rotate_v && cache.fitted_v) turn_heads(v, cache.fitted_v.in, {});
+    else if (cache.rotate_v) hadamard(v, hadamard_block(v.cols / (k.cols / params.head_dim)));
     kv_write(k, v, cache, slots);
 }
 

@@ -30,6 +30,19 @@ struct RopeParams {
     uint32_t n_ctx_orig = 0;
 };
 
+/// What was fitted to a model's keys or values (model/cache_turn.h). Empty, or all but the shift; d: size of a head.
+struct CacheTurn {
+    Tensor in;     // f32 [n_head_kv * d, d]: turn_heads of what is cached
+    Tensor shift;  // f32 [1, n_head_kv * d], of keys
+    Tensor out;    // f32 [n_head_kv * d, d]: turn_heads of what meets it
+    // What the rounding of an element misses is passed on, where a format rounds blocks of 32 and they divide heads: element i of head g becomes
+    // the level nearest to x_i + sum_{j < i} feedback[g * d + i, j] * (x_j - rounded x_j). Zero for j >= i.
+    Tensor feedback;  // f32 [n_head_kv * d, d]
+
+    explicit operator bool() const { return bool(in); }
+    bool passes_on_errors(Format format) const { return feedback && info(format).block_elems == 32 && feedback.cols % 32 == 0; }
+};
+
 /// The K and V of one layer for all pages: k [n_pages * page_tokens, n_head_kv * head_dim], v [.., n_head_kv * v_head_dim]. Formats apart:
 /// those of kKvFormats (block formats need heads of whole blocks). Both begin at multiples of kKvAlignmentBytes in storage of at least
 /// rows * kv_row_bytes; how rows lie in it is the backend's own (VkOps: shaders/common/cache_layout.glsl; RefOps: as in files).
@@ -39,15 +52,11 @@ struct KvLayer {
     uint32_t page_tokens = 0;
     bool rotate_k = false;  // the cache holds hadamard(k), and queries come turned alike
     bool rotate_v = false;  // the cache holds hadamard(v); what attention gives must be turned back
-    // With rotate_k, in the Hadamard matrix's place: turn_heads of k, of q, with what was fitted to the model. Empty: the Hadamard matrix.
-    Tensor turn_k = {};        // f32 [n_head_kv * head_dim, head_dim]
-    Tensor turn_k_shift = {};  // f32 [1, n_head_kv * head_dim]
-    Tensor turn_q = {};        // f32 [n_head_kv * head_dim, head_dim]
-    // With turn_k, where k's format rounds blocks of 32 and they divide heads: what the rounding of an element misses is passed on. Element i of
-    // head g becomes the level nearest to x_i + sum_{j < i} feedback_k[g * head_dim + i, j] * (x_j - rounded x_j). Zero for j >= i.
-    Tensor feedback_k = {};  // f32 [n_head_kv * head_dim, head_dim]
+    CacheTurn fitted_k = {};  // with rotate_k, in the Hadamard matrix's place; out: queries, before attention
+    CacheTurn fitted_v = {};  // likewise; out: what attention gives
 
-    bool passes_on_errors() const { return rotate_k && feedback_k && info(k.format).block_elems == 32 && feedback_k.cols % 32 == 0; }
+    bool k_passes_on_errors() const { return rotate_k && fitted_k.passes_on_errors(k.format); }
+    bool v_passes_on_errors() const { return rotate_v && fitted_v.passes_on_errors(v.format); }
 };
 
 /// Where each token of the step stands. Token t sees the keys at positions 0 .. positions[t] of its sequence seqs[t]; the key at
@@ -132,8 +141,8 @@ class Ops {
     /// h / (n_head / n_group). d: at most 256.
     virtual void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) = 0;
 
-    /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format, k with feedback_k if
-    /// cache.passes_on_errors().  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim.
+    /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format, with the feedback of
+    /// what passes on errors.  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim.
     virtual void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) = 0;
 
     /// Page to_pages[i] of `to` becomes page from_pages[i] of `from`, byte for byte. Both are the K or the V of a KvLayer, of one format and

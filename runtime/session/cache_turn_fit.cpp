@@ -19,7 +19,7 @@ class Fit {
     Fit(const Model& model, std::span<const TokenId> tokens)
         : model_(model), config_(model.config()), n_(static_cast<uint32_t>(tokens.size())), tokens_(tokens) {}
 
-    Result<std::vector<std::vector<HeadTurn>>> run() {
+    Result<std::vector<LayerTurns>> run() {
         ATLAS_TRY_VOID(allocate());
         Backend& backend = model_.backend();
         ATLAS_TRY(const auto program, backend.record("fit cache", [this](Ops& ops) { pass(ops); }));
@@ -29,9 +29,11 @@ class Fit {
             ATLAS_TRY_VOID(backend.run(*program));
             for (uint32_t il = 0; il < config_.n_layer; ++il) ATLAS_TRY_VOID(look_at(il, drawn));
         }
-        std::vector<std::vector<HeadTurn>> turns(config_.n_layer);
+        std::vector<LayerTurns> turns(config_.n_layer);
         for (uint32_t il = 0; il < config_.n_layer; ++il) {
-            for (const HeadStatistics& head : statistics_[il]) turns[il].push_back(fit_head_turn(head));
+            for (const HeadStatistics& head : keys_[il]) turns[il].k.push_back(fit_head_turn(head));
+            ATLAS_TRY_VOID(weigh_values(il));
+            for (const HeadStatistics& head : values_[il]) turns[il].v.push_back(fit_value_turn(head));
         }
         return turns;
     }
@@ -47,7 +49,7 @@ class Fit {
 
     Result<void> allocate() {
         Backend& backend = model_.backend();
-        ATLAS_TRY(const MemoryPlan plan, model_.plan_session(fit_shape(n_)));
+        ATLAS_TRY(const MemoryPlan plan, model_.plan_session(fit_shape(std::max(n_, config_.head_dim))));
         ATLAS_TRY_VOID(backend.reserve_scratch(plan.scratch_bytes));
         const uint32_t n_rows = n_pages() * kPageTokens;
         for (uint32_t il = 0; il < config_.n_layer; ++il) {
@@ -56,10 +58,13 @@ class Fit {
             kv_.push_back({k, v, kPageTokens});
             ATLAS_TRY(const Tensor q_copy, take(MemoryUse::output, Format::f32, n_, config_.q_width(), fmt::format("fit.{}.q copy", il)));
             ATLAS_TRY(const Tensor k_copy, take(MemoryUse::output, Format::f32, n_, config_.kv_width(), fmt::format("fit.{}.k copy", il)));
-            copies_.push_back({q_copy, k_copy});
+            ATLAS_TRY(const Tensor v_copy, take(MemoryUse::output, Format::f32, n_, config_.kv_width(), fmt::format("fit.{}.v copy", il)));
+            copies_.push_back({q_copy, k_copy, v_copy});
         }
         ATLAS_TRY(nothing_q_, take(MemoryUse::output, Format::f32, 1, config_.q_width(), "fit.zeros"));
         ATLAS_TRY(nothing_k_, take(MemoryUse::output, Format::f32, 1, config_.kv_width(), "fit.zeros"));
+        ATLAS_TRY(unit_rows_, take(MemoryUse::output, Format::f32, config_.head_dim, config_.q_width(), "fit.unit rows"));
+        ATLAS_TRY(head_columns_, take(MemoryUse::output, Format::f32, config_.head_dim, config_.n_embd, "fit.head columns"));
         ATLAS_TRY(step_, backend.allocate(MemoryUse::step, (5ull * n_ + n_pages() + 1) * sizeof(uint32_t), "fit.step"));
         return {};
     }
@@ -97,25 +102,56 @@ class Fit {
     }
 
     Result<void> look_at(uint32_t il, uint32_t drawn) {
-        const WatchingOps::Copies& layer = copies_[il];
-        const std::vector<float> q = floats_of(layer.q), k = floats_of(layer.k);
-        const auto bad = [](float x) { return !std::isfinite(x); };
-        if (std::any_of(q.begin(), q.end(), bad) || std::any_of(k.begin(), k.end(), bad)) {
-            return fail(ErrorCode::corrupt, "this model's keys or queries are not finite: nothing can be fitted to them");
-        }
+        const std::vector<float> q = floats_of(copies_[il].q), k = floats_of(copies_[il].k), v = floats_of(copies_[il].v);
+        const auto bad = [](const std::vector<float>& values) { return std::any_of(values.begin(), values.end(), [](float x) { return !std::isfinite(x); }); };
+        if (bad(q) || bad(k) || bad(v)) return fail(ErrorCode::corrupt, "this model's keys, queries or values are not finite: nothing can be fitted to them");
         const uint32_t d = config_.head_dim, heads = config_.n_head / config_.n_head_kv;
-        statistics_.resize(config_.n_layer);
+        keys_.resize(config_.n_layer);
+        values_.resize(config_.n_layer);
         for (uint32_t g = 0; g < config_.n_head_kv; ++g) {
-            std::vector<float> keys, queries;
+            std::vector<float> keys, queries, values;
             for (uint32_t t = 0; t < n_; ++t) {
-                const auto k_at = k.begin() + int64_t{t} * config_.kv_width() + g * d;
+                const auto kv_at = int64_t{t} * config_.kv_width() + g * d;
                 const auto q_at = q.begin() + int64_t{t} * config_.q_width() + int64_t{g} * heads * d;
-                keys.insert(keys.end(), k_at, k_at + d);
+                keys.insert(keys.end(), k.begin() + kv_at, k.begin() + kv_at + d);
+                values.insert(values.end(), v.begin() + kv_at, v.begin() + kv_at + d);
                 if (t > 0) queries.insert(queries.end(), q_at, q_at + int64_t{heads} * d);
             }
             const HeadStatistics seen = head_statistics(d, keys, queries);
-            if (drawn == 0) statistics_[il].push_back(seen);
-            else add_to_mean(statistics_[il][g], drawn, seen);
+            if (drawn > 0) {
+                add_to_mean(keys_[il][g], drawn, seen);
+                continue;
+            }
+            keys_[il].push_back(seen);
+            values_[il].push_back(head_statistics(d, values, queries));
+            values_[il].back().key_mean.assign(d, 0);  // stays with the values
+        }
+        return {};
+    }
+
+    // query_moments of values: the sum of W^T W over the query heads of each group, W [n_embd, head_dim] being a head's columns of the output
+    // matrix. The device gives W^T as its product with rows of the unit matrix.
+    Result<void> weigh_values(uint32_t il) {
+        Backend& backend = model_.backend();
+        const uint32_t d = config_.head_dim, heads = config_.n_head / config_.n_head_kv, width = config_.q_width();
+        const Tensor& w = model_.weights().layers[il].attn_output;
+        ATLAS_TRY(const auto program, backend.record("fit values", [&](Ops& ops) { ops.matmul(w, unit_rows_, head_columns_); }));
+        for (HeadStatistics& statistics : values_[il]) statistics.query_moments.assign(uint64_t{d} * d, 0);
+        for (uint32_t h = 0; h < config_.n_head; ++h) {
+            std::vector<float> units(uint64_t{d} * width, 0);
+            for (uint32_t i = 0; i < d; ++i) units[uint64_t{i} * width + h * d + i] = 1;
+            backend.write(*unit_rows_.storage, unit_rows_.offset_bytes, std::as_bytes(std::span(units)));
+            ATLAS_TRY_VOID(backend.run(*program));
+            const std::vector<float> columns = floats_of(head_columns_);
+            std::vector<double>& moments = values_[il][h / heads].query_moments;
+            for (uint32_t i = 0; i < d; ++i) {
+                for (uint32_t j = 0; j <= i; ++j) {
+                    double sum = 0;
+                    for (uint32_t e = 0; e < config_.n_embd; ++e) sum += double{columns[uint64_t{i} * config_.n_embd + e]} * columns[uint64_t{j} * config_.n_embd + e];
+                    moments[uint64_t{i} * d + j] += sum;
+                    if (j < i) moments[uint64_t{j} * d + i] += sum;
+                }
+            }
         }
         return {};
     }
@@ -128,8 +164,8 @@ class Fit {
     std::unique_ptr<Storage> step_;
     std::vector<KvLayer> kv_;
     std::vector<WatchingOps::Copies> copies_;
-    Tensor nothing_q_, nothing_k_;
-    std::vector<std::vector<HeadStatistics>> statistics_;  // [n_layer][n_head_kv]
+    Tensor nothing_q_, nothing_k_, unit_rows_, head_columns_;
+    std::vector<std::vector<HeadStatistics>> keys_, values_;  // [n_layer][n_head_kv]
 };
 
 }  // namespace
@@ -138,7 +174,7 @@ SessionShape fit_shape(uint32_t n_tokens) {
     return {.n_ctx = n_tokens, .n_batch = n_tokens, .max_outputs = 1, .kv_format = Format::f32};
 }
 
-Result<std::vector<std::vector<HeadTurn>>> fit_cache_turns(const Model& model, std::span<const TokenId> tokens) {
+Result<std::vector<LayerTurns>> fit_cache_turns(const Model& model, std::span<const TokenId> tokens) {
     if (tokens.size() < kFewestTokens || tokens.size() > kFitTokens) {
         return fail(ErrorCode::invalid_argument, "a text of {} tokens: expected {} .. {}", tokens.size(), kFewestTokens, kFitTokens);
     }

@@ -1,5 +1,5 @@
 #pragma once
-// Another Ops with an eye on it: hands every operation on, and copies queries and keys as they are before rope.
+// Another Ops with an eye on it: hands every operation on, and copies queries and keys as they are before rope, and values.
 
 #include <vector>
 
@@ -9,11 +9,11 @@ namespace atlas {
 
 class WatchingOps final : public Ops {
   public:
-    /// Where the copies of a layer go: q [n_tokens, n_head * head_dim], k [n_tokens, n_head_kv * head_dim].
+    /// Where the copies of a layer go: q [n_tokens, n_head * head_dim], k and v [n_tokens, n_head_kv * head_dim].
     struct Copies {
-        Tensor q, k;
+        Tensor q, k, v;
     };
-    /// `copies`: a pair for each layer in the order of the pass; they are turned by rope to `positions`. nothing_q, nothing_k: rows of zeros as
+    /// `copies`: one for each layer in the order of the pass; q and k are turned by rope to `positions`. nothing_q, nothing_k: rows of zeros as
     /// wide as q and k.
     WatchingOps(Ops& ops, std::span<const Copies> copies, const U32View& positions, const Tensor& nothing_q, const Tensor& nothing_k)
         : ops_(ops), copies_(copies), positions_(positions), nothing_q_(nothing_q), nothing_k_(nothing_k) {}
@@ -24,6 +24,7 @@ class WatchingOps final : public Ops {
         const Copies& to = copies_[layer_++];
         ops_.add(q, nothing_q_, to.q);
         ops_.add(k, nothing_k_, to.k);
+        ops_.add(v, nothing_k_, to.v);
         ops_.rope(to.q, params, positions_, factors);
         ops_.rope(to.k, params, positions_, factors);
         ops_.rope_kv_write(q, k, v, params, positions, factors, cache, slots);

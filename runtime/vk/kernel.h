@@ -25,7 +25,7 @@ struct KernelSpec {
     uint32_t required_subgroup_size = 0;   // 0: the driver's choice; else full subgroups of this size
 };
 
-inline constexpr uint32_t kMaxBindings = 13;
+inline constexpr uint32_t kMaxBindings = 15;
 inline constexpr uint32_t kMaxPushBytes = 128;
 
 /// A compiled kernel. Belongs to its cache and lives as long.

@@ -1,7 +1,8 @@
-// Rounding a head's key, block by block, so that what an element's rounding missed is made up for by those behind it: element i is rounded to
+// Rounding a head, block by block, so that what an element's rounding missed is made up for by those behind it: element i is rounded to
 // the level nearest to x_i + sum_{j < i} feedback[i, j] (x_j - rounded x_j). A block's scale (and minimum) is the one of 32 candidates with the
 // least squared miss, one candidate per invocation. The same steps in the same order on the CPU: tests/reference/feedback_rounding.cpp.
-// For kernels that declare turned[] (the head), feedback[], pc.feedback_at, and include kv/write_cache.glsl. All invocations must come here.
+// For kernels that declare turned[] (the head), feedback_k[] and feedback_v[], pc.feedback_k_at and pc.feedback_v_at, and include
+// kv/write_cache.glsl. All invocations must come here.
 
 shared float passed_on[256];    // errors of the elements rounded so far
 shared float wanted_block[32];  // the block with what earlier blocks pass on
@@ -73,15 +74,17 @@ float round_block(Candidate c, uint first, uint lane) {
     return miss;
 }
 
-void write_with_feedback(uint format, uint head, uint head_dim, uint row_word, uint blocks) {
+float feedback_of(bool is_k, uint i) { return is_k ? feedback_k[pc.feedback_k_at + i] : feedback_v[pc.feedback_v_at + i]; }
+
+void write_with_feedback(uint format, bool is_k, uint head, uint head_dim, uint row_word, uint blocks) {
     const uint lane = gl_LocalInvocationID.x;
     for (uint first = 0u; first < head_dim; first += 32u) {
-        const uint rows_at = pc.feedback_at + (head * head_dim + first) * head_dim;
-        for (uint i = lane; i < 1024u; i += gl_WorkGroupSize.x) feedback_tile[i] = feedback[rows_at + i / 32u * head_dim + first + i % 32u];
+        const uint rows_at = (head * head_dim + first) * head_dim;
+        for (uint i = lane; i < 1024u; i += gl_WorkGroupSize.x) feedback_tile[i] = feedback_of(is_k, rows_at + i / 32u * head_dim + first + i % 32u);
         for (uint i = lane; i < 32u; i += gl_WorkGroupSize.x) {
             precise float sum = turned[first + i];
             for (uint j = 0u; j < first; ++j) {
-                precise const float part = feedback[rows_at + i * head_dim + j] * passed_on[j];
+                precise const float part = feedback_of(is_k, rows_at + i * head_dim + j) * passed_on[j];
                 sum += part;
             }
             wanted_block[i] = sum;
@@ -105,8 +108,8 @@ void write_with_feedback(uint format, uint head, uint head_dim, uint row_word, u
                 [[unroll]] for (uint j = 0u; j < 4u; ++j) whole[i][j] = uint(int(block_codes[(4u * i + j) * 32u + lane] + zero));
             }
             const uint block = (head * head_dim + first) / 32u;
-            put_scale(format, true, row_word, block, blocks, mine.scale_word);
-            put_codes(format, true, row_word, block, blocks, whole);
+            put_scale(format, is_k, row_word, block, blocks, mine.scale_word);
+            put_codes(format, is_k, row_word, block, blocks, whole);
         }
         barrier();
     }

@@ -1,11 +1,11 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-// math: what stands between the projections and attention where the cache holds turned heads: rope of q and k; then every head of q and of k
-//       times its matrix (k shifted too), or the Hadamard matrix, and of v the Hadamard matrix; q in place, k and v into their caches' formats.
+// math: what stands between the projections and attention where the cache holds turned heads: rope of q and k; then every head times its
+//       matrix (k shifted too) or the Hadamard matrix; q in place, k and v into their caches' formats, with feedback where they have it.
 //       See rope/rope.comp, kv/turn_heads.comp, kv/hadamard.comp and kv/kv_write.comp, which do it one after the other.
 // shapes: q [n_tokens, n_head * head_dim], k [n_tokens, n_head_kv * head_dim], v [n_tokens, n_head_kv * v_head_dim] f32; k and v are only read;
-//         turn_k, turn_q, feedback [n_head_kv * head_dim, head_dim], turn_k_shift [n_head_kv * head_dim] f32.
+//         turn_k, turn_q, feedback_k [n_head_kv * head_dim, head_dim], turn_k_shift [n_head_kv * head_dim], turn_v and feedback_v likewise, f32.
 // layout: see push/turned_kv_write.h; matrices are dense.
 // grid: x: a head of q, of k, of v; y: token.
 // requires: what kv_write and rope require; a local size of at least 32; heads of at most 256, multiples of 32.
@@ -21,10 +21,11 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kKFormat = ATLAS_CACHE_F16;
 layout(constant_id = 2) const uint kVFormat = ATLAS_CACHE_F16;
-layout(constant_id = 3) const uint kMatrices = 0;  // q and k are turned by turn_q and turn_k; else by the Hadamard matrix of
-layout(constant_id = 4) const uint kBlockK = 1;    // blocks of so many elements
-layout(constant_id = 5) const uint kBlockV = 1;    // and v of so many
-layout(constant_id = 6) const uint kFeedback = 0;  // k is rounded with feedback
+// How q and k are turned, and v: by the Hadamard matrix of blocks of so many elements (1: not), or, 0, by their own matrices.
+layout(constant_id = 3) const uint kTurnK = 1;
+layout(constant_id = 4) const uint kTurnV = 1;
+layout(constant_id = 5) const uint kFeedbackK = 0;  // k is rounded with feedback
+layout(constant_id = 6) const uint kFeedbackV = 0;
 
 layout(binding = 0, std430) buffer Q { float q[]; };
 layout(binding = 1, std430) readonly buffer K { float k[]; };
@@ -40,7 +41,9 @@ layout(binding = 8, std430) readonly buffer Factors { float factors[]; };
 layout(binding = 9, std430) readonly buffer TurnK { float turn_k[]; };
 layout(binding = 10, std430) readonly buffer TurnKShift { float turn_k_shift[]; };
 layout(binding = 11, std430) readonly buffer TurnQ { float turn_q[]; };
-layout(binding = 12, std430) readonly buffer Feedback { float feedback[]; };
+layout(binding = 12, std430) readonly buffer TurnV { float turn_v[]; };
+layout(binding = 13, std430) readonly buffer FeedbackK { float feedback_k[]; };
+layout(binding = 14, std430) readonly buffer FeedbackV { float feedback_v[]; };
 
 shared float head[256];
 shared float turned[256];
@@ -84,15 +87,15 @@ void turn_by_hadamard(uint dim, uint block, uint lane) {
     barrier();
 }
 
-// turned[] times the group's matrix of q or k.
+float factor(uint part, uint i) {
+    return part == kQueries ? turn_q[pc.turn_q_at + i] : part == kKeys ? turn_k[pc.turn_k_at + i] : turn_v[pc.turn_v_at + i];
+}
+
+// turned[] times the group's matrix.
 void turn_by_matrix(uint part, uint group, uint dim, uint lane) {
     for (uint o = lane; o < dim; o += gl_WorkGroupSize.x) {
         float sum = part == kKeys ? turn_k_shift[pc.turn_k_shift_at + group * dim + o] : 0.0;
-        uint column = (part == kKeys ? pc.turn_k_at : pc.turn_q_at) + group * dim * dim + o;
-        for (uint i = 0u; i < dim; ++i) {
-            sum += turned[i] * (part == kKeys ? turn_k[column] : turn_q[column]);
-            column += dim;
-        }
+        for (uint i = 0u; i < dim; ++i) sum += turned[i] * factor(part, (group * dim + i) * dim + o);
         head[o] = sum;
     }
     barrier();
@@ -114,9 +117,9 @@ void main() {
     barrier();
     for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) turned[i] = part == kValues ? head[i] : rotated(token, i);
     barrier();
-    const uint block = part == kValues ? kBlockV : kBlockK;
-    if (part != kValues && kMatrices != 0u) turn_by_matrix(part, part == kKeys ? index : index / (pc.n_head / pc.n_head_kv), dim, lane);
-    else if (block > 1u) turn_by_hadamard(dim, block, lane);
+    const uint turn = part == kValues ? kTurnV : kTurnK;
+    if (turn == 0u) turn_by_matrix(part, part == kQueries ? index / (pc.n_head / pc.n_head_kv) : index, dim, lane);
+    else if (turn > 1u) turn_by_hadamard(dim, turn, lane);
     if (part == kQueries) {
         for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) q[pc.q_at + token * pc.q_stride + index * dim + i] = turned[i];
         return;
@@ -124,8 +127,8 @@ void main() {
     const bool is_k = part == kKeys;
     const uint width = pc.n_head_kv * dim;
     const uint row_unit = is_k ? pc.k_cache_at + slot * pc.k_cache_stride : pc.v_cache_at + slot * pc.v_cache_stride;
-    if (is_k && kFeedback != 0u) {
-        write_with_feedback(kKFormat, index, dim, 4u * row_unit, width / 32u);
+    if ((is_k ? kFeedbackK : kFeedbackV) != 0u) {
+        write_with_feedback(is_k ? kKFormat : kVFormat, is_k, index, dim, 4u * row_unit, width / 32u);
         return;
     }
     for (uint b = lane; b < dim / 32u; b += gl_WorkGroupSize.x) {

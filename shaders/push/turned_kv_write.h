@@ -32,7 +32,9 @@ ATLAS_PUSH_BEGIN(TurnedKvWritePush)
     uint turn_k_at;
     uint turn_k_shift_at;
     uint turn_q_at;
-    uint feedback_at;
+    uint turn_v_at;
+    uint feedback_k_at;
+    uint feedback_v_at;
 ATLAS_PUSH_END(TurnedKvWritePush)
 
 #endif

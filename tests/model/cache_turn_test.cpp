@@ -47,10 +47,10 @@ TEST(CacheTurn, ScoresDifferByOneNumberPerQuery) {
         const Rows rows = rows_of(dim, 200);
         const HeadTurn turn = fit_head_turn(head_statistics(dim, rows.keys, rows.queries));
         for (const uint32_t j : {0u, 7u, 150u}) {
-            const auto q = turned(rows.query(j), turn.q, {});
+            const auto q = turned(rows.query(j), turn.out, {});
             double lowest = 1e9, highest = -1e9, largest = 0;
             for (uint32_t i = 0; i < 200; ++i) {
-                const auto k = turned(rows.key(i), turn.k, turn.k_shift);
+                const auto k = turned(rows.key(i), turn.in, turn.shift);
                 double plain = 0, other = 0;
                 for (uint32_t c = 0; c < dim; ++c) {
                     plain += double{rows.query(j)[c]} * rows.key(i)[c];
@@ -68,7 +68,7 @@ TEST(CacheTurn, ScoresDifferByOneNumberPerQuery) {
 TEST(CacheTurn, TheFirstKeyBecomesEqualNumbersInItsBlock) {
     const Rows rows = rows_of(64, 100);
     const HeadTurn turn = fit_head_turn(head_statistics(64, rows.keys, rows.queries));
-    const auto k = turned(rows.key(0), turn.k, turn.k_shift);
+    const auto k = turned(rows.key(0), turn.in, turn.shift);
     EXPECT_GT(std::abs(k[0]), 0.1);
     for (const double x : k) EXPECT_NEAR(x, k[0], 1e-4 * std::abs(k[0]));
 }
@@ -78,7 +78,7 @@ TEST(CacheTurn, AllElementsOfKeysAreEquallyLarge) {
     const HeadTurn turn = fit_head_turn(head_statistics(64, rows.keys, rows.queries));
     std::vector<double> squares(64, 0);
     for (uint32_t i = 1; i < 3000; ++i) {
-        const auto k = turned(rows.key(i), turn.k, turn.k_shift);
+        const auto k = turned(rows.key(i), turn.in, turn.shift);
         for (uint32_t c = 0; c < 64; ++c) squares[c] += k[c] * k[c];
     }
     const auto [least, most] = std::minmax_element(squares.begin(), squares.end());
@@ -112,17 +112,37 @@ TEST(CacheTurn, FeedbackMakesUpForAnErrorAsWellAsCanBe) {
     // Half of the gradient of e^T M e, M = q^T (moments + a hundredth of their mean variance) q.
     std::vector<double> through_q(kDim, 0), through_moments(kDim, 0), gradient(kDim, 0);
     for (uint32_t r = 0; r < kDim; ++r) {
-        for (uint32_t c = 0; c < kDim; ++c) through_q[r] += turn.q[r * kDim + c] * error[c];
+        for (uint32_t c = 0; c < kDim; ++c) through_q[r] += turn.out[r * kDim + c] * error[c];
     }
     for (uint32_t r = 0; r < kDim; ++r) {
         through_moments[r] = 0.01 * trace / kDim * through_q[r];
         for (uint32_t c = 0; c < kDim; ++c) through_moments[r] += statistics.query_moments[r * kDim + c] * through_q[c];
     }
     for (uint32_t r = 0; r < kDim; ++r) {
-        for (uint32_t c = 0; c < kDim; ++c) gradient[c] += turn.q[r * kDim + c] * through_moments[r];
+        for (uint32_t c = 0; c < kDim; ++c) gradient[c] += turn.out[r * kDim + c] * through_moments[r];
     }
     EXPECT_GT(gradient[0], 0);
     for (uint32_t c = 1; c < kDim; ++c) EXPECT_NEAR(gradient[c], 0, 1e-4 * gradient[0]) << c;
+}
+
+// Values come back from what attention makes of turned ones: sum_i a_i v_i in out = sum_i a_i v_i.
+TEST(CacheTurn, ValuesAreTurnedBack) {
+    constexpr uint32_t kDim = 24;
+    const Rows rows = rows_of(kDim, 200);
+    HeadStatistics statistics = head_statistics(kDim, rows.keys, rows.queries);
+    statistics.key_mean.assign(kDim, 0);
+    const HeadTurn turn = fit_value_turn(statistics);
+    for (const float x : turn.shift) EXPECT_EQ(x, 0);
+    std::vector<float> mixed(kDim, 0), through(kDim, 0);
+    for (const uint32_t i : {0u, 5u, 77u}) {
+        const auto v = turned(rows.key(i), turn.in, {});
+        for (uint32_t c = 0; c < kDim; ++c) {
+            mixed[c] += static_cast<float>(0.3 * rows.key(i)[c]);
+            through[c] += static_cast<float>(0.3 * v[c]);
+        }
+    }
+    const auto back = turned(through, turn.out, {});
+    for (uint32_t c = 0; c < kDim; ++c) EXPECT_NEAR(back[c], mixed[c], 1e-3 * (1 + std::abs(mixed[c])));
 }
 
 TEST(CacheTurn, LooksAreAveraged) {
@@ -141,7 +161,7 @@ TEST(CacheTurn, LooksAreAveraged) {
 TEST(CacheTurn, DirectionsThatWereNeverSeenAreNoTrouble) {
     std::vector<float> keys(20 * 8, 1.0f), queries(20 * 8, 0.0f);
     const HeadTurn turn = fit_head_turn(head_statistics(8, keys, queries));
-    for (const auto& part : {turn.k, turn.q, turn.k_shift, turn.feedback}) {
+    for (const auto& part : {turn.in, turn.out, turn.shift, turn.feedback}) {
         for (const float x : part) EXPECT_TRUE(std::isfinite(x));
     }
 }

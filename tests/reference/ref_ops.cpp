@@ -189,19 +189,19 @@ void RefOps::rope(const Tensor& x, const RopeParams& p, const U32View& positions
 
 namespace {
 
-void write_row_with_feedback(const KvLayer& cache, uint32_t slot, const std::vector<float>& k) {
-    const uint32_t d = cache.feedback_k.cols;
+void write_row_with_feedback(const Tensor& cache, const Tensor& feedback_of_all, uint32_t slot, const std::vector<float>& k) {
+    const uint32_t d = feedback_of_all.cols;
     std::vector<std::byte> row;
     for (uint32_t at = 0; at < k.size(); at += d) {
         std::vector<float> feedback;
         for (uint32_t i = 0; i < d; ++i) {
-            const auto factors = read_row(cache.feedback_k, at + i);
+            const auto factors = read_row(feedback_of_all, at + i);
             feedback.insert(feedback.end(), factors.begin(), factors.end());
         }
-        const auto head = test::round_with_feedback(cache.k.format, std::span(k).subspan(at, d), feedback);
+        const auto head = test::round_with_feedback(cache.format, std::span(k).subspan(at, d), feedback);
         row.insert(row.end(), head.begin(), head.end());
     }
-    std::ranges::copy(row, row_bytes(cache.k, slot).begin());
+    std::ranges::copy(row, row_bytes(cache, slot).begin());
 }
 
 }  // namespace
@@ -209,9 +209,10 @@ void write_row_with_feedback(const KvLayer& cache, uint32_t slot, const std::vec
 void RefOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) {
     const auto slot = read_u32(slots);
     for (uint32_t t = 0; t < k.rows; ++t) {
-        if (cache.passes_on_errors()) write_row_with_feedback(cache, slot[t], read_row(k, t));
+        if (cache.k_passes_on_errors()) write_row_with_feedback(cache.k, cache.fitted_k.feedback, slot[t], read_row(k, t));
         else write_row(cache.k, slot[t], read_row(k, t));
-        write_row(cache.v, slot[t], read_row(v, t));
+        if (cache.v_passes_on_errors()) write_row_with_feedback(cache.v, cache.fitted_v.feedback, slot[t], read_row(v, t));
+        else write_row(cache.v, slot[t], read_row(v, t));
     }
 }
 

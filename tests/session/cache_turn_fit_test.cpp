@@ -27,11 +27,11 @@ class CacheTurnFit : public ::testing::TestWithParam<std::string> {
         tokens_ = testing::tiny_tokens(kTokens, shape_.n_vocab, 7);
         fit("fitted.gguf", 3);
     }
-    std::vector<std::vector<HeadTurn>> turns(uint64_t seed) {
+    std::vector<LayerTurns> turns(uint64_t seed) {
         const auto plain = start_model(dir_ / "plain.gguf", *backend_, whole_);
         auto turns = fit_cache_turns(*plain.model, testing::tiny_tokens(64, shape_.n_vocab, seed));
         EXPECT_TRUE(turns.has_value()) << (turns ? "" : turns.error().message);
-        return turns ? *turns : std::vector<std::vector<HeadTurn>>{};
+        return turns ? *turns : std::vector<LayerTurns>{};
     }
     void fit(const char* name, uint64_t seed) {
         testing::TinyShape shape = shape_;
@@ -55,10 +55,13 @@ TEST_P(CacheTurnFit, ChangesNothingButRounding) {
     const auto expected = logits_of("plain.gguf", Format::f32);
     KvFormats turned = Format::f32;
     EXPECT_EQ(largest_difference(logits_of("fitted.gguf", turned), expected), 0) << "turned without being asked to";
-    turned.rotate_k = true;
-    const auto found = logits_of("fitted.gguf", turned);
-    EXPECT_LT(largest_difference(found, expected), 1e-3);
-    EXPECT_GT(largest_difference(found, logits_of("plain.gguf", turned)), 0) << "the tensors were not used";
+    for (const bool keys : {true, false}) {
+        turned.rotate_k = keys;
+        turned.rotate_v = !keys;
+        const auto found = logits_of("fitted.gguf", turned);
+        EXPECT_LT(largest_difference(found, expected), 1e-3) << keys;
+        EXPECT_GT(largest_difference(found, logits_of("plain.gguf", turned)), 0) << keys << ": the tensors were not used";
+    }
 }
 
 TEST_P(CacheTurnFit, ChunksGiveTheSameAsTheWhole) {
