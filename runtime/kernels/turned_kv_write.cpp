@@ -24,6 +24,15 @@ double flops_of(const Tensor& q, const Tensor& k, const Tensor& v, const KvLayer
     return flops;
 }
 
+void check_shapes(const Tensor& q, const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots, uint32_t head_dim) {
+    ATLAS_CHECK(!q || q.cols % k.cols == 0, "turned_kv_write: {} columns of q, {} of k", q.cols, k.cols);
+    ATLAS_CHECK(k.cols == cache.k.cols && v.cols == cache.v.cols && v.rows == k.rows && slots.count == k.rows && (!q || q.rows == k.rows),
+                "turned_kv_write: k [{}, {}], v [{}, {}], cache of {} and {} columns, {} slots", k.rows, k.cols, v.rows, v.cols, cache.k.cols,
+                cache.v.cols, slots.count);
+    if (cache.k_passes_on_errors()) ATLAS_CHECK(cache.fitted_k.feedback.cols == head_dim && cache.fitted_k.feedback.rows == k.cols, "feedback of heads of {}", cache.fitted_k.feedback.cols);
+    if (cache.v_passes_on_errors()) ATLAS_CHECK(cache.fitted_v.feedback.rows == v.cols, "feedback of {} columns of v", cache.fitted_v.feedback.rows);
+}
+
 }  // namespace
 
 bool VkOps::can_write_turned(const Tensor& k, const Tensor& v, uint32_t head_dim) const {
@@ -35,14 +44,9 @@ bool VkOps::can_write_turned(const Tensor& k, const Tensor& v, uint32_t head_dim
 void VkOps::turned_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
                             const Tensor& factors, const KvLayer& cache, const U32View& slots, bool turn) {
     const uint32_t head_dim = params.head_dim;
-    ATLAS_CHECK(can_write_turned(k, v, head_dim) && (!q || q.cols % k.cols == 0), "turned_kv_write: {} columns of q, {} of k, {} of v, heads of {}",
-                q.cols, k.cols, v.cols, head_dim);
-    ATLAS_CHECK(k.cols == cache.k.cols && v.cols == cache.v.cols && v.rows == k.rows && slots.count == k.rows && (!q || q.rows == k.rows),
-                "turned_kv_write: k [{}, {}], v [{}, {}], cache of {} and {} columns, {} slots", k.rows, k.cols, v.rows, v.cols, cache.k.cols,
-                cache.v.cols, slots.count);
+    check_shapes(q, k, v, cache, slots, head_dim);
+    ATLAS_CHECK(can_write_turned(k, v, head_dim), "turned_kv_write: heads of {}", head_dim);
     const bool k_feedback = cache.k_passes_on_errors(), v_feedback = cache.v_passes_on_errors();
-    if (k_feedback) ATLAS_CHECK(cache.fitted_k.feedback.cols == head_dim && cache.fitted_k.feedback.rows == k.cols, "feedback of heads of {}", cache.fitted_k.feedback.cols);
-    if (v_feedback) ATLAS_CHECK(cache.fitted_v.feedback.rows == v.cols, "feedback of {} columns of v", cache.fitted_v.feedback.rows);
     const std::vector<uint64_t> turns = turn ? rope_turns(params) : std::vector<uint64_t>{};
     const uint32_t n_pairs = static_cast<uint32_t>(turns.size());
     if (factors) ATLAS_CHECK_EQ(factors.cols, n_pairs);
