@@ -7,7 +7,7 @@
 namespace atlas {
 
 void VkOps::turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
-    ATLAS_CHECK(w.cols > 0 && w.cols <= 256 && w.rows % w.cols == 0 && x.cols % w.rows == 0 && w.row_stride_elems == w.cols,
+    ATLAS_CHECK(w.cols > 0 && w.cols <= kLargestTurnedHead && w.rows % w.cols == 0 && x.cols % w.rows == 0 && w.row_stride_elems == w.cols,
                 "turn_heads: {} columns, matrices [{}, {}] with rows {} apart", x.cols, w.rows, w.cols, w.row_stride_elems);
     if (shift) ATLAS_CHECK_EQ(shift.cols, w.rows);
     const double elems = double(x.rows) * x.cols;

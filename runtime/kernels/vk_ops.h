@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <initializer_list>
+#include <vector>
 
 #include "runtime/kernels/attention_variant.h"
 #include "runtime/kernels/constant_pool.h"
@@ -13,6 +14,7 @@
 #include "runtime/ops/ops.h"
 #include "runtime/ops/scratch.h"
 #include "runtime/vk/quirks.h"
+#include "shaders/push/rope_kv_write.h"
 
 namespace atlas {
 
@@ -89,12 +91,26 @@ class VkOps final : public Ops {
 
     /// False, and the plan fails, if the K or V of a layer does not fit in one binding.
     bool check_cache_fits(const KvLayer& cache);
+    /// What rope_kv_write is given. n_rot 0: k and v are ready and only to be written, and there is no q.
+    struct KvWrite {
+        const Tensor &q, &k, &v;
+        const RopeParams& params;
+        const U32View& positions;
+        const Tensor& factors;
+        const KvLayer& cache;
+        const U32View& slots;
+    };
+    /// The first bindings and all but the last constants of rope_kv_write and turned_kv_write.
+    struct BoundKvWrite {
+        std::vector<vk::Binding> bindings;
+        push::RopeKvWritePush push{};
+    };
+    /// Calls part(bound, count, cost) for runs of tokens that fit; not at all if the plan has failed.
+    void for_kv_write_parts(const KvWrite& write, const vk::Cost& cost, const std::function<void(BoundKvWrite, uint32_t, const vk::Cost&)>& part);
     /// Whether turned_kv_write takes heads of these sizes.
-    bool can_write_turned(const Tensor& k, const Tensor& v, uint32_t head_dim) const;
-    /// rope_kv_write of a cache that holds turned heads, in one dispatch. Without `turn` k and v are turned already, and only written (q may be
-    /// empty).
-    void turned_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions, const Tensor& factors,
-                         const KvLayer& cache, const U32View& slots, bool turn);
+    static bool can_write_turned(const KvWrite& write);
+    /// rope_kv_write of a cache that holds turned heads, in one dispatch.
+    void turned_kv_write(const KvWrite& write);
     void matmul_rows(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y);
     /// repeat_b: b is one row for all tokens, also when this part has just one.
     void matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b, const vk::Cost& cost);

@@ -80,7 +80,7 @@ void DryOps::hadamard(const Tensor& x, uint32_t block) {
 }
 
 void DryOps::turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
-    ATLAS_CHECK(w.cols > 0 && w.cols <= 256 && w.rows % w.cols == 0 && x.cols % w.rows == 0, "{} columns, matrices [{}, {}]", x.cols, w.rows, w.cols);
+    ATLAS_CHECK(w.cols > 0 && w.cols <= kLargestTurnedHead && w.rows % w.cols == 0 && x.cols % w.rows == 0, "{} columns, matrices [{}, {}]", x.cols, w.rows, w.cols);
     if (shift) ATLAS_CHECK_EQ(shift.cols, w.rows);
     count(2.0 * x.rows * x.cols * w.cols);
 }

@@ -30,6 +30,9 @@ struct RopeParams {
     uint32_t n_ctx_orig = 0;
 };
 
+/// turn_heads takes no larger heads.
+inline constexpr uint32_t kLargestTurnedHead = 256;
+
 /// What was fitted to a model's keys or values (model/cache_turn.h). Empty, or all but the shift; d: size of a head.
 struct CacheTurn {
     Tensor in;     // f32 [n_head_kv * d, d]: turn_heads of what is cached
@@ -138,7 +141,7 @@ class Ops {
 
     /// Multiplies every head of x, a row, in place: x_h = x_h W_g + shift_g. x: [n_tokens, n_head * d]; w: f32 [n_group * d, d], dense, the
     /// d x d matrices of the groups one behind the other; shift: f32 [1, n_group * d] or empty. n_group divides n_head; head h is of group
-    /// h / (n_head / n_group). d: at most 256.
+    /// h / (n_head / n_group). d: at most kLargestTurnedHead.
     virtual void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) = 0;
 
     /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format, with the feedback of

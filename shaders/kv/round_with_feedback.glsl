@@ -20,7 +20,8 @@ struct Candidate {
 };
 
 // Levels of a candidate: of a symmetric format the largest element lies at 0.7 .. 1.15 of the last level on either side, an affine format's
-// codes reach from the lowest element to a little more or less than the highest.
+// codes reach from the lowest element to a little more or less than the highest. Measured with SmolLM2's q4_0 keys, divergence of the
+// attention weights: 0.70 .. 1.15: 0.00421; 0.85 .. 1.15: 0.00425; 0.80 .. 1.175: 0.00436.
 Candidate candidate_of(uint format, uint trial) {
     Candidate c;
     if (cache_has_minimum(format)) {

@@ -6,7 +6,7 @@
 //       See rope/rope.comp, kv/turn_heads.comp, kv/hadamard.comp and kv/kv_write.comp, which do it one after the other.
 // shapes: q [n_tokens, n_head * head_dim], k [n_tokens, n_head_kv * head_dim], v [n_tokens, n_head_kv * v_head_dim] f32; k and v are only read;
 //         turn_k, turn_q, feedback_k [n_head_kv * head_dim, head_dim], turn_k_shift [n_head_kv * head_dim], turn_v and feedback_v likewise, f32.
-// layout: see push/turned_kv_write.h; matrices are dense.
+// layout: see push/rope_kv_write.h; matrices are dense.
 // grid: x: a head of q, of k, of v; y: token.
 // requires: what kv_write and rope require; a local size of at least 32; heads of at most 256, multiples of 32.
 // bound by: latency with few tokens; else reading the matrices, which caches hold.
@@ -16,7 +16,7 @@
 #include "common/cache_layout.glsl"
 #include "common/cache_quantize.glsl"
 #include "common/turns.glsl"
-#include "shaders/push/turned_kv_write.h"
+#include "shaders/push/rope_kv_write.h"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kKFormat = ATLAS_CACHE_F16;
@@ -54,10 +54,12 @@ shared float turned[256];
 
 const uint kQueries = 0u, kKeys = 1u, kValues = 2u;
 
+uint n_head_kv() { return pc.k_width / pc.head_dim; }
+
 float element(uint part, uint token, uint index, uint i) {
     if (part == kQueries) return q[pc.q_at + token * pc.q_stride + index * pc.head_dim + i];
     if (part == kKeys) return k[pc.k_at + token * pc.k_stride + index * pc.head_dim + i];
-    return v[pc.v_at + token * pc.v_stride + index * pc.v_head_dim + i];
+    return v[pc.v_at + token * pc.v_stride + index * (pc.v_width / n_head_kv()) + i];
 }
 
 // Element i of head[] after rope.
@@ -108,24 +110,24 @@ void main() {
     uint index = gl_WorkGroupID.x, part = kQueries;
     if (index >= pc.n_head) {
         index -= pc.n_head;
-        part = index < pc.n_head_kv ? kKeys : kValues;
-        index %= pc.n_head_kv;
+        part = index < n_head_kv() ? kKeys : kValues;
+        index %= n_head_kv();
     }
-    const uint slot = slots[pc.slots_at + token], dim = part == kValues ? pc.v_head_dim : pc.head_dim;
+    const uint slot = slots[pc.slots_at + token], dim = part == kValues ? pc.v_width / n_head_kv() : pc.head_dim;
     if (part != kQueries && slot >= pc.n_slots) return;
     for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) head[i] = element(part, token, index, i);
     barrier();
     for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) turned[i] = part == kValues ? head[i] : rotated(token, i);
     barrier();
     const uint turn = part == kValues ? kTurnV : kTurnK;
-    if (turn == 0u) turn_by_matrix(part, part == kQueries ? index / (pc.n_head / pc.n_head_kv) : index, dim, lane);
+    if (turn == 0u) turn_by_matrix(part, part == kQueries ? index / (pc.n_head / n_head_kv()) : index, dim, lane);
     else if (turn > 1u) turn_by_hadamard(dim, turn, lane);
     if (part == kQueries) {
         for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) q[pc.q_at + token * pc.q_stride + index * dim + i] = turned[i];
         return;
     }
     const bool is_k = part == kKeys;
-    const uint width = pc.n_head_kv * dim;
+    const uint width = is_k ? pc.k_width : pc.v_width;
     const uint row_unit = is_k ? pc.k_cache_at + slot * pc.k_cache_stride : pc.v_cache_at + slot * pc.v_cache_stride;
     if ((is_k ? kFeedbackK : kFeedbackV) != 0u) {
         write_with_feedback(is_k ? kKFormat : kVFormat, is_k, index, dim, 4u * row_unit, width / 32u);

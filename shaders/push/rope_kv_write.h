@@ -15,9 +15,9 @@ ATLAS_PUSH_BEGIN(RopeKvWritePush)
     uint turns_at;  // uvec2 elements
     uint factors_at;
     uint has_factors;
-    uint n_head;    // of q
+    uint n_head;    // of q; 0: there is no q
     uint head_dim;
-    uint n_pairs;
+    uint n_pairs;   // 0: no rope
     uint pair_stride;
     uint pair_distance;
     float magnitude;
@@ -29,6 +29,13 @@ ATLAS_PUSH_BEGIN(RopeKvWritePush)
     uint v_cache_stride;
     uint slots_at;
     uint n_slots;
+    // As in turn_heads.h; for turned_kv_write alone.
+    uint turn_k_at;
+    uint turn_k_shift_at;
+    uint turn_q_at;
+    uint turn_v_at;
+    uint feedback_k_at;
+    uint feedback_v_at;
 ATLAS_PUSH_END(RopeKvWritePush)
 
 #endif
