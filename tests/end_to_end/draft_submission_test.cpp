@@ -7,9 +7,12 @@
 #include "runtime/session/lookup.h"
 #include "tests/end_to_end/validated_backend.h"
 #include "tests/support/run_logits.h"
+#include "tests/support/wish.h"
 
 namespace atlas {
 namespace {
+
+using testing::wish;
 
 const std::filesystem::path kModels = std::filesystem::path(ATLAS_TEST_DATA) / "models";
 
@@ -57,14 +60,6 @@ struct Speaker {
     SpeculationFigures figures;
     uint64_t n_joined = 0;
 };
-
-GenerateOptions wish(float temperature, uint32_t max_tokens, uint64_t seed = 1) {
-    GenerateOptions options;
-    options.sampler.temperature = temperature;
-    options.sampler.seed = seed;
-    options.max_tokens = max_tokens;
-    return options;
-}
 
 using Submission = DraftModel::Submission;
 

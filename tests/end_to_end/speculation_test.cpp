@@ -9,9 +9,12 @@
 #include "tests/end_to_end/validated_backend.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/tiny_model.h"
+#include "tests/support/wish.h"
 
 namespace atlas {
 namespace {
+
+using testing::wish;
 
 const std::filesystem::path kModel = std::filesystem::path(ATLAS_TEST_DATA) / "models" / "atlas-tiny-Q4_K_M.gguf";
 
@@ -88,14 +91,6 @@ void expect_same(Speaker& speaker, GenerateOptions options, Speculators speculat
     EXPECT_EQ(speaker.answer(), tokens) << "the timeline holds the same afterwards";
     ASSERT_TRUE(report.speculation);
     EXPECT_GE(report.speculation->n_tokens, report.answer_tokens);
-}
-
-GenerateOptions wish(float temperature, uint32_t max_tokens, uint64_t seed = 7) {
-    GenerateOptions options;
-    options.sampler.temperature = temperature;
-    options.sampler.seed = seed;
-    options.max_tokens = max_tokens;
-    return options;
 }
 
 class SpeculationVk : public ::testing::TestWithParam<KvFormats> {};

@@ -5,6 +5,7 @@
 
 #include "runtime/session/snapshot.h"
 #include "tests/reference/ref_backend.h"
+#include "tests/support/fitted_model.h"
 #include "tests/support/run_batch.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"
@@ -27,17 +28,7 @@ class CacheTurnFit : public ::testing::TestWithParam<std::string> {
         tokens_ = testing::tiny_tokens(kTokens, shape_.n_vocab, 7);
         fit("fitted.gguf", 3);
     }
-    std::vector<LayerTurns> turns(uint64_t seed) {
-        const auto plain = start_model(dir_ / "plain.gguf", *backend_, whole_);
-        auto turns = fit_cache_turns(*plain.model, testing::tiny_tokens(64, shape_.n_vocab, seed));
-        EXPECT_TRUE(turns.has_value()) << (turns ? "" : turns.error().message);
-        return turns ? *turns : std::vector<LayerTurns>{};
-    }
-    void fit(const char* name, uint64_t seed) {
-        testing::TinyShape shape = shape_;
-        shape.more = [made = turns(seed)](gguf::Writer& writer) { add_cache_turns(made, writer); };
-        testing::write_tiny_model(dir_ / name, shape);
-    }
+    void fit(const char* name, uint64_t seed) { testing::write_fitted_model(dir_ / name, shape_, *backend_, seed); }
     std::vector<float> logits_of(const char* name, const KvFormats& formats) {
         SessionShape shape = whole_;
         shape.kv_format = formats;

@@ -5,21 +5,16 @@
 #include "runtime/session/lookup.h"
 #include "runtime/session/speculation.h"
 #include "tests/reference/ref_backend.h"
+#include "tests/support/draft_models.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"
-#include "tests/support/tiny_model.h"
 
 namespace atlas {
 namespace {
 
 struct Fixture {
     Fixture() {
-        testing::TinyShape shape = testing::tiny_shape("llama");
-        testing::write_tiny_model(dir / "large.gguf", shape);
-        shape.n_layer = 1;
-        testing::write_tiny_model(dir / "small.gguf", shape);
-        shape.n_vocab = 60;  // knows fewer tokens than the large one
-        testing::write_tiny_model(dir / "narrow.gguf", shape);
+        testing::write_draft_models(dir);
         large = testing::start_model(dir / "large.gguf", *backend, {.n_ctx = 96, .n_batch = 24, .max_outputs = 24, .kv_format = Format::f32});
     }
     Speculators drafted_by(const char* name, uint32_t width, uint32_t n_ctx = 96, bool with_lookup = false) {

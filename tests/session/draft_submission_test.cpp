@@ -4,9 +4,9 @@
 #include "runtime/session/draft_model.h"
 #include "runtime/session/lookup.h"
 #include "runtime/session/speculation.h"
+#include "tests/support/draft_models.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"
-#include "tests/support/tiny_model.h"
 #include "tests/support/watched_backend.h"
 
 namespace atlas {
@@ -17,12 +17,7 @@ using Submission = DraftModel::Submission;
 class DraftSubmission : public ::testing::Test {
   protected:
     void SetUp() override {
-        testing::TinyShape shape = testing::tiny_shape("llama");
-        testing::write_tiny_model(dir_ / "large.gguf", shape);
-        shape.n_layer = 1;
-        testing::write_tiny_model(dir_ / "small.gguf", shape);
-        shape.n_vocab = 60;  // knows fewer tokens than the large one
-        testing::write_tiny_model(dir_ / "narrow.gguf", shape);
+        testing::write_draft_models(dir_);
         use("large.gguf", 96);
     }
     void use(const char* name, uint32_t n_ctx) {
