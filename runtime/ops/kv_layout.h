@@ -46,14 +46,15 @@ constexpr uint32_t hadamard_block(uint32_t head_dim) {
     return block;
 }
 
-/// The formats, with rotation where it was measured to help. SmolLM2-135M Q4_1, 2,048 tokens, keys and values of one format, perplexity against
-/// f16's 5.111: q4_0 5.874 as they are, 5.358 with keys turned, 5.298 with both; q5_0 5.370 and, with both, 5.182. q8_0's divergence is 0.00030
-/// as it is, 0.00012 with keys turned and 0.00011 with both (lavapipe, 2026-11-21, bench/results/lavapipe/kv_quality.md). Keys are turned by the
-/// kernel that writes them; values have to be turned back behind attention. The other formats were not compared.
+/// The formats, with rotation where it was measured to pay. Mean divergence from f16, SmolLM2-135M Q4_1, 2,048 tokens, keys or values alone, as
+/// they are and turned: keys of q4_0 0.117 and 0.034, q4_1 0.057 and 0.024, q5_0 0.025 and 0.007, q5_1 0.0125 and 0.0061, q8_0 0.00032 and 0.00012;
+/// values of q4_0 0.0071 and 0.0033, q4_1 0.0033 and 0.0026, q5_0 0.0013 and 0.0008, q5_1 0.00069 and 0.00062, q8_0 0.00002 and 0.00001 (lavapipe,
+/// 2026-11-21, bench/results/lavapipe/kv_quality.md). Keys are turned by the kernel that writes them; values have to be turned back behind
+/// attention, which a tenth is not worth.
 constexpr KvFormats with_default_rotation(KvFormats formats) {
-    const auto gains = [](Format format) { return format == Format::q4_0 || format == Format::q5_0; };
-    formats.rotate_k = gains(formats.k) || formats.k == Format::q8_0;
-    formats.rotate_v = gains(formats.v);
+    const auto is_quantized = [](Format format) { return format != Format::f32 && format != Format::f16 && format != Format::bf16; };
+    formats.rotate_k = is_quantized(formats.k);
+    formats.rotate_v = formats.v == Format::q4_0 || formats.v == Format::q4_1 || formats.v == Format::q5_0;
     return formats;
 }
 

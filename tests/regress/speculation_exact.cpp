@@ -1,6 +1,6 @@
 // speculation_exact MODEL TEXT [N_PROMPTS N_TOKENS KV,KV,... DRAFT_MODEL DEVICE]: greedy answers with guesses against answers without, token for
-// token. Prompts of 24 to 87 tokens are cut from TEXT and shared out over the formats of the KV cache in turn; "q4_0+turned" is q4_0 with keys
-// and values turned. The answers without guesses are made four at a time (Engine), those with guesses one by one as run and chat make them:
+// token. Prompts of 24 to 87 tokens are cut from TEXT and shared out over the formats of the KV cache in turn; turned as by default;
+// "q4_0+none" is q4_0 as it is. The answers without guesses are made four at a time (Engine), those with guesses one by one as run and chat make them:
 // with lookup, and with lookup and draft. Where the two differ, plain decoding of that prompt alone decides.
 // Prints what was compared after every four prompts; exits with 1 at the first prompt that differs.
 #include <cstdlib>
@@ -52,11 +52,10 @@ std::vector<std::vector<TokenId>> cut_prompts(const std::vector<TokenId>& tokens
 }
 
 Result<KvFormats> format_of(std::string name) {
-    const bool turned = name.ends_with("+turned");
-    if (turned) name.resize(name.size() - std::string_view("+turned").size());
-    ATLAS_TRY(KvFormats kv, parse_kv_formats(name));
-    kv.rotate_k = kv.rotate_v = turned;
-    return kv;
+    const bool as_it_is = name.ends_with("+none");
+    if (as_it_is) name.resize(name.size() - std::string_view("+none").size());
+    ATLAS_TRY(const KvFormats kv, parse_kv_formats(name));
+    return as_it_is ? kv : with_default_rotation(kv);
 }
 
 class Comparison {
@@ -233,7 +232,7 @@ int main(int argc, char** argv) {
     }
     const atlas::Wish wish{.model = argv[1],
                            .text = argv[2],
-                           .kv = argument(5, "f16,f32,bf16,q8_0,q5_1,q5_0,q4_1,q4_0,q4_0+turned"),
+                           .kv = argument(5, "f16,f32,bf16,q8_0,q8_0+none,q5_1,q5_0,q4_1,q4_0,q4_0+none"),
                            .draft = argument(6, ""),
                            .device = argument(7, ""),
                            .n_prompts = static_cast<uint32_t>(std::atoi(argument(3, "200").c_str())),
