@@ -180,7 +180,7 @@ class Chat {
 
 Result<void> chat(const ChatFlags& flags) {
     Interrupt interrupt;
-    ATLAS_TRY(OpenModel open, open_model(flags.model, rows_for(flags.speculation)));
+    ATLAS_TRY(OpenModel open, open_model(flags.model, flags.speculation));
     ATLAS_TRY(const auto chat_prompt, ChatPrompt::open(*open.file));
     if (!chat_prompt.note().empty()) fmt::print(stderr, "note: {}\n", chat_prompt.note());
     ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, open));

@@ -116,9 +116,11 @@ void add_keep_free_flag(CLI::App& command, std::string& keep_free) {
     command.add_option("--keep-free", keep_free, "Leave this much of the device's memory to others: 1G");
 }
 
-Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backend, const SessionShape& shape, const std::string& keep_free) {
+Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backend, const SessionShape& shape, const std::string& keep_free,
+                                  const gguf::File* draft) {
     ContextWish wish;
     wish.shape = shape;
+    wish.draft = draft;
     wish.shared_memory = backend.caps().unified_memory || backend.is_software();
     if (!keep_free.empty()) {
         ATLAS_TRY(wish.keep_free_bytes, parse_bytes(keep_free));
@@ -168,7 +170,8 @@ GenerateOptions generate_options(const SamplingFlags& flags) {
 
 namespace {
 
-Result<OpenModel> load_model(const ModelFlags& flags, SessionShape& shape) {
+// `speculation` null: nobody guesses.
+Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* speculation, SessionShape& shape) {
     OpenModel open;
     ATLAS_TRY(shape.kv_format, kv_formats(flags.kv_type, flags.kv_rotation));
     ATLAS_TRY(const auto path, find_model(flags.model));
@@ -177,9 +180,19 @@ Result<OpenModel> load_model(const ModelFlags& flags, SessionShape& shape) {
     ATLAS_TRY(open.tokenizer, Tokenizer::load(*open.file));
     ATLAS_TRY(open.backend, make_backend(flags));
     shape.n_ctx = flags.n_ctx;
-    ATLAS_TRY(const ContextChoice choice, fit_context(*open.file, *open.backend, shape, flags.keep_free));
+    if (speculation != nullptr) {
+        ATLAS_TRY(open.draft_file, open_draft_file(*speculation, *open.file, *open.tokenizer));
+    }
+    auto fitted = fit_context(*open.file, *open.backend, shape, flags.keep_free, open.draft_file.get());
+    if (!fitted && open.draft_file && speculation->draft == "auto" && fitted.error().code == ErrorCode::out_of_memory) {
+        open.draft_file.reset();
+        fitted = fit_context(*open.file, *open.backend, shape, flags.keep_free);
+        if (fitted) fmt::print(stderr, "note: --draft auto: the draft does not fit beside the model\n");
+    }
+    ATLAS_TRY(const ContextChoice choice, std::move(fitted));
     if (flags.n_ctx == 0) fmt::print(stderr, "{}\n", describe(choice, shape.kv_format));
     shape.n_ctx = open.n_ctx = choice.plan.n_ctx;
+    open.kv = shape.kv_format;
     LoadBar bar;
     ATLAS_TRY(open.model, Model::load(*open.file, *open.backend, shape, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); }));
     bar.tell(open.model->weights_bytes());
@@ -188,21 +201,31 @@ Result<OpenModel> load_model(const ModelFlags& flags, SessionShape& shape) {
 
 }  // namespace
 
-Result<OpenModel> open_without_session(const ModelFlags& flags) {
+Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation) {
     SessionShape shape;
-    ATLAS_TRY(OpenModel open, load_model(flags, shape));
+    ATLAS_TRY(OpenModel open, load_model(flags, &speculation, shape));
     open.watch = std::make_unique<BudgetWatch>(*open.backend, [](const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); });
     return open;
 }
 
-Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
+namespace {
+
+Result<OpenModel> open_with_session(const ModelFlags& flags, const SpeculationFlags* speculation, uint32_t max_outputs) {
     SessionShape shape;
     shape.max_outputs = max_outputs;
-    ATLAS_TRY(OpenModel open, load_model(flags, shape));
+    ATLAS_TRY(OpenModel open, load_model(flags, speculation, shape));
     ATLAS_TRY(open.session, Session::create(open.model, shape));
     const auto tell = [](const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); };
     open.watch = std::make_unique<BudgetWatch>(*open.backend, tell, [&session = *open.session](uint64_t bytes) { return give_back(session, bytes); });
     return open;
+}
+
+}  // namespace
+
+Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) { return open_with_session(flags, nullptr, max_outputs); }
+
+Result<OpenModel> open_model(const ModelFlags& flags, const SpeculationFlags& speculation) {
+    return open_with_session(flags, &speculation, rows_for(speculation));
 }
 
 std::vector<TokenId> chat_tokens(const Tokenizer& tokenizer, std::string_view text) {

@@ -51,7 +51,7 @@ Result<std::vector<TokenId>> prompt_tokens(const RunFlags& flags, const OpenMode
 Result<void> run(const RunFlags& flags) {
     Interrupt interrupt;
     ATLAS_TRY(const std::string prompt, read_prompt(flags));
-    ATLAS_TRY(OpenModel open, open_model(flags.model, rows_for(flags.speculation)));
+    ATLAS_TRY(OpenModel open, open_model(flags.model, flags.speculation));
     ATLAS_TRY(const auto tokens, prompt_tokens(flags, open, prompt));
     GenerateOptions options = generate_options(flags.sampling);
     options.stop = interrupt.token();

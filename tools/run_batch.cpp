@@ -192,15 +192,16 @@ Result<void> put_figures(const std::string& to, const Json& figures) {
     return file.commit();
 }
 
-Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags, const SpeculationFlags& speculation, const ModelFlags& model,
-                                            const std::vector<Prompt>& prompts) {
-    BatchShape shape;
-    ATLAS_TRY(shape.kv_format, kv_formats(model.kv_type, model.kv_rotation));
-    shape.n_ctx = open.n_ctx;
-    shape.max_timelines = std::min(flags.parallel, static_cast<uint32_t>(prompts.size()));
-    ATLAS_TRY(auto guesses, make_batch_speculation(speculation, open, shape.max_timelines));
+// Contexts of the draft's pool at most: who finds no page there gets no guesses of it.
+constexpr uint32_t kDraftContexts = 4;
+
+bool is_too_large(const Error& error) { return error.code == ErrorCode::out_of_memory || error.code == ErrorCode::limit; }
+
+Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags, const SpeculationFlags& speculation, const BatchShape& wish,
+                                            uint32_t draft_contexts) {
+    BatchShape shape = wish;
+    ATLAS_TRY(auto guesses, make_batch_speculation(speculation, open, shape.max_timelines, draft_contexts));
     shape.max_outputs = guesses ? std::max(shape.max_timelines, kMostTokensAlike) : shape.max_timelines;
-    shape.n_batch = std::max(512u, shape.max_timelines + kPageTokens);
     if (flags.pool_tokens > 0) {
         shape.pool_tokens = flags.pool_tokens;
         return Engine::create(open.model, shape, std::move(guesses));
@@ -209,10 +210,22 @@ Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFl
     for (uint32_t contexts = shape.max_timelines;; contexts = (contexts + 1) / 2) {
         shape.pool_tokens = contexts * shape.n_ctx;
         auto runner = BatchRunner::create(open.model, shape);
-        const bool is_too_large = !runner && (runner.error().code == ErrorCode::out_of_memory || runner.error().code == ErrorCode::limit);
-        if (is_too_large && contexts > 1) continue;
+        if (!runner && is_too_large(runner.error()) && contexts > 1) continue;
         if (!runner) return tl::unexpected(runner.error());
         return Engine::create(std::move(*runner), std::move(guesses));
+    }
+}
+
+Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags, const SpeculationFlags& speculation,
+                                            const std::vector<Prompt>& prompts) {
+    BatchShape shape;
+    shape.kv_format = open.kv;
+    shape.n_ctx = open.n_ctx;
+    shape.max_timelines = std::min(flags.parallel, static_cast<uint32_t>(prompts.size()));
+    shape.n_batch = std::max(512u, shape.max_timelines + kPageTokens);
+    for (uint32_t draft_contexts = std::min(shape.max_timelines, kDraftContexts);; draft_contexts /= 2) {
+        auto engine = make_engine(open, flags, speculation, shape, draft_contexts);
+        if (engine || !open.draft_file || draft_contexts <= 1 || !is_too_large(engine.error())) return engine;
     }
 }
 
@@ -235,13 +248,13 @@ Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, c
     Interrupt interrupt;
     if (!sampling.stop_strings.empty()) return fail(ErrorCode::invalid_argument, "--stop does not go with --prompts");
     ATLAS_TRY(const auto texts, read_prompts(flags.prompts));
-    ATLAS_TRY(OpenModel open, open_without_session(model));
+    ATLAS_TRY(OpenModel open, open_without_session(model, speculation));
     std::vector<Prompt> prompts;
     for (const std::string& text : texts) {
         ATLAS_TRY(auto tokens, tokens_of(open, text));
         prompts.push_back({prompts.size(), text, std::move(tokens)});
     }
-    ATLAS_TRY(const auto engine, make_engine(open, flags, speculation, model, prompts));
+    ATLAS_TRY(const auto engine, make_engine(open, flags, speculation, prompts));
     BatchRun run(open, *engine, sampling);
     for (Prompt& prompt : prompts) ATLAS_TRY_VOID(run.submit(std::move(prompt), interrupt.token()));
     ATLAS_TRY_VOID(run.run());

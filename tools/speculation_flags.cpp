@@ -3,8 +3,6 @@
 
 #include "runtime/base/mapped_file.h"
 #include "runtime/serve/draft_vocabulary.h"
-#include "runtime/session/draft_model.h"
-#include "runtime/session/lookup.h"
 #include "tools/model_path.h"
 #include "tools/models/store.h"
 #include "tools/open_model.h"
@@ -43,7 +41,59 @@ namespace {
 // A draft of more than this part of the larger model's bytes costs more than it brings: at one eighth, four guesses cost half a token.
 constexpr uint64_t kDraftPart = 8;
 
+using DraftFile = std::unique_ptr<gguf::File>;
+
+Result<DraftFile> open_checked(const std::filesystem::path& path, const Tokenizer& target) {
+    ATLAS_TRY(gguf::File file, gguf::File::open(path));
+    ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
+    ATLAS_TRY_VOID(check_draft_vocabulary(target, *tokenizer));
+    return std::make_unique<gguf::File>(std::move(file));
+}
+
+uint64_t tensor_bytes(const gguf::File& file) {
+    uint64_t sum = 0;
+    for (const gguf::TensorInfo& tensor : file.tensors()) sum += tensor.bytes;
+    return sum;
+}
+
+// The largest stored model of the same vocabulary that is small enough, or nothing.
+DraftFile find_draft(const gguf::File& target, const Tokenizer& tokenizer) {
+    const auto store = user_store();
+    auto stored = store ? store->list() : Result<std::vector<StoredModel>>(std::vector<StoredModel>{});
+    if (!stored) return nullptr;
+    std::sort(stored->begin(), stored->end(), [](const StoredModel& a, const StoredModel& b) { return a.bytes > b.bytes; });
+    const uint64_t most = tensor_bytes(target) / kDraftPart;
+    for (const StoredModel& model : *stored) {
+        if (model.bytes > most) continue;
+        auto draft = open_checked(model.path, tokenizer);
+        if (!draft) continue;
+        fmt::print(stderr, "note: {} drafts\n", model.name);
+        return std::move(*draft);
+    }
+    fmt::print(stderr, "note: --draft auto: no stored model of the same vocabulary is at most 1/{} as large\n", kDraftPart);
+    return nullptr;
+}
+
+Result<std::shared_ptr<const Model>> load_draft(const DraftTarget& target, SessionShape& shape) {
+    ATLAS_TRY(shape, draft_session(*target.draft_file, target.n_ctx, target.kv));
+    auto model = Model::load(*target.draft_file, target.backend, shape);
+    if (!model) return fail_in("--draft", model.error());
+    return model;
+}
+
+}  // namespace
+
+Result<DraftFile> open_draft_file(const SpeculationFlags& flags, const gguf::File& target, const Tokenizer& tokenizer) {
+    if (flags.draft_max == 0 || flags.draft == "none") return DraftFile();
+    if (flags.draft == "auto") return find_draft(target, tokenizer);
+    ATLAS_TRY(const auto path, find_model(flags.draft));
+    auto draft = open_checked(path, tokenizer);
+    if (!draft) return fail_in("--draft " + flags.draft, draft.error());
+    return draft;
+}
+
 Result<std::unique_ptr<LookupSpeculator>> make_lookup(const SpeculationFlags& flags, const Tokenizer& tokenizer) {
+    if (flags.draft_max == 0 || is_word(flags.lookup, "off")) return nullptr;
     auto lookup = std::make_unique<LookupSpeculator>();
     for (const std::string& path : flags.lookup) {
         if (is_word(flags.lookup, "on")) break;
@@ -55,78 +105,39 @@ Result<std::unique_ptr<LookupSpeculator>> make_lookup(const SpeculationFlags& fl
     return lookup;
 }
 
-Result<std::shared_ptr<const Model>> open_draft(const std::filesystem::path& path, const OpenModel& open) {
-    ATLAS_TRY(const gguf::File file, gguf::File::open(path));
-    ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
-    ATLAS_TRY_VOID(check_draft_vocabulary(*open.tokenizer, *tokenizer));
+Result<std::unique_ptr<DraftModel>> make_draft(const DraftTarget& target) {
+    if (target.draft_file == nullptr) return nullptr;
     SessionShape shape;
-    shape.n_ctx = open.n_ctx;
-    return Model::load(file, *open.backend, shape);
+    ATLAS_TRY(auto model, load_draft(target, shape));
+    ATLAS_TRY(auto session, Session::create(std::move(model), shape));
+    return std::make_unique<DraftModel>(std::move(session), target.model.config().n_vocab);
 }
-
-// The largest stored model of the same vocabulary that is small enough, or nothing.
-std::shared_ptr<const Model> find_draft(const OpenModel& open) {
-    const auto store = user_store();
-    auto stored = store ? store->list() : Result<std::vector<StoredModel>>(std::vector<StoredModel>{});
-    if (!stored) return nullptr;
-    std::sort(stored->begin(), stored->end(), [](const StoredModel& a, const StoredModel& b) { return a.bytes > b.bytes; });
-    for (const StoredModel& model : *stored) {
-        if (model.bytes * kDraftPart > open.model->weights_bytes()) continue;
-        auto draft = open_draft(model.path, open);
-        if (!draft) continue;
-        fmt::print(stderr, "note: {} drafts\n", model.name);
-        return std::move(*draft);
-    }
-    fmt::print(stderr, "note: --draft auto: no stored model of the same vocabulary is at most 1/{} as large\n", kDraftPart);
-    return nullptr;
-}
-
-// The model that --draft names, or null where it names none or none is found.
-Result<std::shared_ptr<const Model>> draft_of(const SpeculationFlags& flags, const OpenModel& open) {
-    if (flags.draft_max == 0 || flags.draft == "none") return nullptr;
-    if (flags.draft == "auto") return find_draft(open);
-    ATLAS_TRY(const auto path, find_model(flags.draft));
-    auto draft = open_draft(path, open);
-    if (!draft) return fail_in("--draft " + flags.draft, draft.error());
-    return std::move(*draft);
-}
-
-bool wants_lookup(const SpeculationFlags& flags) { return flags.draft_max > 0 && !is_word(flags.lookup, "off"); }
-
-}  // namespace
 
 Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& flags, const OpenModel& open) {
     std::vector<std::unique_ptr<Speculator>> who;
-    if (wants_lookup(flags)) {
-        ATLAS_TRY(auto lookup, make_lookup(flags, *open.tokenizer));
-        who.push_back(std::move(lookup));
-    }
-    ATLAS_TRY(const auto draft, draft_of(flags, open));
-    if (draft) {
-        SessionShape shape;
-        shape.n_ctx = open.n_ctx;
-        ATLAS_TRY(auto session, Session::create(draft, shape));
-        who.push_back(std::make_unique<DraftModel>(std::move(session), open.model->config().n_vocab));
-    }
+    ATLAS_TRY(auto lookup, make_lookup(flags, *open.tokenizer));
+    ATLAS_TRY(auto draft, make_draft(open.draft_target()));
+    if (lookup) who.push_back(std::move(lookup));
+    if (draft) who.push_back(std::move(draft));
     if (who.empty()) return nullptr;
     return std::make_unique<Speculators>(std::move(who), flags.draft_max);
 }
 
-// Contexts of the draft's pool: who finds no page there gets no guesses of it.
-constexpr uint32_t kDraftContexts = 4;
-
-Result<std::unique_ptr<BatchSpeculation>> make_batch_speculation(const SpeculationFlags& flags, const OpenModel& open, uint32_t parallel) {
+Result<std::unique_ptr<BatchSpeculation>> make_batch_speculation(const SpeculationFlags& flags, const OpenModel& open, uint32_t parallel,
+                                                                uint32_t draft_contexts) {
     BatchSpeculation::MakeLookup lookup;
-    if (wants_lookup(flags)) {
-        ATLAS_TRY(auto first, make_lookup(flags, *open.tokenizer));
+    ATLAS_TRY(auto first, make_lookup(flags, *open.tokenizer));
+    if (first) {
         lookup = [first = std::shared_ptr<const LookupSpeculator>(std::move(first))] { return std::make_unique<LookupSpeculator>(*first); };
     }
-    ATLAS_TRY(const auto model, draft_of(flags, open));
     std::unique_ptr<BatchDraft> draft;
-    if (model) {
+    if (open.draft_file) {
+        SessionShape one;
+        ATLAS_TRY(const auto model, load_draft(open.draft_target(), one));
         BatchShape shape;
-        shape.n_ctx = open.n_ctx;
-        shape.pool_tokens = open.n_ctx * std::min(parallel, kDraftContexts);
+        shape.n_ctx = one.n_ctx;
+        shape.kv_format = one.kv_format;
+        shape.pool_tokens = one.n_ctx * draft_contexts;
         shape.max_timelines = shape.max_outputs = parallel;
         shape.n_batch = std::max(512u, parallel + kPageTokens);
         ATLAS_TRY(auto runner, BatchRunner::create(model, shape));

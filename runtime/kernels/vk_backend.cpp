@@ -167,6 +167,8 @@ Result<void> VkBackend::reserve_scratch(uint64_t bytes) {
     return {};
 }
 
+uint64_t VkBackend::scratch_bytes() const { return state_->scratch ? state_->scratch->bytes() : 0; }
+
 // Variants that the pass is the first to use are tested, and it is planned again: some may have been rejected, and the tests may have taken
 // more scratch. Ends because every variant is tested once.
 Result<DispatchPlan> VkBackend::plan(std::string_view name, const std::function<void(Ops&)>& pass) {

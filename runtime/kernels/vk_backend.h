@@ -59,6 +59,7 @@ class VkBackend final : public Backend {
     Result<void> upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override;
     Result<void> finish_uploads() override;
     Result<void> reserve_scratch(uint64_t bytes) override;
+    uint64_t scratch_bytes() const override;
     /// The pass is run once to plan its dispatches; its pipelines are then built on several threads, and the plan is recorded.
     /// Fails as well: limit (a row or a layer's cache larger than a binding), unsupported, out_of_memory.
     Result<std::unique_ptr<Program>> record(std::string_view name, const std::function<void(Ops&)>& pass) override;

@@ -113,7 +113,8 @@ Result<Resolution> resolve_on(const gguf::File& file, const Backend& backend) {
 
 Result<MemoryPlan> plan_on(const Resolution& found, const SessionShape& shape, const Backend& backend, uint64_t keep_free_bytes) {
     const uint64_t there = backend.budget().available_bytes;
-    return plan_within({found.config, found.weights, found.architecture->forward, backend.overhead_bytes(), backend.max_storage_bytes()}, shape,
+    return plan_within({found.config, found.weights, found.architecture->forward, backend.overhead_bytes(), backend.scratch_bytes(),
+                        backend.max_storage_bytes()}, shape,
                        there - std::min(there, keep_free_bytes));
 }
 
@@ -190,7 +191,8 @@ Result<std::shared_ptr<const Model>> Model::load_filled(const gguf::File& file, 
 }
 
 Result<MemoryPlan> Model::plan_session(const SessionShape& shape) const {
-    return plan_within({config_, resolved_, architecture_->forward, backend_.overhead_bytes(), backend_.max_storage_bytes()}, shape, backend_.budget().available_bytes, true);
+    return plan_within({config_, resolved_, architecture_->forward, backend_.overhead_bytes(), backend_.scratch_bytes(), backend_.max_storage_bytes()},
+                       shape, backend_.budget().available_bytes, true);
 }
 
 Result<MemoryPlan> plan_file_on(const gguf::File& file, const SessionShape& shape, const Backend& backend, uint64_t keep_free_bytes) {

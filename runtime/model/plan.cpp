@@ -97,12 +97,15 @@ class Planner {
     uint64_t weights_bytes_ = 0;
 };
 
+// What of a plan is still to be taken.
+uint64_t missing_bytes(const MemoryPlan& plan, const PlanInput& input, bool weights_loaded) {
+    const uint64_t all = weights_loaded ? plan.session_bytes() + plan.other_bytes : plan.total_bytes();
+    return all - std::min(plan.scratch_bytes, input.reserved_scratch_bytes);
+}
+
 // The largest context of at most `most` tokens that needs at most `available` bytes; 0: not even one page.
-uint32_t largest_context(Planner& planner, uint32_t most, uint64_t available, bool weights_loaded) {
-    const auto fits = [&](uint32_t pages) {
-        const MemoryPlan plan = planner.at(pages * kPageTokens);
-        return (weights_loaded ? plan.session_bytes() + plan.other_bytes : plan.total_bytes()) <= available;
-    };
+uint32_t largest_context(Planner& planner, const PlanInput& input, uint32_t most, uint64_t available, bool weights_loaded) {
+    const auto fits = [&](uint32_t pages) { return missing_bytes(planner.at(pages * kPageTokens), input, weights_loaded) <= available; };
     uint32_t good = 0;
     uint32_t bad = pages_for(most) + 1;
     while (bad - good > 1) {
@@ -149,7 +152,7 @@ MemoryPlan together(const MemoryPlan& a, const MemoryPlan& b) {
     both.step_bytes += b.step_bytes;
     both.output_bytes += b.output_bytes;
     both.scratch_bytes = std::max(a.scratch_bytes, b.scratch_bytes);
-    both.other_bytes = std::max(a.other_bytes, b.other_bytes);
+    both.other_bytes += b.other_bytes;
     return both;
 }
 
@@ -163,10 +166,10 @@ Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape
     Planner planner(input, shape);
     const uint32_t wanted = shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx;
     const MemoryPlan plan = planner.at(wanted);
-    const uint64_t needed = weights_loaded ? plan.session_bytes() + plan.other_bytes : plan.total_bytes();
+    const uint64_t needed = missing_bytes(plan, input, weights_loaded);
     if (needed <= available_bytes) return plan;
 
-    const uint32_t fitting = largest_context(planner, wanted, available_bytes, weights_loaded);
+    const uint32_t fitting = largest_context(planner, input, wanted, available_bytes, weights_loaded);
     if (shape.n_ctx == 0 && fitting > 0) return planner.at(fitting);
     const std::string weights_part = weights_loaded ? "" : fmt::format("weights {}, ", bytes_text(plan.weights_bytes));
     const std::string hint =
@@ -175,7 +178,8 @@ Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape
     return fail(ErrorCode::out_of_memory,
                 "not enough device memory for a context of {} tokens: {} bytes are needed ({}: {}KV cache {}, scratch {}, the rest {}), "
                 "{} bytes ({}) are there; {}",
-                plan.n_ctx, needed, bytes_text(needed), weights_part, bytes_text(plan.kv_bytes), bytes_text(plan.scratch_bytes),
+                plan.n_ctx, needed, bytes_text(needed), weights_part, bytes_text(plan.kv_bytes),
+                bytes_text(plan.scratch_bytes - std::min(plan.scratch_bytes, input.reserved_scratch_bytes)),
                 bytes_text(plan.step_bytes + plan.output_bytes + plan.other_bytes), available_bytes, bytes_text(available_bytes), hint);
 }
 

@@ -46,10 +46,12 @@ struct PlanInput {
     std::span<const ResolvedWeight> weights;
     Forward forward = nullptr;
     uint64_t overhead_bytes = 0;                 // Backend::overhead_bytes
+    uint64_t reserved_scratch_bytes = 0;         // Backend::scratch_bytes: there already
     uint64_t max_storage_bytes = UINT64_MAX;  // Backend::max_storage_bytes
 };
 
-/// Two models with a session each on one backend (a draft and what it drafts for): they share scratch and what the backend takes for itself.
+/// Two models with a session each on one backend (a draft and what it drafts for): they share scratch. What the backend takes for itself counts
+/// twice, as it will when the second one is loaded: its pipelines are others.
 MemoryPlan together(const MemoryPlan& a, const MemoryPlan& b);
 
 /// Storages of the weights (place_weights), as the device hands them out.

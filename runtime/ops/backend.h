@@ -77,6 +77,8 @@ class Backend {
 
     /// Sets aside scratch for every later recording (they share it; runs do not overlap). Call once per model, with DryOps' peak.
     virtual Result<void> reserve_scratch(uint64_t bytes) = 0;
+    /// What was set aside: another model needs as much less.
+    virtual uint64_t scratch_bytes() const { return 0; }
 
     /// Calls `pass` once with an Ops that records. Pipelines it needs are built here, not in run().
     virtual Result<std::unique_ptr<Program>> record(std::string_view name, const std::function<void(Ops&)>& pass) = 0;

@@ -1,6 +1,7 @@
 #include "runtime/planner/context.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/base/units.h"
 #include "runtime/planner/choose.h"
@@ -34,8 +35,25 @@ class ContextChooser {
     }
 
   private:
-    // Nothing: it does not fit. Other failures are found before.
+    // Nothing: it does not fit. Other failures are found before. n_ctx 0: the longest that fits.
     std::optional<MemoryPlan> fitting(uint32_t n_ctx, const KvFormats& kv, uint64_t free_bytes) const {
+        const auto longest = alone(n_ctx, kv, free_bytes);
+        if (!longest || wish_.draft == nullptr) return longest;
+        const auto with_draft = [&](const std::optional<MemoryPlan>& plan) {
+            const auto all = plan ? all_bytes(*plan, kv) : std::nullopt;
+            return all && *all + free_bytes <= budget_.available_bytes;
+        };
+        if (with_draft(longest)) return longest;
+        if (n_ctx > 0) return std::nullopt;
+        uint32_t good = 0, bad = longest->n_ctx / kPageTokens;
+        while (bad - good > 1) {
+            const uint32_t middle = good + (bad - good) / 2;
+            (with_draft(alone(middle * kPageTokens, kv, free_bytes)) ? good : bad) = middle;
+        }
+        return good > 0 ? alone(good * kPageTokens, kv, free_bytes) : std::nullopt;
+    }
+
+    std::optional<MemoryPlan> alone(uint32_t n_ctx, const KvFormats& kv, uint64_t free_bytes) const {
         SessionShape shape = wish_.shape;
         shape.n_ctx = n_ctx;
         shape.kv_format = kv;
@@ -43,16 +61,39 @@ class ContextChooser {
         return plan ? std::optional(*plan) : std::nullopt;
     }
 
+    // With the draft, if there is one. Nothing: the draft does not even fit alone.
+    std::optional<uint64_t> all_bytes(const MemoryPlan& plan, const KvFormats& kv) const {
+        if (wish_.draft == nullptr) return plan.total_bytes();
+        const auto shape = draft_session(*wish_.draft, plan.n_ctx, kv);
+        const auto draft = shape ? plan_file_on(*wish_.draft, *shape, backend_, 0) : tl::unexpected(shape.error());
+        return draft ? std::optional(together(plan, *draft).total_bytes()) : std::nullopt;
+    }
+
     Result<uint64_t> comfort_bytes() const {
         if (!wish_.shared_memory) return wish_.keep_free_bytes + std::min(kGiB, budget_.total_bytes / kShareOfComfort);
         SessionShape one = wish_.shape;
         one.n_ctx = 1;
         ATLAS_TRY(const MemoryPlan smallest, plan_file(file_, one));
-        const uint64_t most = smallest.weights_bytes + backend_.overhead_bytes() + budget_.available_bytes / kShareOfComfort;
+        uint64_t most = smallest.weights_bytes + backend_.overhead_bytes() + budget_.available_bytes / kShareOfComfort;
+        if (wish_.draft != nullptr) {
+            ATLAS_TRY(const MemoryPlan draft, need_of_draft(1));
+            most += draft.weights_bytes + backend_.overhead_bytes();
+        }
         return std::max(wish_.keep_free_bytes, budget_.available_bytes - std::min(budget_.available_bytes, most));
     }
 
-    ContextChoice made(const MemoryPlan& plan) const { return {plan, native_, budget_.available_bytes - plan.total_bytes()}; }
+    // Without a look at the device.
+    Result<MemoryPlan> need_of_draft(uint32_t n_ctx) const {
+        ATLAS_TRY(const SessionShape shape, draft_session(*wish_.draft, n_ctx, wish_.shape.kv_format));
+        ATLAS_TRY(MemoryPlan need, plan_file(*wish_.draft, shape));
+        need.other_bytes = backend_.overhead_bytes();
+        return need;
+    }
+
+    ContextChoice made(const MemoryPlan& plan) const {
+        const uint64_t all = all_bytes(plan, wish_.shape.kv_format).value();
+        return {plan, native_, all - plan.total_bytes(), budget_.available_bytes - all};
+    }
 
     tl::unexpected<Error> refuse(uint32_t n_ctx) const {
         SessionShape shape = wish_.shape;
@@ -60,12 +101,18 @@ class ContextChooser {
         const auto need = plan_file(file_, shape);
         if (!need) return tl::unexpected(need.error());
         const uint64_t there = budget_.available_bytes - std::min(budget_.available_bytes, wish_.keep_free_bytes);
-        const uint64_t needed = need->total_bytes() + backend_.overhead_bytes();
+        uint64_t needed = need->total_bytes() + backend_.overhead_bytes();
+        std::string draft_text;
+        if (wish_.draft != nullptr) {
+            ATLAS_TRY(const MemoryPlan draft, need_of_draft(n_ctx));
+            const uint64_t alone_bytes = std::exchange(needed, together(*need, draft).total_bytes() + backend_.overhead_bytes());
+            draft_text = fmt::format(", {} for the draft {}", bytes_text(needed - alone_bytes), wish_.draft->path().filename().string());
+        }
         std::string text = fmt::format(
-            "{}: {} tokens of context do not fit: {} are needed (weights {}, {} cache {}, scratch {}, the rest {}) and {} are there{}.",
+            "{}: {} tokens of context do not fit: {} are needed (weights {}, {} cache {}, scratch {}, the rest {}{}) and {} are there{}.",
             file_.path().filename().string(), need->n_ctx, bytes_text(needed), bytes_text(need->weights_bytes), name_of(shape.kv_format),
             bytes_text(need->kv_bytes), bytes_text(need->scratch_bytes),
-            bytes_text(need->step_bytes + need->output_bytes + backend_.overhead_bytes()), bytes_text(there),
+            bytes_text(need->step_bytes + need->output_bytes + backend_.overhead_bytes()), draft_text, bytes_text(there),
             wish_.keep_free_bytes > 0 ? fmt::format(" ({} kept free as asked)", bytes_text(wish_.keep_free_bytes)) : "");
         const std::string instead = alternatives(n_ctx) + smaller_model(n_ctx, there);
         text += instead.empty() ? " Nothing of the catalogue is small enough" : " What fits:" + instead;
@@ -80,7 +127,13 @@ class ContextChooser {
             if (kv == asked && !text.empty()) continue;
             auto plan = kv == asked ? std::nullopt : fitting(n_ctx, kv, wish_.keep_free_bytes);
             if (!plan) plan = fitting_up_to(n_ctx, kv);
-            if (plan) text += fmt::format("\n  --ctx {} --kv {:<6} ({} in all)", plan->n_ctx, name_of(kv), bytes_text(plan->total_bytes()));
+            if (plan) text += fmt::format("\n  --ctx {} --kv {:<6} ({} in all)", plan->n_ctx, name_of(kv), bytes_text(all_bytes(*plan, kv).value()));
+        }
+        if (wish_.draft == nullptr) return text;
+        auto plan = alone(n_ctx, asked, wish_.keep_free_bytes);
+        if (!plan) plan = alone(0, asked, wish_.keep_free_bytes);
+        if (plan) {
+            text += fmt::format("\n  --draft none --ctx {} --kv {:<6} ({} in all)", plan->n_ctx, name_of(asked), bytes_text(plan->total_bytes()));
         }
         return text;
     }
@@ -117,11 +170,26 @@ class ContextChooser {
 
 }  // namespace
 
+Result<SessionShape> draft_session(const gguf::File& draft, uint32_t n_ctx, const KvFormats& kv) {
+    ATLAS_TRY(const Architecture* architecture, find_architecture(draft));
+    ATLAS_TRY(const ModelConfig config, architecture->read_config(draft));
+    SessionShape shape;
+    shape.n_ctx = std::min(n_ctx, config.n_ctx_train);
+    const bool fits = config.head_dim % info(kv.k).block_elems == 0 && config.head_dim % info(kv.v).block_elems == 0;
+    shape.kv_format = fits ? kv : KvFormats(Format::f16);
+    return shape;
+}
+
 Result<ContextChoice> choose_context(const gguf::File& file, const Backend& backend, const ContextWish& wish, const Catalogue& catalogue) {
     // Everything but memory is wrong for every context: found here, so that later only memory can be.
     SessionShape one = wish.shape;
     one.n_ctx = 1;
     ATLAS_TRY_VOID(plan_file(file, one).map([](const auto&) {}));
+    if (wish.draft != nullptr) {
+        const auto shape = draft_session(*wish.draft, 1, wish.shape.kv_format);
+        const auto plan = shape ? plan_file(*wish.draft, *shape) : tl::unexpected(shape.error());
+        if (!plan) return fail_in(wish.draft->path().string(), plan.error());
+    }
     ATLAS_TRY(const Architecture* architecture, find_architecture(file));
     ATLAS_TRY(const ModelConfig config, architecture->read_config(file));
     return ContextChooser(file, backend, wish, catalogue, config.n_ctx_train).choose();
@@ -129,9 +197,10 @@ Result<ContextChoice> choose_context(const gguf::File& file, const Backend& back
 
 std::string describe(const ContextChoice& choice, const KvFormats& kv) {
     const uint32_t n_ctx = choice.plan.n_ctx;
-    return fmt::format("context {} tokens{}, {} cache {}, {} of memory left free", n_ctx,
+    return fmt::format("context {} tokens{}, {} cache {}{}, {} of memory left free", n_ctx,
                        n_ctx >= choice.n_ctx_native ? " (the model's own)" : fmt::format(" of the model's {}", choice.n_ctx_native), name_of(kv),
-                       bytes_text(choice.plan.kv_bytes), bytes_text(choice.left_free_bytes));
+                       bytes_text(choice.plan.kv_bytes), choice.draft_bytes > 0 ? fmt::format(", draft {}", bytes_text(choice.draft_bytes)) : "",
+                       bytes_text(choice.left_free_bytes));
 }
 
 }  // namespace atlas

@@ -12,13 +12,19 @@ struct ContextWish {
     SessionShape shape;              // n_ctx 0: as much as fits in comfort
     uint64_t keep_free_bytes = 0;    // left to others, besides the driver's margin
     bool shared_memory = false;      // the device's memory is the system's own
+    const gguf::File* draft = nullptr;  // loaded beside it: both must fit, see draft_session
 };
 
 struct ContextChoice {
     MemoryPlan plan;
     uint32_t n_ctx_native = 0;
+    uint64_t draft_bytes = 0;      // what the draft adds
     uint64_t left_free_bytes = 0;  // of what is available
 };
+
+/// The session of a draft beside a target with this context and cache: as long a context, at most the draft's own; the same formats where its heads
+/// allow them, else f16. Fails: what reading the draft's config can.
+Result<SessionShape> draft_session(const gguf::File& draft, uint32_t n_ctx, const KvFormats& kv);
 
 /// Without a wish, "in comfort" means:
 /// - on a card with memory of its own: the largest context that leaves a sixteenth of the card's memory free, at most 1 GiB, besides the
@@ -26,6 +32,7 @@ struct ContextChoice {
 /// - where memory is the system's own: the largest whose session takes at most a sixteenth of what is available, but not less than 8192
 ///   tokens: what we take there, everything else lacks, and clearing it takes time.
 /// - never more than the model was made for; where comfort leaves less than 8192 tokens, as much of them as fits at all.
+/// With a draft, as much as both have room for.
 /// Reads nothing but the file's header. Fails: what a plan refuses; out_of_memory with the numbers and what fits instead: a shorter context,
 /// quantized caches, a smaller model of the catalogue.
 Result<ContextChoice> choose_context(const gguf::File& file, const Backend& backend, const ContextWish& wish, const Catalogue& catalogue);

@@ -11,12 +11,18 @@ import re
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
 
 import cli_test
 from cli_test import Cli, atlas
+
+
+def draft_file():
+    """The same model in other blocks."""
+    return str(cli_test.TESTS / "models/atlas-tiny-Q4_K_M.gguf")
 
 
 def text(value):
@@ -129,6 +135,24 @@ class ContextThatFits(Cli):
         for context, expected in ((sizes["f16"], 0), (sizes["f16"] + 64, 1)):
             code, _, err = atlas("run", "-m", cli_test.TINY, "--raw", "--memory-limit", "64M", "--ctx", context, "-n", "2", "def")
             self.assertEqual(code, expected, err)
+
+    def test_a_draft_gets_its_room_or_is_named_in_the_refusal(self):
+        draft = ("--draft", draft_file(), "--temperature", "0")
+        err = self.fails(1, ["do not fit", "for the draft", "--draft none"], "run", "-m", cli_test.TINY, "--memory-limit", "90M", "--ctx", "1000000", *draft, "def")
+        size = int(re.search(r"--ctx (\d+) --kv f16 ", err)[1])
+        # What is offered does run, with the draft, and so does what is chosen; a page more does not.
+        for context, expected in ((size, 0), (size + 64, 1)):
+            code, _, err = atlas("run", "-m", cli_test.TINY, "--raw", "--memory-limit", "90M", "--ctx", context, *draft, "-n", "2", "def")
+            self.assertEqual(code, expected, err)
+        code, _, err = atlas("run", "-m", cli_test.TINY, "--raw", "--memory-limit", "90M", *draft, "-n", "2", "def")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(err, r"context \d+ tokens.*f16 cache .*draft .*left free")
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as prompts:
+            prompts.write("one\ntwo\nthree\n")
+            prompts.flush()
+            code, out, err = atlas("run", "-m", cli_test.TINY, "--raw", "--memory-limit", "90M", *draft, "-n", "2", "--prompts", prompts.name)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(len(out.splitlines()), 3)
 
     def test_what_is_to_stay_free_stays_free(self):
         self.fails(1, ["do not fit", "kept free as asked"], "run", "-m", cli_test.TINY, "--keep-free", "1000G", "--ctx", "512", "def")

@@ -97,6 +97,19 @@ TEST_F(Planning, LoadedWeightsAreNotCountedTwice) {
     EXPECT_FALSE(plan_within(input(), shape, plan.session_bytes(), false).has_value());
 }
 
+TEST_F(Planning, ScratchThatIsThereIsNotAskedForAgain) {
+    const SessionShape shape{.n_ctx = 64, .n_batch = 8};
+    const MemoryPlan plan = plan_memory(input(), shape).value();
+    ASSERT_GT(plan.scratch_bytes, 100u);
+    PlanInput beside = input();
+    beside.reserved_scratch_bytes = plan.scratch_bytes - 100;
+    EXPECT_TRUE(plan_within(beside, shape, plan.total_bytes() - beside.reserved_scratch_bytes).has_value());
+    EXPECT_FALSE(plan_within(beside, shape, plan.total_bytes() - beside.reserved_scratch_bytes - 1).has_value());
+    beside.reserved_scratch_bytes = plan.scratch_bytes + 100;
+    EXPECT_TRUE(plan_within(beside, shape, plan.total_bytes() - plan.scratch_bytes).has_value());
+    EXPECT_FALSE(plan_within(beside, shape, plan.total_bytes() - plan.scratch_bytes - 1).has_value());
+}
+
 TEST_F(Planning, NonsenseIsNamed) {
     EXPECT_NE(plan_memory(input(), {.n_batch = 0}).error().message.find("batch of 0"), std::string::npos);
     EXPECT_NE(plan_memory(input(), {.n_batch = 4, .max_outputs = 5}).error().message.find("5 outputs"), std::string::npos);

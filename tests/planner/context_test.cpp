@@ -99,5 +99,43 @@ TEST_F(ContextChoosing, ACardWithRoomForASmallerModelNamesIt) {
     EXPECT_NE(refused.error().message.find("atlas-vk plan --model"), std::string::npos) << refused.error().message;
 }
 
+// Both are loaded one after the other: what is chosen must leave the second one its room.
+TEST_F(ContextChoosing, ADraftIsReckonedWith) {
+    testing::TinyShape small = testing::tiny_shape("llama super");
+    small.n_layer = 1;
+    small.n_ctx_train = 65536;
+    testing::write_tiny_model(dir_ / "small.gguf", small);
+    const auto draft = gguf::File::open(dir_ / "small.gguf").value();
+    const auto both_bytes = [&](uint32_t n_ctx) {
+        SessionShape shape;
+        shape.n_ctx = n_ctx;
+        const MemoryPlan target = plan_file(*file_, shape).value();
+        return together(target, plan_file(draft, draft_session(draft, n_ctx, Format::f16).value()).value()).total_bytes();
+    };
+    ContextWish wish;
+    wish.draft = &draft;
+    const auto choice = choose(320 * kMiB, 300 * kMiB, wish).value();
+    const uint32_t n_ctx = choice.plan.n_ctx;
+    EXPECT_LT(n_ctx, choose(320 * kMiB, 300 * kMiB, {}).value().plan.n_ctx);
+    EXPECT_EQ(choice.plan.total_bytes() + choice.draft_bytes, both_bytes(n_ctx));
+    EXPECT_EQ(choice.left_free_bytes, 300 * kMiB - both_bytes(n_ctx));
+    EXPECT_GE(choice.left_free_bytes, 20 * kMiB);
+    EXPECT_GT(both_bytes(n_ctx + kPageTokens), 280 * kMiB) << "a page more would take of the sixteenth";
+    EXPECT_EQ(draft_session(draft, 100000, Format::q8_0).value().n_ctx, 65536u) << "at most the draft's own";
+    EXPECT_EQ(draft_session(draft, 100000, Format::q8_0).value().kv_format, KvFormats(Format::q8_0));
+
+    wish.shape.n_ctx = 200000;
+    const uint64_t needed = both_bytes(200000);
+    EXPECT_EQ(choose(kGiB, needed, wish).value().plan.n_ctx, 200000u);
+    const auto refused = choose(kGiB, needed - 1, wish);
+    ASSERT_FALSE(refused);
+    for (const char* word : {"for the draft small.gguf", "--ctx 199968 --kv f16", "--draft none --ctx 200000 --kv f16", "--ctx 200000 --kv q8_0"}) {
+        EXPECT_NE(refused.error().message.find(word), std::string::npos) << word << " in: " << refused.error().message;
+    }
+    const auto hopeless = choose(kMiB, 100 * kKiB, wish);
+    ASSERT_FALSE(hopeless);
+    EXPECT_EQ(hopeless.error().code, ErrorCode::out_of_memory);
+}
+
 }  // namespace
 }  // namespace atlas
