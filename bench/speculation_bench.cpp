@@ -4,8 +4,7 @@
 #include <ctime>
 #include <functional>
 #include <random>
-
-#include "runtime/session/lookup.h"
+#include <tuple>
 
 namespace atlas::bench {
 
@@ -50,6 +49,25 @@ class KnownAnswer final : public Speculator {
     std::mt19937_64 random_;
 };
 
+/// Passes everything on to one that outlives it.
+class Borrowed final : public Speculator {
+  public:
+    explicit Borrowed(Speculator& other) : other_(other) {}
+    Result<void> begin(std::span<const TokenId> timeline) override { return other_.begin(timeline); }
+    Result<void> accept(TokenId token) override { return other_.accept(token); }
+    Result<void> propose(uint32_t most, Proposal& proposal) override { return other_.propose(most, proposal); }
+    Result<bool> queue(uint32_t n, const Proposal& before, const GuessPlace& place, QueuedGuesses& queued) override {
+        return other_.queue(n, before, place, queued);
+    }
+    Result<void> collect(Proposal& proposal) override { return other_.collect(proposal); }
+    double ms_per_token() const override { return other_.ms_per_token(); }
+    bool can_guess() const override { return other_.can_guess(); }
+    void priors(std::span<double> of_class) const override { other_.priors(of_class); }
+
+  private:
+    Speculator& other_;
+};
+
 std::vector<TokenId> tokens_for(uint32_t n, uint32_t n_vocab, uint32_t seed) {
     std::vector<TokenId> tokens(n);
     std::mt19937 random(seed);
@@ -62,23 +80,22 @@ class Bench {
     Bench(Session& session, std::vector<TokenId> prompt, std::vector<TokenId> answer, const SpeculationWish& wish)
         : session_(session), prompt_(std::move(prompt)), answer_(std::move(answer)), wish_(wish), stop_(wish.stop) {}
 
-    using Maker = std::function<std::unique_ptr<Speculator>()>;
+    using Maker = std::function<Result<std::vector<std::unique_ptr<Speculator>>>()>;
 
     /// Every round begins with speculators that know nothing: not even what the round before it said.
-    Result<SpeculationRow> measure(const Maker& who, std::optional<double> share) {
-        ATLAS_TRY_VOID(round(who, std::min(kWarmUp, answer_.size())).map([](const auto&) {}));
-        ATLAS_TRY(SpeculationRow row, round(who, answer_.size()));
-        row.share = share;
+    Result<SpeculationRow> measure(const Maker& make, std::string who) {
+        ATLAS_TRY_VOID(round(make, std::min(kWarmUp, answer_.size())).map([](const auto&) {}));
+        ATLAS_TRY(SpeculationRow row, round(make, answer_.size()));
+        row.who = std::move(who);
         return row;
     }
     std::span<const TokenId> answer() const { return answer_; }
 
   private:
-    Result<SpeculationRow> round(const Maker& who, size_t n_tokens) {
+    Result<SpeculationRow> round(const Maker& make, size_t n_tokens) {
         session_.rewind(static_cast<uint32_t>(std::min(session_.tokens().size(), prompt_.size())));
-        std::vector<std::unique_ptr<Speculator>> all;
-        all.push_back(who());
-        Speculators speculation(std::move(all), wish_.draft_max);
+        ATLAS_TRY(auto who, make());
+        Speculators speculation(std::move(who), wish_.draft_max);
         if (wish_.always) speculation.length().fix_width(wish_.draft_max + 1);
         SpeculationRow row;
         ATLAS_TRY_VOID(plain(n_tokens, row));
@@ -123,12 +140,32 @@ class Bench {
     std::stop_token stop_;
 };
 
+// What the model itself says, chosen greedily.
+Result<std::vector<TokenId>> own_answer(Session& session, const SpeculationWish& wish) {
+    ATLAS_TRY_VOID(session.sync(wish.prompt, {.stop = wish.stop}));
+    ATLAS_TRY(const Sampler sampler, Sampler::create({.temperature = 0}));
+    ATLAS_TRY_VOID(session.start_choosing(sampler));
+    std::vector<TokenId> answer;
+    for (uint32_t i = 0; i < wish.n_tokens && !wish.stop.stop_requested(); ++i) {
+        ATLAS_TRY(const Choice choice, session.next_choice(i + 1 < wish.n_tokens));
+        answer.push_back(choice.token);
+    }
+    session.stop_choosing();
+    if (wish.stop.stop_requested()) return fail(ErrorCode::cancelled, "stopped before anything was measured");
+    return answer;
+}
+
 }  // namespace
 
+uint32_t context_for(const SpeculationWish& wish) {
+    const size_t answer = wish.reference.empty() ? wish.n_tokens : wish.reference.size();
+    const size_t shares = wish.shares.empty() ? 0 : size_t{wish.depth} + 1 + wish.n_tokens;
+    return static_cast<uint32_t>(std::max(shares, wish.prompt.empty() ? 0 : wish.prompt.size() + answer)) + 1;
+}
+
 Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<const Model>& model, KvFormats kv, const SpeculationWish& wish) {
-    const auto longest = std::max<size_t>(wish.depth + 1 + wish.n_tokens, wish.prompt.size() + wish.reference.size());
     SessionShape shape;
-    shape.n_ctx = static_cast<uint32_t>(longest) + 1;
+    shape.n_ctx = context_for(wish);
     shape.max_outputs = wish.draft_max + 1;
     shape.kv_format = kv;
     ATLAS_TRY(const auto session, Session::create(model, shape));
@@ -136,25 +173,45 @@ Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<co
     std::vector<SpeculationRow> rows;
     for (const double share : wish.shares) {
         Bench bench(*session, tokens_for(wish.depth + 1, n_vocab, 1), tokens_for(wish.n_tokens, n_vocab, 2), wish);
-        ATLAS_TRY(SpeculationRow row, bench.measure([&] { return std::make_unique<KnownAnswer>(bench.answer(), share); }, share));
+        const auto make = [&]() -> Result<std::vector<std::unique_ptr<Speculator>>> {
+            std::vector<std::unique_ptr<Speculator>> who;
+            who.push_back(std::make_unique<KnownAnswer>(bench.answer(), share));
+            return who;
+        };
+        ATLAS_TRY(SpeculationRow row, bench.measure(make, fmt::format("{:.0f} %", 100 * share)));
         rows.push_back(std::move(row));
     }
-    if (!wish.reference.empty()) {
-        Bench bench(*session, wish.prompt, wish.reference, wish);
-        ATLAS_TRY(SpeculationRow row, bench.measure([] { return std::make_unique<LookupSpeculator>(); }, {}));
+    if (wish.prompt.empty()) return rows;
+    std::vector<TokenId> answer = wish.reference;
+    if (answer.empty()) {
+        ATLAS_TRY(answer, own_answer(*session, wish));
+    }
+    Bench bench(*session, wish.prompt, std::move(answer), wish);
+    for (const auto& [with_lookup, with_draft, who] : {std::tuple(true, false, "lookup"), {false, true, "draft"}, {true, true, "lookup and draft"}}) {
+        if ((with_lookup && !wish.make_lookup) || (with_draft && wish.draft == nullptr)) continue;
+        const auto make = [&, look = with_lookup, draft = with_draft]() -> Result<std::vector<std::unique_ptr<Speculator>>> {
+            std::vector<std::unique_ptr<Speculator>> all;
+            if (look) {
+                ATLAS_TRY(auto lookup, wish.make_lookup());
+                all.push_back(std::move(lookup));
+            }
+            if (draft) all.push_back(std::make_unique<Borrowed>(*wish.draft));
+            return all;
+        };
+        ATLAS_TRY(SpeculationRow row, bench.measure(make, who));
         rows.push_back(std::move(row));
     }
     return rows;
 }
 
 std::string markdown(const std::vector<SpeculationRow>& rows) {
-    std::string out = "| guesses right | tokens/s plain | tokens/s | speed-up | by processor time | tokens per step | accepted | verify ms per step | host ms per step |\n"
+    std::string out = "| guesses | tokens/s plain | tokens/s | speed-up | by processor time | tokens per step | accepted | verify ms per step | host ms per step |\n"
                       "|---|---|---|---|---|---|---|---|---|\n";
     for (const SpeculationRow& row : rows) {
         const SpeculationFigures& f = row.figures;
         const double blocks = std::max<double>(1, double(f.n_blocks));
         out += fmt::format("| {} | {:.1f} | {:.1f} | {:.2f} | {:.2f} | {:.2f} | {:.0f} % of {} | {:.3f} | {:.3f} |\n",
-                           row.share ? fmt::format("{:.0f} %", 100 * *row.share) : "lookup", double(f.n_tokens) * 1000 / row.plain_ms,
+                           row.who, double(f.n_tokens) * 1000 / row.plain_ms,
                            double(f.n_tokens) * 1000 / row.ms, row.speed_up(), row.cpu_speed_up(), f.tokens_per_step(), 100 * f.accepted_share(), f.n_guesses,
                            f.verify_ms / blocks, row.host_ms_per_block());
     }

@@ -1,8 +1,9 @@
 #pragma once
-// Measures decoding with guesses: of a given share that is right (what do steps cost?), or looked up in a prompt that is to be repeated with
-// changes (what is gained?). The tokens that count as chosen are given, so that random weights and weak models do.
+// Measures decoding with guesses: of a given share that is right (what do steps cost?), or looked up and drafted (what is gained?). The tokens
+// that count as chosen are given, so that random weights and weak models do, or the model's own.
 
-#include <optional>
+#include <functional>
+#include <string>
 
 #include "bench/model_bench.h"
 #include "runtime/session/speculation.h"
@@ -11,17 +12,19 @@ namespace atlas::bench {
 
 struct SpeculationWish {
     std::vector<double> shares;     // of guesses that are right, each guess on its own
-    uint32_t n_tokens = 128;        // of the answer, with shares
+    uint32_t n_tokens = 128;        // of the answer, with shares and where it is the model's own
     uint32_t depth = 0;             // tokens of context before it
-    std::vector<TokenId> prompt;    // for the lookup: what stands before the answer
-    std::vector<TokenId> reference; // the answer; empty: no lookup is measured
+    std::vector<TokenId> prompt;    // for lookup and draft: what stands before the answer
+    std::vector<TokenId> reference; // the answer; empty: the model's own, greedy
+    std::function<Result<std::unique_ptr<Speculator>>()> make_lookup;  // one that has seen nothing; empty: no lookup is measured
+    Speculator* draft = nullptr;    // null: no draft is measured
     uint32_t draft_max = 23;
     bool always = false;            // as many guesses as draft_max allows in every step, whatever that costs
     std::stop_token stop;
 };
 
 struct SpeculationRow {
-    std::optional<double> share;  // nothing: lookup
+    std::string who;              // "80 %", "lookup", "draft", "lookup and draft"
     double plain_ms = 0;          // of all tokens, chosen by the device one step ahead, no guesses
     double ms = 0;
     double plain_cpu_ms = 0, cpu_ms = 0;  // processor time of the process: on a software device what the device does, whoever else is running
@@ -32,6 +35,9 @@ struct SpeculationRow {
     /// What the host does per block beyond waiting for the device: choosing a width, comparing, recording left out.
     double host_ms_per_block() const { return figures.n_blocks > 0 ? (figures.host_ms + figures.draft_ms) / double(figures.n_blocks) : 0; }
 };
+
+/// Context that a measurement takes.
+uint32_t context_for(const SpeculationWish& wish);
 
 /// Each row runs once over a part of the answer to record, and once to measure with speculators that know nothing of that.
 /// Fails: as Session; cancelled.

@@ -15,6 +15,7 @@
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/user_dirs.h"
+#include "tools/fit_cache_text.h"
 #include "tools/interrupt.h"
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
@@ -31,8 +32,20 @@ struct BenchFlags {
     bool no_check = false;
     bool no_limits = false;
     bool profile = false;
-    bench::SpeculationWish speculation;
-    std::string lookup_prompt, lookup_reference;
+    bench::SpeculationWish guesses;
+    SpeculationFlags speculation;
+    bool wants_lookup = false;  // --lookup was given
+    std::string text, reference;
+
+    bool measures_guesses() const { return !guesses.shares.empty() || !text.empty() || speculation.draft != "none" || wants_lookup; }
+};
+
+/// What a bench runs on. Destroyed in the right order.
+struct Bench {
+    std::unique_ptr<gguf::File> file, draft_file;  // file null: a shape
+    std::unique_ptr<VkBackend> backend;
+    std::shared_ptr<const Tokenizer> tokenizer;  // where guesses are measured on a text
+    std::shared_ptr<const Model> model;
 };
 
 std::string quantization_of(const gguf::File& file) {
@@ -43,7 +56,7 @@ std::string quantization_of(const gguf::File& file) {
     return "unknown";
 }
 
-Result<std::shared_ptr<const Model>> load(const BenchFlags& flags, VkBackend& backend, bench::BenchResult& result) {
+Result<void> load(const BenchFlags& flags, Bench& bench, bench::BenchResult& result) {
     SessionShape session;
     session.n_ctx = bench::context_for(flags.options);
     session.kv_format = flags.options.kv;
@@ -51,14 +64,21 @@ Result<std::shared_ptr<const Model>> load(const BenchFlags& flags, VkBackend& ba
         ATLAS_TRY(const bench::ShapeWish wish, bench::find_shape(flags.shape));
         result.model = wish.shape.id;
         result.quantization = wish.quantization;
-        return bench::load_shape(wish, backend, session);
+        ATLAS_TRY(bench.model, bench::load_shape(wish, *bench.backend, session));
+        return {};
     }
     ATLAS_TRY(const auto path, find_model(flags.model));
-    ATLAS_TRY(const gguf::File file, gguf::File::open(path));
+    ATLAS_TRY(gguf::File file, gguf::File::open(path));
+    bench.file = std::make_unique<gguf::File>(std::move(file));
     result.model = path.filename().string();
-    result.quantization = quantization_of(file);
-    ATLAS_TRY_VOID(fit_context(file, backend, session, flags.keep_free).map([](const auto&) {}));
-    return Model::load(file, backend, session);
+    result.quantization = quantization_of(*bench.file);
+    if (flags.measures_guesses()) {
+        ATLAS_TRY(bench.tokenizer, Tokenizer::load(*bench.file));
+        ATLAS_TRY(bench.draft_file, open_draft_file(flags.speculation, *bench.file, *bench.tokenizer));
+    }
+    ATLAS_TRY_VOID(fit_context(*bench.file, *bench.backend, session, flags.keep_free, bench.draft_file.get()).map([](const auto&) {}));
+    ATLAS_TRY(bench.model, Model::load(*bench.file, *bench.backend, session));
+    return {};
 }
 
 /// Where a report goes: stdout for "-", else a file that appears when it is complete.
@@ -82,21 +102,32 @@ Result<std::vector<TokenId>> tokens_of(const std::string& path, const Tokenizer&
     return tokenizer.encode(text, {.add_special = false, .parse_special = false});
 }
 
-/// --speculate and --lookup-prompt: instead of the usual measurements.
-Result<void> measure_guesses(BenchFlags& flags, const std::shared_ptr<const Model>& model) {
-    bench::SpeculationWish wish = flags.speculation;
+/// --speculate, --draft, --lookup and --text: instead of the usual measurements.
+Result<void> measure_guesses(BenchFlags& flags, const Bench& bench) {
+    bench::SpeculationWish wish = flags.guesses;
     wish.stop = flags.options.stop;
+    wish.draft_max = flags.speculation.draft_max;
     wish.n_tokens = flags.options.decode.empty() ? 128 : flags.options.decode.front();
     wish.depth = flags.options.depths.empty() ? 0 : flags.options.depths.front();
-    if (!flags.lookup_prompt.empty()) {
-        ATLAS_TRY(const auto path, find_model(flags.model));
-        ATLAS_TRY(const gguf::File file, gguf::File::open(path));
-        ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
-        ATLAS_TRY(wish.prompt, tokens_of(flags.lookup_prompt, *tokenizer));
-        ATLAS_TRY(wish.reference, tokens_of(flags.lookup_reference, *tokenizer));
-        if (wish.prompt.empty() || wish.reference.empty()) return fail(ErrorCode::invalid_argument, "an empty file: nothing to look up");
+    std::unique_ptr<DraftModel> draft;
+    if (flags.wants_lookup || flags.speculation.draft != "none" || !flags.text.empty()) {
+        const Tokenizer& tokenizer = *bench.tokenizer;
+        if (flags.text.empty()) wish.prompt = tokenizer.encode(kFitCacheText, {.add_special = false, .parse_special = false});
+        else ATLAS_TRY_VOID(tokens_of(flags.text, tokenizer).map([&](auto tokens) { wish.prompt = std::move(tokens); }));
+        if (!flags.reference.empty()) ATLAS_TRY_VOID(tokens_of(flags.reference, tokenizer).map([&](auto tokens) { wish.reference = std::move(tokens); }));
+        if (wish.prompt.empty() || (!flags.reference.empty() && wish.reference.empty())) return fail(ErrorCode::invalid_argument, "an empty file: nothing to measure on");
+        ATLAS_TRY(const auto lookup, make_lookup(flags.speculation, tokenizer));
+        if (lookup) {
+            wish.make_lookup = [&]() -> Result<std::unique_ptr<Speculator>> {
+                ATLAS_TRY(auto fresh, make_lookup(flags.speculation, tokenizer));
+                return fresh;
+            };
+        }
+        ATLAS_TRY(draft, make_draft({*bench.backend, *bench.model, bench.draft_file.get(), bench::context_for(wish), flags.options.kv}));
+        wish.draft = draft.get();
+        if (!lookup && !draft) return fail(ErrorCode::invalid_argument, "nobody guesses: --lookup on or a --draft");
     }
-    ATLAS_TRY(const auto rows, bench::measure_speculation(model, flags.options.kv, wish));
+    ATLAS_TRY(const auto rows, bench::measure_speculation(bench.model, flags.options.kv, wish));
     fmt::print("{}", bench::markdown(rows));
     return {};
 }
@@ -111,6 +142,10 @@ Result<void> measure_profile(const BenchFlags& flags, VkBackend& backend, const 
 Result<void> measure(BenchFlags& flags) {
     Interrupt interrupt;
     if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
+    if (flags.measures_guesses() && flags.speculation.draft_max == 0) return fail(ErrorCode::invalid_argument, "--draft-max 0: no guess to measure");
+    if (!flags.shape.empty() && flags.measures_guesses() && flags.guesses.shares.empty()) {
+        return fail(ErrorCode::invalid_argument, "--draft, --lookup and --text need a model's file (-m); with --shape take --speculate");
+    }
     ATLAS_TRY(flags.options.kv, kv_formats(flags.kv, flags.kv_rotation));
     flags.options.stop = interrupt.token();
     flags.options.progress = show_progress;
@@ -131,16 +166,21 @@ Result<void> measure(BenchFlags& flags) {
         backend_options.pipeline_cache = dirs->cache / "pipelines";
         backend_options.choices_folder = dirs->cache / "kernels";
     }
-    ATLAS_TRY(const auto backend, make_vk_backend(backend_options));
-    result.device = backend->caps().name;
-    result.driver = backend->caps().driver_line();
+    Bench bench;
+    ATLAS_TRY(bench.backend, make_vk_backend(backend_options));
+    VkBackend& backend = *bench.backend;
+    result.device = backend.caps().name;
+    result.driver = backend.caps().driver_line();
     show_progress("loading");
-    ATLAS_TRY(const auto model, load(flags, *backend, result));
-    result.weights_bytes = model->weights_bytes();
-    if (!flags.speculation.shares.empty() || !flags.lookup_prompt.empty()) return measure_guesses(flags, model);
-    const auto measured = flags.profile ? measure_profile(flags, *backend, *model, result) : bench::measure_model(model, flags.options, result);
+    ATLAS_TRY_VOID(load(flags, bench, result));
+    result.weights_bytes = bench.model->weights_bytes();
+    if (flags.measures_guesses()) {
+        show_progress("");
+        return measure_guesses(flags, bench);
+    }
+    const auto measured = flags.profile ? measure_profile(flags, backend, *bench.model, result) : bench::measure_model(bench.model, flags.options, result);
     show_progress("");
-    result.rejected.assign(backend->choices().rejected.begin(), backend->choices().rejected.end());
+    result.rejected.assign(backend.choices().rejected.begin(), backend.choices().rejected.end());
     ATLAS_TRY_VOID(measured);
     if (!flags.csv.empty()) ATLAS_TRY_VOID(put(flags.csv, bench::csv(result)));
     if (!flags.json.empty()) ATLAS_TRY_VOID(put(flags.json, to_json(result).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
@@ -158,7 +198,9 @@ void add_bench(CLI::App& app, int& exit_code) {
     command->footer("--shape needs no file: any model of the catalogue in any quantization, with random weights made on the device.\n"
                     "Examples:\n  atlas-vk bench -m smollm2-135m\n  atlas-vk bench --shape qwen2.5-coder-32b:q4_k_m -p 512 -n 128 -d 0,4096\n"
                     "  atlas-vk bench --shape llama-2-7b:q4_0 --json result.json\n"
-                    "The context before a measurement at a depth is made by running a prompt of that length.");
+                    "  atlas-vk bench -m model.gguf --draft small.gguf --text prompt.txt\n"
+                    "The context before a measurement at a depth is made by running a prompt of that length. --speculate, --lookup, --draft and --text\n"
+                    "measure decoding with guesses instead of the usual: plain decoding and the other in turn, on the same answer.");
     command->add_option("-m,--model", flags->model, "A stored model's name or a path to a .gguf file");
     command->add_option("--shape", flags->shape, "NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m");
     command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID");
@@ -173,22 +215,24 @@ void add_bench(CLI::App& app, int& exit_code) {
     list("--kernel-tokens", options.kernel_tokens, "Widths at which matrix products are timed alone; 0: none");
     command->add_option("-r,--repetitions", options.repetitions, "Times each is measured; the median counts")->check(CLI::Range(1u, 1000u))->capture_default_str();
     add_kv_flags(*command, flags->kv, flags->kv_rotation);
-    command->add_option("--speculate", flags->speculation.shares, "Measure decoding with guesses of which this share is right (0.5,0.8,0.95) instead; -n and -d hold")
+    command->add_option("--speculate", flags->guesses.shares, "Measure decoding with guesses of which this share is right (0.5,0.8,0.95) instead; -n and -d hold")
         ->delimiter(',')
         ->check(CLI::Range(0.0, 1.0));
-    auto* prompt = command->add_option("--lookup-prompt", flags->lookup_prompt, "Measure lookup instead: a prompt's text ...");
-    auto* reference = command->add_option("--lookup-reference", flags->lookup_reference, "... and the text that counts as its answer");
-    prompt->needs(reference);
-    reference->needs(prompt);
-    command->add_option("--draft-max", flags->speculation.draft_max, "Most guesses per step")->check(CLI::Range(1u, kMostTokensAlike - 1))->capture_default_str();
-    command->add_flag("--draft-always", flags->speculation.always, "As many guesses as --draft-max allows in every step, whatever that costs");
+    add_speculation_flags(*command, flags->speculation);
+    const std::string group = "Speculation";
+    command->add_option("--text", flags->text, "Measure --lookup and --draft on the text in this file (default: one of its own)")->group(group);
+    command->add_option("--reference", flags->reference, "The file with what counts as the answer to it (default: the model's own, of -n tokens)")
+        ->group(group)
+        ->needs("--text");
+    command->add_flag("--draft-always", flags->guesses.always, "As many guesses as --draft-max allows in every step, whatever that costs")->group(group);
     add_keep_free_flag(*command, flags->keep_free);
     command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_flag("--no-check", flags->no_check, "Times only: no result is checked and no limit measured (for devices that execute nothing)");
     command->add_flag("--profile", flags->profile, "Device time of every kernel in steps of --verify columns at -d instead");
     command->add_flag("--no-limits", flags->no_limits, "Do not measure what the device can do at most");
-    command->callback([flags, &exit_code] {
+    command->callback([flags, command, &exit_code] {
+        flags->wants_lookup = command->count("--lookup") > 0;
         for (std::vector<uint32_t>* values : {&flags->options.prefill, &flags->options.decode, &flags->options.verify, &flags->options.batch,
                                               &flags->options.kernel_tokens}) {
             std::erase(*values, 0u);
