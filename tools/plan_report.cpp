@@ -159,12 +159,23 @@ void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) 
     for (const KvTrade& trade : trades) {
         fmt::print("   {:<10} {:>14.1f} {:>14.0f} {:>16} {:>22}\n", name_of(trade.kv), trade.bytes_per_token / 1024,
                    double(kGiB) / trade.bytes_per_token, trade.n_ctx,
-                   trade.perplexity_increase ? fmt::format("{:.2f} %", 100 * *trade.perplexity_increase) : "not known");
+                   fmt::format("{:.2f} %", 100 * trade.cost.perplexity_share));
     }
     fmt::print("   Added perplexity is what others saw or we did, on other models:\n");
+    std::vector<std::pair<std::string, std::string>> by_source;  // source, names
+    std::string fitted;
     for (const KvTrade& trade : trades) {
-        if (trade.perplexity_increase && *trade.perplexity_increase > 0) fmt::print("     {}: {}\n", name_of(trade.kv), trade.source);
+        if (trade.cost.perplexity_share > 0) {
+            const bool known = !by_source.empty() && by_source.back().first == trade.cost.source;
+            if (known) by_source.back().second += ", " + name_of(trade.kv);
+            else by_source.emplace_back(trade.cost.source, name_of(trade.kv));
+        }
+        if (trade.cost_fitted.perplexity_share < trade.cost.perplexity_share) {
+            fitted += fmt::format("{}{} {:.2f} %", fitted.empty() ? "" : ", ", name_of(trade.kv), 100 * trade.cost_fitted.perplexity_share);
+        }
     }
+    for (const auto& [source, names] : by_source) fmt::print("     {}: {}\n", names, source);
+    if (!fitted.empty()) fmt::print("   Of a file written again by atlas-vk fit-cache: {}\n", fitted);
 }
 
 std::string choices_json(const std::vector<PlanChoice>& choices, const std::vector<KvTrade>& trades, const PlanTarget& target,
@@ -210,8 +221,9 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
     out["kv_trades"] = ordered_json::array();
     for (const KvTrade& trade : trades) {
         out["kv_trades"].push_back({{"kv", name_of(trade.kv)}, {"bytes_per_token", trade.bytes_per_token}, {"largest_context_tokens", trade.n_ctx}});
-        out["kv_trades"].back()["perplexity_increase"] = trade.perplexity_increase ? ordered_json(*trade.perplexity_increase) : ordered_json(nullptr);
-        out["kv_trades"].back()["perplexity_source"] = trade.perplexity_increase ? ordered_json(trade.source) : ordered_json(nullptr);
+        out["kv_trades"].back()["perplexity_increase"] = trade.cost.perplexity_share;
+        out["kv_trades"].back()["perplexity_source"] = trade.cost.source;
+        out["kv_trades"].back()["perplexity_increase_fitted"] = trade.cost_fitted.perplexity_share;
     }
     return out.dump(2);
 }

@@ -202,6 +202,36 @@ Result<SpeedFacts> read_speed(const Json& entry, const std::string& where) {
     return facts;
 }
 
+Result<void> read_kv_losses(const Json& root, Catalogue& to, const std::string& where) {
+    const auto loss = root.find("kv_loss");
+    if (loss == root.end()) return {};
+    Fields f(*loss, where + " kv_loss");
+    const std::string source = f.text("source", false);
+    const Json* rows = f.get("rows", true);
+    if (rows != nullptr && !rows->is_array()) f.complain("rows", "a list", *rows);
+    ATLAS_FIELDS_DONE(f);
+    for (const Json& row : *rows) {
+        Fields r(row, where + " kv_loss");
+        KvLoss entry;
+        entry.k = r.text("k");
+        entry.v = r.text("v");
+        entry.perplexity_share = r.number("perplexity_share", 0, 10);
+        entry.divergence = r.number("divergence", 0, 10, false);
+        const std::string rotation = r.text("rotation", false);
+        if (const Json* given = r.get("rotation", false); given != nullptr && rotation != "k" && rotation != "v" && rotation != "kv") {
+            r.complain("rotation", "k, v or kv", *given);
+        }
+        entry.rotate_k = rotation.find('k') != std::string::npos;
+        entry.rotate_v = rotation.find('v') != std::string::npos;
+        r.flag("fitted", entry.fitted);
+        entry.source = r.text("source", source.empty());
+        if (entry.source.empty()) entry.source = source;
+        ATLAS_FIELDS_DONE(r);
+        to.kv_loss.push_back(std::move(entry));
+    }
+    return {};
+}
+
 Result<void> read_losses(const Json& root, Catalogue& to, const std::string& where) {
     if (const auto loss = root.find("weight_loss"); loss != root.end()) {
         Fields f(*loss, where + " weight_loss");
@@ -216,14 +246,7 @@ Result<void> read_losses(const Json& root, Catalogue& to, const std::string& whe
         }
         ATLAS_FIELDS_DONE(f);
     }
-    if (const auto loss = root.find("kv_loss"); loss != root.end()) {
-        for (const Json& row : (*loss)["rows"]) {
-            Fields r(row, where + " kv_loss");
-            to.kv_loss.push_back({r.text("k"), r.text("v"), r.number("perplexity_share", 0, 10), r.text("source")});
-            ATLAS_FIELDS_DONE(r);
-        }
-    }
-    return {};
+    return read_kv_losses(root, to, where);
 }
 
 template <class Entry, class Read, class Key>

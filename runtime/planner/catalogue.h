@@ -52,10 +52,13 @@ struct WeightLoss {
     double perplexity_increase = 0;
 };
 
-/// What a pair of cache formats costs.
+/// What a pair of cache formats costs, one of them possibly f16.
 struct KvLoss {
     std::string k, v;
-    double perplexity_share = 0;  // relative increase
+    bool rotate_k = false, rotate_v = false;
+    bool fitted = false;          // turned by matrices fitted to the model, else by Hadamard's
+    double perplexity_share = 0;  // relative increase; never below 0
+    double divergence = 0;        // Kullback-Leibler, to f16, mean
     std::string source;
 };
 

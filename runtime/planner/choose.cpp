@@ -267,22 +267,36 @@ Score score_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose 
     return {std::clamp(by_size.at(std::log(double(model.shape.parameters))) - kPenaltyOfEstimates, 0.0, 100.0), true, {}};
 }
 
-double kv_loss_of(const Catalogue& catalogue, const KvFormats& kv) {
-    const auto measured = [&](Format k, Format v) -> std::optional<double> {
-        for (const KvLoss& row : catalogue.kv_loss) {
-            if (row.k == info(k).name && row.v == info(v).name) return row.perplexity_share;
+KvCost kv_cost_of(const Catalogue& catalogue, const KvFormats& kv, bool fitted) {
+    const auto measured = [&](const KvFormats& pair, bool by_matrices) -> const KvLoss* {
+        // A user's own rows come last.
+        for (auto row = catalogue.kv_loss.rbegin(); row != catalogue.kv_loss.rend(); ++row) {
+            if (row->k == info(pair.k).name && row->v == info(pair.v).name && row->rotate_k == pair.rotate_k && row->rotate_v == pair.rotate_v &&
+                row->fitted == by_matrices) {
+                return &*row;
+            }
         }
-        return std::nullopt;
+        return nullptr;
     };
-    if (const auto both = measured(kv.k, kv.v)) return *both;
-    double worse = 0;
-    for (const Format format : {kv.k, kv.v}) {
-        // kKvFormats is ordered from the most exact on.
-        const auto* at = std::find(kKvFormats.begin(), kKvFormats.end(), format);
-        while (at != kKvFormats.end() && !measured(*at, *at)) ++at;
-        if (at != kKvFormats.end()) worse = std::max(worse, *measured(*at, *at));
+    for (const bool by_matrices : {fitted, false}) {
+        if (const KvLoss* both = measured(kv, by_matrices)) return {both->perplexity_share, both->source};
     }
-    return worse;
+    // Keys alone and values alone; kKvFormats is ordered from the most exact on.
+    KvCost sum;
+    for (const bool keys : {true, false}) {
+        const KvLoss* half = nullptr;
+        for (const auto* at = std::find(kKvFormats.begin(), kKvFormats.end(), keys ? kv.k : kv.v); at != kKvFormats.end() && half == nullptr; ++at) {
+            KvFormats alone = keys ? KvFormats(*at, Format::f16) : KvFormats(Format::f16, *at);
+            alone.rotate_k = keys && kv.rotate_k;
+            alone.rotate_v = !keys && kv.rotate_v;
+            if (*at == Format::f32) alone = Format::f16;
+            half = measured(alone, false);
+        }
+        if (half == nullptr) continue;
+        sum.perplexity_share += half->perplexity_share;
+        if (half->perplexity_share > 0 || sum.source.empty()) sum.source = half->source;
+    }
+    return sum;
 }
 
 std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose, std::string_view quant,
@@ -292,7 +306,7 @@ std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueMode
     const auto loss = catalogue.weight_loss.find(upper);
     if (loss == catalogue.weight_loss.end()) return std::nullopt;
     const double share = third_below_three_percent(loss->second.perplexity_increase / catalogue.f16_perplexity) +
-                         third_below_three_percent(kv_loss_of(catalogue, kv));
+                         third_below_three_percent(kv_cost_of(catalogue, with_default_rotation(kv), model.shape.fitted_cache).perplexity_share);
     return score_of(catalogue, model, purpose).points * std::max(0.0, 1 - share);
 }
 
@@ -343,14 +357,11 @@ std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, 
     std::vector<KvTrade> trades;
     for (const KvFormats& kv : kTrades) {
         if (!fits_heads(kv, fit.model())) continue;
-        KvTrade trade{kv, fit.largest_context(available_bytes, fit.model().n_ctx, kv, n_sequences), 0, {}, {}};
+        const KvFormats turned = with_default_rotation(kv);
+        KvTrade trade{kv, fit.largest_context(available_bytes, fit.model().n_ctx, kv, n_sequences), 0,
+                      kv_cost_of(catalogue, turned, fit.model().fitted_cache), kv_cost_of(catalogue, turned, true)};
         const uint64_t far = cache_bytes(fit.model(), 1 << 20, kv, 512), near = cache_bytes(fit.model(), 1 << 19, kv, 512);
         trade.bytes_per_token = double(far - near) / (1 << 19);
-        for (const KvLoss& row : catalogue.kv_loss) {
-            if (row.k != info(kv.k).name || row.v != info(kv.v).name) continue;
-            trade.perplexity_increase = row.perplexity_share;
-            trade.source = row.source;
-        }
         trades.push_back(trade);
     }
     return trades;

@@ -4,7 +4,7 @@
 // 1. Only what fits: every byte counted (fit.h), within the budget, with at least the wanted context.
 // 2. Quality first, in steps of half a point: the model's published score for the purpose, less what quantization costs. That is the relative
 //    increase of perplexity measured for the recipe (weight_loss), a third of it as long as it is under 3 %, all of it above; and the cache
-//    formats' (kv_loss). The third is a rule of thumb: a larger model at 4 bits beats a smaller one at 8. Models without the figure that a
+//    formats' (kv_cost_of). The third is a rule of thumb: a larger model at 4 bits beats a smaller one at 8. Models without the figure that a
 //    purpose is judged by are estimated: for coding from HumanEval, by the line through the models that have both; else by the line of the
 //    others' scores over log(parameters), less five points.
 // 3. Then speed, in steps of a tenth; then context; then fewer bytes.
@@ -85,9 +85,14 @@ std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueMode
 /// Fails: not_found (quantization), invalid_argument (draft of another vocabulary; heads that a cache format does not divide).
 Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanRequest& request, size_t most);
 
-/// What a pair of cache formats costs as far as anybody measured: its own row, else the worse of both formats' rows, else that of the next
-/// less exact format.
-double kv_loss_of(const Catalogue& catalogue, const KvFormats& kv);
+/// What a cache costs in perplexity, as a share, and where that was measured; hardly ever on this model.
+struct KvCost {
+    double perplexity_share = 0;
+    std::string source;
+};
+/// The pair's own row with the same rotation (fitted: by the model's own matrices, where that was measured), else the sum of keys alone and values
+/// alone, each in this format or the next less exact one that was measured.
+KvCost kv_cost_of(const Catalogue& catalogue, const KvFormats& kv, bool fitted);
 
 /// The choice with the fewest bytes among what the request allows, with the least context that it accepts.
 /// Fails: invalid_argument (no model was made for so much context: names the longest; no model allows the cache format).
@@ -98,8 +103,8 @@ struct KvTrade {
     KvFormats kv;
     uint32_t n_ctx = 0;  // 0: not one page fits
     double bytes_per_token = 0;
-    std::optional<double> perplexity_increase;  // relative, where it is known
-    std::string source;                         // of perplexity_increase: what it was measured on, hardly ever this model
+    KvCost cost;
+    KvCost cost_fitted;  // of the file that fit-cache would write; the same where it is one, or where fitting does nothing
 };
 std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, uint64_t available_bytes, uint32_t n_sequences);
 

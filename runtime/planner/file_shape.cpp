@@ -107,6 +107,7 @@ Result<FileShape> shape_of_file(const gguf::File& file) {
     if (embd == nullptr || embd->shape.size() != 2) return fail(ErrorCode::corrupt, "{}: no token_embd.weight of two dimensions", file.path().string());
     s.n_vocab = static_cast<uint32_t>(std::min<uint64_t>(embd->shape[0], 1u << 22));
     s.tied = file.find_tensor("output.weight") == nullptr;
+    s.fitted_cache = file.find_tensor("blk.0.cache_turn_k.weight") != nullptr;
     s.rope_factors = file.find_tensor("rope_freqs.weight") != nullptr;
     for (const gguf::TensorInfo& tensor : file.tensors()) s.parameters += elems_of(tensor);
     found.size = true_size(file, s);

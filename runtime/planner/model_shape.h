@@ -24,6 +24,7 @@ struct ModelShape {
     uint32_t n_vocab = 0;
     uint32_t n_ctx = 0;  // native context in tokens
     bool tied = false;   // the output matrix is the embedding
+    bool fitted_cache = false;  // its file has matrices that turn keys and values (atlas-vk fit-cache)
 
     // Mixture of experts; n_expert 0: none.
     uint32_t n_expert = 0;

@@ -172,13 +172,39 @@ TEST(Choose, TheCacheIsShownAsATrade) {
     }
 }
 
-TEST(Choose, CachePairsThatNobodyMeasuredCountAsTheWorseOfBoth) {
-    const auto loss = [](Format k, Format v) { return kv_loss_of(catalogue(), {k, v}); };
-    EXPECT_EQ(loss(Format::f16, Format::f16), 0);
-    EXPECT_GT(loss(Format::q4_0, Format::q4_0), loss(Format::q8_0, Format::q8_0));
-    EXPECT_EQ(loss(Format::q8_0, Format::q4_0), loss(Format::q4_0, Format::q4_0));
-    EXPECT_EQ(loss(Format::q5_1, Format::q8_0), loss(Format::q5_0, Format::q5_0)) << "no row of its own: the next less exact";
-    for (const KvLoss& row : catalogue().kv_loss) EXPECT_EQ(row.source.find("not measured"), std::string::npos) << row.k << ":" << row.v;
+TEST(Choose, CachesCostWhatWasMeasuredOfThemOrOfTheirHalves) {
+    const auto cost = [](KvFormats kv, bool fitted = false) { return kv_cost_of(catalogue(), with_default_rotation(kv), fitted).perplexity_share; };
+    const auto k_alone = [&](Format k) { return cost({k, Format::f16}); };
+    const auto v_alone = [&](Format v) { return cost({Format::f16, v}); };
+    EXPECT_EQ(cost(Format::f16), 0);
+    EXPECT_EQ(cost(Format::f32), 0);
+    EXPECT_GT(cost(Format::q4_0), cost(Format::q5_0));
+    EXPECT_GT(cost(Format::q5_0), cost(Format::q8_0));
+    EXPECT_LT(cost(Format::q4_0, true), cost(Format::q4_0));
+    EXPECT_EQ(cost(Format::f16, true), 0);
+    EXPECT_NEAR(cost({Format::q5_1, Format::q4_1}), k_alone(Format::q5_1) + v_alone(Format::q4_1), 1e-12) << "no row of its own";
+    const double next = kv_cost_of(catalogue(), {Format::q8_0, Format::f16}, false).perplexity_share;
+    EXPECT_EQ(cost({Format::bf16, Format::f16}), next) << "not measured: the next less exact, as it is";
+    EXPECT_EQ(cost({Format::f32, Format::q4_0}), v_alone(Format::q4_0));
+    KvFormats plain = Format::q4_0;
+    EXPECT_GT(kv_cost_of(catalogue(), plain, false).perplexity_share, cost(Format::q4_0)) << "not turned";
+}
+
+// Keys and values apart, turned and not.
+TEST(Catalogue, EveryCacheFormatWasMeasured) {
+    for (const Format format : {Format::q8_0, Format::q5_1, Format::q5_0, Format::q4_1, Format::q4_0}) {
+        for (const KvFormats& pair : {KvFormats(format, Format::f16), KvFormats(Format::f16, format), KvFormats(format)}) {
+            for (const bool turned : {false, true}) {
+                const bool k = turned && pair.k == format, v = turned && pair.v == format;
+                const auto found = std::count_if(catalogue().kv_loss.begin(), catalogue().kv_loss.end(), [&](const KvLoss& row) {
+                    return row.k == info(pair.k).name && row.v == info(pair.v).name && row.rotate_k == k && row.rotate_v == v && !row.fitted &&
+                           row.divergence > 0;
+                });
+                EXPECT_EQ(found, 1) << name_of(pair) << (turned ? " turned" : "");
+            }
+        }
+    }
+    for (const KvLoss& row : catalogue().kv_loss) EXPECT_LE(row.source.size(), 85u) << row.source;
 }
 
 TEST(Choose, ADeviceThatGivesSmallPiecesGetsNoLargeOnes) {
