@@ -184,6 +184,7 @@ Result<void> chat(const ChatFlags& flags) {
     ATLAS_TRY(const auto chat_prompt, ChatPrompt::open(*open.file));
     if (!chat_prompt.note().empty()) fmt::print(stderr, "note: {}\n", chat_prompt.note());
     ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, open));
+    open.guesses_by(speculation.get());
     const auto dirs = user_dirs(system_environment);
     LineEditor editor(dirs ? dirs->state / "chat_history" : std::filesystem::path());
     if (editor.interactive()) fmt::print(stderr, "{} tokens of context. /help lists commands, Ctrl-D leaves.\n", open.session->n_ctx());

@@ -66,15 +66,24 @@ Result<std::unique_ptr<VkBackend>> make_backend(const ModelFlags& flags) {
     return backend;
 }
 
-// What the budget's watch asks for when memory is short.
-BudgetWatch::GivenBack give_back(Session& session, uint64_t bytes) {
+// What the budget's watch asks for when memory is short. A draft's cache goes first: that costs speed alone.
+BudgetWatch::GivenBack give_back(Session& session, Speculators* speculation, uint64_t bytes) {
+    const auto tell = [](const Error& error) { fmt::print(stderr, "\nwarning: the cache could not be made smaller: {}\n", error.message); };
+    const auto of_draft = speculation != nullptr ? speculation->give_back(bytes) : Result<uint64_t>(0);
+    if (!of_draft) tell(of_draft.error());
+    BudgetWatch::GivenBack given{of_draft.value_or(0), ""};
+    if (given.bytes > 0) given.effect = "the draft's cache is smaller now";
+    if (given.bytes >= bytes) return given;
     const uint32_t before = session.n_ctx();
-    const auto given = session.give_back(bytes);
-    if (!given) fmt::print(stderr, "\nwarning: the cache could not be made smaller: {}\n", given.error().message);
-    const uint32_t after = session.n_ctx();
-    if (after == before) return {};
-    return {given.value_or(0), fmt::format("the context holds {} tokens now, no longer {}", after, before)};
+    const auto of_session = session.give_back(bytes - given.bytes);
+    if (!of_session) tell(of_session.error());
+    given.bytes += of_session.value_or(0);
+    if (session.n_ctx() == before) return given;
+    given.effect += fmt::format("{}the context holds {} tokens now, no longer {}", given.effect.empty() ? "" : ", ", session.n_ctx(), before);
+    return given;
 }
+
+void tell_of_memory(const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); }
 
 std::string_view words_for(FinishReason reason) {
     switch (reason) {
@@ -204,7 +213,7 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
 Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation) {
     SessionShape shape;
     ATLAS_TRY(OpenModel open, load_model(flags, &speculation, shape));
-    open.watch = std::make_unique<BudgetWatch>(*open.backend, [](const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); });
+    open.watch = std::make_unique<BudgetWatch>(*open.backend, tell_of_memory);
     return open;
 }
 
@@ -215,12 +224,16 @@ Result<OpenModel> open_with_session(const ModelFlags& flags, const SpeculationFl
     shape.max_outputs = max_outputs;
     ATLAS_TRY(OpenModel open, load_model(flags, speculation, shape));
     ATLAS_TRY(open.session, Session::create(open.model, shape));
-    const auto tell = [](const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); };
-    open.watch = std::make_unique<BudgetWatch>(*open.backend, tell, [&session = *open.session](uint64_t bytes) { return give_back(session, bytes); });
+    open.guesses_by(nullptr);
     return open;
 }
 
 }  // namespace
+
+void OpenModel::guesses_by(Speculators* speculation) {
+    watch = std::make_unique<BudgetWatch>(*backend, tell_of_memory,
+                                          [session_ = session.get(), speculation](uint64_t bytes) { return give_back(*session_, speculation, bytes); });
+}
 
 Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) { return open_with_session(flags, nullptr, max_outputs); }
 

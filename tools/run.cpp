@@ -57,6 +57,7 @@ Result<void> run(const RunFlags& flags) {
     options.stop = interrupt.token();
     ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, open));
     options.speculation = speculation.get();
+    open.guesses_by(speculation.get());
     bool ends_with_newline = true;
     const auto emit = [&](std::string_view piece) {
         std::fwrite(piece.data(), 1, piece.size(), stdout);

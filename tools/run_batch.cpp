@@ -145,7 +145,7 @@ class BatchRun {
         const auto given = engine_.give_back(bytes);
         if (!given) fmt::print(stderr, "\nwarning: the cache could not be made smaller: {}\n", given.error().message);
         const uint32_t after = engine_.runner().shape().pool_tokens;
-        if (after == before) return {};
+        if (after == before) return {given.value_or(0), given.value_or(0) > 0 ? "the draft's cache is smaller now" : ""};
         return {given.value_or(0), fmt::format("the texts share {} tokens of cache now, no longer {}", after, before)};
     }
 

@@ -170,6 +170,12 @@ Result<void> BatchDraft::round(std::vector<Reader>& readers) {
     return {};
 }
 
+Result<uint64_t> BatchDraft::give_back(uint64_t bytes) {
+    std::vector<Timeline*> readers;
+    for (auto& [id, timeline] : timelines_) readers.push_back(&timeline);
+    return runner_->give_back(bytes, runner_->pool().n_in_use() * kPageTokens + kLeastRoomTokens, readers);
+}
+
 Result<void> BatchDraft::propose(std::span<const Ask> asks, uint32_t rounds) {
     ATLAS_CHECK(asks.size() <= most_asks(), "{} timelines, at most {}", asks.size(), most_asks());
     last_ms_ = 0;

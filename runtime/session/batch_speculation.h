@@ -58,6 +58,9 @@ class BatchDraft {
     /// `rounds` guesses for each; fewer where a context or the pool is full. Fails: what a device can.
     Result<void> propose(std::span<const Ask> asks, uint32_t rounds);
     void end(uint64_t id) { timelines_.erase(id); }
+    /// As Speculator::give_back; all timelines together have kLeastRoomTokens more.
+    Result<uint64_t> give_back(uint64_t bytes);
+    static constexpr uint32_t kLeastRoomTokens = 256;
     uint32_t most_asks() const { return runner_->shape().max_timelines; }
     /// Of the steps behind the one that reads what is new; 0: not measured yet.
     double ms_per_round() const { return round_ms_.median(); }
@@ -101,6 +104,8 @@ class BatchSpeculation {
     /// A step of answers alone, of which the last propose() was for.
     void step_took(uint32_t n_sequences, uint32_t n_columns, uint32_t n_tokens, double ms);
     void end(uint64_t id);
+    /// As Speculator::give_back, of the draft.
+    Result<uint64_t> give_back(uint64_t bytes) { return draft_ ? draft_->give_back(bytes) : Result<uint64_t>(0); }
 
     BatchLength& length() { return length_; }
 

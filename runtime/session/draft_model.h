@@ -30,6 +30,7 @@ class DraftModel final : public Speculator {
     double ms_per_token() const override { return ms_per_token_; }
     void priors(std::span<double> of_class) const override;
     bool can_guess() const override { return !stopped_; }
+    Result<uint64_t> give_back(uint64_t bytes) override { return session_->give_back(bytes); }
 
   private:
     bool knows(const Proposal& proposal) const;

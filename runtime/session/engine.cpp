@@ -85,6 +85,11 @@ Result<void> Engine::fail_all(const Error& error) {
 }
 
 Result<uint64_t> Engine::give_back(uint64_t bytes) {
+    uint64_t of_draft = 0;
+    if (speculation_) {
+        ATLAS_TRY(of_draft, speculation_->give_back(bytes));
+        if (of_draft >= bytes) return of_draft;
+    }
     std::vector<Timeline*> timelines;
     size_t longest = 0;
     for (const auto& running : requests_) {
@@ -93,7 +98,8 @@ Result<uint64_t> Engine::give_back(uint64_t bytes) {
     }
     const uint32_t in_use = runner_->pool().n_in_use() * kPageTokens;
     const auto least = std::max(in_use, static_cast<uint32_t>(longest)) + kLeastRoomTokens;
-    return runner_->give_back(bytes, least, timelines);
+    ATLAS_TRY(const uint64_t given, runner_->give_back(bytes - of_draft, least, timelines));
+    return of_draft + given;
 }
 
 // Pages that those with a place will still take for what they have to run, and one for what comes next.

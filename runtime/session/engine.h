@@ -70,8 +70,8 @@ class Engine {
     /// Those that ended since the last call, in the order of their ends.
     std::vector<EngineResult> take_finished();
 
-    /// Gives `bytes` of the cache back to the device, in whole pages, or as much as nobody reads: every request goes on, and the longest one has
-    /// room for kLeastRoomTokens more. Those that would become longer than the cache end as context_full. Between steps. Returns the bytes given
+    /// Gives `bytes` of the cache back to the device, in whole pages, or as much as nobody reads; first of a draft's cache, which costs no text
+    /// anything but speed. Every request goes on, and the longest one has room for kLeastRoomTokens more. Those that would become longer than the cache end as context_full. Between steps. Returns the bytes given
     /// back. Fails: as BatchRunner::give_back.
     Result<uint64_t> give_back(uint64_t bytes);
     static constexpr uint32_t kLeastRoomTokens = 256;

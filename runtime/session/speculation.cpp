@@ -24,6 +24,16 @@ Result<void> Speculators::begin(std::span<const TokenId> timeline) {
     return {};
 }
 
+Result<uint64_t> Speculators::give_back(uint64_t bytes) {
+    uint64_t given = 0;
+    for (const auto& speculator : speculators_) {
+        if (given >= bytes) break;
+        ATLAS_TRY(const uint64_t more, speculator->give_back(bytes - given));
+        given += more;
+    }
+    return given;
+}
+
 Result<void> Speculators::accept(TokenId token) {
     for (const auto& speculator : speculators_) ATLAS_TRY_VOID(speculator->accept(token));
     return {};

@@ -52,6 +52,8 @@ class Speculators {
     /// What was queued last, and ran, joins the proposal.
     Result<void> collect(Proposal& proposal) { return queued_->collect(proposal); }
     double queued_ms_per_token() const { return queued_->ms_per_token(); }
+    /// What their models hold of the device's memory, as Speculator::give_back.
+    Result<uint64_t> give_back(uint64_t bytes);
     /// Whether fill would do anything behind no guesses.
     bool would_fill(uint32_t most) const;
 

@@ -60,6 +60,9 @@ class Speculator {
     virtual double ms_per_token() const { return 0; }
     /// Whether it can guess at all as things stand.
     virtual bool can_guess() const { return true; }
+    /// Gives so many bytes of the device back, or as many as can go while the timeline stays, with some room behind it. Between steps; returns the
+    /// bytes. Fails: what a device can.
+    virtual Result<uint64_t> give_back(uint64_t /*bytes*/) { return uint64_t{0}; }
     /// Writes how likely tokens of its classes are right before anything was measured. of_class: [kEvidenceClasses]
     virtual void priors(std::span<double> of_class) const = 0;
 };

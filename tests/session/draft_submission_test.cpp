@@ -160,7 +160,7 @@ TEST_F(DraftSubmission, EitherGivesMemoryBackBetweenBlocks) {
     uint64_t n_bytes = 0;
     const auto shrinking = [&](uint32_t at) {
         const uint64_t page_bytes = target_.session->plan().kv_bytes / (target_.session->n_ctx() / 32);
-        if (at % 6 == 1) n_bytes += draft_->give_back(1).value();
+        if (at % 6 == 1) n_bytes += one.give_back(1).value();
         if (at % 6 == 4) n_bytes += target_.session->give_back(page_bytes).value();
     };
     EXPECT_EQ(guessed(9, 0.8f, 80, one, shrinking), expected);
