@@ -15,16 +15,12 @@ Result<std::unique_ptr<StepRunner>> StepRunner::create(const Model& model, const
 Result<void> StepRunner::allocate(KvFormats kv) {
     Backend& backend = model_.backend();
     const ModelConfig& config = model_.config();
-    const uint32_t n_rows = pages_per_seq_ * kPageTokens * largest_.n_seqs, width = config.kv_width();
+    const uint32_t n_rows = pages_per_seq_ * kPageTokens * largest_.n_seqs;
     const auto take = [&](MemoryUse use, uint64_t bytes, const char* name) -> Result<Storage*> {
         ATLAS_TRY(storages_.emplace_back(), backend.allocate(use, bytes, name));
         return storages_.back().get();
     };
-    for (uint32_t il = 0; il < config.n_layer; ++il) {
-        ATLAS_TRY(Storage * k, take(MemoryUse::kv, n_rows * kv_row_bytes(kv.k, width), "bench k"));
-        ATLAS_TRY(Storage * v, take(MemoryUse::kv, n_rows * kv_row_bytes(kv.v, width), "bench v"));
-        kv_.push_back({dense(*k, kv.k, n_rows, width), dense(*v, kv.v, n_rows, width), kPageTokens});
-    }
+    ATLAS_TRY(kv_, KvLayers::create(backend, config, n_rows, kv, "bench"));
     ATLAS_TRY(step_, take(MemoryUse::step, step_buffer_bytes(largest_.n_tokens()), "bench step"));
     ATLAS_TRY(pages_, take(MemoryUse::step, 4ull * pages_per_seq_ * largest_.n_seqs, "bench pages"));
     ATLAS_TRY(output_, take(MemoryUse::output, 4ull * largest_.n_tokens() * config.n_vocab, "bench logits"));
@@ -61,7 +57,7 @@ Result<void> StepRunner::prepare(const StepShape& shape) {
     views.max_kv_tokens = shape.depth + shape.tokens_per_seq;
     if (shape.n_seqs == 1) views.shared_positions = {step_, shared_positions_at(largest_.n_tokens()), 1};
     const Tensor out = dense(*output_, Format::f32, n_tokens, model_.config().n_vocab);
-    const auto pass = [&](Ops& ops) { model_.architecture().forward({model_.config(), model_.weights(), kv_, views, out}, ops); };
+    const auto pass = [&](Ops& ops) { model_.architecture().forward({model_.config(), model_.weights(), kv_.views(), views, out}, ops); };
     DryOps counted;
     pass(counted);
     Backend& backend = model_.backend();

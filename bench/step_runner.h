@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/model/load.h"
+#include "runtime/session/kv_layers.h"
 
 namespace atlas::bench {
 
@@ -40,7 +40,7 @@ class StepRunner {
     StepShape largest_;
     uint32_t pages_per_seq_ = 0;
     std::vector<std::unique_ptr<Storage>> storages_;
-    std::vector<KvLayer> kv_;
+    KvLayers kv_;
     Storage* step_ = nullptr;
     Storage* pages_ = nullptr;
     Storage* output_ = nullptr;

@@ -184,6 +184,12 @@ TEST(StepProfile, NamesEveryDispatchOfTheStep) {
         EXPECT_EQ(dispatches, backend->size_of((*runner)->program()).dispatches);
         EXPECT_GT(sum_ms, 0);
     }
+    // A cache that is turned by default is turned here, too.
+    options.kv = with_default_rotation(Format::q8_0);
+    const auto turned = profile_steps(*backend, **model, options);
+    ASSERT_TRUE(turned) << turned.error().message;
+    EXPECT_TRUE(std::any_of(turned->begin(), turned->end(), [](const ProfileRow& row) { return row.label.find("turned_kv_write") != std::string::npos; }));
+
     BenchResult result;
     result.profile = *rows;
     EXPECT_EQ(to_json(result)["profile"].size(), rows->size());
