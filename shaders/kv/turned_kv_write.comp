@@ -7,8 +7,9 @@
 // shapes: q [n_tokens, n_head * head_dim], k [n_tokens, n_head_kv * head_dim], v [n_tokens, n_head_kv * v_head_dim] f32; k and v are only read;
 //         turn_k, turn_q, feedback_k [n_head_kv * head_dim, head_dim], turn_k_shift [n_head_kv * head_dim], turn_v and feedback_v likewise, f32.
 // layout: see push/rope_kv_write.h; matrices are dense.
-// grid: x: a head of q, of k, of v; y: token.
-// requires: what kv_write and rope require; a local size of at least 32; heads of at most 256, multiples of 32.
+// grid: x: kHeads heads of q, of k, of v, at most 256 elements; y: token.
+// requires: what kv_write and rope require; heads of at most 256, multiples of 32; with feedback a local size of at
+//           least 32 and kHeads = 1.
 // bound by: latency with few tokens; else reading the matrices, which caches hold.
 // source: runtime/ops/ops.h, rope_kv_write; runtime/model/cache_turn.h.
 #include "common/types.glsl"
@@ -26,6 +27,7 @@ layout(constant_id = 3) const uint kTurnK = 1;
 layout(constant_id = 4) const uint kTurnV = 1;
 layout(constant_id = 5) const uint kFeedbackK = 0;  // k is rounded with feedback
 layout(constant_id = 6) const uint kFeedbackV = 0;
+layout(constant_id = 7) const uint kHeads = 1;
 
 layout(binding = 0, std430) buffer Q { float q[]; };
 layout(binding = 1, std430) readonly buffer K { float k[]; };
@@ -45,7 +47,7 @@ layout(binding = 12, std430) readonly buffer TurnV { float turn_v[]; };
 layout(binding = 13, std430) readonly buffer FeedbackK { float feedback_k[]; };
 layout(binding = 14, std430) readonly buffer FeedbackV { float feedback_v[]; };
 
-shared float head[256];
+shared float head[256];  // kHeads heads one behind the other
 shared float turned[256];
 
 #include "kv/write_cache.glsl"
@@ -56,27 +58,28 @@ const uint kQueries = 0u, kKeys = 1u, kValues = 2u;
 
 uint n_head_kv() { return pc.k_width / pc.head_dim; }
 
-float element(uint part, uint token, uint index, uint i) {
-    if (part == kQueries) return q[pc.q_at + token * pc.q_stride + index * pc.head_dim + i];
-    if (part == kKeys) return k[pc.k_at + token * pc.k_stride + index * pc.head_dim + i];
-    return v[pc.v_at + token * pc.v_stride + index * (pc.v_width / n_head_kv()) + i];
+float element(uint part, uint token, uint col) {
+    if (part == kQueries) return q[pc.q_at + token * pc.q_stride + col];
+    if (part == kKeys) return k[pc.k_at + token * pc.k_stride + col];
+    return v[pc.v_at + token * pc.v_stride + col];
 }
 
 // Element i of head[] after rope.
 float rotated(uint token, uint i) {
     const float own = head[i];
-    if (i >= 2u * pc.n_pairs) return own;
-    const uint pair = pc.pair_distance == 1u ? i / 2u : i % pc.n_pairs;
-    const bool is_first = i == pair * pc.pair_stride;
+    const uint in_head = i % pc.head_dim;
+    if (in_head >= 2u * pc.n_pairs) return own;
+    const uint pair = pc.pair_distance == 1u ? in_head / 2u : in_head % pc.n_pairs;
+    const bool is_first = in_head == pair * pc.pair_stride;
     const float other = head[is_first ? i + pc.pair_distance : i - pc.pair_distance];
     const vec2 cs = cos_sin_of(token, pair);
     return is_first ? own * cs.x - other * cs.y : other * cs.y + own * cs.x;
 }
 
-// turned[] times the Hadamard matrix of every block.
-void turn_by_hadamard(uint dim, uint block, uint lane) {
+// n elements of turned[] times the Hadamard matrix of every block.
+void turn_by_hadamard(uint n, uint block, uint lane) {
     for (uint half_block = 1u; half_block < block; half_block *= 2u) {
-        for (uint i = lane; i < dim / 2u; i += gl_WorkGroupSize.x) {
+        for (uint i = lane; i < n / 2u; i += gl_WorkGroupSize.x) {
             const uint a = i / half_block * 2u * half_block + i % half_block, b = a + half_block;
             const float low = turned[a], high = turned[b];
             turned[a] = low + high;
@@ -85,7 +88,7 @@ void turn_by_hadamard(uint dim, uint block, uint lane) {
         barrier();
     }
     const float scale = inversesqrt(float(block));
-    for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) turned[i] *= scale;
+    for (uint i = lane; i < n; i += gl_WorkGroupSize.x) turned[i] *= scale;
     barrier();
 }
 
@@ -93,51 +96,54 @@ float factor(uint part, uint i) {
     return part == kQueries ? turn_q[pc.turn_q_at + i] : part == kKeys ? turn_k[pc.turn_k_at + i] : turn_v[pc.turn_v_at + i];
 }
 
-// turned[] times the group's matrix.
-void turn_by_matrix(uint part, uint group, uint dim, uint lane) {
-    for (uint o = lane; o < dim; o += gl_WorkGroupSize.x) {
+// n elements of turned[], heads from `first` on, times the matrices of their groups.
+void turn_by_matrix(uint part, uint first, uint n, uint dim, uint lane) {
+    for (uint at = lane; at < n; at += gl_WorkGroupSize.x) {
+        const uint index = first + at / dim, o = at % dim, group = part == kQueries ? index / (pc.n_head / n_head_kv()) : index;
         float sum = part == kKeys ? turn_k_shift[pc.turn_k_shift_at + group * dim + o] : 0.0;
-        for (uint i = 0u; i < dim; ++i) sum += turned[i] * factor(part, (group * dim + i) * dim + o);
-        head[o] = sum;
+        for (uint i = 0u; i < dim; ++i) sum += turned[at - o + i] * factor(part, (group * dim + i) * dim + o);
+        head[at] = sum;
     }
     barrier();
-    for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) turned[i] = head[i];
+    for (uint i = lane; i < n; i += gl_WorkGroupSize.x) turned[i] = head[i];
     barrier();
 }
 
 void main() {
     const uint token = gl_WorkGroupID.y, lane = gl_LocalInvocationID.x;
+    const uint q_groups = (pc.n_head + kHeads - 1u) / kHeads, kv_groups = (n_head_kv() + kHeads - 1u) / kHeads;
     uint index = gl_WorkGroupID.x, part = kQueries;
-    if (index >= pc.n_head) {
-        index -= pc.n_head;
-        part = index < n_head_kv() ? kKeys : kValues;
-        index %= n_head_kv();
+    if (index >= q_groups) {
+        index -= q_groups;
+        part = index < kv_groups ? kKeys : kValues;
+        index %= kv_groups;
     }
     const uint slot = slots[pc.slots_at + token], dim = part == kValues ? pc.v_width / n_head_kv() : pc.head_dim;
     if (part != kQueries && slot >= pc.n_slots) return;
-    for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) head[i] = element(part, token, index, i);
+    const uint first = index * kHeads, n = min(kHeads, (part == kQueries ? pc.n_head : n_head_kv()) - first) * dim;
+    for (uint i = lane; i < n; i += gl_WorkGroupSize.x) head[i] = element(part, token, first * dim + i);
     barrier();
-    for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) turned[i] = part == kValues ? head[i] : rotated(token, i);
+    for (uint i = lane; i < n; i += gl_WorkGroupSize.x) turned[i] = part == kValues ? head[i] : rotated(token, i);
     barrier();
     const uint turn = part == kValues ? kTurnV : kTurnK;
-    if (turn == 0u) turn_by_matrix(part, part == kQueries ? index / (pc.n_head / n_head_kv()) : index, dim, lane);
-    else if (turn > 1u) turn_by_hadamard(dim, turn, lane);
+    if (turn == 0u) turn_by_matrix(part, first, n, dim, lane);
+    else if (turn > 1u) turn_by_hadamard(n, turn, lane);
     if (part == kQueries) {
-        for (uint i = lane; i < dim; i += gl_WorkGroupSize.x) q[pc.q_at + token * pc.q_stride + index * dim + i] = turned[i];
+        for (uint i = lane; i < n; i += gl_WorkGroupSize.x) q[pc.q_at + token * pc.q_stride + first * dim + i] = turned[i];
         return;
     }
     const bool is_k = part == kKeys;
     const uint width = is_k ? pc.k_width : pc.v_width;
     const uint row_unit = is_k ? pc.k_cache_at + slot * pc.k_cache_stride : pc.v_cache_at + slot * pc.v_cache_stride;
     if ((is_k ? kFeedbackK : kFeedbackV) != 0u) {
-        write_with_feedback(is_k ? kKFormat : kVFormat, is_k, index, dim, 4u * row_unit, width / 32u);
+        write_with_feedback(is_k ? kKFormat : kVFormat, is_k, first, dim, 4u * row_unit, width / 32u);
         return;
     }
-    for (uint b = lane; b < dim / 32u; b += gl_WorkGroupSize.x) {
+    for (uint b = lane; b < n / 32u; b += gl_WorkGroupSize.x) {
         vec4 x[8];
         [[unroll]] for (uint i = 0u; i < 8u; ++i) {
             [[unroll]] for (uint j = 0u; j < 4u; ++j) x[i][j] = turned[b * 32u + 4u * i + j];
         }
-        write_cache(is_k ? kKFormat : kVFormat, is_k, row_unit, index * dim / 32u + b, width, x);
+        write_cache(is_k ? kKFormat : kVFormat, is_k, row_unit, first * dim / 32u + b, width, x);
     }
 }
