@@ -1,5 +1,6 @@
 // Recording and running on a device, watched by validation.
 #include <chrono>
+#include <cmath>
 
 #include "runtime/vk/profiler.h"
 #include "tests/vk/test_kernel.h"
@@ -231,19 +232,25 @@ TEST_F(RecorderTest, LabelsAreTimed) {
     recorder.label("short");
     record_scale_add(recorder, *kernel_, x, x, w);
     const Recording recording = finish(recorder);
-    const auto begin = std::chrono::steady_clock::now();
-    run(recording);
-    const double wall_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
-    const auto times = label_times(*device_, recording);
-    ASSERT_TRUE(times) << times.error().message;
-    ASSERT_EQ(times->size(), 2u);
-    EXPECT_EQ((*times)[0].label, "short");
-    EXPECT_EQ((*times)[0].dispatches, 2u);
-    EXPECT_EQ((*times)[1].label, "long");
-    EXPECT_EQ((*times)[1].dispatches, 2u);
-    EXPECT_GT((*times)[1].ms, (*times)[0].ms);
-    EXPECT_GT((*times)[0].ms, 0);
-    EXPECT_LE((*times)[0].ms + (*times)[1].ms, wall_ms);
+    // The least of several runs: who shares the processor with a software device may hold up any one of them.
+    double short_ms = INFINITY, long_ms = INFINITY;
+    for (int i = 0; i < 8; ++i) {
+        const auto begin = std::chrono::steady_clock::now();
+        run(recording);
+        const double wall_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+        const auto times = label_times(*device_, recording);
+        ASSERT_TRUE(times) << times.error().message;
+        ASSERT_EQ(times->size(), 2u);
+        EXPECT_EQ((*times)[0].label, "short");
+        EXPECT_EQ((*times)[0].dispatches, 2u);
+        EXPECT_EQ((*times)[1].label, "long");
+        EXPECT_EQ((*times)[1].dispatches, 2u);
+        EXPECT_GT((*times)[0].ms, 0);
+        EXPECT_LE((*times)[0].ms + (*times)[1].ms, wall_ms);
+        short_ms = std::min(short_ms, (*times)[0].ms);
+        long_ms = std::min(long_ms, (*times)[1].ms);
+    }
+    EXPECT_GT(long_ms, short_ms);
 }
 
 TEST_F(RecorderTest, TimesOfAnUnprofiledRecordingAreAnError) {
