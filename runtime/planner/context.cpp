@@ -26,7 +26,7 @@ class ContextChooser {
         ATLAS_TRY(const uint64_t free_bytes, comfort_bytes());
         const uint32_t least = std::min(kUsefulContext, native_);
         auto plan = fitting(0, wish_.shape.kv_format, free_bytes);
-        if (!plan || plan->n_ctx < least) {
+        if (!plan || plan->plan.n_ctx < least) {
             if (const auto useful = fitting(least, wish_.shape.kv_format, wish_.keep_free_bytes)) return made(*useful);
             plan = fitting(0, wish_.shape.kv_format, wish_.keep_free_bytes);
         }
@@ -35,22 +35,27 @@ class ContextChooser {
     }
 
   private:
+    struct Fit {
+        MemoryPlan plan;
+        uint64_t all_bytes = 0;  // with the draft, if there is one
+    };
+
     // Nothing: it does not fit. Other failures are found before. n_ctx 0: the longest that fits.
-    std::optional<MemoryPlan> fitting(uint32_t n_ctx, const KvFormats& kv, uint64_t free_bytes) const {
+    std::optional<Fit> fitting(uint32_t n_ctx, const KvFormats& kv, uint64_t free_bytes) const {
         const auto longest = alone(n_ctx, kv, free_bytes);
-        if (!longest || wish_.draft == nullptr) return longest;
-        const auto with_draft = [&](const std::optional<MemoryPlan>& plan) {
-            const auto all = plan ? all_bytes(*plan, kv) : std::nullopt;
-            return all && *all + free_bytes <= budget_.available_bytes;
-        };
-        if (with_draft(longest)) return longest;
+        if (!longest) return std::nullopt;
+        if (const auto fit = with_draft(*longest, kv, free_bytes)) return fit;
         if (n_ctx > 0) return std::nullopt;
+        std::optional<Fit> best;
         uint32_t good = 0, bad = longest->n_ctx / kPageTokens;
         while (bad - good > 1) {
             const uint32_t middle = good + (bad - good) / 2;
-            (with_draft(alone(middle * kPageTokens, kv, free_bytes)) ? good : bad) = middle;
+            const auto plan = alone(middle * kPageTokens, kv, free_bytes);
+            const auto fit = plan ? with_draft(*plan, kv, free_bytes) : std::nullopt;
+            (fit ? good : bad) = middle;
+            if (fit) best = fit;
         }
-        return good > 0 ? alone(good * kPageTokens, kv, free_bytes) : std::nullopt;
+        return best;
     }
 
     std::optional<MemoryPlan> alone(uint32_t n_ctx, const KvFormats& kv, uint64_t free_bytes) const {
@@ -61,12 +66,14 @@ class ContextChooser {
         return plan ? std::optional(*plan) : std::nullopt;
     }
 
-    // With the draft, if there is one. Nothing: the draft does not even fit alone.
-    std::optional<uint64_t> all_bytes(const MemoryPlan& plan, const KvFormats& kv) const {
-        if (wish_.draft == nullptr) return plan.total_bytes();
+    // Nothing: there is no room for the draft.
+    std::optional<Fit> with_draft(const MemoryPlan& plan, const KvFormats& kv, uint64_t free_bytes) const {
+        if (wish_.draft == nullptr) return Fit{plan, plan.total_bytes()};
         const auto shape = draft_session(*wish_.draft, plan.n_ctx, kv);
         const auto draft = shape ? plan_file_on(*wish_.draft, *shape, backend_, 0) : tl::unexpected(shape.error());
-        return draft ? std::optional(together(plan, *draft).total_bytes()) : std::nullopt;
+        if (!draft) return std::nullopt;
+        const Fit fit{plan, together(plan, *draft).total_bytes()};
+        return fit.all_bytes + free_bytes <= budget_.available_bytes ? std::optional(fit) : std::nullopt;
     }
 
     Result<uint64_t> comfort_bytes() const {
@@ -90,9 +97,9 @@ class ContextChooser {
         return need;
     }
 
-    ContextChoice made(const MemoryPlan& plan) const {
-        const uint64_t all = all_bytes(plan, wish_.shape.kv_format).value();
-        return {plan, native_, all - plan.total_bytes(), budget_.available_bytes - all};
+    // Others may have taken memory since the budget was asked for: nothing is left free then.
+    ContextChoice made(const Fit& fit) const {
+        return {fit.plan, native_, fit.all_bytes - fit.plan.total_bytes(), budget_.available_bytes - std::min(budget_.available_bytes, fit.all_bytes)};
     }
 
     tl::unexpected<Error> refuse(uint32_t n_ctx) const {
@@ -123,11 +130,12 @@ class ContextChooser {
     std::string alternatives(uint32_t n_ctx) const {
         std::string text;
         const KvFormats asked = wish_.shape.kv_format;
-        for (const KvFormats& kv : {asked, KvFormats(Format::q8_0), KvFormats(Format::q4_0)}) {
-            if (kv == asked && !text.empty()) continue;
-            auto plan = kv == asked ? std::nullopt : fitting(n_ctx, kv, wish_.keep_free_bytes);
-            if (!plan) plan = fitting_up_to(n_ctx, kv);
-            if (plan) text += fmt::format("\n  --ctx {} --kv {:<6} ({} in all)", plan->n_ctx, name_of(kv), bytes_text(all_bytes(*plan, kv).value()));
+        for (const KvFormats& kv : {asked, with_default_rotation(Format::q8_0), with_default_rotation(Format::q4_0)}) {
+            const bool is_asked = kv.k == asked.k && kv.v == asked.v;
+            if (is_asked && !text.empty()) continue;
+            auto fit = is_asked ? std::nullopt : fitting(n_ctx, kv, wish_.keep_free_bytes);
+            if (!fit) fit = fitting_up_to(n_ctx, kv);
+            if (fit) text += fmt::format("\n  --ctx {} --kv {:<6} ({} in all)", fit->plan.n_ctx, name_of(kv), bytes_text(fit->all_bytes));
         }
         if (wish_.draft == nullptr) return text;
         auto plan = alone(n_ctx, asked, wish_.keep_free_bytes);
@@ -138,7 +146,7 @@ class ContextChooser {
         return text;
     }
 
-    std::optional<MemoryPlan> fitting_up_to(uint32_t n_ctx, const KvFormats& kv) const {
+    std::optional<Fit> fitting_up_to(uint32_t n_ctx, const KvFormats& kv) const {
         uint32_t good = 0, bad = pages_for(n_ctx);
         while (bad - good > 1) {
             const uint32_t middle = good + (bad - good) / 2;

@@ -99,6 +99,21 @@ TEST_F(ContextChoosing, ACardWithRoomForASmallerModelNamesIt) {
     EXPECT_NE(refused.error().message.find("atlas-vk plan --model"), std::string::npos) << refused.error().message;
 }
 
+// A quantized cache that was asked for is turned by default: it is offered once all the same.
+TEST_F(ContextChoosing, NoFormatIsOfferedTwice) {
+    for (const Format format : {Format::q8_0, Format::q4_0}) {
+        ContextWish wish;
+        wish.shape.n_ctx = 1 << 20;
+        wish.shape.kv_format = with_default_rotation(format);
+        const auto refused = choose(kGiB, 20 * kMiB, wish);
+        ASSERT_FALSE(refused);
+        const std::string& said = refused.error().message;
+        const auto word = fmt::format("--kv {}", info(format).name);
+        ASSERT_NE(said.find(word), std::string::npos) << said;
+        EXPECT_EQ(said.find(word), said.rfind(word)) << said;
+    }
+}
+
 // Both are loaded one after the other: what is chosen must leave the second one its room.
 TEST_F(ContextChoosing, ADraftIsReckonedWith) {
     testing::TinyShape small = testing::tiny_shape("llama super");
