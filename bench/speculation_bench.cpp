@@ -62,6 +62,7 @@ class Borrowed final : public Speculator {
     Result<void> collect(Proposal& proposal) override { return other_.collect(proposal); }
     double ms_per_token() const override { return other_.ms_per_token(); }
     bool can_guess() const override { return other_.can_guess(); }
+    Result<uint64_t> give_back(uint64_t bytes) override { return other_.give_back(bytes); }
     void priors(std::span<double> of_class) const override { other_.priors(of_class); }
 
   private:
@@ -82,7 +83,7 @@ class Bench {
 
     using Maker = std::function<Result<std::vector<std::unique_ptr<Speculator>>>()>;
 
-    /// Every round begins with speculators that know nothing: not even what the round before it said.
+    /// Every round begins with books that are empty and a lookup that does not know what the round before it said.
     Result<SpeculationRow> measure(const Maker& make, std::string who) {
         ATLAS_TRY_VOID(round(make, std::min(kWarmUp, answer_.size())).map([](const auto&) {}));
         ATLAS_TRY(SpeculationRow row, round(make, answer_.size()));

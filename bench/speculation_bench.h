@@ -39,7 +39,8 @@ struct SpeculationRow {
 /// Context that a measurement takes.
 uint32_t context_for(const SpeculationWish& wish);
 
-/// Each row runs once over a part of the answer to record, and once to measure with speculators that know nothing of that.
+/// Each row runs once over a part of the answer to record, and once to measure with speculators that know nothing of that; a draft model stays,
+/// with what it measured of its own speed.
 /// Fails: as Session; cancelled.
 Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<const Model>& model, KvFormats kv, const SpeculationWish& wish);
 

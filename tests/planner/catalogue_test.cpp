@@ -4,7 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <fstream>
 #include <set>
+
+#include "runtime/planner/choose.h"
+#include "runtime/planner/file_shape.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_model.h"
 
 namespace atlas {
 namespace {
@@ -56,6 +62,40 @@ TEST(CatalogueContents, EveryCollectedCard) {
         EXPECT_GT((*card)->memory_bytes, 0u) << name;
         EXPECT_GT((*card)->bandwidth_gbps, 0) << name;
         EXPECT_FALSE((*card)->source.empty()) << name;
+    }
+}
+
+// What someone measured of his own model counts before ours, and what is not understood is named.
+TEST(CatalogueFile, AUsersCacheRowsCountBeforeOurs) {
+    const TempDir dir;
+    const auto load_rows = [&](const std::string& row) {
+        std::ofstream(dir / "catalogue.json") << fmt::format(R"({{"schema": 1, "kv_loss": {{"source": "mine", "rows": [{}]}}}})", row);
+        return load_catalogue(dir / "catalogue.json");
+    };
+    const auto mine = load_rows(R"({"k": "q8_0", "v": "q8_0", "rotation": "k", "perplexity_share": 0.5})");
+    ASSERT_TRUE(mine) << mine.error().message;
+    const KvCost cost = kv_cost_of(*mine, with_default_rotation(Format::q8_0), false);
+    EXPECT_EQ(cost.perplexity_share, 0.5);
+    EXPECT_EQ(cost.source, "mine");
+    EXPECT_LT(kv_cost_of(*mine, Format::q8_0, false).perplexity_share, 0.5) << "not turned: another row";
+    for (const char* row : {R"({"k": "q8_0", "v": "q8_0", "rotation": "x", "perplexity_share": 0.5})", R"({"k": "q8_0", "perplexity_share": 0.5})",
+                            R"({"k": "q8_0", "v": "q8_0", "perplexity_share": -1})", R"({"k": "q8_0", "v": "q8_0", "fitted": 1, "perplexity_share": 0})", "7"}) {
+        const auto broken = load_rows(row);
+        ASSERT_FALSE(broken) << row;
+        EXPECT_NE(broken.error().message.find("kv_loss"), std::string::npos) << broken.error().message;
+    }
+}
+
+TEST(FileShape, AFittedFileIsKnownAsOne) {
+    const TempDir dir;
+    testing::TinyShape shape = testing::tiny_shape("llama");
+    testing::write_tiny_model(dir / "plain.gguf", shape);
+    shape.more = [](gguf::Writer& writer) { writer.add_tensor("blk.0.cache_turn_k.weight", {24, 24}, Format::f32, [](std::span<std::byte>) {}); };
+    testing::write_tiny_model(dir / "fitted.gguf", shape);
+    for (const bool fitted : {false, true}) {
+        const auto file = gguf::File::open(dir / (fitted ? "fitted.gguf" : "plain.gguf"));
+        ASSERT_TRUE(file);
+        EXPECT_EQ(shape_of_file(*file).value().shape.fitted_cache, fitted);
     }
 }
 
