@@ -1,19 +1,43 @@
 #include "runtime/base/atomic_file.h"
 
 #include <random>
+#include <string_view>
 #include <utility>
 
 #include "runtime/base/check.h"
 
 namespace atlas {
+namespace {
+
+constexpr std::string_view kSuffix = ".tmp";
+constexpr size_t kTagDigits = 8;
+
+std::string beginning_of(const std::filesystem::path& path) { return "." + path.filename().string() + "."; }
+
+// What killed processes left beside `path`: files of the names that create() makes, which no process writes any longer.
+void sweep_leftovers(const std::filesystem::path& path) {
+    const std::string beginning = beginning_of(path);
+    const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+    std::error_code ignored;  // what cannot be listed or removed stays; writing goes on
+    std::filesystem::directory_iterator entries(folder, ignored);
+    for (const std::filesystem::directory_iterator end; !ignored && entries != end; entries.increment(ignored)) {
+        const std::string name = entries->path().filename().string();
+        if (name.size() != beginning.size() + kTagDigits + kSuffix.size() || !name.starts_with(beginning) || !name.ends_with(kSuffix)) continue;
+        const auto tag = std::string_view(name).substr(beginning.size(), kTagDigits);
+        if (tag.find_first_not_of("0123456789abcdef") == std::string_view::npos) os::remove_abandoned(entries->path());
+    }
+}
+
+}  // namespace
 
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
     if (!path.has_filename()) return fail(ErrorCode::invalid_argument, "cannot write '{}': it names no file", path.string());
+    sweep_leftovers(path);
     // Another process may write the same name at the same time: whoever renames last wins, both stay whole.
     std::random_device random;
     for (int attempt = 0;; ++attempt) {
         auto beside = path;
-        beside.replace_filename(fmt::format(".{}.{:08x}.tmp", path.filename().string(), random()));
+        beside.replace_filename(fmt::format("{}{:08x}{}", beginning_of(path), random(), kSuffix));
         auto handle = os::create_file(beside);
         if (handle) return AtomicFile(path, std::move(beside), *handle);
         std::error_code ignored;

@@ -22,8 +22,10 @@ size_t utf8_length(std::string_view text) {
     return too_short || surrogate_or_too_large ? 0 : length;
 }
 
-std::string in_quotes(std::string_view text, size_t max_bytes) {
-    std::string out = "'";
+namespace {
+
+// Appends at most max_bytes of `text` with everything escaped that a terminal could obey; returns how many bytes of it were taken.
+size_t append_escaped(std::string& out, std::string_view text, size_t max_bytes) {
     size_t at = 0;
     while (at < text.size()) {
         const size_t length = utf8_length(text.substr(at));
@@ -44,8 +46,24 @@ std::string in_quotes(std::string_view text, size_t max_bytes) {
         }
         at += length == 0 ? 1 : length;
     }
+    return at;
+}
+
+std::string cut_note(size_t bytes) { return fmt::format("... ({} bytes)", bytes); }
+
+}  // namespace
+
+std::string in_quotes(std::string_view text, size_t max_bytes) {
+    std::string out = "'";
+    const size_t taken = append_escaped(out, text, max_bytes);
     out += "'";
-    if (at < text.size()) out += fmt::format("... ({} bytes)", text.size());
+    if (taken < text.size()) out += cut_note(text.size());
+    return out;
+}
+
+std::string printable(std::string_view text, size_t max_bytes) {
+    std::string out;
+    if (append_escaped(out, text, max_bytes) < text.size()) out += cut_note(text.size());
     return out;
 }
 

@@ -10,6 +10,9 @@ namespace atlas {
 /// what is longer than max_bytes is cut (never inside a character) and says how long it was.
 std::string in_quotes(std::string_view text, size_t max_bytes = 80);
 
+/// The same without the quotes, for tables and lists: what is printed can neither move the cursor nor change colours.
+std::string printable(std::string_view text, size_t max_bytes = 80);
+
 /// Bytes of the well-formed UTF-8 character at the start of `text`, 0 when there is none.
 size_t utf8_length(std::string_view text);
 

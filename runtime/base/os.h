@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 
 #include "runtime/base/error.h"
 #include "runtime/base/user_dirs.h"
@@ -27,10 +28,19 @@ void prefetch_pages(const std::byte* data, uint64_t bytes);  // starts reading t
 /// this, nothing happens.
 Result<void> populate_pages(const std::byte* data, uint64_t bytes);
 
+/// Reads all of a regular file. Never blocks on a pipe or a device. Fails: not_found, io, limit (longer than max_bytes).
+Result<std::string> read_regular_file(const std::filesystem::path& path, size_t max_bytes);
+
+/// Whether both names lead to the same file (device and inode), whatever links lie between. False when one of them does not exist.
+bool same_file(const std::filesystem::path& a, const std::filesystem::path& b);
+
 /// Files that are written from start to end. `shown` is the name in messages.
 using FileHandle = intptr_t;
 inline constexpr FileHandle kNoFile = -1;
-Result<FileHandle> create_file(const std::filesystem::path& path);  // new: fails when the name is taken
+/// New: fails when the name is taken. Locked until it is closed or the process ends (see remove_abandoned).
+Result<FileHandle> create_file(const std::filesystem::path& path);
+/// Removes a file made by create_file if the process that made it has ended, which its missing lock shows; else does nothing.
+void remove_abandoned(const std::filesystem::path& path);
 Result<void> write_file(FileHandle file, std::span<const std::byte> bytes, const std::filesystem::path& shown);
 Result<void> sync_file(FileHandle file, const std::filesystem::path& shown);
 Result<void> close_file(FileHandle file, const std::filesystem::path& shown);

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <pwd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,9 +36,10 @@ class Descriptor {
 
 }  // namespace
 
-Result<Mapping> map_file(const std::filesystem::path& path) {
-    // Not blocking: a named pipe without a writer would otherwise hold us here before we can see what it is.
-    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+namespace {
+
+/// Size in bytes of an open file. Fails: io (no regular file).
+Result<uint64_t> regular_size(const Descriptor& file, const std::filesystem::path& path) {
     if (file.get() < 0) return fail(code_of(errno), "cannot open {}: {}", in_quotes(path.string(), 400), reason(errno));
     struct stat status = {};
     if (::fstat(file.get(), &status) != 0) return fail(ErrorCode::io, "cannot look at {}: {}", in_quotes(path.string(), 400), reason(errno));
@@ -46,7 +48,39 @@ Result<Mapping> map_file(const std::filesystem::path& path) {
         return fail(ErrorCode::io, "{} is not a regular file (a pipe or a device cannot be mapped); copy it to a file first",
                     in_quotes(path.string(), 400));
     }
-    const auto bytes = static_cast<uint64_t>(status.st_size);
+    return static_cast<uint64_t>(status.st_size);
+}
+
+// Not blocking: a named pipe without a writer would otherwise hold us here before we can see what it is.
+constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+
+}  // namespace
+
+Result<std::string> read_regular_file(const std::filesystem::path& path, size_t max_bytes) {
+    const Descriptor file(::open(path.c_str(), kReadFlags));
+    ATLAS_TRY(const uint64_t bytes, regular_size(file, path));
+    const auto too_long = [&] { return fail(ErrorCode::limit, "{} is longer than the {} bytes that are expected at most", in_quotes(path.string(), 400), max_bytes); };
+    if (bytes > max_bytes) return too_long();
+    std::string text;
+    char buffer[16384];
+    for (;;) {
+        const ssize_t got = ::read(file.get(), buffer, sizeof buffer);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail(ErrorCode::io, "cannot read {}: {}", in_quotes(path.string(), 400), reason(errno));
+        if (got == 0) return text;
+        if (text.size() + static_cast<size_t>(got) > max_bytes) return too_long();
+        text.append(buffer, static_cast<size_t>(got));
+    }
+}
+
+bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
+    struct stat of_a = {}, of_b = {};
+    return ::stat(a.c_str(), &of_a) == 0 && ::stat(b.c_str(), &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
+Result<Mapping> map_file(const std::filesystem::path& path) {
+    const Descriptor file(::open(path.c_str(), kReadFlags));
+    ATLAS_TRY(const uint64_t bytes, regular_size(file, path));
     if (bytes == 0) return Mapping{};
     void* data = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.get(), 0);
     if (data == MAP_FAILED) return fail(ErrorCode::io, "cannot map {} ({} bytes): {}", in_quotes(path.string(), 400), bytes, reason(errno));
@@ -101,7 +135,20 @@ Result<void> populate_pages([[maybe_unused]] const std::byte* data, [[maybe_unus
 Result<FileHandle> create_file(const std::filesystem::path& path) {
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0) return fail(code_of(errno), "cannot create {}: {}", in_quotes(path.string(), 400), reason(errno));
-    return FileHandle{file};
+    // Where a file system knows no locks, leftovers of killed processes stay; nothing else depends on it.
+    while (::flock(file, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    // A sweep that came between these two calls has taken the new file for a leftover: it has no name any longer.
+    struct stat status = {};
+    if (::fstat(file, &status) == 0 && status.st_nlink > 0) return FileHandle{file};
+    ::close(file);
+    return create_file(path);
+}
+
+void remove_abandoned(const std::filesystem::path& path) {
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+    // The lock is held until the name is gone, so that create_file can tell.
+    if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(path.c_str());
 }
 
 Result<void> write_file(FileHandle file, std::span<const std::byte> bytes, const std::filesystem::path& shown) {

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <fstream>
@@ -9,6 +10,7 @@
 #include "runtime/base/checked.h"
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/mapped_file.h"
+#include "runtime/base/small_file.h"
 #include "runtime/base/units.h"
 #include "runtime/base/user_dirs.h"
 #include "tests/support/file_size_limit.h"
@@ -52,6 +54,73 @@ TEST(Units, ReadWell) {
     EXPECT_EQ(duration_text(12.34), "12.3 s");
     EXPECT_EQ(duration_text(245), "4 min 05 s");
     EXPECT_EQ(duration_text(7800), "2 h 10 min");
+}
+
+TEST(AtomicFile, SweepsWhatKilledProcessesLeft) {
+    const TempDir dir;
+    const auto abandoned = dir.path() / ".model.gguf.0123abcd.tmp";
+    const auto others = dir.path() / ".other.gguf.0123abcd.tmp";
+    const auto users = dir.path() / ".model.gguf.mine.tmp";
+    for (const auto& path : {abandoned, others, users}) std::ofstream(path) << "half";
+    auto running = AtomicFile::create(dir.path() / "model.gguf");
+    ASSERT_TRUE(running) << running.error().message;
+    EXPECT_FALSE(std::filesystem::exists(abandoned));
+    EXPECT_TRUE(std::filesystem::exists(others));
+    EXPECT_TRUE(std::filesystem::exists(users));
+    // A second writer of the same name leaves the first one's file where it is.
+    ASSERT_TRUE(running->write("first"));
+    {
+        auto second = AtomicFile::create(dir.path() / "model.gguf");
+        ASSERT_TRUE(second) << second.error().message;
+    }
+    ASSERT_TRUE(running->commit());
+    EXPECT_EQ(read_all(dir.path() / "model.gguf"), "first");
+}
+
+TEST(SmallFile, ReadsRegularFilesOfBoundedLength) {
+    const TempDir dir;
+    const auto path = dir.path() / "note.json";
+    EXPECT_EQ(read_small_file(path, 10).error().code, ErrorCode::not_found);
+    std::ofstream(path) << "0123456789";
+    EXPECT_EQ(read_small_file(path, 10), "0123456789");
+    EXPECT_EQ(read_small_file(path, 9).error().code, ErrorCode::limit);
+    EXPECT_EQ(read_small_file(dir.path(), 10).error().code, ErrorCode::io);
+    const auto pipe = dir.path() / "pipe";
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    EXPECT_EQ(read_small_file(pipe, 10).error().code, ErrorCode::io);
+    std::filesystem::create_symlink("/dev/zero", dir.path() / "zero");
+    EXPECT_EQ(read_small_file(dir.path() / "zero", 10).error().code, ErrorCode::io);
+    if (std::filesystem::exists("/proc/self/maps")) {
+        EXPECT_EQ(read_small_file("/proc/self/maps", 10).error().code, ErrorCode::limit);  // it says that it has 0 bytes
+    }
+}
+
+TEST(SmallFile, ADamagedOneIsSetAside) {
+    const TempDir dir;
+    const auto path = dir.path() / "note.json";
+    std::ofstream(path) << "{";
+    EXPECT_EQ(set_aside(path), dir.path() / "note.json.damaged");
+    EXPECT_FALSE(std::filesystem::exists(path));
+    EXPECT_EQ(read_all(dir.path() / "note.json.damaged"), "{");
+    EXPECT_EQ(set_aside(path).error().code, ErrorCode::io);
+}
+
+TEST(SmallFile, TwoNamesOfOneFile) {
+    const TempDir dir;
+    std::ofstream(dir.path() / "a") << "x";
+    std::ofstream(dir.path() / "b") << "x";
+    std::filesystem::create_symlink("a", dir.path() / "link");
+    std::filesystem::create_hard_link(dir.path() / "a", dir.path() / "hard");
+    EXPECT_TRUE(os::same_file(dir.path() / "a", dir.path() / "link"));
+    EXPECT_TRUE(os::same_file(dir.path() / "." / "a", dir.path() / "hard"));
+    EXPECT_FALSE(os::same_file(dir.path() / "a", dir.path() / "b"));
+    EXPECT_FALSE(os::same_file(dir.path() / "a", dir.path() / "none"));
+}
+
+TEST(Printable, DisarmsWithoutQuotes) {
+    EXPECT_EQ(printable("Qwen\x1b[2J"), "Qwen\\x1b[2J");
+    EXPECT_EQ(printable("abcdef", 3), "abc... (6 bytes)");
+    EXPECT_EQ(printable(""), "");
 }
 
 TEST(InQuotes, KeepsTextAndDisarmsTheRest) {

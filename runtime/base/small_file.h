@@ -1,0 +1,21 @@
+#pragma once
+// Small files that users, other programs or a crash may have damaged: notes, caches, catalogues.
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+
+#include "runtime/base/error.h"
+
+namespace atlas {
+
+/// Reads a whole regular file of at most `max_bytes`. It never blocks: a named pipe, a device or a folder is refused, and so is a file
+/// that turns out longer while it is read (/proc, a link to /dev/zero).
+/// Fails: not_found, io (no regular file, no permission, a bad disk), limit (longer than max_bytes).
+Result<std::string> read_small_file(const std::filesystem::path& path, size_t max_bytes);
+
+/// Renames a damaged file to "<path>.damaged", so that the program can go on and the user can look at it; an older one of that name is
+/// replaced. Returns the new name. Fails: io.
+Result<std::filesystem::path> set_aside(const std::filesystem::path& path);
+
+}  // namespace atlas
