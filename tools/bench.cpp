@@ -17,6 +17,7 @@
 #include "runtime/base/user_dirs.h"
 #include "tools/fit_cache_text.h"
 #include "tools/interrupt.h"
+#include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
 #include "tools/open_model.h"
@@ -185,7 +186,7 @@ Result<void> measure(BenchFlags& flags) {
     if (!flags.csv.empty()) ATLAS_TRY_VOID(put(flags.csv, bench::csv(result)));
     if (!flags.json.empty()) ATLAS_TRY_VOID(put(flags.json, to_json(result).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
     if (flags.csv != "-" && flags.json != "-") fmt::print("{}", bench::markdown(result));
-    if (result.cancelled) return fail(ErrorCode::cancelled, "stopped by Ctrl-C; what is above was measured before");
+    if (result.cancelled) return fail(ErrorCode::cancelled, "stopped; what is above was measured before");
     return {};
 }
 

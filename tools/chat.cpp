@@ -7,6 +7,7 @@
 #include "runtime/text/chat_prompt.h"
 #include "tools/interrupt.h"
 #include "tools/line_editor.h"
+#include "tools/messages.h"
 #include "tools/models/environment.h"
 #include "tools/open_model.h"
 #include "tools/subcommands.h"
@@ -182,7 +183,7 @@ Result<void> chat(const ChatFlags& flags) {
     Interrupt interrupt;
     ATLAS_TRY(OpenModel open, open_model(flags.model, flags.speculation));
     ATLAS_TRY(const auto chat_prompt, ChatPrompt::open(*open.file));
-    if (!chat_prompt.note().empty()) fmt::print(stderr, "note: {}\n", chat_prompt.note());
+    if (!chat_prompt.note().empty()) print_note(chat_prompt.note());
     ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, open));
     open.guesses_by(speculation.get());
     const auto dirs = user_dirs(system_environment);

@@ -12,6 +12,7 @@
 #include "runtime/vk/instance.h"
 #include "runtime/vk/quirks.h"
 #include "runtime/vk/slab_size.h"
+#include "tools/messages.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -242,10 +243,7 @@ void add_devices(CLI::App& app, int& exit_code) {
     command->add_flag("--json", flags->json, "Print everything as JSON");
     command->add_flag("--validate", flags->validate, "Open each device under the Vulkan validation layers and tell what they say");
     command->callback([flags, &exit_code] {
-        if (const auto listed = list(*flags); !listed) {
-            fmt::print(stderr, "atlas-vk devices: {}\n", listed.error().message);
-            exit_code = 1;
-        }
+        if (const auto listed = list(*flags); !listed) exit_code = print_error(listed.error());
     });
 }
 

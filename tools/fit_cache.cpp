@@ -12,6 +12,7 @@
 #include "runtime/session/cache_turn_fit.h"
 #include "runtime/text/tokenizer.h"
 #include "tools/fit_cache_text.h"
+#include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
 #include "tools/open_model.h"

@@ -11,6 +11,7 @@
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
 #include "tools/inspect_report.h"
+#include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/subcommands.h"
 
@@ -109,10 +110,7 @@ void add_inspect(CLI::App& app, int& exit_code) {
     command->add_flag("--json", flags->json, "Everything as one JSON object")->excludes(chat_template);
     command->footer("Exit codes: 0 shown, 1 the file cannot be read (the reason goes to stderr), 2 wrong usage.");
     command->callback([flags, &exit_code] {
-        if (const auto done = inspect(*flags); !done) {
-            fmt::print(stderr, "atlas-vk inspect: {}\n", done.error().message);
-            exit_code = 1;
-        }
+        if (const auto done = inspect(*flags); !done) exit_code = print_error(done.error());
     });
 }
 

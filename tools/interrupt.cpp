@@ -16,13 +16,15 @@ namespace {
 
 // A handler may do next to nothing: it counts and wakes a thread through a pipe; the thread requests the stop.
 std::atomic<int> g_presses{0};
+std::atomic<int> g_signal{SIGINT};
 int g_pipe[2] = {-1, -1};
 std::mutex g_mutex;
 std::stop_source g_source;
 
-extern "C" void on_signal(int) {
+extern "C" void on_signal(int number) {
     const int saved = errno;
-    if (g_presses.fetch_add(1) > 0) _exit(130);
+    g_signal = number;
+    if (g_presses.fetch_add(1) > 0) _exit(128 + number);
     const char byte = 1;
     [[maybe_unused]] const auto written = write(g_pipe[1], &byte, 1);
     errno = saved;
@@ -74,6 +76,8 @@ std::stop_token Interrupt::token() const {
     const std::scoped_lock lock(g_mutex);
     return g_source.get_token();
 }
+
+int Interrupt::exit_code() { return 128 + g_signal; }
 
 void Interrupt::reset() {
     const std::scoped_lock lock(g_mutex);

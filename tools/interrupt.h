@@ -5,7 +5,8 @@
 
 namespace atlas::tools {
 
-/// While it lives, the first Ctrl-C (or SIGTERM) requests a stop; a second one before reset() ends the process with exit code 130.
+/// While it lives, the first Ctrl-C (or SIGTERM) requests a stop; a second one before reset() ends the process with
+/// exit_code().
 class Interrupt {
   public:
     Interrupt();
@@ -15,6 +16,8 @@ class Interrupt {
 
     std::stop_token token() const;
     bool requested() const { return token().stop_requested(); }
+    /// What a program returns that a signal stopped: 128 plus its number, of the last signal that came; 130 before any.
+    static int exit_code();
     /// Forgets a Ctrl-C that was answered; tokens handed out before stay stopped.
     void reset();
 };

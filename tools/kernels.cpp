@@ -9,6 +9,7 @@
 #include "bench/compile_kernels.h"
 #include "bench/every_kernel.h"
 #include "bench/model_shapes.h"
+#include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/open_model.h"
 #include "tools/subcommands.h"
@@ -49,7 +50,7 @@ Result<std::vector<vk::KernelSpec>> wanted_kernels(const KernelsFlags& flags, co
 Result<void> report(const KernelsFlags& flags) {
     ATLAS_TRY(const bench::CompileDevice open, bench::open_compile_device(flags.device));
     const vk::DeviceCaps& caps = open.device->caps();
-    if (!open.note.empty()) fmt::print(stderr, "note: {} can compile kernels, not run them: {}\n", caps.name, open.note);
+    if (!open.note.empty()) note("{} can compile kernels, not run them: {}", caps.name, open.note);
     ATLAS_TRY(const auto specs, wanted_kernels(flags, caps));
     ATLAS_TRY(const auto kernels, bench::compile_kernels(*open.device, specs));
     if (flags.json) {
@@ -67,7 +68,7 @@ Result<void> report(const KernelsFlags& flags) {
     std::vector<bench::KernelReport> reports;
     for (const bench::CompiledKernel& kernel : kernels) reports.push_back(kernel.report);
     fmt::print("{}, {}: {} kernels\n{}", caps.name, caps.driver_line(), kernels.size(), bench::table_text(reports));
-    if (!caps.pipeline_executable_properties) fmt::print(stderr, "note: this driver says nothing about compiled kernels\n");
+    if (!caps.pipeline_executable_properties) note("this driver says nothing about compiled kernels");
     return {};
 }
 

@@ -9,6 +9,7 @@
 #include "quant/format.h"
 #include "runtime/base/units.h"
 #include "runtime/gguf/reader.h"
+#include "tools/messages.h"
 #include "tools/models/store.h"
 #include "tools/subcommands.h"
 
@@ -58,10 +59,7 @@ void print_json(const std::vector<Row>& rows) {
 int run(bool json) {
     const auto store = user_store();
     const auto models = store ? store->list() : tl::unexpected(store.error());
-    if (!models) {
-        fmt::print(stderr, "atlas-vk list: {}\n", models.error().message);
-        return 1;
-    }
+    if (!models) return print_error(models.error());
     std::vector<Row> rows;
     size_t width = 4;
     for (const StoredModel& model : *models) {

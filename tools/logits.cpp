@@ -13,6 +13,7 @@
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/session/logits_file.h"
+#include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/open_model.h"
 #include "tools/models/environment.h"
@@ -50,7 +51,7 @@ Result<void> write_logits(const LogitsFlags& flags) {
     if (const auto dirs = user_dirs(system_environment)) options.pipeline_cache = dirs->cache / "pipelines";
     ATLAS_TRY(const auto backend, make_vk_backend(options));
     if (backend->is_software() && !flags.quiet) {
-        fmt::print(stderr, "note: running on {}\n", backend->describe());
+        note("running on {}", backend->describe());
     }
     SessionShape shape;
     shape.n_ctx = static_cast<uint32_t>(tokens.size());
@@ -85,10 +86,7 @@ void add_logits(CLI::App& app, int& exit_code) {
     command->add_option("--matmul", flags->matmul, "Run matrix products by kernels whose name begins so, where a device has them (matmul_dot)");
     command->add_flag("-q,--quiet", flags->quiet, "Print errors only");
     command->callback([flags, &exit_code] {
-        if (const auto done = write_logits(*flags); !done) {
-            fmt::print(stderr, "error: {}\n", done.error().message);
-            exit_code = 1;
-        }
+        if (const auto done = write_logits(*flags); !done) exit_code = print_error(done.error());
     });
 }
 

@@ -63,7 +63,7 @@ void sort_into_groups(App& app) {
 /// Says what is wrong with a first word that is no subcommand. CLI11 alone would only complain about "extra arguments".
 void explain_unknown(const App& app, const std::string& typed) {
     const auto names = command_names(app);
-    fmt::print(stderr, "atlas-vk: there is no command '{}'.", typed.substr(0, 80));
+    fmt::print(stderr, "atlas-vk: error: there is no command '{}'.", typed.substr(0, 80));
     const auto meant = atlas::tools::nearest_name(typed, names);
     if (meant.empty()) {
         fmt::print(stderr, " The commands are: {}.\n", fmt::join(names, ", "));
@@ -110,10 +110,10 @@ int main(int argc, char** argv) {
         spdlog::cfg::load_env_levels();  // SPDLOG_LEVEL=debug: what the runtime notes beside warnings
         return run(argc, argv);
     } catch (const std::bad_alloc&) {
-        fmt::print(stderr, "atlas-vk: out of memory\n");
+        fmt::print(stderr, "atlas-vk: error: out of memory\n");
     } catch (const std::exception& error) {
         // Our code fails with values; this is a library's exception that nobody expected.
-        fmt::print(stderr, "atlas-vk: {}\n", error.what());
+        fmt::print(stderr, "atlas-vk: error: {}\n", error.what());
     }
     return 1;
 }

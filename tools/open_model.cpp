@@ -8,6 +8,7 @@
 #include "runtime/base/units.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/vk/instance.h"
+#include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/models/catalogue.h"
 #include "tools/models/environment.h"
@@ -61,14 +62,14 @@ Result<std::unique_ptr<VkBackend>> make_backend(const ModelFlags& flags) {
     }
     ATLAS_TRY(auto backend, make_vk_backend(options));
     if (backend->is_software()) {
-        fmt::print(stderr, "note: running on {}\n", backend->describe());
+        note("running on {}", backend->describe());
     }
     return backend;
 }
 
 // What the budget's watch asks for when memory is short. A draft's cache goes first: that costs speed alone.
 BudgetWatch::GivenBack give_back(Session& session, Speculators* speculation, uint64_t bytes) {
-    const auto tell = [](const Error& error) { fmt::print(stderr, "\nwarning: the cache could not be made smaller: {}\n", error.message); };
+    const auto tell = [](const Error& error) { warning("the cache could not be made smaller: {}", error.message); };
     const auto of_draft = speculation != nullptr ? speculation->give_back(bytes) : Result<uint64_t>(0);
     if (!of_draft) tell(of_draft.error());
     BudgetWatch::GivenBack given{of_draft.value_or(0), ""};
@@ -83,7 +84,10 @@ BudgetWatch::GivenBack give_back(Session& session, Speculators* speculation, uin
     return given;
 }
 
-void tell_of_memory(const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); }
+void tell_of_memory(const std::string& line) {
+    std::fputc('\n', stderr);  // an answer may be on this line
+    print_warning(line);
+}
 
 std::string_view words_for(FinishReason reason) {
     switch (reason) {
@@ -196,7 +200,7 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
     if (!fitted && open.draft_file && speculation->draft == "auto" && fitted.error().code == ErrorCode::out_of_memory) {
         open.draft_file.reset();
         fitted = fit_context(*open.file, *open.backend, shape, flags.keep_free);
-        if (fitted) fmt::print(stderr, "note: --draft auto: the draft does not fit beside the model\n");
+        if (fitted) note("--draft auto: the draft does not fit beside the model");
     }
     ATLAS_TRY(const ContextChoice choice, std::move(fitted));
     if (flags.n_ctx == 0) fmt::print(stderr, "{}\n", describe(choice, shape.kv_format));
@@ -258,15 +262,10 @@ Result<void> check_validation(const ModelFlags& flags, OpenModel& open) {
     return {};
 }
 
-int print_error(const Error& error) {
-    fmt::print(stderr, "error: {}\n", error.message);
-    return 1;
-}
-
 void explain_short_context(const GenerateReport& report, const Session& session) {
     if (report.finish != FinishReason::context_full || session.n_ctx() == session.n_ctx_at_first()) return;
-    fmt::print(stderr, "note: the context is full: it holds {} tokens since other programs took memory of the device, {} before. Close them and start again\n",
-               session.n_ctx(), session.n_ctx_at_first());
+    note("the context is full: it holds {} tokens since other programs took memory of the device, {} before. Close them and start again", session.n_ctx(),
+         session.n_ctx_at_first());
 }
 
 void print_report(const GenerateReport& report) {

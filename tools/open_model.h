@@ -120,9 +120,6 @@ std::vector<TokenId> chat_tokens(const Tokenizer& tokenizer, std::string_view te
 /// Prints what the validation layers said (--validate); fails if they said anything.
 Result<void> check_validation(const ModelFlags& flags, OpenModel& open);
 
-/// Prints "error: ..." to stderr and returns exit code 1.
-int print_error(const Error& error);
-
 /// Says on stderr that an answer ended because the context had shrunk; else nothing.
 void explain_short_context(const GenerateReport& report, const Session& session);
 

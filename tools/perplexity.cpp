@@ -8,6 +8,7 @@
 
 #include "runtime/session/perplexity.h"
 #include "tools/interrupt.h"
+#include "tools/messages.h"
 #include "tools/open_model.h"
 #include "tools/subcommands.h"
 

@@ -17,6 +17,7 @@
 #include "runtime/vk/quirks.h"
 #include "runtime/vk/slab_size.h"
 #include "tools/calibrate.h"
+#include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/models/catalogue.h"
 #include "tools/models/environment.h"
@@ -93,7 +94,7 @@ Result<SpeedFactors> measured_factors(const vk::DeviceCaps& device, const std::s
     const auto start = std::chrono::steady_clock::now();
     ATLAS_TRY(const SpeedFactors factors, calibrate(*backend));
     fmt::print(stderr, "measured in {:.1f} s; kept in {}\n", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), kept.string());
-    if (const auto done = keep_calibration(kept, key, factors); !done) fmt::print(stderr, "note: {}\n", done.error().message);
+    if (const auto done = keep_calibration(kept, key, factors); !done) note("{}", done.error().message);
     return factors;
 }
 
@@ -114,7 +115,7 @@ Result<Chosen> of_this_machine(const Catalogue& catalogue, const PlanFlags& flag
     Result<SpeedFactors> factors = tl::unexpected(Error{});
     if (!flags.no_measure) {
         factors = measured_factors(device, wish, kept, flags.measure);
-        if (!factors) fmt::print(stderr, "note: this device could not be measured ({}): speeds are those of its class\n", factors.error().message);
+        if (!factors) note("this device could not be measured ({}): speeds are those of its class", factors.error().message);
     }
     if (factors) {
         chosen.speed = *factors;

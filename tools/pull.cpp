@@ -12,6 +12,7 @@
 #include "runtime/base/units.h"
 #include "tools/interrupt.h"
 #include "runtime/planner/fit.h"
+#include "tools/messages.h"
 #include "tools/models/catalogue.h"
 #include "tools/models/pull_model.h"
 #include "tools/subcommands.h"
@@ -118,9 +119,9 @@ int run(const PullFlags& flags) {
     const auto start = Clock::now();
     const auto model = pull(flags);
     if (!model) {
-        fmt::print(stderr, "atlas-vk pull: {}\n", model.error().message);
-        if (model.error().code == ErrorCode::cancelled) fmt::print(stderr, "What came so far is kept; the same command goes on from there.\n");
-        return 1;
+        const int code = print_error(model.error());
+        if (model.error().code == ErrorCode::cancelled) note("what came so far is kept; the same command goes on from there");
+        return code;
     }
     if (flags.json) {
         const nlohmann::ordered_json out = {{"name", model->name}, {"path", model->path.string()}, {"bytes", model->bytes}, {"source", model->source}};

@@ -17,6 +17,7 @@
 #include "runtime/gguf/reader.h"
 #include "runtime/gguf/writer.h"
 #include "tools/importance.h"
+#include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/subcommands.h"
 
@@ -219,10 +220,7 @@ void add_quantize(CLI::App& app, int& exit_code) {
     command->add_flag("--force", flags->force, "Replace OUT if it exists");
     command->add_flag("--quiet", flags->quiet, "Print the last line only");
     command->callback([flags, &exit_code] {
-        if (const auto done = quantize(*flags); !done) {
-            fmt::print(stderr, "atlas-vk quantize: {}\n", done.error().message);
-            exit_code = 1;
-        }
+        if (const auto done = quantize(*flags); !done) exit_code = print_error(done.error());
     });
 }
 

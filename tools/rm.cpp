@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "runtime/base/units.h"
+#include "tools/messages.h"
 #include "tools/models/store.h"
 #include "tools/subcommands.h"
 
@@ -32,8 +33,7 @@ Result<void> remove_model(const RmFlags& flags) {
 int run(const RmFlags& flags) {
     const auto removed = remove_model(flags);
     if (removed) return 0;
-    fmt::print(stderr, "atlas-vk rm: {}\n", removed.error().message);
-    return 1;
+    return print_error(removed.error());
 }
 
 }  // namespace

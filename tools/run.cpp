@@ -8,6 +8,7 @@
 
 #include "runtime/text/chat_prompt.h"
 #include "tools/interrupt.h"
+#include "tools/messages.h"
 #include "tools/open_model.h"
 #include "tools/run_batch.h"
 #include "tools/subcommands.h"
@@ -43,7 +44,7 @@ Result<std::vector<TokenId>> prompt_tokens(const RunFlags& flags, const OpenMode
     if (!flags.system.empty()) messages.push_back({{"role", "system"}, {"content", flags.system}});
     messages.push_back({{"role", "user"}, {"content", prompt}});
     ATLAS_TRY(const auto chat_prompt, ChatPrompt::open(*open.file));
-    if (!chat_prompt.note().empty()) fmt::print(stderr, "note: {}\n", chat_prompt.note());
+    if (!chat_prompt.note().empty()) print_note(chat_prompt.note());
     ATLAS_TRY(const std::string text, chat_prompt.render({.messages = messages}));
     return chat_tokens(*open.tokenizer, text);
 }
@@ -72,7 +73,7 @@ Result<void> run(const RunFlags& flags) {
     explain_short_context(report, *open.session);
     if (!flags.quiet) print_report(report);
     ATLAS_TRY_VOID(check_validation(flags.model, open));
-    if (report.finish == FinishReason::cancelled) return fail(ErrorCode::cancelled, "stopped by Ctrl-C");
+    if (report.finish == FinishReason::cancelled) return fail(ErrorCode::cancelled, "stopped");
     return {};
 }
 

@@ -10,6 +10,7 @@
 #include "runtime/base/atomic_file.h"
 #include "runtime/session/engine.h"
 #include "tools/interrupt.h"
+#include "tools/messages.h"
 
 namespace atlas::tools {
 
@@ -92,7 +93,7 @@ class BatchRun {
 
     Result<void> run() {
         const auto start = Clock::now();
-        BudgetWatch watch(*open_.backend, [](const std::string& line) { fmt::print(stderr, "\nwarning: {}\n", line); },
+        BudgetWatch watch(*open_.backend, [](const std::string& line) { std::fputc('\n', stderr), print_warning(line); },
                           [this](uint64_t bytes) { return give_back(bytes); });
         while (!engine_.is_idle()) {
             watch.tick();
@@ -143,7 +144,7 @@ class BatchRun {
     BudgetWatch::GivenBack give_back(uint64_t bytes) {
         const uint32_t before = engine_.runner().shape().pool_tokens;
         const auto given = engine_.give_back(bytes);
-        if (!given) fmt::print(stderr, "\nwarning: the cache could not be made smaller: {}\n", given.error().message);
+        if (!given) warning("the cache could not be made smaller: {}", given.error().message);
         const uint32_t after = engine_.runner().shape().pool_tokens;
         if (after == before) return {given.value_or(0), given.value_or(0) > 0 ? "the draft's cache is smaller now" : ""};
         return {given.value_or(0), fmt::format("the texts share {} tokens of cache now, no longer {}", after, before)};
@@ -267,7 +268,7 @@ Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, c
     if (!flags.json.empty()) ATLAS_TRY_VOID(put_figures(flags.json, figures));
     ATLAS_TRY_VOID(check_validation(model, open));
     if (run.n_failed() > 0) return fail(ErrorCode::invalid_argument, "{} of {} prompts have no whole answer", run.n_failed(), prompts.size());
-    if (interrupt.token().stop_requested()) return fail(ErrorCode::cancelled, "stopped by Ctrl-C");
+    if (interrupt.token().stop_requested()) return fail(ErrorCode::cancelled, "stopped");
     return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include "runtime/base/mapped_file.h"
 #include "runtime/serve/draft_vocabulary.h"
+#include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/models/store.h"
 #include "tools/open_model.h"
@@ -67,10 +68,10 @@ DraftFile find_draft(const gguf::File& target, const Tokenizer& tokenizer) {
         if (model.bytes > most) continue;
         auto draft = open_checked(model.path, tokenizer);
         if (!draft) continue;
-        fmt::print(stderr, "note: {} drafts\n", model.name);
+        note("{} drafts", model.name);
         return std::move(*draft);
     }
-    fmt::print(stderr, "note: --draft auto: no stored model of the same vocabulary is at most 1/{} as large\n", kDraftPart);
+    note("--draft auto: no stored model of the same vocabulary is at most 1/{} as large", kDraftPart);
     return nullptr;
 }
 

@@ -8,6 +8,7 @@
 
 #include "runtime/gguf/reader.h"
 #include "runtime/text/tokenizer.h"
+#include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/subcommands.h"
 
@@ -73,10 +74,7 @@ void add_tokenize(CLI::App& app, int& exit_code) {
     command->add_flag("--no-special", flags->no_special, "Add no BOS or EOS, and take special tokens in the text (<|im_end|> ...) as plain text");
     command->add_flag("--json", flags->json, "Print {\"n_tokens\", \"tokens\": [{\"id\", \"piece\", \"bytes\" (hex)}]} instead of ids");
     command->callback([flags, &exit_code] {
-        if (const auto done = tokenize(*flags); !done) {
-            fmt::print(stderr, "atlas-vk tokenize: {}\n", done.error().message);
-            exit_code = 1;
-        }
+        if (const auto done = tokenize(*flags); !done) exit_code = print_error(done.error());
     });
 }
 

@@ -13,6 +13,7 @@
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/kernel_choices_file.h"
 #include "tools/interrupt.h"
+#include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
 #include "tools/open_model.h"
@@ -99,7 +100,7 @@ Result<void> run_tune(TuneFlags& flags) {
     ATLAS_TRY(const auto path, keep(*backend, result, dirs.cache / "kernels"));
     fmt::print(stderr, "{}: {} measurements in {:.1f} s{}; kept in {}\n", backend->describe(), result.n_measured, result.seconds,
                result.complete ? "" : ", not complete: what is missing keeps its default", path.string());
-    if (interrupt.requested()) return fail(ErrorCode::cancelled, "stopped by Ctrl-C; what was finished is kept");
+    if (interrupt.requested()) return fail(ErrorCode::cancelled, "stopped; what was finished is kept");
     return {};
 }
 

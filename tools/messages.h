@@ -1,0 +1,30 @@
+#pragma once
+// What the program says on stderr beside its answers, in one shape: "atlas-vk: error: ...".
+
+#include <fmt/format.h>
+
+#include <string_view>
+#include <utility>
+
+#include "runtime/base/error.h"
+
+namespace atlas::tools {
+
+void print_note(std::string_view text);
+void print_warning(std::string_view text);
+
+/// Prints the error and returns the exit code that fits it: 1, or 128 plus the signal's number where the user stopped the program (Ctrl-C: 130,
+/// SIGTERM: 143). What was stopped is no error and is not called one.
+int print_error(const Error& error);
+
+template <class... Args>
+void note(fmt::format_string<Args...> text, Args&&... args) {
+    print_note(fmt::format(text, std::forward<Args>(args)...));
+}
+
+template <class... Args>
+void warning(fmt::format_string<Args...> text, Args&&... args) {
+    print_warning(fmt::format(text, std::forward<Args>(args)...));
+}
+
+}  // namespace atlas::tools
