@@ -157,7 +157,7 @@ class Running(Cli):
         child.stdout.read(1)  # the answer has begun
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=30)
-        self.assertEqual(child.returncode, 1, err)
+        self.assertEqual(child.returncode, 130, err)
         self.assertIn("Ctrl-C", err.decode())
 
     def test_closed_stdout_is_no_crash(self):
