@@ -73,7 +73,8 @@ ChoicesOwner choices_owner(const vk::DeviceCaps& caps) {
 }
 
 std::filesystem::path choices_file(const std::filesystem::path& folder, const vk::DeviceCaps& caps) {
-    return folder / fmt::format("{:04x}-{:04x}-{}.json", caps.vendor_id, caps.device_id, caps.uuid_string().substr(0, 8));
+    // Two drivers may show the same card under one UUID.
+    return folder / fmt::format("{:04x}-{:04x}-{}-{}.json", caps.vendor_id, caps.device_id, caps.uuid_string().substr(0, 8), caps.driver_id);
 }
 
 Result<StoredChoices> read_choices(const std::filesystem::path& path, const ChoicesOwner& owner) {

@@ -25,7 +25,7 @@ struct VkBackendOptions {
     std::string device;                            // "" = the best, "1" = by index, else a part of the name or a UUID
     bool validation = false;                       // validation layers with synchronisation checks; fails if they are not installed
     bool profile = false;                          // programs keep device times per label
-    std::filesystem::path pipeline_cache;          // file; empty: none
+    std::filesystem::path pipeline_cache;          // folder; empty: none
     std::optional<uint64_t> memory_limit_bytes;    // use no more than this of the device's memory
     std::optional<double> submission_limit_ms;     // estimated cost at which work is cut
     std::optional<uint64_t> max_binding_bytes;     // tests: pretend that a binding ends here

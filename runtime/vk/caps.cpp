@@ -39,7 +39,9 @@ std::string DeviceCaps::uuid_string() const {
 }
 
 MainHeap main_heap(const DeviceCaps& caps) {
-    const bool any_local = std::any_of(caps.heaps.begin(), caps.heaps.end(), [](const MemoryHeap& heap) { return heap.device_local; });
+    // An integrated device may call only what the firmware set aside for it device local (0.5 of 16 GiB); all of the memory is as near.
+    const bool any_local = caps.type != DeviceType::integrated &&
+                           std::any_of(caps.heaps.begin(), caps.heaps.end(), [](const MemoryHeap& heap) { return heap.device_local; });
     MainHeap main;
     for (uint32_t i = 0; i < caps.heaps.size(); ++i) {
         if (any_local && !caps.heaps[i].device_local) continue;

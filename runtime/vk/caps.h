@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,7 @@ struct CoopMat2Caps {
 
 struct MemoryHeap {
     uint64_t bytes = 0;
-    uint64_t budget_bytes = 0;  // VK_EXT_memory_budget when asked; 80 % of the heap without it
+    uint64_t budget_bytes = 0;  // of VK_EXT_memory_budget; 80 % of the heap without it and where the driver says 0
     uint64_t used_bytes = 0;    // by this process, as the driver counts; 0 without the extension
     bool device_local = false;
 };
@@ -117,7 +118,7 @@ struct DeviceCaps {
     // Memory.
     std::vector<MemoryHeap> heaps;
     std::vector<MemoryType> memory_types;
-    bool unified_memory = false;                   // every heap is device local: the CPU and the device share it
+    bool unified_memory = false;                   // integrated, or every heap is device local: the CPU and the device share it
     uint64_t host_visible_device_local_bytes = 0;  // of the largest such heap; 256 MiB is a classic BAR
 
     std::string driver_line() const;  // "radv (Mesa 25.0.7)"
@@ -125,8 +126,8 @@ struct DeviceCaps {
     std::string uuid_string() const;  // 8-4-4-4-12 hex digits
 };
 
-/// Index of the device-local heap that weights live in (the largest one), or nothing if the device has no heap.
-/// Heaps of devices without any device-local heap count as device local.
+/// Index of the heap that weights live in, or nothing if the device has no heap: the largest device-local one; the largest of all where the
+/// CPU and the device share the memory (integrated devices) or no heap is called device local.
 struct MainHeap {
     bool found = false;
     uint32_t index = 0;
@@ -136,6 +137,10 @@ MainHeap main_heap(const DeviceCaps& caps);
 
 /// Reads everything there is to know. Cannot fail: what is absent is false, zero or empty.
 DeviceCaps read_caps(VkInstance instance, VkPhysicalDevice device);
+
+/// What may be used of a heap: what the driver reports, or 80 % of the heap where it reports nothing or 0. The specification forbids a budget
+/// of 0; drivers that say it would make the device unusable.
+uint64_t budget_of(uint64_t heap_bytes, std::optional<uint64_t> reported_bytes);
 
 /// Reads the heaps' budgets again; they change while other programs run.
 std::vector<MemoryHeap> read_heaps(VkPhysicalDevice device, bool memory_budget);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <tuple>
 
+#include "runtime/base/in_quotes.h"
 #include "runtime/vk/instance.h"
 #include "runtime/vk/kernel.h"
 #include "runtime/vk/quirks.h"
@@ -43,23 +44,40 @@ std::string describe(std::span<const DeviceCaps> devices) {
     std::string text;
     for (size_t i = 0; i < devices.size(); ++i) {
         const std::string why = rejection_of(devices[i]);
-        text += fmt::format("\n  {}: {} [{}]{}{}", i, devices[i].name, devices[i].uuid_string(), why.empty() ? "" : " rejected: ", why);
+        text += fmt::format("\n  {}: {} [{}]{}{}", i, printable(devices[i].name), devices[i].uuid_string(), why.empty() ? "" : " rejected: ", why);
     }
     return text;
 }
 
-/// The devices that the wish fits; an exact index or UUID fits one.
+bool is_number(std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+/// The devices that the wish fits. A number is an index and nothing else; a whole UUID or name goes before a part of a name.
 std::vector<size_t> matching(std::span<const DeviceCaps> devices, std::string_view wish) {
-    size_t index = 0;
-    const auto [end, error] = std::from_chars(wish.data(), wish.data() + wish.size(), index);
-    if (error == std::errc() && end == wish.data() + wish.size() && index < devices.size()) return {index};
-    const std::string wanted = lower(wish);
-    std::vector<size_t> found;
-    for (size_t i = 0; i < devices.size(); ++i) {
-        if (devices[i].uuid_string() == wanted) return {i};
-        if (lower(devices[i].name).find(wanted) != std::string::npos) found.push_back(i);
+    if (is_number(wish)) {
+        size_t index = 0;
+        const auto [end, error] = std::from_chars(wish.data(), wish.data() + wish.size(), index);
+        return error == std::errc() && index < devices.size() ? std::vector{index} : std::vector<size_t>{};
     }
-    return found;
+    const std::string wanted = lower(wish);
+    std::vector<size_t> whole, part;
+    for (size_t i = 0; i < devices.size(); ++i) {
+        const std::string name = lower(devices[i].name);
+        if (devices[i].uuid_string() == wanted || name == wanted) whole.push_back(i);
+        if (name.find(wanted) != std::string::npos) part.push_back(i);
+    }
+    return whole.empty() ? part : whole;
+}
+
+Error no_such_device(std::span<const DeviceCaps> devices, std::string_view wish) {
+    if (is_number(wish)) {
+        const std::string indices = devices.size() == 1 ? "the only index is 0" : fmt::format("indices go from 0 to {}", devices.size() - 1);
+        return {ErrorCode::invalid_argument,
+                fmt::format("there is no device {}: {} (write more of a name that has this number in it). There are:{}", wish, indices, describe(devices))};
+    }
+    return {ErrorCode::invalid_argument,
+            fmt::format("no device is {} (an index, a UUID or a part of the name); there are:{}", in_quotes(wish), describe(devices))};
 }
 
 std::string why_best(std::span<const DeviceCaps> devices, const std::vector<size_t>& usable, size_t best) {
@@ -112,10 +130,7 @@ Result<DeviceChoice> choose_device(std::span<const DeviceCaps> devices, std::str
         for (size_t i = 0; i < devices.size(); ++i) candidates.push_back(i);
     } else {
         candidates = matching(devices, wish);
-        if (candidates.empty()) {
-            return fail(ErrorCode::invalid_argument, "no device is \"{}\" (an index, a UUID or a part of the name); there are:{}", wish,
-                        describe(devices));
-        }
+        if (candidates.empty()) return tl::unexpected(no_such_device(devices, wish));
     }
     std::vector<size_t> usable;
     for (size_t i : candidates) {
@@ -123,14 +138,17 @@ Result<DeviceChoice> choose_device(std::span<const DeviceCaps> devices, std::str
     }
     if (usable.empty()) {
         if (!wish.empty()) {
-            return fail(ErrorCode::invalid_argument, "device {} ({}) cannot run us: {}", candidates[0], devices[candidates[0]].name,
+            return fail(ErrorCode::invalid_argument, "device {} ({}) cannot run us: {}", candidates[0], printable(devices[candidates[0]].name),
                         rejection_of(devices[candidates[0]]));
         }
         return fail(ErrorCode::no_device, "no Vulkan device can run us:{}\n{}", describe(devices), what_to_install());
     }
+    if (!wish.empty() && usable.size() > 1) {
+        return fail(ErrorCode::invalid_argument, "{} fits {} devices; take an index or a UUID:{}", in_quotes(wish), usable.size(), describe(devices));
+    }
     const size_t best =
         *std::min_element(usable.begin(), usable.end(), [&](size_t a, size_t b) { return rank(devices[a]) < rank(devices[b]); });
-    if (!wish.empty()) return DeviceChoice{best, fmt::format("asked for as \"{}\"", wish)};
+    if (!wish.empty()) return DeviceChoice{best, fmt::format("asked for as {}", in_quotes(wish))};
     return DeviceChoice{best, why_best(devices, usable, best)};
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/vk/features.h"
 #include "runtime/vk/kernel.h"
 #include "runtime/vk/memory.h"
+#include "runtime/vk/pipeline_file.h"
 #include "runtime/vk/submit.h"
 #include "runtime/vk/upload.h"
 #include "runtime/vk/vk_error.h"
@@ -100,7 +101,8 @@ Result<std::unique_ptr<Device>> Device::create(const Instance& instance, const D
     ATLAS_TRY(device->state_->queue, Queue::create(*device));
     device->state_->memory = std::make_unique<Memory>(*device);
     device->state_->uploader = std::make_unique<Uploader>(*device);
-    device->state_->kernels = std::make_unique<KernelCache>(*device, options.pipeline_cache);
+    const auto& folder = options.pipeline_cache;
+    device->state_->kernels = std::make_unique<KernelCache>(*device, folder.empty() ? folder : pipeline_file(folder, entry.caps));
     return device;
 }
 

@@ -17,7 +17,7 @@ class KernelCache;
 class Queue;
 
 struct DeviceOptions {
-    std::filesystem::path pipeline_cache = {};        // file of the on-disk pipeline cache; empty: none
+    std::filesystem::path pipeline_cache = {};        // folder of the pipelines on disk, a file per device and driver; empty: none
     std::optional<uint64_t> memory_limit_bytes = {};  // never use more than this of the main heap, whatever the budget says
     std::optional<double> submission_limit_ms = {};   // overrides the quirk
     double timeout_ms = 60'000;                       // after which a submission counts as hung; software devices get ten times that

@@ -12,6 +12,9 @@
 
 namespace atlas::vk {
 
+/// The file of one device and driver in `folder`: programs that use two devices in turn keep the kernels of both.
+std::filesystem::path pipeline_file(const std::filesystem::path& folder, const DeviceCaps& caps);
+
 /// Fails: not_found (no such file), io, corrupt (damaged), unsupported (of another device, driver or version of the file).
 Result<std::vector<std::byte>> read_pipeline_file(const std::filesystem::path& path, const DeviceCaps& caps);
 

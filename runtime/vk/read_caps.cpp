@@ -226,10 +226,14 @@ void read_memory(VkPhysicalDevice device, DeviceCaps& caps) {
         }
     }
     caps.unified_memory = !caps.heaps.empty() &&
-                          std::all_of(caps.heaps.begin(), caps.heaps.end(), [](const MemoryHeap& heap) { return heap.device_local; });
+                          (caps.type == DeviceType::integrated || std::all_of(caps.heaps.begin(), caps.heaps.end(), [](const MemoryHeap& heap) { return heap.device_local; }));
 }
 
 }  // namespace
+
+uint64_t budget_of(uint64_t heap_bytes, std::optional<uint64_t> reported_bytes) {
+    return reported_bytes.value_or(0) > 0 ? *reported_bytes : heap_bytes / 5 * 4;
+}
 
 std::vector<MemoryHeap> read_heaps(VkPhysicalDevice device, bool memory_budget) {
     VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{};
@@ -242,7 +246,7 @@ std::vector<MemoryHeap> read_heaps(VkPhysicalDevice device, bool memory_budget) 
     for (uint32_t i = 0; i < memory.memoryProperties.memoryHeapCount; ++i) {
         const VkMemoryHeap& heap = memory.memoryProperties.memoryHeaps[i];
         heaps.push_back({.bytes = heap.size,
-                         .budget_bytes = memory_budget ? budget.heapBudget[i] : heap.size / 5 * 4,
+                         .budget_bytes = budget_of(heap.size, memory_budget ? std::optional(budget.heapBudget[i]) : std::nullopt),
                          .used_bytes = memory_budget ? budget.heapUsage[i] : 0,
                          .device_local = (heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0});
     }

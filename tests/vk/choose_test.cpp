@@ -44,10 +44,31 @@ TEST(Choose, WishIsAnIndexAUuidOrAPartOfTheName) {
     EXPECT_EQ(chosen(devices, "softw"), 2u);
     EXPECT_EQ(chosen(devices, "SMALL"), 1u);
     EXPECT_EQ(chosen(devices, "ab010203-0405-0607-0809-0a0b0c0d0eff"), 1u);
-    // No index that large: then it is a part of a name.
-    EXPECT_EQ(chosen(devices, "7900"), 0u);
-    // Several fit: the best of them.
-    EXPECT_EQ(chosen(devices, "card"), 0u);
+    EXPECT_EQ(chosen(devices, "card 7900"), 0u);
+}
+
+TEST(Choose, ANumberIsAnIndexAndNeverAPartOfAName) {
+    for (const std::string_view wish : {"5", "7900", "18446744073709551616"}) {
+        const auto choice = choose_device(std::vector{kCard}, wish);
+        ASSERT_FALSE(choice) << wish;
+        EXPECT_EQ(choice.error().code, ErrorCode::invalid_argument);
+        EXPECT_NE(choice.error().message.find("the only index is 0"), std::string::npos) << choice.error().message;
+    }
+}
+
+TEST(Choose, AWishThatFitsSeveralDevicesAsks) {
+    const auto choice = choose_device(std::vector{kCard, kSmallCard, kSoftware}, "card");
+    ASSERT_FALSE(choice);
+    EXPECT_EQ(choice.error().code, ErrorCode::invalid_argument);
+    EXPECT_NE(choice.error().message.find("'card' fits 2 devices"), std::string::npos) << choice.error().message;
+    // One of them cannot run us: no question. A whole name goes before a part of a longer one. Two cards of one name: an index tells them apart.
+    DeviceCaps old = kSmallCard;
+    old.storage_8bit = false;
+    EXPECT_EQ(chosen({old, kCard}, "card"), 1u);
+    const DeviceCaps longer = made_up_device("Small Card Ti", DeviceType::discrete);
+    EXPECT_EQ(chosen({longer, kSmallCard}, "small card"), 1u);
+    EXPECT_FALSE(choose_device(std::vector{kCard, kCard}, "big"));
+    EXPECT_EQ(chosen({kCard, kCard}, "1"), 1u);
 }
 
 TEST(Choose, AWishThatFitsNothingNamesWhatThereIs) {

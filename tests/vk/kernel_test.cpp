@@ -55,7 +55,9 @@ class PipelineFileTest : public testing::Test {
     void SetUp() override {
         folder_ = std::filesystem::path(testing::TempDir()) / "atlas_pipeline_file_test";
         std::filesystem::remove_all(folder_);
-        file_ = folder_ / "sub" / "pipelines.bin";
+        const auto device = open_test_device();
+        ASSERT_TRUE(device);
+        file_ = pipeline_file(folder_ / "sub", device->caps());
     }
     void TearDown() override {
         std::filesystem::remove_all(folder_);
@@ -69,7 +71,7 @@ class PipelineFileTest : public testing::Test {
 
     /// Opens a device with the file, builds a kernel, closes it again. True if the file was taken.
     bool use_file() const {
-        auto device = open_test_device({.pipeline_cache = file_});
+        auto device = open_test_device({.pipeline_cache = folder_ / "sub"});
         if (!device) return false;
         const bool loaded = device->kernels().loaded();
         EXPECT_TRUE(device->kernels().get(scale_add_spec()));
@@ -128,11 +130,37 @@ TEST_F(PipelineFileTest, BelongsToOneDeviceAndDriver) {
 
 TEST_F(PipelineFileTest, AFolderThatCannotBeWrittenIsAnErrorThatNamesIt) {
     std::filesystem::create_directories(folder_);
-    std::ofstream(folder_ / "sub") << "a file where the folder should be";
-    const auto written = write_pipeline_file(file_, {}, {});
+    std::ofstream(folder_ / "sub") << "a file where a folder should be";
+    const auto written = write_pipeline_file(folder_ / "sub" / "below" / "x.pipelines", {}, {});
     ASSERT_FALSE(written);
-    EXPECT_EQ(written.error().code, ErrorCode::io);
-    EXPECT_NE(written.error().message.find("pipelines.bin"), std::string::npos);
+    EXPECT_NE(written.error().message.find("x.pipelines"), std::string::npos);
+}
+
+TEST_F(PipelineFileTest, TwoDevicesAndTwoDriversOfOneKeepTheirOwnFiles) {
+    DeviceCaps first, second, updated;
+    second.device_id = 1;
+    updated.pipeline_cache_uuid[0] = 1;
+    const std::vector<std::byte> bytes(100, std::byte{5});
+    for (const auto* caps : {&first, &second, &updated}) ASSERT_TRUE(write_pipeline_file(pipeline_file(folder_, *caps), *caps, bytes));
+    for (const auto* caps : {&first, &second, &updated}) EXPECT_EQ(read_pipeline_file(pipeline_file(folder_, *caps), *caps), bytes);
+}
+
+TEST_F(PipelineFileTest, TheFileOfAnEarlierVersionMakesRoomForTheFolder) {
+    std::filesystem::create_directories(folder_);
+    std::ofstream(folder_ / "sub") << "all devices in one file";
+    EXPECT_FALSE(use_file());
+    EXPECT_TRUE(use_file());
+}
+
+TEST_F(PipelineFileTest, ManyDriverUpdatesLeaveABoundedNumberOfFiles) {
+    DeviceCaps caps;
+    const std::vector<std::byte> bytes(10, std::byte{5});
+    for (uint32_t version = 0; version < 40; ++version) {
+        caps.driver_version = version;
+        ASSERT_TRUE(write_pipeline_file(pipeline_file(folder_, caps), caps, bytes));
+    }
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 16);
+    EXPECT_EQ(read_pipeline_file(pipeline_file(folder_, caps), caps), bytes) << "the newest stays";
 }
 
 }  // namespace

@@ -132,6 +132,27 @@ TEST(MemoryType, SharedMemoryIsMappedAndCachedForReading) {
     EXPECT_EQ(memory_type_for(kSoftware, ~0u, Placement::host_read), 2u);
 }
 
+TEST(MemoryType, AnIntegratedDeviceUsesTheLargestHeapWhateverItIsCalled) {
+    DeviceCaps caps = made_up_device("APU", DeviceType::integrated);
+    caps.heaps = {{512 * kMiB, 400 * kMiB, 0, true}, {15 * kGiB, 15 * kGiB, 0, false}};
+    caps.memory_types = {{.heap = 0, .device_local = true},
+                         {.heap = 1, .host_visible = true, .host_coherent = true},
+                         {.heap = 1, .host_visible = true, .host_coherent = true, .host_cached = true},
+                         {.heap = 0, .device_local = true, .host_visible = true, .host_coherent = true}};
+    EXPECT_EQ(main_heap(caps).index, 1u);
+    EXPECT_TRUE(main_heap(caps).host_visible);
+    EXPECT_EQ(memory_type_for(caps, ~0u, Placement::device), 2u);
+    EXPECT_EQ(memory_type_for(caps, ~0u, Placement::host_read), 2u);
+    caps.type = DeviceType::discrete;  // a card's window into the system's memory is not its own memory
+    EXPECT_EQ(main_heap(caps).index, 0u);
+}
+
+TEST(Budget, ZeroMeansThatTheDriverDoesNotKnow) {
+    EXPECT_EQ(budget_of(10 * kGiB, 7 * kGiB), 7 * kGiB);
+    EXPECT_EQ(budget_of(10 * kGiB, 0), 8 * kGiB);
+    EXPECT_EQ(budget_of(10 * kGiB, std::nullopt), 8 * kGiB);
+}
+
 TEST(MemoryType, RespectsWhatTheBufferAllowsAndSkipsSpecialTypes) {
     EXPECT_EQ(memory_type_for(kCard, 0b0010, Placement::host_read), 1u);
     EXPECT_EQ(memory_type_for(kCard, 0b0001, Placement::host_read), std::nullopt);
