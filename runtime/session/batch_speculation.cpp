@@ -32,43 +32,51 @@ std::array<double, kEvidenceClasses> priors_of(const BatchSpeculation::MakeLooku
 
 void BatchLength::step_took(uint32_t n_sequences, uint32_t n_columns, uint32_t n_tokens, double ms, double draft_ms) {
     ATLAS_CHECK(n_sequences >= 1 && n_columns >= n_sequences, "{} columns for {} sequences", n_columns, n_sequences);
-    total_ms_ += ms + draft_ms;
     if (n_columns > kMostTokensAlike) return;
-    ms_[runs_as(n_columns)].add(ms);
+    costs_.add(runs_as(n_columns), ms);
+    const double pace = costs_.pace_ms();
+    if (pace == 0) return;
+    const double spent = cost_of(n_columns) + draft_ms / pace;
+    total_ += spent;
     if (n_columns == n_sequences) {
         shares_.plain_took(ms);
-        loss_ms_ += draft_ms;
+        loss_ += draft_ms / pace;
         return;
     }
-    const double plain = ms_of(n_sequences);
-    loss_ms_ += std::min(ms, 2 * ms_of(n_columns)) + draft_ms - plain * n_tokens / n_sequences;
+    loss_ += spent - cost_of(n_sequences) * n_tokens / n_sequences;
 }
 
-double BatchLength::ms_of(uint32_t n_columns) const {
+bool BatchLength::is_measured(uint32_t n_columns) const { return costs_.measured(runs_as(n_columns)); }
+
+bool BatchLength::may_run(uint32_t n_columns) const {
+    return costs_.known(runs_as(n_columns)) || costs_.can_pair(runs_as(n_columns));
+}
+
+double BatchLength::cost_of(uint32_t n_columns) const {
     ATLAS_CHECK(n_columns <= kMostTokensAlike, "a step of {} columns", n_columns);
     n_columns = runs_as(n_columns);
-    if (!ms_[n_columns].empty()) return ms_[n_columns].median();
+    if (costs_.measured(n_columns)) return costs_.cost(n_columns);
     uint32_t below = n_columns, above = n_columns;
-    while (below > 0 && ms_[below].empty()) --below;
-    while (above <= kMostTokensAlike && ms_[above].empty()) ++above;
+    while (below > 0 && !costs_.measured(below)) --below;
+    while (above <= kMostTokensAlike && !costs_.measured(above)) ++above;
     const bool has_above = above <= kMostTokensAlike;
-    if (below == 0) return has_above ? ms_[above].median() : 0;
-    const double low = ms_[below].median();
+    if (below == 0) return has_above ? costs_.cost(above) : 0;
+    const double low = costs_.cost(below);
     if (!has_above) return low * (1 + kGuessedSlope * (n_columns - below));
-    return low + std::max(0.0, ms_[above].median() - low) * (n_columns - below) / (above - below);
+    return low + std::max(0.0, costs_.cost(above) - low) * (n_columns - below) / (above - below);
 }
 
-bool BatchLength::may_cost(uint32_t n_sequences, double extra_ms) const {
-    return extra_ms <= kLossShare * total_ms_ + kLossSteps * ms_of(n_sequences) - loss_ms_;
+bool BatchLength::may_cost(uint32_t n_sequences, double extra) const {
+    return extra <= kLossShare * total_ + kLossSteps * cost_of(n_sequences) - loss_;
 }
 
 std::vector<uint32_t> BatchLength::counts(std::span<const Proposal> of_sequences, uint32_t room) const {
     const auto n = static_cast<uint32_t>(of_sequences.size());
     std::vector<uint32_t> best(n, 0), taken(n, 0);
     room = n < kMostTokensAlike ? std::min(room, kMostTokensAlike - n) : 0;
-    if (n == 0 || room == 0 || (!always_ && ms_[runs_as(n)].empty())) return best;
+    if (n == 0 || room == 0 || (!always_ && !is_measured(n))) return best;
     std::vector<double> chance(n, 1);  // that all taken guesses of a sequence are right
-    double tokens = n, best_rate = always_ ? 0 : kLeastGain * n / ms_of(n);
+    double tokens = n, best_rate = always_ ? 0 : kLeastGain * n / cost_of(n);
     for (uint32_t columns = n + 1; columns <= n + room; ++columns) {
         uint32_t next = n;
         double next_chance = 0;
@@ -85,10 +93,10 @@ std::vector<uint32_t> BatchLength::counts(std::span<const Proposal> of_sequences
             best = taken;
             continue;
         }
-        const double ms = ms_of(columns);
-        if (!may_cost(n, ms - ms_of(n)) || tokens / ms <= best_rate) continue;
+        const double cost = cost_of(columns);
+        if (!may_run(columns) || !may_cost(n, cost - cost_of(n)) || tokens / cost <= best_rate) continue;
         best = taken;
-        best_rate = tokens / ms;
+        best_rate = tokens / cost;
     }
     return best;
 }
@@ -98,16 +106,17 @@ uint32_t BatchLength::rounds(uint32_t n_sequences, uint32_t n_asking, uint32_t r
     room = std::min(room, kMostTokensAlike - n_sequences);
     const uint32_t most = std::min(kMostRounds, room / n_asking);
     if (always_) return most;
-    if (ms_[runs_as(n_sequences)].empty()) return 0;
+    if (!is_measured(n_sequences)) return 0;
+    const double per_round = ms_per_round / costs_.pace_ms();
     uint32_t best = 0;
-    double tokens = n_sequences, chance = 1, best_rate = kLeastGain * n_sequences / ms_of(n_sequences);
+    double tokens = n_sequences, chance = 1, best_rate = kLeastGain * n_sequences / cost_of(n_sequences);
     for (uint32_t r = 1; r <= most; ++r) {
         chance *= shares_.right_share(kAnyCostlyEvidence);
         tokens += n_asking * chance;
-        const double ms = ms_of(n_sequences + r * n_asking) + r * ms_per_round;
-        if (!may_cost(n_sequences, ms - ms_of(n_sequences)) || tokens / ms <= best_rate) continue;
+        const double cost = cost_of(n_sequences + r * n_asking) + r * per_round;
+        if (!may_run(n_sequences + r * n_asking) || !may_cost(n_sequences, cost - cost_of(n_sequences)) || tokens / cost <= best_rate) continue;
         best = r;
-        best_rate = tokens / ms;
+        best_rate = tokens / cost;
     }
     return best;
 }

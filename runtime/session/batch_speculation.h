@@ -14,7 +14,8 @@
 namespace atlas {
 
 /// What steps of so many columns cost, and what guesses in them bring. Pure: knows no clock and no device.
-/// As DraftLength it keeps books: guesses may lose at most 1 % of the time spent so far and one and a half steps without guesses.
+/// As DraftLength it keeps books: draft tokens may lose at most 1 % of what was spent so far and one and a half steps without them, and costs are
+/// medians of pairs of neighbouring steps.
 class BatchLength {
   public:
     /// `priors`: [kEvidenceClasses], as DraftLength.
@@ -31,16 +32,20 @@ class BatchLength {
     /// From now on as many as there is room for, whatever that costs: for tests and measurements.
     void fill_always() { always_ = true; }
 
-    /// Measured, or a guess from what is measured nearby; 0: nothing is.
-    double ms_of(uint32_t n_columns) const;
-    double loss_ms() const { return loss_ms_; }
+    /// Of a step of so many columns against the first that ran: measured, or interpolated from what is measured nearby; 0: nothing is.
+    double cost_of(uint32_t n_columns) const;
+    double loss() const { return loss_; }
 
   private:
-    bool may_cost(uint32_t n_sequences, double extra_ms) const;
+    bool may_cost(uint32_t n_sequences, double extra) const;
+    /// Whether the step's cost was measured, not interpolated.
+    bool is_measured(uint32_t n_columns) const;
+    /// Whether a step with draft tokens is worth running: its cost is known, or this run would show it.
+    bool may_run(uint32_t n_columns) const;
 
-    std::array<DraftLength::Samples, kMostTokensAlike + 1> ms_;  // of steps of so many columns
+    StepCosts costs_{kMostTokensAlike + 1};  // by columns
     DraftLength shares_;
-    double total_ms_ = 0, loss_ms_ = 0;
+    double total_ = 0, loss_ = 0;  // in steps of the kind that ran first
     bool always_ = false;
 };
 
@@ -79,7 +84,7 @@ class BatchDraft {
     std::unique_ptr<BatchRunner> runner_;
     uint32_t n_vocab_;
     std::map<uint64_t, Timeline> timelines_;
-    DraftLength::Samples round_ms_;
+    RecentMedian round_ms_;
     double last_ms_ = 0;
 };
 

@@ -10,7 +10,7 @@ namespace {
 
 // What may be lost: a third of the promised 3 %, because times of single steps scatter and the booking is only as good as they are.
 constexpr double kLossShare = 0.01;
-constexpr double kLossTokens = 1.5;
+constexpr double kLossSteps = 1.5;
 // A gain must be worth the change of ways.
 constexpr double kLeastGain = 1.01;
 // Until a width was measured: what a step costs more per token beyond the first, in steps of one. Low, so that it is tried; the booking
@@ -20,58 +20,46 @@ constexpr double kGuessedSlope = 0.05;
 constexpr double kMemory = 0.98, kPriorWeight = 4;
 // Per plain token, of what is known of a draft model: after 140 half of it.
 constexpr double kForget = 0.995;
-// Plain tokens before the first block: the first one is recorded and is no measure.
-constexpr uint32_t kLeastPlain = 2;
+// Plain tokens before the first block: the first one is recorded and is no measure, and one of the others may have been held up.
+constexpr uint32_t kLeastPlain = 4;
+// Blocks that may run before plain steps show again what blocks cost against them; every accepted draft token allows one more, up to so many.
+constexpr double kFewBlocks = 4, kMostBlocks = 64;
 
-size_t index_of(uint32_t width) {
+constexpr size_t kPlain = 0;
+
+// The kind of steps in StepCosts.
+size_t kind_of(uint32_t width) {
     const auto at = std::find(DraftLength::kWidths.begin(), DraftLength::kWidths.end(), width);
     ATLAS_CHECK(at != DraftLength::kWidths.end(), "a step of {} tokens", width);
-    return static_cast<size_t>(at - DraftLength::kWidths.begin());
+    return 1 + static_cast<size_t>(at - DraftLength::kWidths.begin());
 }
 
 }  // namespace
 
-void DraftLength::Samples::add(double value) {
-    values_[next_] = value;
-    next_ = (next_ + 1) % kKept;
-    n_ = std::min(n_ + 1, kKept);
-}
-
-double DraftLength::Samples::median() const {
-    if (n_ == 0) return 0;
-    // The one with as many below it as above, the lower of two.
-    const size_t wanted = (n_ - 1) / 2;
-    for (size_t i = 0; i < n_; ++i) {
-        size_t below = 0, equal = 0;
-        for (size_t k = 0; k < n_; ++k) {
-            below += values_[k] < values_[i] ? 1 : 0;
-            equal += values_[k] == values_[i] ? 1 : 0;
-        }
-        if (below <= wanted && wanted < below + equal) return values_[i];
-    }
-    return values_[0];
-}
-
-DraftLength::DraftLength(std::span<const double> priors) {
+DraftLength::DraftLength(std::span<const double> priors) : costs_(1 + kWidths.size(), kPlain) {
     ATLAS_CHECK_EQ(priors.size(), priors_.size());
     std::copy(priors.begin(), priors.end(), priors_.begin());
 }
 
 void DraftLength::plain_took(double ms) {
     ++n_plain_;
-    plain_.add(ms);
-    total_ms_ += ms;
-    // Nobody sees whether guesses that are not made would be right: in time they get another chance.
+    blocks_left_ = std::max(blocks_left_, kFewBlocks);
+    costs_.add(kPlain, ms);
+    total_ += 1;
+    // Draft tokens that are not proposed show no acceptance: in time they get another chance.
     shares_[kAnyCostlyEvidence].right *= kForget;
     shares_[kAnyCostlyEvidence].tried *= kForget;
 }
 
 void DraftLength::block_took(uint32_t width, uint32_t n_tokens, double ms, double draft_ms) {
-    widths_[index_of(width)].add(ms);
-    total_ms_ += ms + draft_ms;
-    if (plain_.empty()) return;
-    // One step that the machine held up for another reason says nothing about speculation.
-    loss_ms_ += std::min(ms, 2 * width_ms(width)) + draft_ms - n_tokens * plain_ms();
+    if (width > 1) blocks_left_ = std::min(blocks_left_ + n_tokens - 2, kMostBlocks);
+    costs_.add(kind_of(width), ms);
+    const double pace = costs_.pace_ms();
+    if (pace == 0) return;
+    // The median, not this step's time: what the machine held up for another reason says nothing about speculation.
+    const double spent = cost(width) + draft_ms / pace;
+    total_ += spent;
+    loss_ += spent - n_tokens;
 }
 
 void DraftLength::guess_was(uint8_t evidence, bool right) {
@@ -90,39 +78,42 @@ double DraftLength::right_share(uint8_t evidence) const {
 }
 
 // Measured, or on the line between its measured neighbours, or beyond the widest by the slope so far.
-double DraftLength::width_ms(uint32_t width) const {
-    const size_t index = index_of(width);
-    if (!widths_[index].empty()) return widths_[index].median();
-    double low_width = 1, low_ms = plain_ms(), slope = kGuessedSlope * plain_ms();
+double DraftLength::cost(uint32_t width) const {
+    const size_t kind = kind_of(width);
+    // Less than a plain step is a pair that the machine's other work fell into.
+    if (costs_.measured(kind)) return std::max(1.0, costs_.cost(kind));
+    double low_width = 1, low = 1, slope = kGuessedSlope;
     for (size_t i = 1; i < kWidths.size(); ++i) {
-        if (widths_[i].empty()) continue;
-        const double ms = widths_[i].median();
-        slope = std::max(0.0, (ms - low_ms) / (kWidths[i] - low_width));
-        if (i > index) break;
+        if (!costs_.measured(1 + i)) continue;
+        const double cost = std::max(1.0, costs_.cost(1 + i));
+        slope = std::max(0.0, (cost - low) / (kWidths[i] - low_width));
+        if (1 + i > kind) break;
         low_width = kWidths[i];
-        low_ms = ms;
+        low = cost;
     }
-    return low_ms + slope * (width - low_width);
+    return low + slope * (width - low_width);
 }
+
+bool DraftLength::is_known(uint32_t width) const { return costs_.known(kind_of(width)); }
 
 uint32_t DraftLength::width_for(std::span<const uint8_t> evidence, uint32_t most, double ms_per_guess) const {
     if (fixed_width_ > 0) {
         const uint32_t limit = std::min({most, static_cast<uint32_t>(evidence.size()) + 1, fixed_width_});
         return *(std::upper_bound(kWidths.begin() + 1, kWidths.end(), limit) - 1);
     }
-    if (n_plain_ < kLeastPlain) return 1;
-    const double plain = plain_ms();
-    // Behind a failure comes the way back, too.
-    const double resume = widths_[0].empty() ? 0 : std::max(0.0, widths_[0].median() - plain);
-    const double may_lose = kLossShare * total_ms_ + kLossTokens * plain - loss_ms_ - resume;
+    if (n_plain_ < kLeastPlain || blocks_left_ < 0) return 1;
+    // After a failure comes the way back, too.
+    const double resume = std::max(0.0, cost(1) - 1);
+    const double may_lose = kLossShare * total_ + kLossSteps - loss_ - resume;
+    const double guess_cost = ms_per_guess / plain_ms();
     // A width is tried after one of at least half of it.
     uint32_t widest = 4;
     for (size_t i = 1; i < kWidths.size(); ++i) {
-        if (!widths_[i].empty()) widest = std::max(widest, 2 * kWidths[i]);
+        if (costs_.measured(1 + i)) widest = std::max(widest, 2 * kWidths[i]);
     }
     const uint32_t limit = std::min({most, static_cast<uint32_t>(evidence.size()) + 1, widest});
     uint32_t best = 1;
-    double best_rate = kLeastGain / plain;
+    double best_rate = kLeastGain;
     double chance = 1, tokens = 1;  // of all guesses so far being right; expected tokens
     uint32_t counted = 1;
     for (const uint32_t width : kWidths) {
@@ -131,10 +122,12 @@ uint32_t DraftLength::width_for(std::span<const uint8_t> evidence, uint32_t most
             chance *= right_share(evidence[counted - 1]);
             tokens += chance;
         }
-        const double ms = width_ms(width) + (width - 1) * ms_per_guess;
-        if (width == 1 || ms - plain > may_lose || tokens / ms <= best_rate) continue;
+        const double spent = cost(width) + (width - 1) * guess_cost;
+        // A block whose cost rests on one or two pairs waits until it can be paired again.
+        const bool may_run = costs_.known(kind_of(width)) || costs_.can_pair(kind_of(width));
+        if (width == 1 || !may_run || spent - 1 > may_lose || tokens / spent <= best_rate) continue;
         best = width;
-        best_rate = tokens / ms;
+        best_rate = tokens / spent;
     }
     return best;
 }

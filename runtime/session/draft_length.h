@@ -7,35 +7,24 @@
 #include <vector>
 
 #include "runtime/session/speculator.h"
+#include "runtime/session/step_costs.h"
 
 namespace atlas {
 
-/// Pure: knows no clock and no device. Widths are tokens of a step: the one that is certain and the guesses behind it.
+/// Pure: knows no clock and no device. Widths are tokens of a step: the one that is certain and the draft tokens after it. Costs are counted in plain
+/// steps, by medians of pairs of neighbouring steps (StepCosts): other programs that slow the machine down for a while change no decision.
 ///
-/// Speculation may lose at most 1 % of the time that was spent so far and one and a half plain tokens: every block is booked against what its tokens
-/// would have cost without, and a block whose failure would go beyond that is not run. Gains are booked too.
+/// Speculation may lose at most 1 % of what was spent so far and one and a half plain steps: every block is booked against what its tokens would
+/// have cost without, and a block whose failure would go beyond that is not run. Gains are booked too.
 class DraftLength {
   public:
-    /// The median of the last few: one slow sample, as of a step that had to be recorded, does not count.
-    class Samples {
-      public:
-        void add(double value);
-        double median() const;  // 0: none
-        bool empty() const { return n_ == 0; }
-
-      private:
-        static constexpr size_t kKept = 7;
-        std::array<double, kKept> values_{};
-        size_t n_ = 0, next_ = 0;
-    };
-
     /// Few, so that few programs are recorded; at most kMostTokensAlike.
     static constexpr std::array<uint32_t, 9> kWidths = {1, 2, 3, 4, 6, 8, 12, 16, 24};
 
     /// `priors`: [kEvidenceClasses] how likely guesses of each class are right before anything was seen.
     explicit DraftLength(std::span<const double> priors);
 
-    /// A token took so long without guesses, one step in the wake of another.
+    /// A token took so long without draft tokens, in a step that followed another plain one.
     void plain_took(double ms);
     /// A step of one of kWidths took so long, and `draft_ms` more to make its guesses, and gave n_tokens tokens.
     void block_took(uint32_t width, uint32_t n_tokens, double ms, double draft_ms = 0);
@@ -50,12 +39,15 @@ class DraftLength {
     /// 0: by what was measured.
     void fix_width(uint32_t width) { fixed_width_ = width; }
 
-    /// Milliseconds; 0: not known.
-    double plain_ms() const { return plain_.median(); }
-    double width_ms(uint32_t width) const;
+    /// What a plain step takes at present, in milliseconds; 0: not known.
+    double plain_ms() const { return costs_.pace_ms(); }
+    /// Of a step of this width, in plain steps: measured, or interpolated between its measured neighbours.
+    double cost(uint32_t width) const;
+    /// Whether cost() rests on enough pairs to be printed.
+    bool is_known(uint32_t width) const;
     double right_share(uint8_t evidence) const;
-    /// What speculation has cost so far beyond plain decoding, in milliseconds; negative: gained.
-    double loss_ms() const { return loss_ms_; }
+    /// What speculation has cost so far beyond plain decoding, in plain steps; negative: gained.
+    double loss() const { return loss_; }
 
   private:
     struct Share {
@@ -64,12 +56,12 @@ class DraftLength {
 
     std::array<double, kEvidenceClasses> priors_{};
     std::array<Share, kEvidenceClasses> shares_{};
-    Samples plain_;
+    StepCosts costs_;  // kind 0: plain; 1 + i: blocks of kWidths[i], of which the first is the plain step after a block
     uint32_t n_plain_ = 0;
+    double blocks_left_ = 0;  // until plain steps are due
     uint32_t fixed_width_ = 0;
-    std::array<Samples, kWidths.size()> widths_{};
-    double total_ms_ = 0;
-    double loss_ms_ = 0;
+    double total_ = 0;  // in plain steps, like loss_
+    double loss_ = 0;
 };
 
 }  // namespace atlas

@@ -125,15 +125,22 @@ Result<TokenId> SpeculativeDecoder::next(uint32_t n_more) {
     ATLAS_TRY_VOID(speculation_.accept(token));
     figures_.n_tokens = n_handed_;
     figures_.total_ms = now_ms() - begin_ms_;
-    figures_.plain_ms = speculation_.length().plain_ms();
     return token;
 }
 
 // From one question of the caller that has to be worked for to the next: what the caller does with tokens is part of their price.
 void SpeculativeDecoder::book(double now) {
     const double ms = now - entry_ms_ - apart_ms_;
-    if (took_ == Took::plain) speculation_.length().plain_took(ms);
-    if (took_ == Took::block) speculation_.length().block_took(width_, n_got_, ms - guess_ms_, guess_ms_);
+    if (took_ == Took::nothing) return;
+    DraftLength& length = speculation_.length();
+    if (took_ == Took::plain) length.plain_took(ms);
+    else length.block_took(width_, n_got_, ms - guess_ms_, guess_ms_);
+    const double pace = length.plain_ms();
+    if (pace == 0) return;
+    const bool plain = took_ == Took::plain;
+    figures_.n_booked += plain ? 1 : n_got_;
+    figures_.spent_steps += plain ? 1 : length.cost(width_) + guess_ms_ / pace;
+    figures_.n_unpaired += plain || length.is_known(width_) ? 0 : 1;
 }
 
 void SpeculativeDecoder::chosen(TokenId token) {

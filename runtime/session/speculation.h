@@ -27,12 +27,18 @@ struct SpeculationFigures {
     double verify_ms = 0;     // steps with guesses: the device's work and waiting for it
     double record_ms = 0;     // recording steps of a new width
     double host_ms = 0;       // the rest of a block: choosing a width, comparing, bookkeeping
-    double plain_ms = 0;      // of one token without guesses, as measured; 0: unknown
+    uint64_t n_booked = 0;    // tokens of the steps in spent_steps
+    double spent_steps = 0;   // what those steps cost, in plain steps at the speed of the moment (DraftLength::cost)
+    uint64_t n_unpaired = 0;  // of those steps: of a width whose cost is not known well enough
 
     double tokens_per_step() const { return n_plain + n_blocks > 0 ? double(n_tokens) / double(n_plain + n_blocks) : 0; }
     double accepted_share() const { return n_guesses > 0 ? double(n_accepted) / double(n_guesses) : 0; }
-    /// Against plain decoding at the speed of the plain steps in between; 0: unknown.
-    double speed_up() const { return total_ms > 0 ? double(n_tokens) * plain_ms / total_ms : 0; }
+    /// Against plain decoding on a machine as busy as it was; 0: not known (no draft tokens, or too few pairs of neighbouring steps).
+    double speed_up() const {
+        constexpr uint64_t kMostUnpaired = 10;  // one step in so many
+        const bool known = n_blocks > 0 && spent_steps > 0 && n_unpaired * kMostUnpaired <= n_plain + n_blocks;
+        return known ? double(n_booked) / spent_steps : 0;
+    }
 };
 
 /// Who guesses, in this order, and what is known of how much it pays. Lives as long as the conversation. Not thread-safe.

@@ -15,12 +15,13 @@ struct World {
     double scatter = 0.1;
     double offered = 1.0;     // how often there is a guess
     double plain_ms = 10;
+    bool busy = false;        // other programs come and go, and hold single steps up
 
     double width_ms(uint32_t width) const { return plain_ms * (1 + slope * (width - 1)); }
 };
 
 struct Outcome {
-    double ms = 0, plain_ms = 0;
+    double ms = 0, plain_ms = 0;  // on a machine of its own
     uint32_t widest = 0;
     double speed_up() const { return plain_ms / ms; }
 };
@@ -32,22 +33,33 @@ Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
     DraftLength length(priors);
     std::mt19937_64 random(seed);
     std::uniform_real_distribution<double> uniform;
-    const auto scattered = [&](double ms) { return ms * (1 + world.scatter * (uniform(random) - 0.5)); };
+    double load = 1;
+    uint32_t until_change = 0;
+    // What the clock says; the machine is up to five times slower for some steps, and one step in ten is held up.
+    const auto on_clock = [&](double ms) {
+        ms *= 1 + world.scatter * (uniform(random) - 0.5);
+        if (!world.busy) return ms;
+        if (until_change-- == 0) {
+            load = 1 + 4 * uniform(random) * uniform(random);
+            until_change = static_cast<uint32_t>(5 + 60 * uniform(random));
+        }
+        return ms * load * (uniform(random) < 0.1 ? 1 + 3 * uniform(random) : 1);
+    };
     const std::vector<uint8_t> evidence(23, 3);
     Outcome outcome;
-    bool behind_block = false;
+    bool after_block = false;
     for (uint32_t done = 0; done < n_tokens;) {
         const bool offered = uniform(random) < world.offered;
         const uint32_t width = offered ? length.width_for(evidence, 24, 0) : 1;
         if (width == 1) {
-            const double ms = scattered(world.plain_ms * (behind_block ? world.resume : 1));
-            if (behind_block) length.block_took(1, 1, ms);
-            else length.plain_took(ms);
+            const double ms = world.plain_ms * (after_block ? world.resume : 1);
+            if (after_block) length.block_took(1, 1, on_clock(ms));
+            else length.plain_took(on_clock(ms));
             // The decoder looks at guesses that it does not check, too.
             if (offered) length.guess_was(3, uniform(random) < world.right);
             outcome.ms += ms;
             ++done;
-            behind_block = false;
+            after_block = false;
             continue;
         }
         uint32_t n = 1;
@@ -56,12 +68,12 @@ Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
             length.guess_was(3, right);
             n += right ? 1 : 0;
         }
-        const double ms = scattered(world.width_ms(width));
-        length.block_took(width, n, ms);
+        const double ms = world.width_ms(width);
+        length.block_took(width, n, on_clock(ms));
         outcome.ms += ms;
         outcome.widest = std::max(outcome.widest, width);
         done += n;
-        behind_block = true;
+        after_block = true;
     }
     outcome.plain_ms = n_tokens * world.plain_ms;
     return outcome;
@@ -88,13 +100,43 @@ TEST(DraftLength, TakesLongBlocksWhileTheyHit) {
     EXPECT_GT(decode({.right = 0.6, .slope = 0.05}, 512, 1).speed_up(), 1.5);
 }
 
+// On a clock as wild as that of `busy` three pairs can mislead. Medians of times, which this class once decided by, fell below 0.97 in 6 % of
+// these worlds, down to 0.57.
+TEST(DraftLength, ABusyMachineBreaksThePromiseInOneWorldOfAHundredAtMost) {
+    int n = 0, broken = 0;
+    double worst = 1;
+    for (const double right : {0.0, 0.1, 0.3, 0.5, 0.7, 0.9}) {
+        for (const double slope : {0.01, 0.05, 0.2, 0.5, 1.0, 2.0}) {
+            for (uint64_t seed = 0; seed < 30; ++seed) {
+                const double speed_up = decode({.right = right, .slope = slope, .busy = true}, 256, seed).speed_up();
+                ++n;
+                broken += speed_up < 0.97 ? 1 : 0;
+                worst = std::min(worst, speed_up);
+            }
+        }
+    }
+    EXPECT_LE(broken * 100, n) << broken << " of " << n;
+    EXPECT_GT(worst, 0.9);
+}
+
+TEST(DraftLength, ABusyMachineTakesNoGainAway) {
+    double idle = 0, busy = 0;
+    for (uint64_t seed = 0; seed < 10; ++seed) {
+        idle += decode({.right = 0.9, .slope = 0.05}, 512, seed).speed_up() / 10;
+        busy += decode({.right = 0.9, .slope = 0.05, .busy = true}, 512, seed).speed_up() / 10;
+    }
+    EXPECT_GT(idle, 3);
+    EXPECT_GT(busy, 0.8 * idle);
+}
+
 TEST(DraftLength, WaitsUntilItKnowsWhatAPlainTokenTakes) {
     std::array<double, kEvidenceClasses> priors;
     priors.fill(0.99);
     DraftLength length(priors);
     const std::vector<uint8_t> evidence(23, 0);
     EXPECT_EQ(length.width_for(evidence, 24, 0), 1u);
-    length.plain_took(100);
+    for (const double ms : {100.0, 10.0, 10.0}) length.plain_took(ms);
+    EXPECT_EQ(length.width_for(evidence, 24, 0), 1u);
     length.plain_took(10);
     EXPECT_EQ(length.width_for(evidence, 24, 0), 4u) << "twice what was tried, at least 4";
     EXPECT_EQ(length.width_for(evidence, 3, 0), 3u);
@@ -109,25 +151,46 @@ TEST(DraftLength, OneSlowStepIsNoMeasure) {
     std::array<double, kEvidenceClasses> priors;
     priors.fill(0.9);
     DraftLength length(priors);
-    for (int i = 0; i < 5; ++i) length.plain_took(10);
-    for (const double ms : {12.0, 12.0, 900.0, 12.0}) length.block_took(4, 4, ms);
-    EXPECT_EQ(length.width_ms(4), 12);
-    EXPECT_LT(length.loss_ms(), 0);
+    for (const double ms : {12.0, 12.0, 900.0, 12.0}) {
+        for (int i = 0; i < 3; ++i) length.plain_took(10);
+        length.block_took(4, 4, ms);
+    }
+    EXPECT_DOUBLE_EQ(length.cost(4), 1.2);
+    EXPECT_TRUE(length.is_known(4));
+    EXPECT_LT(length.loss(), 0);
     length.plain_took(5000);
-    EXPECT_EQ(length.plain_ms(), 10);
+    EXPECT_DOUBLE_EQ(length.cost(4), 1.2);
+}
+
+TEST(DraftLength, ManyBlocksInARowEndWithPlainStepsThatTheyAreComparedWith) {
+    std::array<double, kEvidenceClasses> priors;
+    priors.fill(0.9);
+    DraftLength length(priors);
+    const std::vector<uint8_t> evidence(3, 0);
+    for (int i = 0; i < 5; ++i) {
+        for (int k = 0; k < 3; ++k) length.plain_took(10);
+        length.block_took(4, 4, 12);
+    }
+    uint32_t n = 0;
+    for (; n < 500 && length.width_for(evidence, 24, 0) > 1; ++n) length.block_took(4, 1, 12);
+    EXPECT_LE(n, 20u) << "blocks that gain nothing";
+    length.plain_took(10);
+    for (n = 0; n < 500 && length.width_for(evidence, 24, 0) > 1; ++n) length.block_took(4, 4, 12);
+    EXPECT_EQ(n, 500u) << "blocks that gain much";
 }
 
 TEST(DraftLength, UnknownWidthsLieOnTheLine) {
     std::array<double, kEvidenceClasses> priors{};
     DraftLength length(priors);
     for (int i = 0; i < 3; ++i) length.plain_took(10);
-    EXPECT_DOUBLE_EQ(length.width_ms(1), 10);
+    EXPECT_DOUBLE_EQ(length.cost(1), 1);
     length.block_took(4, 1, 16);
-    EXPECT_DOUBLE_EQ(length.width_ms(3), 14);
-    EXPECT_DOUBLE_EQ(length.width_ms(8), 24);
+    EXPECT_DOUBLE_EQ(length.cost(3), 1.4);
+    EXPECT_DOUBLE_EQ(length.cost(8), 2.4);
+    EXPECT_FALSE(length.is_known(4));
     length.block_took(12, 1, 16);
-    EXPECT_DOUBLE_EQ(length.width_ms(8), 16);
-    EXPECT_DOUBLE_EQ(length.width_ms(24), 16);
+    EXPECT_DOUBLE_EQ(length.cost(8), 1.6);
+    EXPECT_DOUBLE_EQ(length.cost(24), 1.6);
 }
 
 }  // namespace
