@@ -56,6 +56,14 @@ void print_json(const std::vector<Row>& rows) {
     fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
+int print_names() {
+    const auto store = user_store();
+    const auto models = store ? store->list() : tl::unexpected(store.error());
+    if (!models) return print_error(models.error());
+    for (const StoredModel& model : *models) fmt::print("{}\n", model.name);
+    return 0;
+}
+
 int run(bool json) {
     const auto store = user_store();
     const auto models = store ? store->list() : tl::unexpected(store.error());
@@ -85,9 +93,11 @@ int run(bool json) {
 
 void add_list(CLI::App& app, int& exit_code) {
     auto json = std::make_shared<bool>(false);
+    auto names = std::make_shared<bool>(false);
     auto* command = app.add_subcommand("list", "Show the models that are stored here");
     command->add_flag("--json", *json, "Print name, bytes, architecture, quant, path and source as JSON");
-    command->callback([json, &exit_code] { exit_code = run(*json); });
+    command->add_flag("--names", *names, "Print the names alone, one a line");
+    command->callback([json, names, &exit_code] { exit_code = *names ? print_names() : run(*json); });
 }
 
 }  // namespace atlas::tools

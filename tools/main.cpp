@@ -15,6 +15,7 @@
 
 #include "tools/nearest_name.h"
 #include "tools/subcommands.h"
+#include "tools/version.h"
 
 namespace {
 
@@ -26,12 +27,13 @@ struct Group {
 };
 
 // How --help orders the subcommands; one that stands in no group is listed under "Other".
-const std::array<Group, 5>& groups() {
-    static const std::array<Group, 5> kGroups = {{{"Talk to a model", {"run", "chat"}},
+const std::array<Group, 6>& groups() {
+    static const std::array<Group, 6> kGroups = {{{"Talk to a model", {"run", "chat"}},
                                                   {"Choose a model", {"plan"}},
                                                   {"Get models", {"pull", "list", "rm"}},
                                                   {"Look at files and devices", {"inspect", "devices", "kernels"}},
-                                                  {"Compare and measure", {"bench", "perplexity", "tune", "tokenize", "logits", "quantize", "fit-cache"}}}};
+                                                  {"Compare and measure", {"bench", "perplexity", "tune", "tokenize", "logits", "quantize", "fit-cache"}},
+                                                  {"Set up", {"completion", "manual"}}}};
     return kGroups;
 }
 
@@ -75,7 +77,7 @@ void explain_unknown(const App& app, const std::string& typed) {
 
 int run(int argc, char** argv) {
     App app{"atlas-vk runs GGUF language models on any Vulkan device.", "atlas-vk"};
-    app.set_version_flag("--version", std::string("atlas-vk ") + ATLAS_VERSION, "Print the version and exit");
+    app.set_version_flag("--version", atlas::tools::version_text(), "Print version, commit and compiler and exit");
     app.set_help_flag("-h,--help", "Print this help and exit; 'atlas-vk COMMAND --help' tells about one command");
     app.require_subcommand(1);
     app.footer("Exit codes: 0 done, 1 error (the reason goes to stderr), 2 wrong usage.");

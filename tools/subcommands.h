@@ -11,12 +11,14 @@ using AddSubcommand = void (*)(CLI::App& app, int& exit_code);
 
 void add_bench(CLI::App& app, int& exit_code);
 void add_chat(CLI::App& app, int& exit_code);
+void add_completion(CLI::App& app, int& exit_code);
 void add_devices(CLI::App& app, int& exit_code);
 void add_fit_cache(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_kernels(CLI::App& app, int& exit_code);
 void add_list(CLI::App& app, int& exit_code);
 void add_logits(CLI::App& app, int& exit_code);
+void add_manual(CLI::App& app, int& exit_code);
 void add_perplexity(CLI::App& app, int& exit_code);
 void add_plan(CLI::App& app, int& exit_code);
 void add_pull(CLI::App& app, int& exit_code);
@@ -44,6 +46,8 @@ inline constexpr auto kSubcommands = std::to_array<AddSubcommand>({
     add_logits,
     add_quantize,
     add_fit_cache,
+    add_completion,
+    add_manual,
 });
 
 }  // namespace atlas::tools

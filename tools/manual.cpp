@@ -1,0 +1,103 @@
+// atlas-vk manual: man pages, made of what --help says.
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "runtime/base/atomic_file.h"
+#include "tools/messages.h"
+#include "tools/option_facts.h"
+#include "tools/subcommands.h"
+
+namespace atlas::tools {
+namespace {
+
+// Text as roff takes it: hyphens stay hyphens, and no line is a request.
+std::string roff(std::string_view text) {
+    std::string out;
+    bool line_begins = true;
+    for (const char c : text) {
+        if (line_begins && (c == '.' || c == '\'')) out += "\\&";
+        line_begins = c == '\n';
+        if (c == '\\') out += "\\e";
+        else if (c == '-') out += "\\-";
+        else out += c;
+    }
+    return out;
+}
+
+std::string upper(std::string text) {
+    for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+    return text;
+}
+
+std::string option_text(const OptionFacts& option) {
+    std::string head;
+    for (const std::string& name : option.names) head += fmt::format("{}\\fB{}\\fR", head.empty() ? "" : ", ", roff(name));
+    if (head.empty()) head = fmt::format("\\fI{}\\fR", roff(option.positional));
+    if (option.takes_value && !option.names.empty()) head += fmt::format(" \\fI{}\\fR", roff(option.value));
+    const std::string standard = option.takes_value && !option.standard.empty() ? fmt::format(" (default: {})", option.standard) : "";
+    return fmt::format(".TP\n{}\n{}\n", head, roff(option.description + standard));
+}
+
+std::string options_text(const CLI::App& command) {
+    std::string text;
+    for (const OptionFacts& option : options_of(command)) text += option_text(option);
+    return text.empty() ? "" : ".SH OPTIONS\n" + text;
+}
+
+// A footer keeps its lines: most are examples.
+std::string footer_text(const CLI::App& command) {
+    return command.get_footer().empty() ? "" : fmt::format(".SH NOTES\n.nf\n{}\n.fi\n", roff(command.get_footer()));
+}
+
+std::string page(const std::string& name, const std::string& what, const std::string& body) {
+    return fmt::format(".TH {} 1 \"\" \"atlas\\-vk {}\" \"atlas\\-vk\"\n.SH NAME\n{} \\- {}\n{}", roff(upper(name)), ATLAS_VERSION, roff(name), roff(what), body);
+}
+
+std::string page_of(const CLI::App& command) {
+    std::string synopsis = fmt::format(".SH SYNOPSIS\n.B atlas\\-vk {}\n[\\fIOPTION\\fR]...", roff(command.get_name()));
+    for (const OptionFacts& option : options_of(command)) {
+        if (option.names.empty()) synopsis += fmt::format(" [\\fI{}\\fR]", roff(option.positional));
+    }
+    return page("atlas-vk-" + command.get_name(), command.get_description(),
+                synopsis + "\n" + options_text(command) + footer_text(command) + ".SH SEE ALSO\n.BR atlas\\-vk (1)\n");
+}
+
+std::string main_page(const CLI::App& app) {
+    std::string commands = ".SH COMMANDS\n";
+    std::string see_also;
+    for (const CLI::App* command : commands_of(app)) {
+        commands += fmt::format(".TP\n\\fB{}\\fR\n{}\n", roff(command->get_name()), roff(command->get_description()));
+        see_also += fmt::format("{}.BR atlas\\-vk\\-{} (1)", see_also.empty() ? "" : ",\n", roff(command->get_name()));
+    }
+    return page("atlas-vk", app.get_description(),
+                ".SH SYNOPSIS\n.B atlas\\-vk\n\\fICOMMAND\\fR [\\fIOPTION\\fR]...\n" + commands + options_text(app) + footer_text(app) +
+                    ".SH SEE ALSO\n" + see_also + "\n");
+}
+
+Result<void> write_page(const std::filesystem::path& folder, const std::string& name, const std::string& text) {
+    ATLAS_TRY(AtomicFile file, AtomicFile::create(folder / (name + ".1")));
+    ATLAS_TRY_VOID(file.write(text));
+    return file.commit();
+}
+
+Result<void> write_pages(const CLI::App& app, const std::filesystem::path& folder) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    ATLAS_TRY_VOID(write_page(folder, "atlas-vk", main_page(app)));
+    for (const CLI::App* command : commands_of(app)) ATLAS_TRY_VOID(write_page(folder, "atlas-vk-" + command->get_name(), page_of(*command)));
+    return {};
+}
+
+}  // namespace
+
+void add_manual(CLI::App& app, int& exit_code) {
+    auto folder = std::make_shared<std::string>();
+    CLI::App* command = app.add_subcommand("manual", "Write the man pages of all commands into a folder");
+    command->add_option("FOLDER", *folder, "Where to write atlas-vk.1, atlas-vk-run.1, ...; made if it is missing")->required()->type_name("FOLDER");
+    command->callback([&app, folder, &exit_code] {
+        if (const auto done = write_pages(app, *folder); !done) exit_code = print_error(done.error());
+    });
+}
+
+}  // namespace atlas::tools

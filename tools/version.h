@@ -1,0 +1,11 @@
+#pragma once
+// Which program this is.
+
+#include <string>
+
+namespace atlas::tools {
+
+/// "atlas-vk 0.1.0 (commit 1a2b3c4d5e, GCC 12.2.0)".
+std::string version_text();
+
+}  // namespace atlas::tools
