@@ -1,5 +1,5 @@
 #pragma once
-// Names of the parts of a split model: "<stem>-00001-of-00003.gguf". For the files of gguf/ alone.
+// Names of the parts of a split model: "<stem>-00001-of-00003.gguf".
 
 #include <cstdint>
 #include <filesystem>
