@@ -58,6 +58,7 @@ std::string quantization_of(const gguf::File& file) {
 }
 
 Result<void> load(const BenchFlags& flags, Bench& bench, bench::BenchResult& result) {
+    const Interrupt::AtOnce nothing_to_lose;
     SessionShape session;
     session.n_ctx = bench::context_for(flags.options);
     session.kv_format = flags.options.kv;

@@ -5,11 +5,13 @@
 
 #include "runtime/base/user_dirs.h"
 #include "runtime/text/chat_prompt.h"
+#include "tools/answer_report.h"
 #include "tools/interrupt.h"
 #include "tools/line_editor.h"
 #include "tools/messages.h"
 #include "tools/models/environment.h"
 #include "tools/open_model.h"
+#include "tools/prompt.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -32,15 +34,15 @@ struct ChatFlags {
     ModelFlags model;
     SamplingFlags sampling;
     SpeculationFlags speculation;
+    ReportFlags report;
     std::string system;
-    bool quiet = false;
 };
 
 class Chat {
   public:
     Chat(const ChatFlags& flags, OpenModel& open, const ChatPrompt& chat_prompt, Speculators* speculation, Interrupt& interrupt, LineEditor& editor)
         : flags_(flags), open_(open), chat_prompt_(chat_prompt), speculation_(speculation), interrupt_(interrupt), editor_(editor),
-          system_(flags.system), stats_(!flags.quiet) {
+          system_(flags.system), stats_(!flags.report.quiet) {
         clear();
     }
 
@@ -118,7 +120,7 @@ class Chat {
         }
         messages_.push_back({{"role", "assistant"}, {"content", report->text}});
         explain_short_context(*report, *open_.session);
-        if (stats_) print_report(*report);
+        if (stats_) print_report(*report, flags_.report.verbose);
         return {};
     }
 
@@ -201,7 +203,7 @@ void add_chat(CLI::App& app, int& exit_code) {
     command->footer(std::string("Inside:\n") + kHelp);
     add_model_flags(*command, flags->model);
     command->add_option("--system", flags->system, "A system message");
-    command->add_flag("-q,--quiet", flags->quiet, "No line of speeds after each answer");
+    add_report_flags(*command, flags->report);
     add_sampling_flags(*command, flags->sampling);
     add_speculation_flags(*command, flags->speculation);
     command->callback([flags, &exit_code] {

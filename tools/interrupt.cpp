@@ -2,10 +2,12 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <mutex>
+#include <string_view>
 #include <thread>
 
 #include "runtime/base/check.h"
@@ -18,25 +20,48 @@ namespace {
 std::atomic<int> g_presses{0};
 std::atomic<int> g_signal{SIGINT};
 int g_pipe[2] = {-1, -1};
+std::atomic<int> g_at_once{0};
+std::atomic<bool> g_terminal{false};
 std::mutex g_mutex;
 std::stop_source g_source;
 
+// Safe in a handler. A line of progress or half an answer may stand on the terminal's last line.
+[[noreturn]] void end_now(int number) {
+    constexpr std::string_view kWipe = "\r\033[K", kText = "atlas-vk: stopped\n";
+    if (g_terminal) [[maybe_unused]] const auto wiped = write(STDERR_FILENO, kWipe.data(), kWipe.size());
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, kText.data(), kText.size());
+    _exit(128 + number);
+}
+
 extern "C" void on_signal(int number) {
     const int saved = errno;
-    g_signal = number;
-    if (g_presses.fetch_add(1) > 0) _exit(128 + number);
+    if (g_at_once > 0) end_now(number);
+    const int before = g_presses.fetch_add(1);
+    // A terminal that closes sends SIGHUP itself and through the shell: that is one.
+    if (before > 0 && number != SIGHUP) end_now(number);
+    if (before == 0) g_signal = number;
     const char byte = 1;
     [[maybe_unused]] const auto written = write(g_pipe[1], &byte, 1);
     errno = saved;
 }
 
-void set_handler(void (*handler)(int)) {
-    struct sigaction action = {};
-    action.sa_handler = handler;
-    sigemptyset(&action.sa_mask);
-    action.sa_flags = 0;  // no SA_RESTART: reading a line ends with EINTR
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
+std::array<struct sigaction, kSignals.size()> g_before;
+
+void install_handlers() {
+    for (size_t i = 0; i < kSignals.size(); ++i) {
+        struct sigaction action = {};
+        action.sa_handler = on_signal;
+        sigemptyset(&action.sa_mask);
+        action.sa_flags = 0;  // no SA_RESTART: reading a line ends with EINTR
+        sigaction(kSignals[i], nullptr, &g_before[i]);
+        // nohup, and shells that start something in the background, want these ignored.
+        if (g_before[i].sa_handler != SIG_IGN) sigaction(kSignals[i], &action, nullptr);
+    }
+}
+
+void restore_handlers() {
+    for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &g_before[i], nullptr);
 }
 
 void watch() {
@@ -60,11 +85,12 @@ Interrupt::Interrupt() {
     ATLAS_CHECK(!g_watcher.joinable(), "two Interrupts");
     ATLAS_CHECK(pipe(g_pipe) == 0, "no pipe: errno {}", errno);
     g_watcher = std::thread(watch);
-    set_handler(on_signal);
+    g_terminal = isatty(STDERR_FILENO) != 0;
+    install_handlers();
 }
 
 Interrupt::~Interrupt() {
-    set_handler(SIG_DFL);
+    restore_handlers();
     const char end = 0;
     [[maybe_unused]] const auto written = write(g_pipe[1], &end, 1);
     g_watcher.join();
@@ -78,6 +104,13 @@ std::stop_token Interrupt::token() const {
 }
 
 int Interrupt::exit_code() { return 128 + g_signal; }
+
+Interrupt::AtOnce::AtOnce() {
+    ++g_at_once;
+    if (g_presses > 0) end_now(g_signal);
+}
+
+Interrupt::AtOnce::~AtOnce() { --g_at_once; }
 
 void Interrupt::reset() {
     const std::scoped_lock lock(g_mutex);

@@ -5,8 +5,8 @@
 
 namespace atlas::tools {
 
-/// While it lives, the first Ctrl-C (or SIGTERM) requests a stop; a second one before reset() ends the process with
-/// exit_code().
+/// While it lives, the first Ctrl-C (or SIGTERM, or SIGHUP) requests a stop; a second one before reset() ends the process with
+/// exit_code(). A signal that the process was started to ignore (nohup) stays ignored.
 class Interrupt {
   public:
     Interrupt();
@@ -16,8 +16,17 @@ class Interrupt {
 
     std::stop_token token() const;
     bool requested() const { return token().stop_requested(); }
-    /// What a program returns that a signal stopped: 128 plus its number, of the last signal that came; 130 before any.
+    /// What a program returns that a signal stopped: 128 plus the number of the first signal since the start or reset(); 130 before any.
     static int exit_code();
+    /// While one lives, the first signal ends the process at once with exit_code(): before there is anything that could be lost, while input is
+    /// read and a model is loaded. Without an Interrupt signals do what they do by themselves.
+    class AtOnce {
+      public:
+        AtOnce();
+        ~AtOnce();
+        AtOnce(const AtOnce&) = delete;
+        AtOnce& operator=(const AtOnce&) = delete;
+    };
     /// Forgets a Ctrl-C that was answered; tokens handed out before stay stopped.
     void reset();
 };

@@ -79,7 +79,7 @@ int run(bool json) {
         return 0;
     }
     if (rows.empty()) {
-        fmt::print(stderr, "No model is stored in {}; 'atlas-vk pull NAME' fetches one.\n", store->folder().string());
+        note("no model is stored in {}; 'atlas-vk pull NAME' fetches one", store->folder().string());
         return 0;
     }
     fmt::print("{:<{}}  {:>9}  {:<12}  {:<7}  {}\n", "NAME", width, "SIZE", "ARCHITECTURE", "QUANT", "PATH");

@@ -1,18 +1,24 @@
 // atlas-vk: dispatches to one function per subcommand.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <spdlog/cfg/env.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "runtime/base/in_quotes.h"
+#include "tools/foreign_flags.h"
+#include "tools/messages.h"
 #include "tools/nearest_name.h"
 #include "tools/subcommands.h"
 #include "tools/version.h"
@@ -62,17 +68,45 @@ void sort_into_groups(App& app) {
     }
 }
 
-/// Says what is wrong with a first word that is no subcommand. CLI11 alone would only complain about "extra arguments".
-void explain_unknown(const App& app, const std::string& typed) {
+// Says what is wrong with a first word that is no subcommand. CLI11 alone would only complain about "extra arguments".
+int explain_unknown(const App& app, const std::string& typed) {
     const auto names = command_names(app);
-    fmt::print(stderr, "atlas-vk: error: there is no command '{}'.", typed.substr(0, 80));
     const auto meant = atlas::tools::nearest_name(typed, names);
-    if (meant.empty()) {
-        fmt::print(stderr, " The commands are: {}.\n", fmt::join(names, ", "));
-    } else {
-        fmt::print(stderr, " Did you mean '{}'?\n", meant);
+    const std::string instead = meant.empty() ? fmt::format("The commands are: {}", fmt::join(names, ", ")) : fmt::format("Did you mean '{}'?", meant);
+    return atlas::tools::print_wrong_usage("", fmt::format("there is no command {}. {}", atlas::in_quotes(typed), instead));
+}
+
+// The flag of the command that was meant, in words, or nothing.
+std::string flag_near(const App& command, const std::vector<std::string>& extra) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : command.get_options()) {
+        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     }
-    fmt::print(stderr, "Run 'atlas-vk --help' for more.\n");
+    const auto flag = std::find_if(extra.begin(), extra.end(), [](const std::string& text) { return text.starts_with("--"); });
+    const auto meant = flag == extra.end() ? "" : atlas::tools::nearest_name(flag->substr(0, flag->find('=')), names);
+    return meant.empty() ? "" : fmt::format("; did you mean {}?", meant);
+}
+
+int parse(App& app, std::vector<std::string> arguments) {
+    App* command = arguments.empty() ? nullptr : find_command(app, arguments.front());
+    const std::string name = command != nullptr ? command->get_name() : "";
+    if (command != nullptr) {
+        auto ours = atlas::tools::in_our_spelling(*command, {arguments.begin() + 1, arguments.end()});
+        if (!ours) return atlas::tools::print_wrong_usage(name, ours.error().message);
+        arguments.resize(1);
+        arguments.insert(arguments.end(), ours->begin(), ours->end());
+    }
+    try {
+        std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+        app.parse(std::move(arguments));
+    } catch (const CLI::Success& help) {
+        return app.exit(help);
+    } catch (const CLI::ParseError& error) {
+        const bool is_extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+        const std::string near = command != nullptr && is_extra ? flag_near(*command, command->remaining()) : "";
+        return atlas::tools::print_wrong_usage(name, atlas::printable(error.what(), 1000) + near);
+    }
+    return 0;
 }
 
 int run(int argc, char** argv) {
@@ -86,36 +120,47 @@ int run(int argc, char** argv) {
     sort_into_groups(app);
 
     if (argc < 2) {
-        fmt::print(stderr, "{}", app.help());
+        std::fputs(app.help().c_str(), stderr);
         return 2;
     }
     const std::string first = argv[1];
-    if (!first.starts_with("-") && !find_command(app, first)) {
-        explain_unknown(app, first);
-        return 2;
+    if (!first.starts_with("-") && !find_command(app, first)) return explain_unknown(app, first);
+    const int wrong = parse(app, {argv + 1, argv + argc});
+    return wrong != 0 ? wrong : exit_code;
+}
+
+// A standard stream that was closed would be the number of the next file that is opened, which then gets our messages. Writing to stdout
+// fails as before.
+void open_missing_streams() {
+    for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (fcntl(stream, F_GETFD) != -1 || errno != EBADF) continue;
+        [[maybe_unused]] const int opened = open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY);
     }
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        // 0 for --help and --version; every misuse is 2.
-        return app.exit(error) == 0 ? 0 : 2;
-    }
-    return exit_code;
+}
+
+// What a command printed may still be on its way: a full disk shows here, for all of them.
+int with_output_written(int exit_code) {
+    const bool flushed = std::fflush(stdout) == 0;
+    const int reason = errno;
+    if (flushed && std::ferror(stdout) == 0) return exit_code;
+    if (exit_code != 0) return exit_code;  // said already
+    return atlas::tools::print_error(
+        {atlas::ErrorCode::io, flushed ? "not all of the output could be written to stdout" : fmt::format("cannot write to stdout: {}", std::strerror(reason))});
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+    int exit_code = 1;
     try {
-        spdlog::set_default_logger(spdlog::stderr_color_mt("atlas-vk"));  // stdout is for answers and JSON
-        spdlog::set_pattern("[%Y-%m-%d %T.%e] [%l] %v");
-        spdlog::cfg::load_env_levels();  // SPDLOG_LEVEL=debug: what the runtime notes beside warnings
-        return run(argc, argv);
+        open_missing_streams();
+        atlas::tools::send_log_to_stderr();
+        exit_code = run(argc, argv);
     } catch (const std::bad_alloc&) {
-        fmt::print(stderr, "atlas-vk: error: out of memory\n");
+        std::fputs("atlas-vk: error: out of memory\n", stderr);
     } catch (const std::exception& error) {
-        // Our code fails with values; this is a library's exception that nobody expected.
-        fmt::print(stderr, "atlas-vk: error: {}\n", error.what());
+        // Our code fails with values; this is a library's exception that was not expected.
+        std::fprintf(stderr, "atlas-vk: error: %s\n", error.what());
     }
-    return 1;
+    return with_output_written(exit_code);
 }

@@ -17,6 +17,12 @@ void print_warning(std::string_view text);
 /// SIGTERM: 143). What was stopped is no error and is not called one.
 int print_error(const Error& error);
 
+/// Says what is wrong with the command line and where its rules are; returns 2. `command` is empty where there is none.
+int print_wrong_usage(std::string_view command, std::string_view text);
+
+/// What the runtime logs goes to stderr in the shape of our messages; with SPDLOG_LEVEL=debug also what is of use to developers, with times.
+void send_log_to_stderr();
+
 template <class... Args>
 void note(fmt::format_string<Args...> text, Args&&... args) {
     print_note(fmt::format(text, std::forward<Args>(args)...));

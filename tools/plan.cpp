@@ -86,14 +86,14 @@ Result<SpeedFactors> measured_factors(const vk::DeviceCaps& device, const std::s
     if (!again) {
         if (const auto factors = read_calibration(kept, key)) return *factors;
     }
-    fmt::print(stderr, "measuring this device once ...\n");
+    note("measuring this device once ...");
     VkBackendOptions options;
     options.device = wish;
     if (!kept.empty()) options.pipeline_cache = kept.parent_path() / "pipelines";  // what is compiled here need not be again
     ATLAS_TRY(const auto backend, make_vk_backend(options));
     const auto start = std::chrono::steady_clock::now();
     ATLAS_TRY(const SpeedFactors factors, calibrate(*backend));
-    fmt::print(stderr, "measured in {:.1f} s; kept in {}\n", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), kept.string());
+    note("measured in {:.1f} s; kept in {}", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), kept.string());
     if (const auto done = keep_calibration(kept, key, factors); !done) note("{}", done.error().message);
     return factors;
 }

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <condition_variable>
 #include <cstdio>
+#include <mutex>
 #include <string_view>
 
 #include "runtime/base/in_quotes.h"
@@ -102,50 +104,105 @@ size_t terminal_columns() {
     return size.ws_col;
 }
 
+namespace {
+
+// Guards all bars and what stands on stderr's last line.
+std::mutex g_mutex;
+const ProgressBar* g_shown = nullptr;
+constexpr std::chrono::milliseconds kRedraw{200};
+
+// Unlike fmt::print it does not throw when the terminal is gone.
+void put(std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    std::fflush(stderr);
+}
+
+}  // namespace
+
+void write_stderr(std::string_view text) {
+    const std::scoped_lock lock(g_mutex);
+    if (g_shown != nullptr) put("\r\033[K");
+    g_shown = nullptr;
+    put(text);
+}
+
 ProgressBar::ProgressBar(std::string label, ProgressStyle style)
-    : style_(std::move(style)), label_(std::move(label)), terminal_(isatty(STDERR_FILENO) != 0), start_(Clock::now()), drawn_at_(start_) {}
+    : style_(std::move(style)), progress_{std::move(label), style_.unit, 0, {}, 0}, terminal_(isatty(STDERR_FILENO) != 0), start_(Clock::now()),
+      last_line_(start_) {
+    if (terminal_) drawer_ = std::jthread([this](const std::stop_token& stop) { draw_from_time_to_time(stop); });
+}
+
+ProgressBar::~ProgressBar() {
+    if (drawer_.joinable()) {
+        drawer_.request_stop();
+        drawer_.join();
+    }
+    wipe();
+}
 
 void ProgressBar::start(std::string label) {
-    wipe();
-    label_ = std::move(label);
-    start_ = drawn_at_ = Clock::now();
+    const std::scoped_lock lock(g_mutex);
+    erase();
+    progress_ = {std::move(label), style_.unit, 0, {}, 0};
+    start_ = last_line_ = Clock::now();
     first_.reset();
+    is_active_ = true;
 }
 
 double ProgressBar::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
 void ProgressBar::show(uint64_t done, std::optional<uint64_t> total) {
+    const std::scoped_lock lock(g_mutex);
     if (!first_) first_ = done;
-    if (!terminal_ && style_.line_every.count() == 0) return;
-    const auto now = Clock::now();
-    const auto pause = terminal_ ? std::chrono::milliseconds(100) : style_.line_every;
-    const bool is_whole = total && done >= *total;
-    const bool is_first_too = drawn_at_ == start_;
-    if (is_first_too && now - start_ < (terminal_ ? style_.quiet_for : style_.line_every)) return;
-    if (!is_first_too && !is_whole && now - drawn_at_ < pause) return;
-    drawn_at_ = now;
-    const double passed = seconds();
-    // The first tenths of a second tell no speed.
-    const double speed = passed > 0.2 && done > *first_ ? static_cast<double>(done - *first_) / passed : 0;
-    const Progress progress{label_, style_.unit, done, total, speed};
-    if (terminal_) {
-        // The last column stays free: some terminals go to the next line when it is written.
-        fmt::print(stderr, "\r{}\033[K", progress_line(progress, terminal_columns() - 1));
-    } else {
-        fmt::print(stderr, "{}\n", progress_line(progress, 120));
-    }
-    is_drawn_ = terminal_;
-    std::fflush(stderr);
-}
-
-void ProgressBar::wipe() {
-    if (is_drawn_) fmt::print(stderr, "\r\033[K");
-    is_drawn_ = false;
+    progress_.done = done;
+    progress_.total = total;
+    if (terminal_ || style_.line_every.count() == 0 || Clock::now() - last_line_ < style_.line_every) return;
+    last_line_ = Clock::now();
+    put(progress_line(state(), 120) + "\n");
 }
 
 void ProgressBar::keep() {
-    if (is_drawn_) fmt::print(stderr, "\n");
-    is_drawn_ = false;
+    const std::scoped_lock lock(g_mutex);
+    is_active_ = false;
+    if (g_shown != this) return;
+    draw();
+    put("\n");
+    g_shown = nullptr;
+}
+
+void ProgressBar::wipe() {
+    const std::scoped_lock lock(g_mutex);
+    is_active_ = false;
+    erase();
+}
+
+void ProgressBar::draw_from_time_to_time(const std::stop_token& stop) {
+    std::condition_variable_any never;
+    std::unique_lock lock(g_mutex);
+    while (!stop.stop_requested()) {
+        never.wait_for(lock, stop, kRedraw, [] { return false; });
+        if (!stop.stop_requested() && is_active_ && Clock::now() - start_ >= style_.quiet_for) draw();
+    }
+}
+
+Progress ProgressBar::state() const {
+    Progress progress = progress_;
+    const double passed = seconds();
+    // The first tenths of a second tell no speed.
+    if (first_ && passed > 0.2 && progress.done > *first_) progress.per_second = static_cast<double>(progress.done - *first_) / passed;
+    return progress;
+}
+
+void ProgressBar::draw() {
+    // The last column stays free: some terminals go to the next line when it is written.
+    put("\r" + progress_line(state(), terminal_columns() - 1) + "\033[K");
+    g_shown = this;
+}
+
+void ProgressBar::erase() {
+    if (g_shown != this) return;
+    put("\r\033[K");
+    g_shown = nullptr;
 }
 
 }  // namespace atlas::tools

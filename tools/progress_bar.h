@@ -5,7 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <string_view>
+#include <thread>
 
 namespace atlas::tools {
 
@@ -30,32 +33,42 @@ std::string progress_line(const Progress& progress, size_t columns);
 /// Columns of the terminal on stderr; 80 where that is not known.
 size_t terminal_columns();
 
-/// Draws itself while the work goes on and wipes itself at its end. On a terminal only, or as lines elsewhere if the style says so.
+/// Writes to stderr. A bar that stands there makes room, and draws itself again later. What cannot be written is dropped: the terminal may be
+/// gone, and the work is to go on.
+void write_stderr(std::string_view text);
+
+/// Draws itself while the work goes on, also while no show() comes, and wipes itself at its end. On a terminal only, or as lines elsewhere if
+/// the style says so. One is shown at a time.
 class ProgressBar {
   public:
     explicit ProgressBar(std::string label, ProgressStyle style = {});
-    ~ProgressBar() { wipe(); }
+    ~ProgressBar();
     ProgressBar(const ProgressBar&) = delete;
     ProgressBar& operator=(const ProgressBar&) = delete;
 
     /// Starts over with other work.
     void start(std::string label);
-    /// Call as often as you like; it draws ten times a second at most. `total`: nothing where it is not known.
+    /// Call as often as you like, from one thread. `total`: nothing where it is not known.
     void show(uint64_t done, std::optional<uint64_t> total);
-    /// Makes room for other text on stderr; the next show() draws it again.
-    void wipe();
-    /// Leaves the line as it stands and goes to the next one.
+    /// Leaves the line as it stands, goes to the next one, and draws no more before start().
     void keep();
+    /// Wipes the line and draws no more before start().
+    void wipe();
     double seconds() const;  // since start
 
   private:
     using Clock = std::chrono::steady_clock;
+    void draw_from_time_to_time(const std::stop_token& stop);
+    void draw();   // with the lock held
+    void erase();  // with the lock held
+    Progress state() const;
     ProgressStyle style_;
-    std::string label_;
+    Progress progress_;
     bool terminal_;
-    bool is_drawn_ = false;
-    Clock::time_point start_, drawn_at_;
+    bool is_active_ = true;
+    Clock::time_point start_, last_line_;
     std::optional<uint64_t> first_;  // what was done before this run: a resumed download
+    std::jthread drawer_;            // on a terminal
 };
 
 }  // namespace atlas::tools

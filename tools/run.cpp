@@ -1,15 +1,14 @@
 // atlas-vk run: one prompt, one answer.
-#include <unistd.h>
-
 #include <cstdio>
-#include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "runtime/text/chat_prompt.h"
+#include "tools/answer_report.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/open_model.h"
+#include "tools/progress_bar.h"
+#include "tools/prompt.h"
 #include "tools/run_batch.h"
 #include "tools/subcommands.h"
 
@@ -22,21 +21,11 @@ struct RunFlags {
     SamplingFlags sampling;
     BatchFlags batch;
     SpeculationFlags speculation;
-    std::vector<std::string> prompt_words;
+    ReportFlags report;
+    PromptParts prompt;
     std::string system;
     bool raw = false;
-    bool quiet = false;
 };
-
-Result<std::string> read_prompt(const RunFlags& flags) {
-    std::string prompt;
-    for (const std::string& word : flags.prompt_words) prompt += (prompt.empty() ? "" : " ") + word;
-    if (prompt == "-" || (prompt.empty() && isatty(STDIN_FILENO) == 0)) {
-        prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
-    }
-    if (prompt.empty()) return fail(ErrorCode::invalid_argument, "no prompt: give one as an argument, or - to read it from stdin");
-    return prompt;
-}
 
 Result<std::vector<TokenId>> prompt_tokens(const RunFlags& flags, const OpenModel& open, const std::string& prompt) {
     if (flags.raw) return open.tokenizer->encode(prompt, {.add_special = true, .parse_special = false});
@@ -49,58 +38,104 @@ Result<std::vector<TokenId>> prompt_tokens(const RunFlags& flags, const OpenMode
     return chat_tokens(*open.tokenizer, text);
 }
 
-Result<void> run(const RunFlags& flags) {
-    Interrupt interrupt;
-    ATLAS_TRY(const std::string prompt, read_prompt(flags));
-    ATLAS_TRY(OpenModel open, open_model(flags.model, flags.speculation));
-    ATLAS_TRY(const auto tokens, prompt_tokens(flags, open, prompt));
-    GenerateOptions options = generate_options(flags.sampling);
-    options.stop = interrupt.token();
+// The answer on stdout as it grows. When it cannot be written, the rest need not be computed.
+class AnswerStream {
+  public:
+    explicit AnswerStream(const std::stop_token& interrupt) : chained_(interrupt, [this] { stop_.request_stop(); }) {}
+
+    void write(std::string_view piece) {
+        std::fwrite(piece.data(), 1, piece.size(), stdout);
+        if (std::fflush(stdout) != 0) stop_.request_stop();
+        ends_with_newline_ = piece.ends_with('\n');
+    }
+    Result<void> finish() {
+        if (!ends_with_newline_) write("\n");
+        if (std::ferror(stdout) != 0) return fail(ErrorCode::io, "cannot write the answer to stdout");
+        return {};
+    }
+    std::stop_token token() const { return stop_.get_token(); }
+
+  private:
+    std::stop_source stop_;
+    std::stop_callback<std::function<void()>> chained_;
+    bool ends_with_newline_ = true;
+};
+
+Result<GenerateReport> answer(const RunFlags& flags, OpenModel& open, const std::vector<TokenId>& tokens, const std::stop_token& stop) {
     ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, open));
+    AnswerStream out(stop);
+    GenerateOptions options = generate_options(flags.sampling);
+    options.stop = out.token();
     options.speculation = speculation.get();
     open.guesses_by(speculation.get());
-    bool ends_with_newline = true;
+    ProgressBar reading("reading the prompt", {.unit = "tokens"});
+    reading.show(0, tokens.size());
     const auto emit = [&](std::string_view piece) {
-        std::fwrite(piece.data(), 1, piece.size(), stdout);
-        std::fflush(stdout);
-        ends_with_newline = piece.ends_with('\n');
+        reading.wipe();
+        out.write(piece);
         open.watch->tick();
     };
-    ATLAS_TRY(const GenerateReport report,
-              generate(*open.session, open.tokenizer, tokens, options, emit, [&](uint32_t, uint32_t) { open.watch->look(); }));
-    if (!ends_with_newline) emit("\n");
-    if (std::ferror(stdout) != 0) return fail(ErrorCode::io, "cannot write the answer to stdout");
+    const auto progress = [&](uint32_t done, uint32_t total) {
+        reading.show(done, total);
+        open.watch->look();
+    };
+    auto report = generate(*open.session, open.tokenizer, tokens, options, emit, progress);
+    reading.wipe();
+    open.guesses_by(nullptr);
+    if (report) ATLAS_TRY_VOID(out.finish());
+    return report;
+}
+
+Result<void> run(const RunFlags& flags) {
+    Interrupt interrupt;
+    std::string prompt;
+    {
+        const Interrupt::AtOnce nothing_to_lose;
+        ATLAS_TRY(prompt, read_prompt(flags.prompt));
+    }
+    ATLAS_TRY(OpenModel open, open_model(flags.model, flags.speculation));
+    ATLAS_TRY(const auto tokens, prompt_tokens(flags, open, prompt));
+    ATLAS_TRY(const GenerateReport report, answer(flags, open, tokens, interrupt.token()));
     explain_short_context(report, *open.session);
-    if (!flags.quiet) print_report(report);
+    if (!flags.report.quiet) print_report(report, flags.report.verbose);
     ATLAS_TRY_VOID(check_validation(flags.model, open));
     if (report.finish == FinishReason::cancelled) return fail(ErrorCode::cancelled, "stopped");
     return {};
 }
 
 Result<void> run_many(const RunFlags& flags) {
-    if (!flags.prompt_words.empty()) return fail(ErrorCode::invalid_argument, "a prompt and --prompts: give one of the two");
-    return run_batch(flags.model, flags.sampling, flags.speculation, flags.batch,
+    return run_batch(flags.model, flags.sampling, flags.speculation, flags.batch, flags.report,
                      [&](const OpenModel& open, const std::string& prompt) { return prompt_tokens(flags, open, prompt); });
+}
+
+void add_prompt_flags(CLI::App& command, RunFlags& flags) {
+    auto* words = command.add_option("prompt,-p,--prompt", flags.prompt.words,
+                                     "The prompt. Text on stdin is added to it (see below); a word - says where");
+    auto* file = command.add_option("-f,--file", flags.prompt.file, "Add the text of this file to the prompt");
+    auto* system = command.add_option("--system", flags.system, "A system message for the chat template");
+    command.add_flag("--raw", flags.raw, "Continue the text as it is, without the chat template")->excludes(system);
+    for (CLI::Option* other : {words, file, command.get_option("--stop")}) command.get_option("--prompts")->excludes(other);
 }
 
 }  // namespace
 
 void add_run(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<RunFlags>();
-    CLI::App* command = app.add_subcommand("run", "Answers one prompt and exits");
+    CLI::App* command = app.add_subcommand("run", "Answer one prompt and exit");
     command->footer("Examples:\n  atlas-vk run -m smollm2-135m \"Name three sorting algorithms.\"\n"
                     "  atlas-vk run -m model.gguf --raw --temperature 0 \"def fibonacci(n):\"\n"
-                    "  git diff | atlas-vk run -m smollm2-135m -\n"
+                    "  git diff | atlas-vk run -m smollm2-135m \"Write a commit message for this change:\"\n"
+                    "  atlas-vk run -m smollm2-135m \"Explain:\" - < main.py\n"
                     "  atlas-vk run -m smollm2-135m --prompts questions.txt --parallel 8 > answers.jsonl\n"
-                    "The answer goes to stdout, everything else to stderr.");
+                    "The answer goes to stdout, everything else to stderr.\n"
+                    "Stdin is added to a prompt when it is a pipe or a file that was given to this command alone. A stdin that the parent process\n"
+                    "shares (in a shell's loop, in a script of a CI runner) is left to it; - reads it all the same.");
     add_model_flags(*command, flags->model);
-    command->add_option("prompt", flags->prompt_words, "The prompt; - reads it from stdin");
-    command->add_option("--system", flags->system, "A system message for the chat template");
-    command->add_flag("--raw", flags->raw, "Continue the text as it is, without the chat template");
-    command->add_flag("-q,--quiet", flags->quiet, "No line of speeds at the end");
+    add_report_flags(*command, flags->report);
     add_sampling_flags(*command, flags->sampling);
     add_batch_flags(*command, flags->batch);
     add_speculation_flags(*command, flags->speculation);
+    add_prompt_flags(*command, *flags);
     command->callback([flags, &exit_code] {
         const auto done = flags->batch.prompts.empty() ? run(*flags) : run_many(*flags);
         if (!done) exit_code = print_error(done.error());

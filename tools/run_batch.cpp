@@ -1,16 +1,24 @@
 #include "tools/run_batch.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
 #include <map>
+#include <new>
 #include <nlohmann/json.hpp>
 
 #include "runtime/base/atomic_file.h"
+#include "runtime/base/json_text.h"
 #include "runtime/session/engine.h"
+#include "tools/answer_lines.h"
+#include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
+#include "tools/output_file.h"
+#include "tools/progress_bar.h"
+#include "tools/prompt.h"
+#include "tools/prompts_file.h"
 
 namespace atlas::tools {
 
@@ -20,34 +28,6 @@ using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-// A line is a text, or {"prompt": "..."} in the manner of JSON lines. Empty lines are left out.
-Result<std::vector<std::string>> read_prompts(const std::string& path) {
-    std::ifstream file;
-    if (path != "-") {
-        file.open(path);
-        if (!file) return fail(ErrorCode::not_found, "{}: cannot be opened", path);
-    }
-    std::istream& in = path == "-" ? std::cin : file;
-    std::vector<std::string> prompts;
-    std::string line;
-    for (int number = 1; std::getline(in, line); ++number) {
-        if (line.ends_with('\r')) line.pop_back();
-        if (line.empty()) continue;
-        if (line.front() != '{') {
-            prompts.push_back(line);
-            continue;
-        }
-        const Json parsed = Json::parse(line, nullptr, false);
-        if (!parsed.is_object() || !parsed.contains("prompt") || !parsed["prompt"].is_string()) {
-            return fail(ErrorCode::corrupt, "{}, line {}: expected a text or an object with a string \"prompt\"", path, number);
-        }
-        prompts.push_back(parsed["prompt"].get<std::string>());
-    }
-    if (in.bad()) return fail(ErrorCode::io, "{}: cannot be read to its end", path);
-    if (prompts.empty()) return fail(ErrorCode::invalid_argument, "{}: no prompts: expected one on each line", path);
-    return prompts;
-}
 
 std::string_view words_for(EngineFinish finish) {
     switch (finish) {
@@ -70,45 +50,39 @@ std::vector<TokenId> end_tokens_of(const Tokenizer& tokenizer) {
 
 struct Prompt {
     size_t number = 0;
-    std::string text;
     std::vector<TokenId> tokens;
 };
 
 class BatchRun {
   public:
-    BatchRun(OpenModel& open, Engine& engine, const SamplingFlags& sampling) : open_(open), engine_(engine), sampling_(sampling), end_tokens_(end_tokens_of(*open.tokenizer)) {}
+    BatchRun(OpenModel& open, Engine& engine, const SamplingFlags& sampling, AnswerLines& lines)
+        : open_(open), engine_(engine), sampling_(sampling), lines_(lines), end_tokens_(end_tokens_of(*open.tokenizer)) {}
 
-    Result<void> submit(Prompt prompt, std::stop_token stop) {
+    void submit(Prompt prompt, std::stop_token stop) {
         EngineRequest request;
-        request.prompt = prompt.tokens;
+        request.prompt = std::move(prompt.tokens);
         request.sampler = generate_options(sampling_).sampler;
         request.max_tokens = sampling_.max_tokens;
         request.end_tokens = end_tokens_;
         request.stop = std::move(stop);
         const auto id = engine_.submit(std::move(request));
-        if (!id) return fail_in(fmt::format("prompt {}", prompt.number + 1), id.error());
-        prompts_[*id] = std::move(prompt);
-        return {};
+        if (id) numbers_[*id] = prompt.number;
+        else lines_.put_failed(prompt.number, id.error().message);
     }
 
-    Result<void> run() {
+    /// Whatever it fails with, the answers that were finished have been printed.
+    Result<void> run(bool shows_progress) {
         const auto start = Clock::now();
-        BudgetWatch watch(*open_.backend, [](const std::string& line) { std::fputc('\n', stderr), print_warning(line); },
-                          [this](uint64_t bytes) { return give_back(bytes); });
-        while (!engine_.is_idle()) {
-            watch.tick();
-            ATLAS_TRY_VOID(step());
-            for (EngineResult& result : engine_.take_finished()) take(std::move(result));
-        }
+        const auto done = run_steps(shows_progress);
         for (EngineResult& result : engine_.take_finished()) take(std::move(result));
         seconds_ = seconds_since(start);
-        return {};
+        return done;
     }
 
     Json figures() const {
         const BatchRunner::Counts& counts = engine_.runner().counts();
         const auto rate = [&](uint64_t n) { return seconds_ > 0 ? double(n) / seconds_ : 0.0; };
-        return {{"prompts", next_to_print_},
+        return {{"prompts", n_answers_},
                 {"prompt_tokens", prompt_tokens_},
                 {"reused_tokens", reused_tokens_},
                 {"answer_tokens", answer_tokens_},
@@ -125,14 +99,31 @@ class BatchRun {
                 {"preemptions", engine_.n_preemptions()},
                 {"pool_tokens", engine_.runner().shape().pool_tokens}};
     }
-    uint64_t n_failed() const { return n_failed_; }
 
   private:
+    Result<void> run_steps(bool shows_progress) {
+        BudgetWatch watch(*open_.backend, [](const std::string& line) { print_warning(line); }, [this](uint64_t bytes) { return give_back(bytes); });
+        std::optional<ProgressBar> bar;
+        if (shows_progress) bar.emplace("answering", ProgressStyle{.unit = "prompts"});
+        while (!engine_.is_idle()) {
+            watch.tick();
+            ATLAS_TRY_VOID(step());
+            for (EngineResult& result : engine_.take_finished()) take(std::move(result));
+            if (!lines_.can_write()) return fail(ErrorCode::io, "cannot write the answers to stdout");
+            if (bar) bar->show(n_answers_, numbers_.size());
+        }
+        return {};
+    }
+
     // Steps of answers alone are timed for themselves, without those that built kernels.
     Result<void> step() {
         const BatchRunner::Counts before = engine_.runner().counts();
         const auto start = Clock::now();
-        ATLAS_TRY_VOID(engine_.step());
+        try {
+            ATLAS_TRY_VOID(engine_.step());
+        } catch (const std::bad_alloc&) {
+            return fail(ErrorCode::out_of_memory, "the system has no memory left");
+        }
         const BatchRunner::Counts& after = engine_.runner().counts();
         const uint64_t n_tokens = after.tokens - before.tokens;
         if (after.recordings > before.recordings || n_tokens > after.timelines - before.timelines) return {};
@@ -151,39 +142,32 @@ class BatchRun {
     }
 
     void take(EngineResult result) {
-        const Prompt& prompt = prompts_[result.id];
         prompt_tokens_ += result.prompt_tokens;
         reused_tokens_ += result.reused_tokens;
         answer_tokens_ += result.answer.size();
         guesses_ += result.proposed_tokens;
         right_guesses_ += result.accepted_tokens;
-        Json line{{"prompt", prompt.text}, {"answer", open_.tokenizer->decode(result.answer)}, {"finish", words_for(result.finish)},
-                  {"prompt_tokens", result.prompt_tokens}, {"reused_tokens", result.reused_tokens}, {"answer_tokens", result.answer.size()}};
-        if (result.error) line["error"] = result.error->message;
-        if (result.finish == EngineFinish::failed) ++n_failed_;
-        lines_[prompt.number] = line.dump(-1, ' ', false, Json::error_handler_t::replace);
-        for (auto it = lines_.find(next_to_print_); it != lines_.end(); it = lines_.find(++next_to_print_)) {
-            fmt::print("{}\n", it->second);
-            lines_.erase(it);
-        }
-        std::fflush(stdout);
+        if (result.finish != EngineFinish::failed) ++n_answers_;
+        Json rest{{"answer", open_.tokenizer->decode(result.answer)}, {"finish", words_for(result.finish)}, {"prompt_tokens", result.prompt_tokens},
+                  {"reused_tokens", result.reused_tokens}, {"answer_tokens", result.answer.size()}};
+        if (result.error) rest["error"] = result.error->message;
+        lines_.put(numbers_[result.id], rest);
     }
 
     OpenModel& open_;
     Engine& engine_;
     const SamplingFlags& sampling_;
+    AnswerLines& lines_;
     std::vector<TokenId> end_tokens_;
-    std::map<RequestId, Prompt> prompts_;
-    std::map<size_t, std::string> lines_;  // of answers that came before their turn
-    size_t next_to_print_ = 0;
-    uint64_t prompt_tokens_ = 0, reused_tokens_ = 0, answer_tokens_ = 0, n_failed_ = 0, guesses_ = 0, right_guesses_ = 0;
+    std::map<RequestId, size_t> numbers_;  // of their prompts
+    uint64_t prompt_tokens_ = 0, reused_tokens_ = 0, answer_tokens_ = 0, n_answers_ = 0, guesses_ = 0, right_guesses_ = 0;
     double seconds_ = 0;
     uint64_t decode_tokens_ = 0;
     double decode_seconds_ = 0;
 };
 
 Result<void> put_figures(const std::string& to, const Json& figures) {
-    const std::string text = figures.dump(1) + "\n";
+    const std::string text = json_text(figures, 1) + "\n";
     if (to == "-") {
         fmt::print("{}", text);
         return {};
@@ -236,40 +220,108 @@ void add_batch_flags(CLI::App& command, BatchFlags& flags) {
     const std::string group = "Many prompts";
     CLI::Option* prompts = command.add_option("--prompts", flags.prompts, "Answer every line of this file (- is stdin): a text, or {\"prompt\": \"...\"}. "
                                               "Answers are lines of JSON on stdout, in order")->group(group);
-    command.add_option("--parallel", flags.parallel, "Prompts that are answered at a time")->check(CLI::Range(1u, 256u))->capture_default_str()
+    command.add_option("--parallel", flags.parallel, "Prompts that are answered at a time")->check(whole_number(1, 256), "")->capture_default_str()
         ->group(group)->needs(prompts);
     command.add_option("--pool", flags.pool_tokens, "Tokens of the KV cache that they share (default: a context for each, or what fits)")
-        ->check(CLI::PositiveNumber)->group(group)->needs(prompts);
-    command.add_option("--json", flags.json, "Write the figures at the end to this file, or - for stdout")->expected(0, 1)->default_str("-")->group(group)
-        ->needs(prompts);
+        ->check(whole_number(1), "")->group(group)->needs(prompts);
+    CLI::Option* json = command.add_option("--json", flags.json, "Write the figures at the end to this file, or - for stdout")
+                            ->expected(0, 1)->default_str("-")->group(group)->needs(prompts);
+    command.add_flag("--force", flags.force, "Replace the file of --json if it exists")->group(group)->needs(json);
 }
 
-Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, const SpeculationFlags& speculation, const BatchFlags& flags,
-                       const PromptTokens& tokens_of) {
-    Interrupt interrupt;
-    if (!sampling.stop_strings.empty()) return fail(ErrorCode::invalid_argument, "--stop does not go with --prompts");
-    ATLAS_TRY(const auto texts, read_prompts(flags.prompts));
-    ATLAS_TRY(OpenModel open, open_without_session(model, speculation));
-    std::vector<Prompt> prompts;
-    for (const std::string& text : texts) {
-        ATLAS_TRY(auto tokens, tokens_of(open, text));
-        prompts.push_back({prompts.size(), text, std::move(tokens)});
+namespace {
+
+void print_figures(const Json& figures, bool verbose) {
+    const auto n = [&](const char* name) { return figures[name].get<uint64_t>(); };
+    const auto real = [&](const char* name) { return figures[name].get<double>(); };
+    if (!verbose) {
+        write_stderr(fmt::format("[{} prompts, {} tokens, {:.1f} tokens/s]\n", n("prompts"), n("answer_tokens"), real("answer_tokens_per_s")));
+        return;
     }
-    ATLAS_TRY(const auto engine, make_engine(open, flags, speculation, prompts));
-    BatchRun run(open, *engine, sampling);
-    for (Prompt& prompt : prompts) ATLAS_TRY_VOID(run.submit(std::move(prompt), interrupt.token()));
-    ATLAS_TRY_VOID(run.run());
+    write_stderr(fmt::format("[{} prompts, {} tokens ({} reused); answers {} tokens, {:.1f} tokens/s; {} of {} draft tokens accepted, {} steps; {:.1f} s]\n", n("prompts"),
+               n("prompt_tokens"), n("reused_tokens"), n("answer_tokens"), real("answer_tokens_per_s"), n("right_guesses"), n("guesses"), n("steps"),
+               real("seconds")));
+}
+
+// Of what can become tokens; the others have their lines then.
+std::vector<Prompt> encode(const OpenModel& open, const std::vector<std::string>& texts, const PromptTokens& tokens_of, AnswerLines& lines) {
+    std::vector<Prompt> prompts;
+    for (size_t number = 0; number < texts.size(); ++number) {
+        auto tokens = tokens_of(open, texts[number]);
+        if (tokens) prompts.push_back({number, std::move(*tokens)});
+        else lines.put_failed(number, tokens.error().message);
+    }
+    return prompts;
+}
+
+struct Batch {
+    const ModelFlags& model;
+    const SamplingFlags& sampling;
+    const SpeculationFlags& speculation;
+    const BatchFlags& flags;
+    const ReportFlags& report;
+};
+
+Result<void> answer(const Batch& batch, OpenModel& open, std::vector<Prompt> prompts, AnswerLines& lines, const std::stop_token& stop) {
+    if (prompts.empty()) return {};
+    ATLAS_TRY(const auto engine, make_engine(open, batch.flags, batch.speculation, prompts));
+    BatchRun run(open, *engine, batch.sampling, lines);
+    for (Prompt& prompt : prompts) run.submit(std::move(prompt), stop);
+    const bool shows_progress = !batch.report.quiet && isatty(STDOUT_FILENO) == 0;
+    const auto done = run.run(shows_progress);
     const Json figures = run.figures();
-    if (std::ferror(stdout) != 0) return fail(ErrorCode::io, "cannot write the answers to stdout");
-    fmt::print(stderr, "[{} prompts, {} tokens ({} reused); answers {} tokens, {:.1f} tokens/s; {} of {} guesses right, {} steps; {:.1f} s]\n", prompts.size(),
-               figures["prompt_tokens"].get<uint64_t>(), figures["reused_tokens"].get<uint64_t>(), figures["answer_tokens"].get<uint64_t>(),
-               figures["answer_tokens_per_s"].get<double>(), figures["right_guesses"].get<uint64_t>(), figures["guesses"].get<uint64_t>(),
-               figures["steps"].get<uint64_t>(), figures["seconds"].get<double>());
-    if (!flags.json.empty()) ATLAS_TRY_VOID(put_figures(flags.json, figures));
-    ATLAS_TRY_VOID(check_validation(model, open));
-    if (run.n_failed() > 0) return fail(ErrorCode::invalid_argument, "{} of {} prompts have no whole answer", run.n_failed(), prompts.size());
-    if (interrupt.token().stop_requested()) return fail(ErrorCode::cancelled, "stopped");
+    if (!batch.report.quiet) print_figures(figures, batch.report.verbose);
+    if (!batch.flags.json.empty()) ATLAS_TRY_VOID(put_figures(batch.flags.json, figures));
+    return done;
+}
+
+// What this command reads, the model apart.
+std::vector<std::filesystem::path> inputs_of(const Batch& batch) {
+    std::vector<std::filesystem::path> inputs{batch.flags.prompts, batch.speculation.draft};
+    inputs.insert(inputs.end(), batch.speculation.lookup.begin(), batch.speculation.lookup.end());
+    return inputs;
+}
+
+Result<void> check_figures_file(const Batch& batch, const OpenModel* open) {
+    const std::string& out = batch.flags.json;
+    if (out.empty() || out == "-") return {};
+    if (open == nullptr) return check_output(out, inputs_of(batch), batch.flags.force);
+    auto inputs = model_files(open->file->path());
+    if (open->draft_file) {
+        const auto more = model_files(open->draft_file->path());
+        inputs.insert(inputs.end(), more.begin(), more.end());
+    }
+    return check_output(out, inputs, batch.flags.force);
+}
+
+Result<void> run_batch(const Batch& batch, const PromptTokens& tokens_of) {
+    Interrupt interrupt;
+    ATLAS_TRY_VOID(check_figures_file(batch, nullptr));
+    std::vector<std::string> texts;
+    {
+        const Interrupt::AtOnce nothing_to_lose;
+        ATLAS_TRY(texts, read_prompts(batch.flags.prompts));
+    }
+    ATLAS_TRY(OpenModel open, open_without_session(batch.model, batch.speculation));
+    ATLAS_TRY_VOID(check_figures_file(batch, &open));
+    AnswerLines lines(texts, stdout);
+    auto prompts = encode(open, texts, tokens_of, lines);
+    auto done = answer(batch, open, std::move(prompts), lines, interrupt.token());
+    lines.fail_rest(done ? "" : done.error().message);
+    if (!lines.can_write()) done = fail(ErrorCode::io, "cannot write the answers to stdout");
+    const std::string missing = fmt::format("{} of {} prompts have no whole answer", lines.n_failed(), texts.size());
+    if (!done) return fail_in(missing, done.error());
+    ATLAS_TRY_VOID(check_validation(batch.model, open));
+    if (interrupt.requested()) return fail(ErrorCode::cancelled, "stopped");
+    if (lines.n_failed() > 0) return fail(ErrorCode::invalid_argument, "{}; their lines say why", missing);
     return {};
+}
+
+}  // namespace
+
+Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, const SpeculationFlags& speculation, const BatchFlags& flags,
+                       const ReportFlags& report, const PromptTokens& tokens_of) {
+    return run_batch({model, sampling, speculation, flags, report}, tokens_of);
 }
 
 }  // namespace atlas::tools

@@ -14,6 +14,7 @@ struct BatchFlags {
     uint32_t parallel = 8;   // prompts that are answered at a time
     uint32_t pool_tokens = 0;  // of the KV cache that they share; 0: --ctx, or what `parallel` contexts take if that fits
     std::string json;        // where the figures go; "-" stdout
+    bool force = false;      // replace that file
 };
 
 void add_batch_flags(CLI::App& command, BatchFlags& flags);
@@ -21,9 +22,11 @@ void add_batch_flags(CLI::App& command, BatchFlags& flags);
 /// A prompt's text as the model wants it.
 using PromptTokens = std::function<Result<std::vector<TokenId>>(const OpenModel& open, const std::string& prompt)>;
 
-/// Answers every prompt of the file. Each answer is a line of JSON on stdout, in the order of the prompts; figures go to stderr.
-/// Fails: not_found, io, corrupt (a line that is no prompt: names it), and whatever loading and running a model fails with.
+/// Answers every prompt of the file. Each gets a line of JSON on stdout, in the order of the prompts, as soon as its turn comes; figures go to
+/// stderr. What a prompt cannot be answered for stands in its own line; when the device fails, the unfinished ones get such lines, too.
+/// Fails: not_found, io, corrupt (a line that is no prompt: names it), invalid_argument (some prompts have no answer), and whatever loading and
+/// running a model fails with.
 Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, const SpeculationFlags& speculation, const BatchFlags& flags,
-                       const PromptTokens& tokens_of);
+                       const ReportFlags& report, const PromptTokens& tokens_of);
 
 }  // namespace atlas::tools

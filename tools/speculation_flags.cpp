@@ -3,10 +3,12 @@
 
 #include "runtime/base/mapped_file.h"
 #include "runtime/serve/draft_vocabulary.h"
+#include "tools/flag_checks.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/models/store.h"
 #include "tools/open_model.h"
+#include "tools/speculation_flags.h"
 
 namespace atlas::tools {
 
@@ -18,19 +20,30 @@ bool is_word(const std::vector<std::string>& values, const char* word) { return 
 
 void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
     const std::string group = "Speculation";
-    command.add_option("--lookup", flags.lookup,
-                       "Guess that text goes on as it did before, and check several guesses in one step: on, off, or a file that the answer may quote (may be "
-                       "given more than once). The answer is the same either way")
+    command
+        .add_option_function<std::vector<std::string>>(
+            "--lookup",
+            [&flags](const std::vector<std::string>& values) {
+                const auto is_switch = [](const std::string& value) { return value == "on" || value == "off"; };
+                if (values.size() > 1 && std::any_of(values.begin(), values.end(), is_switch)) {
+                    throw CLI::ValidationError("--lookup", "on and off do not go with files");
+                }
+                flags.lookup = values;
+            },
+            "Guess that text goes on as it did before, and check several guesses in one step: on, off, or a file that the answer may quote (may be "
+            "given more than once). The answer is the same either way")
+        ->check([](const std::string& value) { return value == "on" || value == "off" ? "" : CLI::ExistingFile(value); }, "")
         ->expected(1)
         ->take_all()
         ->allow_extra_args(false)  // what follows is the prompt
-        ->capture_default_str()
+        ->type_name("TEXT")
+        ->default_str("on")
         ->group(group);
     command.add_option("--draft", flags.draft,
                        "A small model of the same vocabulary whose guesses are checked too: a stored model's name, a file, auto (a stored one that fits), none")
         ->capture_default_str()
         ->group(group);
-    command.add_option("--draft-max", flags.draft_max, "Most guesses per step; 0: none")->check(CLI::Range(0u, kMostTokensAlike - 1))->capture_default_str()->group(group);
+    command.add_option("--draft-max", flags.draft_max, "Most guesses per step; 0: none")->check(whole_number(0, kMostTokensAlike - 1), "")->capture_default_str()->group(group);
 }
 
 uint32_t rows_for(const SpeculationFlags& flags) {

@@ -98,8 +98,8 @@ Result<void> run_tune(TuneFlags& flags) {
         ATLAS_TRY_VOID(file.commit());
     }
     ATLAS_TRY(const auto path, keep(*backend, result, dirs.cache / "kernels"));
-    fmt::print(stderr, "{}: {} measurements in {:.1f} s{}; kept in {}\n", backend->describe(), result.n_measured, result.seconds,
-               result.complete ? "" : ", not complete: what is missing keeps its default", path.string());
+    note("{}: {} measurements in {:.1f} s{}; kept in {}", backend->describe(), result.n_measured, result.seconds,
+         result.complete ? "" : ", not complete: what is missing keeps its default", path.string());
     if (interrupt.requested()) return fail(ErrorCode::cancelled, "stopped; what was finished is kept");
     return {};
 }

@@ -173,7 +173,7 @@ class Chatting(Cli):
     def test_conversation_commands_from_a_pipe(self):
         saved = Path(self.folder.name) / "talk.json"
         lines = f'/help\nHello\nAnd again \\\non two lines\n/undo\n/stats off\n"""\na\nb\n"""\n/save {saved}\n/nonsense\n/exit\nnever\n'
-        code, out, err = atlas("chat", "-m", TINY, "--temperature", "0", "-n", "6", stdin=lines)
+        code, out, err = atlas("chat", "-m", TINY, "-v", "--temperature", "0", "-n", "6", stdin=lines)
         self.assertEqual(code, 0, err)
         self.assertIn("/clear", err)
         self.assertIn("unknown command /nonsense", err)

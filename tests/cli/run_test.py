@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""`atlas-vk run` as a person meets it: where the prompt comes from, many prompts, flags, signals, and what stands on stderr.
+
+Usage: run_test.py PATH_TO_ATLAS_VK TESTS_FOLDER [unittest arguments]
+"""
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import fcntl
+import subprocess
+import sys
+import termios
+import time
+import unittest
+from pathlib import Path
+
+import cli_test
+from cli_test import Cli, atlas
+
+GREEDY = ("--raw", "--temperature", "0", "-n", "8")
+
+
+def run_flags(*more):
+    return ("run", "-m", cli_test.TINY, *GREEDY, *more)
+
+
+def shell(command, stdin=None, timeout=60):
+    """The output of a shell's command, in which $RUN is `atlas-vk run` on the tiny model."""
+    run = " ".join(f"'{word}'" for word in (cli_test.PROGRAM, *run_flags("-v")))
+    done = subprocess.run(["bash", "-c", command.replace("$RUN", run)], stdin=stdin, capture_output=True, timeout=timeout)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class WhereThePromptComesFrom(Cli):
+    def answer(self, *arguments, **options):
+        code, out, err = atlas(*run_flags("-v", *arguments), **options)
+        self.assertEqual(code, 0, err)
+        return out, re.search(r"prompt (\d+) tokens", err).group(1)
+
+    def test_stdin_is_added_to_the_words(self):
+        whole = self.answer("explain\n\ndef f():\n    pass\n")
+        self.assertEqual(self.answer("explain", stdin="def f():\n    pass\n"), whole)
+        self.assertEqual(self.answer("explain", "-", stdin="def f():\n    pass\n"), whole)
+        self.assertEqual(self.answer("-p", "explain", stdin="def f():\n    pass\n"), whole)
+        path = self.file("f.py", b"def f():\n    pass\n")
+        self.assertEqual(self.answer("explain", "-f", path), whole)
+        with open(path) as file:
+            code, out, _ = shell("$RUN explain", stdin=file)
+        self.assertEqual((code, out), (0, whole[0]))
+        self.assertEqual(self.answer("a\n\nb\n\nc"), self.answer("a", "-", "c", stdin="b"))
+        self.assertEqual(self.answer("explain", stdin=""), self.answer("explain"))
+
+    def test_a_pipeline_and_its_wrappers_give_stdin(self):
+        whole = self.answer("explain\n\nimport os")[0]
+        for command in ("printf 'import os' | $RUN explain", "printf 'import os' | timeout 50 $RUN explain", "(sleep 0.3; printf 'import os') | $RUN explain"):
+            self.assertEqual(shell(command)[1], whole, command)
+
+    def test_stdin_of_the_parent_is_left_to_it(self):
+        alone = self.answer("explain")[0]
+        idle, writer = os.pipe()
+        try:
+            code, out, err = shell("$RUN explain; true", stdin=idle)
+            self.assertEqual((code, out), (0, alone), err)
+            self.assertNotIn("stdin", err)
+        finally:
+            os.close(idle)
+            os.close(writer)
+        code, out, err = shell("printf 'a\\nb\\nc\\n' | while read line; do $RUN -q explain 2>&1 | cat; echo \"[$line]\"; done".replace("-q", ""))
+        self.assertEqual(re.findall(r"^\[(.)\]$", out, re.M), ["a", "b", "c"])
+        self.assertIn("stdin is not read", out)
+
+    def test_no_stdin(self):
+        alone = self.answer("explain")[0]
+        self.assertEqual(shell("$RUN explain </dev/null")[1], alone)
+        self.assertEqual(shell("$RUN explain <&-")[1], alone)
+        self.assertEqual(shell("$RUN <&-")[0], 1)
+
+    def test_endless_stdin_is_refused(self):
+        code, _, err = shell("$RUN explain - </dev/zero")
+        self.assertEqual(code, 1)
+        self.assertIn("64.0 MiB", err)
+
+
+class ManyPrompts(Cli):
+    def lines(self, code, *arguments, **options):
+        got, out, err = atlas(*run_flags(*arguments), **options)
+        self.assertEqual(got, code, err)
+        return [json.loads(line) for line in out.splitlines()], err
+
+    def test_one_that_is_too_long_costs_no_other(self):
+        path = self.file("p.txt", ("short\n" + "word " * 400 + "\nimport\n").encode())
+        lines, err = self.lines(1, "--prompts", path, "--ctx", "64")
+        self.assertEqual([line["finish"] for line in lines], ["max_tokens", "failed", "max_tokens"], lines)
+        self.assertIn("64", lines[1]["error"])
+        self.assertIn("1 of 3", err)
+        lines, _ = self.lines(1, "--prompts", self.file("q.txt", ("word " * 400).encode()), "--ctx", "64")
+        self.assertEqual(lines[0]["finish"], "failed")
+
+    def test_byte_order_marks(self):
+        mark = b"\xef\xbb\xbf"
+        path = self.file("bom.jsonl", mark + b'{"prompt":"one"}\n{"prompt":"two"}\n' + mark + b"three\r\n")
+        lines, _ = self.lines(0, "--prompts", path)
+        self.assertEqual([line["prompt"] for line in lines], ["one", "two", "three"])
+        self.fails(1, ["UTF-16"], *run_flags("--prompts", self.file("utf16.txt", "one\n".encode("utf-16"))))
+
+    def test_figures_replace_no_file_in_silence(self):
+        prompts = self.file("p.txt", b"import\n")
+        precious = self.file("precious.json", b"mine")
+        self.fails(1, ["precious.json", "--force"], *run_flags("--prompts", prompts, "--json", precious))
+        self.assertEqual(precious.read_bytes(), b"mine")
+        self.fails(1, ["destroy"], *run_flags("--prompts", prompts, "--json", prompts, "--force"))
+        self.fails(1, ["a device"], *run_flags("--prompts", prompts, "--json", "/dev/null", "--force"))
+        self.lines(0, "--prompts", prompts, "--json", precious, "--force")
+        self.assertEqual(json.loads(precious.read_text())["prompts"], 1)
+
+    def test_a_signal_leaves_a_line_for_every_prompt(self):
+        prompts = self.file("p.txt", b"".join(b"x = %d\n" % i for i in range(6)))
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            child = subprocess.Popen([cli_test.PROGRAM, "run", "-m", cli_test.TINY, "--raw", "--temperature", "1", "--ctx", "2048", "--parallel", "2", "-n", "400",
+                                      "--prompts", prompts], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, bufsize=0)
+            first = child.stdout.readline()
+            child.send_signal(number)
+            if number == signal.SIGHUP:
+                child.send_signal(number)  # the terminal's and the shell's: that is one
+            out, err = child.communicate(timeout=60)
+            self.assertEqual(child.returncode, 128 + number, err)
+            lines = [json.loads(line) for line in (first + out).splitlines()]
+            self.assertEqual([line["prompt"] for line in lines], [f"x = {i}" for i in range(6)])
+            self.assertIn("cancelled", [line["finish"] for line in lines])
+            self.assertNotIn("failed", [line["finish"] for line in lines])
+            self.assertNotIn(b"error", err)
+
+
+class Flags(Cli):
+    def test_wrong_flags_are_2_before_a_model_is_looked_for(self):
+        for words, arguments in (
+                (["--kv", "q9"], ["--kv", "q9"]), (["--memory-limit", "6X"], ["--memory-limit", "6X"]), (["--keep-free", "much"], ["--keep-free", "much"]),
+                (["--temperature", "from 0 to 10000"], ["--temperature", "-1"]), (["--top-p", "from 0 to 1"], ["--top-p", "2"]), (["--min-p"], ["--min-p", "nan"]),
+                (["--repeat-penalty"], ["--repeat-penalty", "0"]), (["--top-k"], ["--top-k", "-3"]), (["--seed", "-1"], ["--seed", "-2"]),
+                (["--max-tokens", "'many'"], ["-n", "many"]), (["--ctx", "from 1,"], ["--ctx", "0"]), (["--ctx"], ["--ctx", "99999999999"]),
+                (["--draft-max"], ["--draft-max", "99"]), (["--parallel", "1 to 256"], ["--prompts", "p", "--parallel", "0"]),
+                (["--prompts", "--stop"], ["--prompts", "p", "--stop", "x"]), (["--prompts"], ["--prompts", "p", "hello"]), (["--raw", "--system"], ["--raw", "--system", "x"]),
+                (["--quiet", "--verbose"], ["-q", "-v"]), (["--temprature", "did you mean --temperature"], ["--temprature", "1"]),
+                (["-ngl", "all layers", "--device"], ["-ngl", "99"]), (["-ctk", "--kv"], ["-ctk", "q8_0"]), (["--lookup"], ["--lookup", "off", "--lookup", "x"])):
+            err = self.fails(2, words, "run", "-m", "/nonexistent.gguf", *arguments)
+            self.assertRegex(err, r"^atlas-vk: error: ")
+            self.assertLess(len(err.splitlines()[0]), 160)
+        self.fails(2, ["--kv", "q9"], "chat", "-m", "/nonexistent.gguf", "--kv", "q9")
+        self.fails(2, ["--kv", "q9"], "bench", "-m", "/nonexistent.gguf", "--kv", "q9")
+
+    def test_the_spellings_of_others(self):
+        expected = atlas("run", "-m", cli_test.TINY, "--raw", "--temperature", "0.5", "--seed", "3", "--ctx", "256", "-n", "8", "import")
+        self.assertEqual(expected[0], 0, expected[2])
+        for arguments in (["--temp", "0.5", "-s", "3", "-c", "256", "--n-predict", "8", "-p", "import"],
+                          ["--temp=0.5", "--seed", "3", "--ctx-size=256", "--max-new-tokens", "8", "-f", self.file("p.txt", b"import")]):
+            self.assertEqual(atlas("run", "-m", cli_test.TINY, "--raw", *arguments)[1], expected[1], arguments)
+        self.fails(1, ["hf:nobody/nothing"], "run", "-hf", "nobody/nothing", "x", env={"HF_ENDPOINT": "http://127.0.0.1:9", "XDG_CACHE_HOME": self.folder.name})
+
+    def test_seed_minus_one_is_a_new_one(self):
+        answers = {atlas("run", "-m", cli_test.TINY, "--raw", "--temperature", "2", "--seed", "-1", "-n", "16", "import")[1] for _ in range(3)}
+        self.assertGreater(len(answers), 1)
+
+    def test_a_context_beyond_training_is_said(self):
+        trained = json.loads(atlas("inspect", cli_test.TINY, "--json")[1])["keys"]["llama.context_length"]["value"]
+        err = atlas(*run_flags("--ctx", 2 * trained, "x"))[2]
+        self.assertRegex(err, rf"atlas-vk: warning: --ctx {2 * trained} is more than the {trained} tokens")
+        self.assertNotIn("warning", atlas(*run_flags("--ctx", trained, "x"))[2])
+
+
+class Signals(Cli):
+    def start(self, *arguments, **options):
+        return subprocess.Popen([cli_test.PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+    def test_while_the_prompt_is_awaited_and_a_model_is_loaded(self):
+        child = self.start("run", "-m", cli_test.TINY, "-", stdin=subprocess.PIPE)
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        err = child.communicate(timeout=5)[1].decode()
+        self.assertEqual(child.returncode, 130, err)
+        self.assertNotIn("error", err)
+        for pause in (0.05, 0.1, 0.2, 0.4):
+            child = self.start("run", "-m", cli_test.TINY, "--raw", "--ctx", "2048", "x =", stdin=subprocess.DEVNULL)
+            time.sleep(pause)
+            child.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            err = child.communicate(timeout=20)[1].decode()
+            self.assertIn(child.returncode, (143, -signal.SIGTERM), err)
+            self.assertLess(time.monotonic() - began, 3)
+            self.assertNotIn("error", err)
+
+    def test_twice(self):
+        child = self.start("run", "-m", cli_test.TINY, "--raw", "--ctx", "4096", "x =", stdin=subprocess.DEVNULL)
+        child.stdout.read(1)
+        child.send_signal(signal.SIGTERM)
+        child.send_signal(signal.SIGINT)
+        err = child.communicate(timeout=20)[1].decode()
+        self.assertIn(child.returncode, (143, 130), err)
+        self.assertNotIn("error", err)
+
+    def test_what_the_process_was_told_to_ignore_is_ignored(self):
+        child = self.start(*run_flags("x ="), stdin=subprocess.DEVNULL, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        child.stdout.read(1)
+        child.send_signal(signal.SIGHUP)
+        self.assertEqual(child.communicate(timeout=30) and child.returncode, 0)
+
+
+class Output(Cli):
+    def test_what_cannot_be_written_is_1(self):
+        inputs = ["inspect", cli_test.TINY], ["devices"], ["devices", "--json"], ["tokenize", "-m", cli_test.TINY, "x"], ["plan", "--card", "RTX 3090"], ["--help"], [
+            "--version"], ["run", "--help"], run_flags("x"), run_flags("--prompts", self.file("p.txt", b"x\ny\n")), [
+            "perplexity", "-m", cli_test.TINY, "-f", cli_test.TESTS / "models/heldout.txt", "--ctx", "64", "--chunks", "1"], [
+            "chat", "-m", cli_test.TINY, "-n", "4"], ["quantize", cli_test.TINY, Path(self.folder.name) / "o.gguf", "Q8_0", "--dry-run"]
+        for arguments in inputs:
+            for where in (">/dev/full", ">&-"):
+                done = subprocess.run(["bash", "-c", f'"$0" "$@" {where}', cli_test.PROGRAM, *map(str, arguments)], input=b"hello\n", stderr=subprocess.PIPE, timeout=120)
+                self.assertEqual(done.returncode, 1, (arguments, where, done.stderr))
+                self.assertIn(b"stdout", done.stderr, (arguments, where))
+
+    def test_a_closed_stderr_is_not_an_output_file(self):
+        target = Path(self.folder.name) / "figures.json"
+        code, _, _ = shell(f"$RUN --prompts {self.file('p.txt', b'x')} --json {target} 2>&- <&-")
+        self.assertEqual(code, 0)
+        json.loads(target.read_text())
+
+    def test_figures_are_for_people_and_verbose_says_all(self):
+        err = atlas(*run_flags("x"))[2]
+        self.assertRegex(err, r"\[8 tokens, \d+\.\d tokens/s(, drafting \d+\.\dx)? \(cut at --max-tokens\)\]\n$")
+        self.assertRegex(atlas(*run_flags("-v", "x"))[2], r"\[prompt \d+ tokens, .*; cut at --max-tokens\]\n$")
+        for line in err.splitlines():
+            self.assertRegex(line, r"^(atlas-vk: (note|warning): |\[)")
+
+    def test_a_sign_of_life_while_a_prompt_is_read(self):
+        path = self.file("long.txt", b"def f(x):\n    return x\n" * 700)
+        child, terminal = pty.fork()
+        if child == 0:
+            os.execv(cli_test.PROGRAM, [cli_test.PROGRAM, "run", "-m", cli_test.TINY, "--raw", "-v", "-n", "1", "--ctx", "16384", "-f", str(path)])
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        text = b""
+        while select.select([terminal], [], [], 120)[0]:
+            try:
+                chunk = os.read(terminal, 4096)
+            except OSError:
+                break
+            if not chunk:
+                break
+            text += chunk
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0, text)
+        n_tokens, per_second = re.search(rb"prompt (\d+) tokens, ([\d.]+) tokens/s", text).groups()
+        if float(n_tokens) / float(per_second) < 1.5:
+            self.skipTest("this device reads the prompt before there is a bar to show")
+        bars = re.findall(rb"\r(reading the prompt[^\r\n]*)\x1b\[K", text)
+        self.assertTrue(bars, text)
+        self.assertLess(max(map(len, bars)), 60)
+        self.assertTrue(text.rindex(b"\r\x1b[K") > text.rindex(bars[-1]), "the bar is wiped")
+
+
+if __name__ == "__main__":
+    cli_test.PROGRAM, cli_test.TESTS = sys.argv[1], Path(sys.argv[2])
+    cli_test.TINY = str(cli_test.TESTS / "models/atlas-tiny-Q8_0.gguf")
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)

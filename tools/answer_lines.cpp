@@ -1,0 +1,26 @@
+#include "tools/answer_lines.h"
+
+#include "runtime/base/json_text.h"
+
+namespace atlas::tools {
+
+void AnswerLines::put(size_t number, const nlohmann::ordered_json& rest) {
+    if (number < next_ || early_.contains(number)) return;
+    nlohmann::ordered_json line{{"prompt", prompts_[number]}};
+    line.update(rest);
+    if (line.value("finish", "") == "failed") ++n_failed_;
+    early_[number] = json_text(line) + "\n";
+    for (auto it = early_.find(next_); it != early_.end(); it = early_.find(++next_)) {
+        std::fwrite(it->second.data(), 1, it->second.size(), out_);
+        early_.erase(it);
+    }
+    std::fflush(out_);
+}
+
+void AnswerLines::put_failed(size_t number, const std::string& error) { put(number, {{"answer", ""}, {"finish", "failed"}, {"error", error}}); }
+
+void AnswerLines::fail_rest(const std::string& error) {
+    for (size_t number = next_; number < prompts_.size(); ++number) put_failed(number, error);
+}
+
+}  // namespace atlas::tools

@@ -1,0 +1,21 @@
+#pragma once
+// What is said on stderr after an answer.
+
+#include <string>
+
+#include "runtime/serve/generation.h"
+
+namespace atlas::tools {
+
+/// Says on stderr that an answer ended because the context had shrunk; else nothing.
+void explain_short_context(const GenerateReport& report, const Session& session);
+
+/// "41 tokens, 11.3 tokens/s, drafting 1.3x", and why the answer ended if the model did not end it.
+std::string report_line(const GenerateReport& report);
+/// All that is known: the prompt, what was reused, draft tokens, times.
+std::string verbose_report_line(const GenerateReport& report);
+
+/// Prints one of the two on stderr.
+void print_report(const GenerateReport& report, bool verbose);
+
+}  // namespace atlas::tools

@@ -1,0 +1,23 @@
+#pragma once
+// Checks of flags' values while the command line is parsed: what is wrong is wrong usage (exit code 2), and found before a model is loaded.
+// Each is for CLI::Option::check(); they return "" or what was expected and found.
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+
+namespace atlas::tools {
+
+using FlagCheck = std::function<std::string(const std::string&)>;
+
+/// A whole number in this range; `high` at its type's maximum is not mentioned.
+FlagCheck whole_number(uint64_t low, uint64_t high = std::numeric_limits<uint32_t>::max());
+/// A number in this range; an infinite bound is not mentioned.
+FlagCheck number(double low, double high = std::numeric_limits<double>::infinity());
+/// A number of bytes as people type it: 6G, 800M.
+FlagCheck byte_size();
+/// Formats of the KV cache: q8_0, or q8_0:q4_0.
+FlagCheck cache_formats();
+
+}  // namespace atlas::tools
