@@ -103,6 +103,12 @@ std::stop_token Interrupt::token() const {
     return g_source.get_token();
 }
 
+std::optional<std::stop_token> Interrupt::current() {
+    if (!g_watcher.joinable()) return std::nullopt;
+    const std::scoped_lock lock(g_mutex);
+    return g_source.get_token();
+}
+
 int Interrupt::exit_code() { return 128 + g_signal; }
 
 Interrupt::AtOnce::AtOnce() {

@@ -1,6 +1,7 @@
 #pragma once
 // Ctrl-C as a stop token. Signals are the process's own, so there is one Interrupt, in main's reach alone.
 
+#include <optional>
 #include <stop_token>
 
 namespace atlas::tools {
@@ -15,6 +16,8 @@ class Interrupt {
     Interrupt& operator=(const Interrupt&) = delete;
 
     std::stop_token token() const;
+    /// The token of the Interrupt that lives, or nothing.
+    static std::optional<std::stop_token> current();
     bool requested() const { return token().stop_requested(); }
     /// What a program returns that a signal stopped: 128 plus the number of the first signal since the start or reset(); 130 before any.
     static int exit_code();

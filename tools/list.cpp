@@ -7,14 +7,18 @@
 #include <nlohmann/json.hpp>
 
 #include "quant/format.h"
+#include "runtime/base/in_quotes.h"
+#include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
 #include "runtime/gguf/reader.h"
 #include "tools/messages.h"
-#include "tools/models/store.h"
+#include "tools/model_path.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
 namespace {
+
+constexpr size_t kMostShown = 400;
 
 struct Row {
     StoredModel model;
@@ -53,7 +57,7 @@ void print_json(const std::vector<Row>& rows) {
                        {"source", row.model.source}});
         if (!row.problem.empty()) out.back()["problem"] = row.problem;
     }
-    fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(out, 2));
 }
 
 int print_names() {
@@ -72,20 +76,20 @@ int run(bool json) {
     size_t width = 4;
     for (const StoredModel& model : *models) {
         rows.push_back(describe(model));
-        width = std::max(width, model.name.size());
+        width = std::max(width, printable(model.name).size());
     }
     if (json) {
         print_json(rows);
         return 0;
     }
     if (rows.empty()) {
-        note("no model is stored in {}; 'atlas-vk pull NAME' fetches one", store->folder().string());
+        note("no model is stored in {}; 'atlas-vk pull NAME' fetches one", printable(store->folder().string(), kMostShown));
         return 0;
     }
     fmt::print("{:<{}}  {:>9}  {:<12}  {:<7}  {}\n", "NAME", width, "SIZE", "ARCHITECTURE", "QUANT", "PATH");
     for (const Row& row : rows)
-        fmt::print("{:<{}}  {:>9}  {:<12}  {:<7}  {}\n", row.model.name, width, bytes_text(row.model.bytes), row.architecture, row.quant,
-                   row.problem.empty() ? row.model.path.string() : "cannot be read: " + row.problem);
+        fmt::print("{:<{}}  {:>9}  {:<12}  {:<7}  {}\n", printable(row.model.name), width, bytes_text(row.model.bytes), printable(row.architecture), row.quant,
+                   printable(row.problem.empty() ? row.model.path.string() : "cannot be read: " + row.problem, kMostShown));
     return 0;
 }
 

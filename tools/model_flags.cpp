@@ -4,6 +4,7 @@
 #include <random>
 
 #include "tools/flag_checks.h"
+#include "tools/offer_pull.h"
 
 namespace atlas::tools {
 
@@ -30,6 +31,7 @@ void add_keep_free_flag(CLI::App& command, std::string& keep_free) {
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
     command.add_option("-m,--model", flags.model, "A stored model's name (see `atlas-vk list`) or a path to a .gguf file")->required();
+    add_pull_flag(command, flags.pull);
     command.add_option("--device", flags.device, "Device to run on: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
     command.add_option("-c,--ctx", flags.n_ctx, "Context in tokens (default: as much as fits in comfort, at most the model's own)")->check(whole_number(1), "");
     add_kv_flags(command, flags.kv_type, flags.kv_rotation);

@@ -14,6 +14,7 @@ namespace atlas::tools {
 
 struct ModelFlags {
     std::string model;   // a stored name or a path
+    bool pull = false;   // fetch it without asking if it is not stored
     std::string device;  // index, part of the name, or UUID; empty: the best
     uint32_t n_ctx = 0;  // 0: as much as fits in comfort (runtime/planner/context.h)
     std::string kv_type = "f16";  // or "q8_0:q4_0", keys and values apart

@@ -5,9 +5,9 @@
 #include "runtime/vk/instance.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
-#include "tools/model_path.h"
 #include "tools/models/catalogue.h"
 #include "tools/models/environment.h"
+#include "tools/offer_pull.h"
 #include "tools/progress_bar.h"
 
 namespace atlas::tools {
@@ -98,7 +98,7 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
     const Interrupt::AtOnce nothing_to_lose;
     OpenModel open;
     ATLAS_TRY(shape.kv_format, kv_formats(flags.kv_type, flags.kv_rotation));
-    ATLAS_TRY(const auto path, find_model(flags.model));
+    ATLAS_TRY(const auto path, find_or_pull(flags.model, flags.pull));
     ATLAS_TRY(auto file, gguf::File::open(path));
     open.file = std::make_unique<gguf::File>(std::move(file));
     ATLAS_TRY(open.tokenizer, Tokenizer::load(*open.file));

@@ -4,9 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
 #include "tools/messages.h"
-#include "tools/models/store.h"
+#include "tools/model_path.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -17,23 +18,28 @@ struct RmFlags {
     bool yes = false;
 };
 
+std::string question_of(const Removal& removal, const std::string& name) {
+    const std::string folder = printable(removal.folder.string(), 400);
+    if (removal.link_to) return fmt::format("Delete the link {}? What it leads to ({}) stays.", folder, printable(removal.link_to->string(), 400));
+    if (!removal.model) return fmt::format("Delete what an unfinished pull left of {} ({}, {})?", printable(name), bytes_text(removal.bytes), folder);
+    return fmt::format("Delete {} ({}, {})?", printable(name), bytes_text(removal.bytes), folder);
+}
+
 Result<void> remove_model(const RmFlags& flags) {
     ATLAS_TRY(const auto store, user_store());
-    const auto model = store.find(flags.name);
     if (!flags.yes) {
-        if (!model) return tl::unexpected(model.error());
-        fmt::print(stderr, "Delete {} ({}, {})? [y/N] ", model->name, bytes_text(model->bytes), model->folder.string());
+        ATLAS_TRY(const Removal removal, store.find_removal(flags.name));
+        fmt::print(stderr, "{} [y/N] ", question_of(removal, stored_name(flags.name)));
         std::string answer;
         std::getline(std::cin, answer);
-        if (answer != "y" && answer != "Y" && answer != "yes") return fail(ErrorCode::cancelled, "nothing was deleted (--yes does not ask)");
+        if (answer != "y" && answer != "Y" && answer != "yes") return fail(ErrorCode::invalid_argument, "nothing was deleted (--yes does not ask)");
     }
     return store.remove(flags.name);
 }
 
 int run(const RmFlags& flags) {
     const auto removed = remove_model(flags);
-    if (removed) return 0;
-    return print_error(removed.error());
+    return removed ? 0 : print_error(removed.error());
 }
 
 }  // namespace
@@ -41,7 +47,7 @@ int run(const RmFlags& flags) {
 void add_rm(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<RmFlags>();
     auto* command = app.add_subcommand("rm", "Delete a stored model");
-    command->add_option("name", flags->name, "As 'atlas-vk list' shows it; with --yes also what an unfinished pull left")->required();
+    command->add_option("name", flags->name, "As 'atlas-vk list' shows it, or the name of an unfinished pull")->required();
     command->add_flag("-y,--yes", flags->yes, "Do not ask");
     command->callback([flags, &exit_code] { exit_code = run(*flags); });
 }

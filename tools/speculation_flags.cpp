@@ -1,12 +1,12 @@
 // --lookup, --draft and --draft-max: who guesses for run and chat, and for the many prompts of run --prompts.
 #include <algorithm>
 
+#include "runtime/base/in_quotes.h"
 #include "runtime/base/mapped_file.h"
 #include "runtime/serve/draft_vocabulary.h"
 #include "tools/flag_checks.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
-#include "tools/models/store.h"
 #include "tools/open_model.h"
 #include "tools/speculation_flags.h"
 
@@ -81,7 +81,7 @@ DraftFile find_draft(const gguf::File& target, const Tokenizer& tokenizer) {
         if (model.bytes > most) continue;
         auto draft = open_checked(model.path, tokenizer);
         if (!draft) continue;
-        note("{} drafts", model.name);
+        note("{} drafts", printable(model.name));
         return std::move(*draft);
     }
     note("--draft auto: no stored model of the same vocabulary is at most 1/{} as large", kDraftPart);

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -47,7 +50,15 @@ class Download : public ::testing::Test {
     }
 
     Result<std::string> fetch(const std::string& mode, std::optional<std::string> sha256 = {}, std::optional<uint64_t> bytes = {}) {
-        return download({server_.url("/" + mode + "/file"), target(), std::move(sha256), bytes, {}}, options_);
+        return fetch_url(server_.url("/" + mode + "/file"), std::move(sha256), bytes);
+    }
+    Result<std::string> fetch_url(const std::string& url, std::optional<std::string> sha256 = {}, std::optional<uint64_t> bytes = {},
+                                  const std::vector<std::string>& headers = {}) {
+        const auto lock = FolderLock::take(folder_, {}, {}).value();
+        return download(lock, {url, "file", std::move(sha256), bytes, headers}, options_);
+    }
+    bool was_told(const std::string& words) const {
+        return std::ranges::any_of(notes_, [&](const std::string& note) { return note.find(words) != std::string::npos; });
     }
     fs::path target() const { return folder_ / "file"; }
     fs::path part() const { return folder_ / "file.part"; }
@@ -194,9 +205,150 @@ TEST_F(Download, StopKeepsAPartThatCanBeResumed) {
 
 TEST_F(Download, NobodyAnswers) {
     options_.tries = 2;
-    const auto hash = download({"http://127.0.0.1:9/file", target(), {}, {}, {}}, options_);
+    const auto hash = fetch_url("http://127.0.0.1:9/file");
     ASSERT_FALSE(hash.has_value());
     EXPECT_EQ(hash.error().code, ErrorCode::network);
+}
+
+TEST_F(Download, WhatLiesOnTheDiskIsWhatIsHashed) {
+    // Another program, or an older build without the lock, writes into the part meanwhile: what was received is right all the same.
+    options_.on_progress = [&](uint64_t done, std::optional<uint64_t>) {
+        if (done != kBodyBytes) return;
+        std::fstream file(part(), std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(1000);
+        file.write("garbage", 7);
+    };
+    const auto hash = fetch("good", expected_hash());
+    ASSERT_FALSE(hash.has_value());
+    EXPECT_EQ(hash.error().code, ErrorCode::corrupt);
+    EXPECT_FALSE(fs::exists(target()));
+}
+
+TEST_F(Download, APartThatIsAllThereIsOnlyChecked) {
+    std::ofstream(part(), std::ios::binary) << expected_body();
+    std::ofstream(folder_ / "file.part.json") << nlohmann::json{{"url", server_.url("/good/file")}, {"version", "\"v1\""}};
+    expect_complete(fetch("good", expected_hash(), kBodyBytes));
+    EXPECT_TRUE(requests().empty());
+}
+
+TEST_F(Download, DamagedNotesOfAPartAreSetAside) {
+    for (const std::string text : {"{", "[1]", "\xff\xfe", ""}) {
+        notes_.clear();
+        std::ofstream(part()) << "old";
+        std::ofstream(folder_ / "file.part.json") << text;
+        expect_complete(fetch("good", expected_hash()));
+        EXPECT_TRUE(was_told("is damaged")) << text;
+        EXPECT_TRUE(fs::exists(folder_ / "file.part.json.damaged")) << text;
+        fs::remove(target());
+    }
+    // Well-formed, but not what we write: simply another part's.
+    for (const std::string text : {R"({"url": 5, "version": []})", R"({"url": null})", R"({"url": "x", "version": "a\nb: c"})"}) {
+        std::ofstream(part()) << "old";
+        std::ofstream(folder_ / "file.part.json") << text;
+        expect_complete(fetch("good", expected_hash()));
+        fs::remove(target());
+    }
+}
+
+TEST_F(Download, NotesThatNeverEndOrBlockAreSetAside) {
+    fs::create_symlink("/dev/zero", folder_ / "file.part.json");
+    expect_complete(fetch("good", expected_hash()));
+    EXPECT_TRUE(was_told("cannot be read"));
+    fs::remove(target());
+    ASSERT_EQ(::mkfifo((folder_ / "file.part.json").c_str(), 0600), 0);
+    expect_complete(fetch("good", expected_hash()));
+}
+
+TEST_F(Download, APartThatIsALinkOrAPipeIsSetAside) {
+    const fs::path precious = folder_ / "precious";
+    std::ofstream(precious) << "precious";
+    fs::create_symlink(precious, part());
+    expect_complete(fetch("good", expected_hash()));
+    EXPECT_TRUE(was_told("no part of a download"));
+    fs::remove(target());
+    fs::create_hard_link(precious, part());
+    expect_complete(fetch("good", expected_hash()));
+    EXPECT_EQ(read_file(precious), "precious");
+    fs::remove(target());
+    ASSERT_EQ(::mkfifo(part().c_str(), 0600), 0);
+    expect_complete(fetch("good", expected_hash()));
+    fs::remove(target());
+    fs::create_directory(part());
+    fs::remove_all(folder_ / "file.part.damaged");
+    expect_complete(fetch("good", expected_hash()));
+}
+
+TEST_F(Download, AnETagOfOddBytesIsNoVersion) {
+    expect_complete(fetch("oddtag", expected_hash()));
+    ASSERT_EQ(requests().size(), 2u);
+    EXPECT_EQ(requests()[1]["range"], "") << "it cannot be asked for the rest of a version that it does not name";
+}
+
+TEST_F(Download, AnEmptyFileReplacesAnOlderPart) {
+    std::ofstream(part()) << "old";
+    std::ofstream(folder_ / "file.part.json") << nlohmann::json{{"url", server_.url("/empty/file")}, {"version", "\"v1\""}};
+    ASSERT_TRUE(fetch("empty").has_value());
+    EXPECT_EQ(fs::file_size(target()), 0u);
+}
+
+TEST_F(Download, APartThatNobodyAskedForIsNotTaken) {
+    options_.tries = 2;
+    const auto hash = fetch("otherpart");
+    ASSERT_FALSE(hash.has_value());
+    EXPECT_EQ(hash.error().code, ErrorCode::network) << hash.error().message;
+    EXPECT_FALSE(fs::exists(target()));
+}
+
+TEST_F(Download, ATokenStaysWithItsServer) {
+    const std::vector<std::string> token = {"Authorization: Bearer secret"};
+    expect_complete(fetch_url(server_.url("/redirect/file"), {}, {}, token));
+    fs::remove(target());
+    expect_complete(fetch_url(server_.url("/away/file"), {}, {}, token));
+    ASSERT_EQ(requests().size(), 4u);
+    EXPECT_EQ(requests()[1]["authorization"], "Bearer secret") << "the same server";
+    EXPECT_EQ(requests()[2]["authorization"], "Bearer secret");
+    EXPECT_TRUE(std::string(requests()[3]["host"]).starts_with("localhost"));
+    EXPECT_EQ(requests()[3]["authorization"], "") << "another host";
+}
+
+TEST_F(Download, ErrorsShowNoEscapesOfAddresses) {
+    options_.tries = 1;
+    const auto hash = fetch_url("http://127.0.0.1:9/\x1b[2Jfile");
+    ASSERT_FALSE(hash.has_value());
+    EXPECT_EQ(hash.error().message.find('\x1b'), std::string::npos);
+}
+
+TEST_F(Download, ProxiesOfTheEnvironmentAreUsed) {
+    options_.tries = 1;
+    ::setenv("http_proxy", server_.url("").c_str(), 1);
+    expect_complete(fetch_url("http://models.invalid/good/file", expected_hash()));
+    ::setenv("no_proxy", "models.invalid", 1);
+    fs::remove(target());
+    const auto direct = fetch_url("http://models.invalid/good/file", expected_hash());
+    ::unsetenv("http_proxy");
+    ::unsetenv("no_proxy");
+    EXPECT_FALSE(direct.has_value()) << "there is no such host";
+    ASSERT_EQ(requests().size(), 1u);
+    EXPECT_EQ(requests()[0]["proxied"], true);
+    EXPECT_EQ(requests()[0]["host"], "models.invalid");
+}
+
+TEST_F(Download, AuthoritiesAreThoseThatAreNamed) {
+    const auto page = [&](const std::string& path) { return fetch_page(server_.url(path), {}, {}).value().text; };
+    const std::string port = page("/tls");
+    if (port == "0") GTEST_SKIP() << "the openssl program is needed to make a certificate";
+    options_.tries = 1;
+    const std::string url = "https://127.0.0.1:" + port + "/good/file";
+    const auto stranger = fetch_url(url, expected_hash());
+    ASSERT_FALSE(stranger.has_value());
+    EXPECT_NE(stranger.error().message.find("SSL_CERT_FILE"), std::string::npos) << stranger.error().message;
+    options_.authorities.file = folder_ / "no-such-file";
+    const auto missing = fetch_url(url, expected_hash());
+    ASSERT_FALSE(missing.has_value());
+    EXPECT_NE(missing.error().message.find("no-such-file"), std::string::npos) << missing.error().message;
+    options_.authorities.file = folder_ / "authority.pem";
+    std::ofstream(options_.authorities.file) << page("/certificate");
+    expect_complete(fetch_url(url, expected_hash()));
 }
 
 }  // namespace

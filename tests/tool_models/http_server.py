@@ -2,12 +2,17 @@
 """A web server that misbehaves on purpose, for the download tests. Prints its port, serves until standard input closes.
 
 GET /MODE/NAME with the modes below; every mode serves the same 300,000 bytes (byte i is i * 7 % 251). /log gives the requests so far.
+It is also a proxy that answers for every host, a Hugging Face with a few repositories (REPOSITORIES; /api/models/... and /OWNER/REPO/resolve/main/...),
+and serves HTTPS on a second port (/tls: the port, or 0 without the openssl program; /certificate: its authority).
 """
 import hashlib
 import http.server
 import io
 import json
+import ssl
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -15,6 +20,7 @@ import zipfile
 BODY = bytes(i * 7 % 251 for i in range(300000))
 LOG = []
 COUNTS = {}
+TLS = {"port": 0, "certificate": b""}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -45,12 +51,56 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.send_body(206, BODY[start:], headers, cut_at)
         self.send_body(200, BODY, headers, cut_at)
 
+    def send_repository(self, owner, name):
+        """A file of a repository, as a good server does; of the owner "slow" in small pieces."""
+        body = content_of(owner)
+        wanted = self.headers.get("Range")
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if start >= len(body):
+            return self.send_body(416, b"", {"Content-Range": f"bytes */{len(body)}"})
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(body) - start))
+        self.send_header("ETag", f'"{owner}"')
+        if wanted:
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.end_headers()
+        try:
+            step = len(body) // 16 + 1 if owner == "slow" else len(body)
+            for at in range(start, len(body), step):
+                self.wfile.write(body[at : at + step])
+                self.wfile.flush()
+                if owner == "slow":
+                    time.sleep(0.005)
+        except OSError:
+            self.close_connection = True
+
     def do_GET(self):
+        is_proxied = self.path.startswith("http://")
+        host = self.headers.get("Host", "")
+        if is_proxied:
+            self.path = "/" + self.path.split("/", 3)[3]
         mode = self.path.split("/")[1]
         count = COUNTS[self.path] = COUNTS.get(self.path, 0) + 1
         if mode != "log":
-            LOG.append({"path": self.path, "range": self.headers.get("Range", ""), "if_range": self.headers.get("If-Range", "")})
-        if mode == "log":
+            LOG.append({"path": self.path, "range": self.headers.get("Range", ""), "if_range": self.headers.get("If-Range", ""), "host": host,
+                        "authorization": self.headers.get("Authorization", ""), "proxied": is_proxied})
+        if mode == "tls":
+            self.send_body(200, str(TLS["port"]).encode(), {})
+        elif mode == "certificate":
+            self.send_body(200, TLS["certificate"], {})
+        elif mode == "oddtag":  # an ETag of bytes that are no text; the first answer breaks off
+            self.ranged('"\xff\xfe"', 100000 if count == 1 else None)
+        elif mode == "away":  # to another host's name, and to another port
+            self.send_body(302, b"", {"Location": f"http://localhost:{server.server_address[1]}/good/file"})
+        elif mode == "empty":
+            self.send_body(200, b"", {})
+        elif mode == "otherpart":  # a part that nobody asked for
+            self.send_body(206, BODY[1000:], {"ETag": '"v1"', "Content-Range": f"bytes 1000-{len(BODY) - 1}/{len(BODY)}"})
+        elif "/resolve/main/" in self.path:
+            self.send_repository(mode, self.path.rsplit("/", 1)[1])
+        elif mode == "api":
+            self.send_listing(self.path.split("/")[3])
+        elif mode == "log":
             self.send_body(200, json.dumps(LOG).encode(), {"Content-Type": "application/json"})
         elif mode == "good":
             self.ranged('"v1"')
@@ -107,18 +157,59 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send_body(200, page.encode(), {"Content-Type": "text/html"})
         elif mode == "wheel":
             self.send_body(200, make_wheel(), {"Content-Type": "application/zip"})
-        elif mode == "api":  # /api/models/owner/repo/tree/main
-            files = [
-                {"path": "README.md", "size": 1},
-                {"path": "m-Q8_0.gguf", "size": len(GGUF), "lfs": {"oid": hashlib.sha256(GGUF).hexdigest()}},
-                {"path": "m-Q4_K_M.gguf", "size": len(GGUF), "lfs": {"oid": "0" * 64}},
-                {"path": "mmproj-Q4_K_M.gguf", "size": 1},
-            ]
-            self.send_body(200, json.dumps(files).encode(), {"Content-Type": "application/json"})
-        elif mode == "owner":  # /owner/repo/resolve/main/NAME
-            self.send_body(200, GGUF, {})
         else:
             self.send_body(404, b"not here", {})
+
+
+    def send_listing(self, owner):
+        names = REPOSITORIES.get(owner)
+        if names is None:
+            return self.send_body(404, b"", {})
+        body = content_of(owner)
+        files = [{"path": name, "size": len(body), "lfs": {"oid": "0" * 64 if "wrong" in name else hashlib.sha256(body).hexdigest()}} for name in names]
+        self.send_body(200, json.dumps(files + [{"path": "README.md", "size": 1}, 5, {"size": 3}]).encode(), {"Content-Type": "application/json"})
+
+
+REPOSITORIES = {
+    "owner": ["m-Q8_0.gguf", "wrong-Q4_K_M.gguf", "mmproj-Q4_K_M.gguf"],
+    "a": ["x.Q4_0.gguf"],
+    "b": ["x.Q4_0.gguf"],
+    "slow": ["x.Q4_0.gguf"],
+    "escape": ["m-\x1b[2J-Q8_0.gguf", "m-Q6_K.gguf", "m-Q5_K\u009b.gguf"],
+}
+
+
+def content_of(owner):
+    """A GGUF file; every owner's has other bytes at its end."""
+    return GGUF + owner.encode() * 7
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass  # clients of these tests hang up as they like
+
+
+def start_tls():
+    """A second port with a certificate that only /certificate vouches for."""
+    with tempfile.TemporaryDirectory() as folder:
+        make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=atlas-vk test",
+                "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", f"{folder}/key", "-out", f"{folder}/certificate"]
+        try:
+            if subprocess.run(make, capture_output=True).returncode != 0:
+                return
+        except OSError:
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(f"{folder}/certificate", f"{folder}/key")
+        with open(f"{folder}/certificate", "rb") as file:
+            TLS["certificate"] = file.read()
+    tls = Server(("127.0.0.1", 0), Handler)
+    # The handshake in the connection's own thread: one that fails must not end the server.
+    tls.socket = context.wrap_socket(tls.socket, server_side=True, do_handshake_on_connect=False)
+    TLS["port"] = tls.server_address[1]
+    threading.Thread(target=tls.serve_forever, daemon=True).start()
 
 
 def make_wheel():
@@ -131,8 +222,8 @@ def make_wheel():
 
 with open(sys.argv[1], "rb") as gguf_file:
     GGUF = gguf_file.read()
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-server.daemon_threads = True
+server = Server(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
+start_tls()
 print(server.server_address[1], flush=True)
 sys.stdin.read()

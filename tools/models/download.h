@@ -11,32 +11,40 @@
 #include <vector>
 
 #include "runtime/base/error.h"
+#include "tools/models/folder_lock.h"
 
 namespace atlas::tools {
 
+/// Whom to trust when a server or a proxy shows its certificate; empty: the system's authorities.
+struct Authorities {
+    std::filesystem::path file;    // PEM
+    std::filesystem::path folder;  // as c_rehash makes it
+};
+
 struct DownloadRequest {
     std::string url;
-    std::filesystem::path target;
+    std::string file_name;              // in the locked folder
     std::optional<std::string> sha256;  // hexadecimal; checked when given
     std::optional<uint64_t> bytes;      // checked when given
-    std::vector<std::string> headers;   // "Name: value"
+    std::vector<std::string> headers;   // "Name: value"; on a redirect "Authorization" stays with the first server
 };
 
 struct DownloadOptions {
     int tries = 5;  // without a new byte between them
     std::chrono::milliseconds stall{30000};          // no byte for this long: the connection counts as dead
     std::chrono::milliseconds first_pause{1000};     // before the second try; doubled for each further one
+    Authorities authorities;
     std::function<void(uint64_t done_bytes, std::optional<uint64_t> total_bytes)> on_progress;
     std::function<void(const std::string& note)> on_note;  // "the connection stalled, try 2 of 5 in 2 s"
     std::stop_token stop;
 };
 
-/// Fetches into "TARGET.part" and renames when all is there and size and hash are right. A part that an earlier call left is
-/// continued when the server can and the file there is still the same (Range and If-Range with its ETag), else started over.
-/// Returns the SHA-256 in hexadecimal.
+/// Fetches into "NAME.part" and renames when all is there and size and hash of what lies on the disk are right. A part that an earlier
+/// call left is continued when the server can and the file there is still the same (Range and If-Range with its ETag), else started
+/// over. The lock is what makes this process the only writer of the part. Returns the SHA-256 in hexadecimal.
 /// Fails: network (all tries used, or an HTTP status that says no), not_found (404), corrupt (wrong size or hash; the part is
 /// deleted), io (disk full, with the bytes that are needed), cancelled (the part stays, to be resumed).
-Result<std::string> download(const DownloadRequest& request, const DownloadOptions& options);
+Result<std::string> download(const FolderLock& folder, const DownloadRequest& request, const DownloadOptions& options);
 
 struct Page {
     std::string text;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/in_quotes.h"
+
 namespace atlas::tools {
 namespace {
 
@@ -89,7 +91,7 @@ std::string absolute_url(const std::string& base, const std::string& link) {
 Result<RemoteFile> find_wheel(const std::string& index, const std::string& package, const std::string& version, const DownloadOptions& options) {
     const std::string address = fmt::format("{}/{}/", index.substr(0, index.find_last_not_of('/') + 1), normalized(package, '-'));
     auto page = fetch_page(address, {"Accept: application/vnd.pypi.simple.v1+json, text/html;q=0.5"}, options);
-    if (!page && page.error().code == ErrorCode::not_found) return fail(ErrorCode::not_found, "the package index has no package '{}' ({})", package, address);
+    if (!page && page.error().code == ErrorCode::not_found) return fail(ErrorCode::not_found, "the package index has no package {} ({})", in_quotes(package), printable(address, 400));
     if (!page) return tl::unexpected(std::move(page).error());
     const std::string start = normalized(package, '_') + "-";
     std::string versions;
@@ -99,17 +101,19 @@ Result<RemoteFile> find_wheel(const std::string& index, const std::string& packa
         const std::string rest = file.name.substr(file.name.find('-') + 1);
         const std::string its_version = rest.substr(0, rest.find('-'));
         if (its_version != version || !rest.ends_with("-any.whl")) {
-            if (versions.find(its_version) == std::string::npos) versions += (versions.empty() ? "" : ", ") + its_version;
+            if (versions.find(its_version) == std::string::npos) versions += (versions.empty() ? "" : ", ") + printable(its_version);
             continue;
         }
         RemoteFile wheel;
         wheel.url = absolute_url(page->url, file.url);
-        wheel.file_name = file.name.substr(file.name.find_last_of('/') + 1);
+        wheel.file_name = file.name;
+        if (!is_safe_file_name(wheel.file_name)) continue;
         if (!file.sha256.empty()) wheel.sha256 = file.sha256;
         wheel.is_archive = true;
         return wheel;
     }
-    return fail(ErrorCode::not_found, "the package '{}' has no wheel of version {} for every platform; there are: {}", package, version, versions.empty() ? "none" : versions);
+    return fail(ErrorCode::not_found, "the package {} has no wheel of version {} for every platform; there are: {}", in_quotes(package), printable(version),
+                versions.empty() ? "none" : printable(versions, 1000));
 }
 
 }  // namespace atlas::tools

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "runtime/base/in_quotes.h"
+#include "runtime/base/os.h"
 #include "runtime/gguf/reader.h"
+#include "tools/models/pull_folder.h"
 #include "tools/models/unpack.h"
 
 namespace atlas::tools {
@@ -10,12 +13,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kUnpacked = ".unpacked";
+
+// What an interrupted call left would be appended to.
+Result<void> remove_unpacked(const fs::path& folder) {
+    std::error_code error;
+    std::vector<fs::path> left;
+    fs::directory_iterator entries(folder, error);
+    for (const fs::directory_iterator end; !error && entries != end; entries.increment(error))
+        if (entries->path().extension() == kUnpacked) left.push_back(entries->path());
+    for (const fs::path& path : left)
+        if (!error) fs::remove(path, error);
+    if (error) return fail(ErrorCode::io, "cannot clear {}: {}", in_quotes(folder.string(), 400), error.message());
+    return {};
+}
+
 // Takes the archives apart, in order, and gives the results their names.
 Result<std::vector<fs::path>> unpack_all(const std::vector<fs::path>& archives, const fs::path& folder) {
-    std::error_code error;
-    // What an interrupted call left would be appended to.
-    for (const auto& entry : fs::directory_iterator(folder, error))
-        if (entry.path().extension() == ".unpacked") fs::remove(entry.path(), error);
+    ATLAS_TRY_VOID(remove_unpacked(folder));
     std::vector<fs::path> unpacked;
     for (const fs::path& archive : archives) {
         ATLAS_TRY(const auto written, unpack_models(archive, folder));
@@ -26,48 +41,54 @@ Result<std::vector<fs::path>> unpack_all(const std::vector<fs::path>& archives, 
     for (const fs::path& path : unpacked) {
         fs::path final_path = path;
         final_path.replace_extension();
-        fs::rename(path, final_path, error);
-        if (error) return fail(ErrorCode::io, "{}: cannot be renamed: {}", path.string(), error.message());
+        ATLAS_TRY_VOID(os::replace_file(path, final_path));
         models.push_back(final_path);
     }
-    for (const fs::path& archive : archives) fs::remove(archive, error);
     return models;
+}
+
+Result<void> fetch(PullFolder& folder, const RemoteFile& file, const DownloadOptions& options, const std::function<void()>& on_start) {
+    ATLAS_TRY(const bool is_there, folder.holds(file.file_name, file.sha256, options));
+    if (is_there) return {};
+    if (on_start) on_start();
+    ATLAS_TRY(const auto sha256, download(folder.lock(), {file.url, file.file_name, file.sha256, file.bytes, file.headers}, options));
+    return folder.note_complete(file.file_name, sha256);
 }
 
 }  // namespace
 
-Result<StoredModel> pull_model(const ModelStore& store, const Source& source, const Sites& sites, const DownloadOptions& options,
-                               const std::function<void(const RemoteFile& file, size_t number, size_t count)>& on_file) {
-    if (auto present = store.find(source.name)) {
-        if (present->source == source.text) return present;
-        return fail(ErrorCode::invalid_argument, "'{}' is stored already, from {}; delete it first (atlas-vk rm {}) or give another --name", source.name, present->source,
-                    source.name);
-    }
+Result<StoredModel> pull_model(const ModelStore& store, const Source& source, const Sites& sites, const DownloadOptions& options, const OnFile& on_file) {
+    ATLAS_TRY(auto present, find_stored(store, source));
+    if (present) return std::move(*present);
     ATLAS_TRY(const auto files, find_files(source, sites, options));
-    ATLAS_TRY(const auto folder, store.folder_for(source.name));
+    ATLAS_TRY(PullFolder folder, PullFolder::enter(store, source, options));
+    if (folder.finished()) return *folder.finished();
     std::vector<fs::path> models, archives;
     for (size_t i = 0; i < files.size(); ++i) {
         const RemoteFile& file = files[i];
-        const fs::path target = folder / fs::path(file.file_name).filename();
-        (file.is_archive ? archives : models).push_back(target);
-        // Complete files of an interrupted call: only ever renamed to this name when right.
-        std::error_code error;
-        if (fs::exists(target, error)) continue;
-        if (on_file) on_file(file, i + 1, files.size());
-        ATLAS_TRY_VOID(download({file.url, target, file.sha256, file.bytes, file.headers}, options));
+        (file.is_archive ? archives : models).push_back(folder.path_of(file.file_name));
+        const auto on_start = [&] {
+            if (on_file) on_file(file.file_name, i + 1, files.size());
+        };
+        ATLAS_TRY_VOID(fetch(folder, file, options, on_start));
     }
     if (!archives.empty()) {
-        ATLAS_TRY(models, unpack_all(archives, folder));
+        ATLAS_TRY(models, unpack_all(archives, folder.lock().folder()));
     }
     std::ranges::sort(models);
-    const auto opened = gguf::File::open(models.front());
-    if (!opened) {
-        std::error_code error;
-        for (const fs::path& path : models) fs::remove(path, error);
-        return fail_in(source.text, opened.error());
+    std::error_code ignored;
+    if (const auto opened = gguf::File::open(models.front()); !opened) {
+        // What the server vouches for is kept: fetching it again would bring the same, and another build may read it.
+        if (!std::ranges::all_of(files, [](const RemoteFile& file) { return file.sha256.has_value(); })) {
+            for (const fs::path& path : models) fs::remove(path, ignored);
+            for (const fs::path& path : archives) fs::remove(path, ignored);
+        }
+        return fail_in(printable(source.text, 200), opened.error());
     }
-    ATLAS_TRY_VOID(store.finish(source.name, models.front(), source.text));
-    return store.find(source.name);
+    auto model = folder.finish(models.front().filename().string());
+    if (model)
+        for (const fs::path& archive : archives) fs::remove(archive, ignored);
+    return model;
 }
 
 }  // namespace atlas::tools

@@ -1,14 +1,10 @@
 #include "tools/models/store.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "runtime/base/edit_distance.h"
-#include "runtime/base/user_dirs.h"
-#include "tools/model_path.h"
-#include "tools/models/environment.h"
+#include "runtime/base/in_quotes.h"
+#include "tools/models/folder_lock.h"
 
 namespace atlas::tools {
 namespace {
@@ -16,21 +12,28 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kNote = "model.json";  // written last: its presence says that the model is complete
+constexpr size_t kMostShownPath = 400;
 
-Result<StoredModel> read_note(const fs::path& folder) {
-    std::ifstream file(folder / kNote);
-    const auto note = nlohmann::json::parse(file, nullptr, false);
-    if (!note.is_object() || !note.contains("file") || !note["file"].is_string())
-        return fail(ErrorCode::corrupt, "{}: not a note on a model; 'atlas-vk rm {}' and pull it again", (folder / kNote).string(), folder.filename().string());
-    StoredModel model;
-    model.name = folder.filename().string();
-    model.folder = folder;
-    model.path = folder / note["file"].get<std::string>();
-    if (note.contains("source") && note["source"].is_string()) model.source = note["source"].get<std::string>();
+// Calls `visit` with every entry of a folder. Fails: io.
+Result<void> for_each_entry(const fs::path& folder, const std::function<void(const fs::directory_entry&)>& visit) {
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder, error))
-        if (entry.path().extension() == ".gguf") model.bytes += entry.file_size(error);
-    return model;
+    fs::directory_iterator entries(folder, error);
+    for (const fs::directory_iterator end; !error && entries != end; entries.increment(error)) visit(*entries);
+    if (error) return fail(ErrorCode::io, "cannot list {}: {}", in_quotes(folder.string(), kMostShownPath), error.message());
+    return {};
+}
+
+// Bytes of the files in a folder; of those with this extension, if one is given.
+uint64_t bytes_in(const fs::path& folder, std::string_view extension) {
+    uint64_t bytes = 0;
+    // What cannot be read counts as nothing: this is only shown.
+    (void)for_each_entry(folder, [&](const fs::directory_entry& entry) {
+        std::error_code error;
+        if (!extension.empty() && entry.path().extension() != extension) return;
+        const auto size = entry.is_regular_file(error) ? entry.file_size(error) : 0;
+        if (!error) bytes += size;
+    });
+    return bytes;
 }
 
 }  // namespace
@@ -50,17 +53,19 @@ std::string stored_name(std::string_view text) {
     return name;
 }
 
+std::optional<StoredModel> ModelStore::read_model(const fs::path& folder) const {
+    const auto note = read_note(folder / kNote, on_warning_);
+    if (!note || note->file.empty()) return std::nullopt;
+    return StoredModel{folder.filename().string(), folder, folder / note->file, note->source, bytes_in(folder, ".gguf")};
+}
+
 Result<std::vector<StoredModel>> ModelStore::list() const {
     std::vector<StoredModel> models;
     std::error_code error;
     if (!fs::exists(folder_, error)) return models;
-    fs::directory_iterator entries(folder_, error);
-    if (error) return fail(ErrorCode::io, "{}: cannot list the stored models: {}", folder_.string(), error.message());
-    for (const auto& entry : entries) {
-        if (!fs::exists(entry.path() / kNote, error)) continue;
-        ATLAS_TRY(auto model, read_note(entry.path()));
-        models.push_back(std::move(model));
-    }
+    ATLAS_TRY_VOID(for_each_entry(folder_, [&](const fs::directory_entry& entry) {
+        if (auto model = read_model(entry.path())) models.push_back(std::move(*model));
+    }));
     std::ranges::sort(models, {}, &StoredModel::name);
     return models;
 }
@@ -73,46 +78,59 @@ Result<StoredModel> ModelStore::find(std::string_view name) const {
         names.push_back(model.name);
     }
     std::string hint;
-    for (const std::string& near : nearest_names(name, names)) hint += (hint.empty() ? "; did you mean " : ", ") + near;
+    for (const std::string& near : nearest_names(name, names)) hint += (hint.empty() ? "; did you mean " : ", ") + printable(near);
     if (hint.empty()) hint = names.empty() ? "; no model is stored yet" : "; 'atlas-vk list' shows what is stored";
-    return fail(ErrorCode::not_found, "'{}' is no stored model{}", name, hint);
+    return fail(ErrorCode::not_found, "{} is no stored model{}", in_quotes(name), hint);
+}
+
+std::optional<StoredModel> ModelStore::find_source(std::string_view source) const {
+    auto models = list();
+    if (!models) return std::nullopt;
+    const auto found = std::ranges::find(*models, source, &StoredModel::source);
+    if (found == models->end()) return std::nullopt;
+    return std::move(*found);
+}
+
+Result<Removal> ModelStore::find_removal(std::string_view name) const {
+    Removal removal;
+    removal.folder = folder_ / stored_name(name);
+    std::error_code error;
+    const auto kind = fs::symlink_status(removal.folder, error);
+    if (stored_name(name).empty() || !(fs::is_directory(kind) || fs::is_symlink(kind))) {
+        ATLAS_TRY(const auto model, find(name));
+        return fail(ErrorCode::not_found, "there is no folder {}", in_quotes(model.folder.string(), kMostShownPath));
+    }
+    if (fs::is_symlink(kind)) removal.link_to = fs::read_symlink(removal.folder, error);
+    removal.model = read_model(removal.folder);
+    removal.bytes = removal.link_to ? 0 : bytes_in(removal.folder, "");
+    return removal;
 }
 
 Result<void> ModelStore::remove(std::string_view name) const {
-    const fs::path folder = folder_ / stored_name(name);
+    ATLAS_TRY(const Removal removal, find_removal(name));
+    const std::string shown = in_quotes(removal.folder.string(), kMostShownPath);
     std::error_code error;
-    if (stored_name(name).empty() || !fs::is_directory(folder, error)) {
-        ATLAS_TRY(const auto model, find(name));
-        return fail(ErrorCode::not_found, "{}: no such folder", model.folder.string());
+    if (removal.link_to) {
+        // What the link leads to is the user's own.
+        fs::remove(removal.folder, error);
+        if (error) return fail(ErrorCode::io, "cannot delete the link {}: {}", shown, error.message());
+        return {};
     }
+    ATLAS_TRY(const auto lock, FolderLock::try_take(removal.folder));
+    if (!lock) return fail(ErrorCode::io, "{} is being pulled by another process: stop that first", in_quotes(stored_name(name)));
     // The note first: half a model is none.
-    fs::remove(folder / kNote, error);
-    fs::remove_all(folder, error);
-    if (error) return fail(ErrorCode::io, "{}: cannot be deleted: {}", folder.string(), error.message());
+    fs::remove(removal.folder / kNote, error);
+    fs::remove_all(removal.folder, error);  // links in it go, not what they lead to
+    if (error) return fail(ErrorCode::io, "cannot delete {}: {}", shown, error.message());
     return {};
 }
 
 Result<fs::path> ModelStore::folder_for(std::string_view name) const {
-    if (stored_name(name).empty()) return fail(ErrorCode::invalid_argument, "'{}' cannot be the name of a model: give one with --name", name);
-    const fs::path folder = folder_ / stored_name(name);
-    std::error_code error;
-    fs::create_directories(folder, error);
-    if (error) return fail(ErrorCode::io, "{}: cannot make this folder: {}", folder.string(), error.message());
-    return folder;
+    if (stored_name(name).empty()) return fail(ErrorCode::invalid_argument, "{} cannot be the name of a model: give one with --name", in_quotes(name));
+    return folder_ / stored_name(name);
 }
 
-Result<void> ModelStore::finish(std::string_view name, const fs::path& path, std::string_view source) const {
-    const fs::path folder = folder_ / stored_name(name);
-    const nlohmann::json note = {{"file", path.filename().string()}, {"source", source}};
-    const fs::path part = folder / "model.json.part";
-    std::ofstream file(part);
-    file << note.dump(2) << '\n';
-    file.close();
-    std::error_code error;
-    if (file) fs::rename(part, folder / kNote, error);
-    if (!file || error) return fail(ErrorCode::io, "{}: cannot be written: {}", (folder / kNote).string(), error ? error.message() : "disk full?");
-    return {};
-}
+Result<void> ModelStore::finish(std::string_view name, const FolderNote& note) const { return write_note(folder_ / stored_name(name) / kNote, note); }
 
 std::vector<std::string> nearest_names(std::string_view name, const std::vector<std::string>& candidates) {
     std::vector<std::pair<size_t, std::string>> rated;
@@ -125,26 +143,6 @@ std::vector<std::string> nearest_names(std::string_view name, const std::vector<
     std::vector<std::string> names;
     for (size_t i = 0; i < std::min<size_t>(rated.size(), 3); ++i) names.push_back(rated[i].second);
     return names;
-}
-
-Result<fs::path> find_model_in(const ModelStore& store, const std::string& name) {
-    std::error_code error;
-    if (fs::is_regular_file(name, error)) return fs::path(name);
-    if (name.find('/') != std::string::npos || name.ends_with(".gguf")) return fail(ErrorCode::not_found, "{}: no such file", name);
-    const auto model = store.find(name);
-    if (model) return model->path;
-    return fail(model.error().code, "{}, and no file of this name exists; 'atlas-vk pull NAME' fetches a model", model.error().message);
-}
-
-Result<ModelStore> user_store() {
-    ATLAS_TRY(const auto dirs, user_dirs(system_environment));
-    return ModelStore(dirs.cache / "models");
-}
-
-Result<fs::path> find_model(const std::string& name) {
-    // Without a home folder a path still works.
-    auto store = user_store();
-    return find_model_in(store ? *store : ModelStore({}), name);
 }
 
 }  // namespace atlas::tools

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/base/error.h"
+#include "tools/models/note.h"
 
 namespace atlas::tools {
 
@@ -18,37 +20,49 @@ struct StoredModel {
     uint64_t bytes = 0;          // of all its GGUF files
 };
 
+/// What `rm` would take away.
+struct Removal {
+    std::filesystem::path folder;
+    std::optional<StoredModel> model;              // nothing: what an unfinished pull left
+    std::optional<std::filesystem::path> link_to;  // the folder is a link: only the link goes
+    uint64_t bytes = 0;
+};
+
 /// A name as it may stand in the file system: lower case, letters, digits and ". _ -"; empty when nothing is left.
 std::string stored_name(std::string_view text);
 
 class ModelStore {
   public:
-    /// `folder` need not exist yet.
-    explicit ModelStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+    /// `folder` need not exist yet. `on_warning` is told of damaged notes.
+    explicit ModelStore(std::filesystem::path folder, OnWarning on_warning = {}) : folder_(std::move(folder)), on_warning_(std::move(on_warning)) {}
 
-    /// Complete models in the order of their names. Folders of unfinished downloads are left out. Fails: io.
+    /// Complete models in the order of their names. Folders of unfinished downloads and damaged ones are left out. Fails: io.
     Result<std::vector<StoredModel>> list() const;
     /// Fails: not_found (with the nearest names).
     Result<StoredModel> find(std::string_view name) const;
-    /// Deletes the model and everything in its folder, also what an unfinished download left. Fails: not_found, io.
+    /// The first model of this source, or nothing.
+    std::optional<StoredModel> find_source(std::string_view source) const;
+    /// Fails: not_found.
+    Result<Removal> find_removal(std::string_view name) const;
+    /// Deletes the model and everything in its folder, also what an unfinished download left; of a folder that is a link, the link.
+    /// Fails: not_found, io (also: the model is being pulled just now).
     Result<void> remove(std::string_view name) const;
-    /// Where a download of this name puts its files; made if need be. Fails: io, invalid_argument (no usable name).
+    /// Where a download of this name puts its files; it need not exist. Fails: invalid_argument (no usable name).
     Result<std::filesystem::path> folder_for(std::string_view name) const;
-    /// Marks the model as complete: from now on it is listed and found. `path` lies in its folder. Fails: io.
-    Result<void> finish(std::string_view name, const std::filesystem::path& path, std::string_view source) const;
+    /// Marks the model as complete: from now on it is listed and found. `note.file` lies in its folder. Fails: io.
+    Result<void> finish(std::string_view name, const FolderNote& note) const;
 
     const std::filesystem::path& folder() const { return folder_; }
+    const OnWarning& on_warning() const { return on_warning_; }
 
   private:
+    std::optional<StoredModel> read_model(const std::filesystem::path& folder) const;
+
     std::filesystem::path folder_;
+    OnWarning on_warning_;
 };
 
 /// The candidates most like `name`, best first, at most three; none that are very different.
 std::vector<std::string> nearest_names(std::string_view name, const std::vector<std::string>& candidates);
-
-/// find_model with its store given (see tools/model_path.h).
-Result<std::filesystem::path> find_model_in(const ModelStore& store, const std::string& name);
-/// The user's own store. Fails: not_found (no home folder).
-Result<ModelStore> user_store();
 
 }  // namespace atlas::tools

@@ -2,6 +2,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -9,10 +10,21 @@
 #include <cstring>
 #include <memory>
 
+#include "runtime/base/in_quotes.h"
+#include "tools/models/source.h"
+
 namespace atlas::tools {
 namespace {
 
 namespace fs = std::filesystem;
+
+std::string shown(const fs::path& archive) { return in_quotes(archive.string(), 400); }
+
+// The library's words may hold names from the archive.
+std::string why(archive* reader) {
+    const char* text = archive_error_string(reader);
+    return text == nullptr ? "unknown error" : printable(text, 200);
+}
 
 // "x.gguf.part03" -> "x.gguf"; anything that is no model: empty.
 std::string model_name(std::string member, bool& is_part) {
@@ -20,21 +32,21 @@ std::string model_name(std::string member, bool& is_part) {
     const size_t part = member.rfind(".part");
     is_part = part != std::string::npos && part + 5 < member.size() && member.find_first_not_of("0123456789", part + 5) == std::string::npos;
     if (is_part) member = member.substr(0, part);
-    return member.ends_with(".gguf") ? member : "";
+    return member.ends_with(".gguf") && is_safe_file_name(member) ? member : "";
 }
 
 Result<void> write_member(archive* reader, const fs::path& archive_path, const fs::path& target, bool append) {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(target.string().c_str(), append ? "ab" : "wb"), std::fclose);
-    if (!file) return fail(ErrorCode::io, "{}: cannot be written: {}", target.string(), std::strerror(errno));
+    if (!file) return fail(ErrorCode::io, "cannot write {}: {}", in_quotes(target.string(), 400), std::strerror(errno));
     std::vector<char> buffer(1 << 20);
     while (true) {
         const la_ssize_t bytes = archive_read_data(reader, buffer.data(), buffer.size());
-        if (bytes < 0) return fail(ErrorCode::corrupt, "{}: damaged archive: {}", archive_path.string(), archive_error_string(reader));
+        if (bytes < 0) return fail(ErrorCode::corrupt, "{}: damaged archive: {}", shown(archive_path), why(reader));
         if (bytes == 0) break;
         if (std::fwrite(buffer.data(), 1, static_cast<size_t>(bytes), file.get()) != static_cast<size_t>(bytes))
-            return fail(ErrorCode::io, "{}: cannot be written: {}", target.string(), std::strerror(errno));
+            return fail(ErrorCode::io, "cannot write {}: {}", in_quotes(target.string(), 400), std::strerror(errno));
     }
-    if (std::fflush(file.get()) != 0) return fail(ErrorCode::io, "{}: cannot be written: {}", target.string(), std::strerror(errno));
+    if (std::fflush(file.get()) != 0 || ::fsync(fileno(file.get())) != 0) return fail(ErrorCode::io, "cannot write {}: {}", in_quotes(target.string(), 400), std::strerror(errno));
     return {};
 }
 
@@ -45,7 +57,7 @@ Result<std::vector<fs::path>> unpack_models(const fs::path& archive_path, const 
     archive_read_support_format_zip(reader.get());
     constexpr size_t kBlockBytes = 1 << 16;
     if (archive_read_open_filename(reader.get(), archive_path.string().c_str(), kBlockBytes) != ARCHIVE_OK)
-        return fail(ErrorCode::corrupt, "{}: not a zip archive: {}", archive_path.string(), archive_error_string(reader.get()));
+        return fail(ErrorCode::corrupt, "{}: not a zip archive: {}", shown(archive_path), why(reader.get()));
     std::vector<fs::path> written;
     archive_entry* entry = nullptr;
     int code = ARCHIVE_OK;
@@ -58,8 +70,8 @@ Result<std::vector<fs::path>> unpack_models(const fs::path& archive_path, const 
         ATLAS_TRY_VOID(write_member(reader.get(), archive_path, target, is_part));
         if (std::ranges::find(written, target) == written.end()) written.push_back(target);
     }
-    if (code != ARCHIVE_EOF) return fail(ErrorCode::corrupt, "{}: damaged archive: {}", archive_path.string(), archive_error_string(reader.get()));
-    if (written.empty()) return fail(ErrorCode::corrupt, "{}: there is no GGUF file in this archive", archive_path.string());
+    if (code != ARCHIVE_EOF) return fail(ErrorCode::corrupt, "{}: damaged archive: {}", shown(archive_path), why(reader.get()));
+    if (written.empty()) return fail(ErrorCode::corrupt, "{}: there is no GGUF file in this archive", shown(archive_path));
     return written;
 }
 

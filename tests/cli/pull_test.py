@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Getting models as a person does it: pull, list, rm, import, and run of what is not stored, against the web server of tests/tool_models.
+
+Usage: pull_test.py PATH_TO_ATLAS_VK TESTS_FOLDER [unittest arguments]
+"""
+import fcntl
+import hashlib
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import unittest
+from pathlib import Path
+
+PROGRAM = TESTS = TINY = None
+
+
+class Models(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.server = subprocess.Popen([sys.executable, TESTS / "tool_models/http_server.py", TINY], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(self.stop_server)
+        self.port = int(self.server.stdout.readline())
+        self.environment = dict(os.environ, XDG_CACHE_HOME=str(self.folder / "cache"), XDG_STATE_HOME=str(self.folder / "state"),
+                                HF_ENDPOINT=f"http://127.0.0.1:{self.port}/")
+        self.store = self.folder / "cache/atlas-vk/models"
+
+    def stop_server(self):
+        self.server.stdin.close()
+        self.server.stdout.close()
+        self.server.wait()
+
+    def atlas(self, *arguments, code=0):
+        done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, stdin=subprocess.DEVNULL, timeout=300, env=self.environment)
+        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        self.assertEqual(done.returncode, code, f"{arguments}: {out}{err}")
+        return out, err
+
+    def at_terminal(self, answer, *arguments):
+        """Runs it on a terminal of 80 columns, types `answer` when it asks. Returns (exit code, what it showed)."""
+        parent, child = pty.openpty()
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 80, 0, 0))
+        process = subprocess.Popen([PROGRAM, *map(str, arguments)], stdin=child, stdout=child, stderr=child, env=self.environment)
+        os.close(child)
+        shown, answered = b"", False
+        end = time.monotonic() + 300
+        while time.monotonic() < end:
+            if select.select([parent], [], [], 0.1)[0]:
+                try:
+                    shown += os.read(parent, 4096)
+                except OSError:
+                    break
+            if not answered and b"[y/N]" in shown:
+                os.write(parent, answer.encode() + b"\n")
+                answered = True
+        os.close(parent)
+        return process.wait(timeout=60), shown.decode(errors="replace")
+
+    def test_pull_list_and_rm(self):
+        out, _ = self.atlas("pull", "a/x:Q4_0")
+        path = Path(out.strip())
+        self.assertEqual(path, self.store / "a--x-q4_0/x.Q4_0.gguf")
+        self.assertEqual(hashlib.sha256(path.read_bytes()).hexdigest(), hashlib.sha256(Path(TINY).read_bytes() + b"a" * 7).hexdigest())
+        self.atlas("pull", "b/x:Q4_0")
+        listed, _ = self.atlas("list")
+        self.assertIn("a--x-q4_0", listed)
+        self.assertIn("b--x-q4_0", listed)
+        _, err = self.atlas("pull", "hf:owner/repo:F16", code=1)
+        self.assertIn("no quantization 'F16'; there are: m-Q8_0.gguf", err)
+        _, err = self.atlas("pull", "escape/m:Q2_K", code=1)
+        self.assertNotIn("\x1b", err)
+        self.atlas("rm", "--yes", "a--x-q4_0")
+        self.assertFalse(path.exists())
+        self.atlas("rm", "b--x-q4_0", code=1)  # nobody says yes
+
+    def test_a_damaged_note_is_told_once(self):
+        self.atlas("pull", "a/x:Q4_0")
+        self.atlas("pull", "b/x:Q4_0")
+        note = self.store / "a--x-q4_0/model.json"
+        note.unlink()
+        note.symlink_to("/dev/zero")
+        listed, err = self.atlas("list")
+        self.assertIn("b--x-q4_0", listed)
+        self.assertNotIn("a--x-q4_0", listed)
+        self.assertEqual(err.count("atlas-vk: warning:"), 1, err)
+        _, err = self.atlas("list")
+        self.assertEqual(err, "")
+
+    def test_rm_of_a_link_keeps_what_it_leads_to(self):
+        self.atlas("pull", "a/x:Q4_0")
+        mine = self.folder / "mine"
+        (self.store / "a--x-q4_0").rename(mine)
+        (self.store / "linked").symlink_to(mine)
+        code, shown = self.at_terminal("y", "rm", "linked")
+        self.assertEqual(code, 0, shown)
+        self.assertIn("stays", shown)
+        self.assertFalse(os.path.lexists(self.store / "linked"))
+        self.assertEqual(sorted(p.name for p in mine.iterdir()), [".lock", "model.json", "x.Q4_0.gguf"])
+
+    def test_import_of_a_file(self):
+        file = self.folder / "My Model.gguf"
+        file.write_bytes(Path(TINY).read_bytes())
+        out, _ = self.atlas("pull", file)
+        self.assertEqual(os.stat(out.strip()).st_ino, file.stat().st_ino)
+        out, _ = self.atlas("pull", "--copy", "--name", "copied", file)
+        self.assertNotEqual(os.stat(out.strip()).st_ino, file.stat().st_ino)
+        listed, _ = self.atlas("list")
+        self.assertIn("my-model", listed)
+        self.assertIn("copied", listed)
+        _, err = self.atlas("pull", self.folder, code=1)
+        self.assertIn("is a directory", err)
+        _, err = self.atlas("pull", self.folder / "missing.gguf", code=1)
+        self.assertIn("missing.gguf", err)
+        self.atlas("pull", "--copy", "a/x:Q4_0", code=2)
+
+    def test_run_of_what_is_not_stored_says_how_to_get_it(self):
+        for name in ("qwen2.5-coder-7b", "hf:a/x:Q4_0", "a/x:Q4_0"):
+            _, err = self.atlas("run", "-m", name, "hello", code=1)
+            self.assertIn(f"'atlas-vk pull {name}'", err)
+            self.assertIn("--pull", err)
+        _, err = self.atlas("run", "-m", self.folder, "hello", code=1)
+        self.assertIn("is a directory", err)
+        self.assertFalse(self.store.exists(), "nothing is pulled unasked")
+
+    def test_run_pulls_when_told(self):
+        _, err = self.atlas("run", "-y", "-m", "a/x:Q4_0", "--raw", "-n", "4", "def f(")
+        self.assertTrue((self.store / "a--x-q4_0/model.json").exists(), err)
+        # By any of its names, and without the network.
+        self.environment["HF_ENDPOINT"] = "http://127.0.0.1:9"
+        self.atlas("run", "-m", "hf:a/x:Q4_0", "--raw", "-n", "4", "def f(")
+
+    def test_run_asks_on_a_terminal(self):
+        code, shown = self.at_terminal("n", "run", "-m", "a/x:Q4_0", "--raw", "-n", "4", "def f(")
+        self.assertEqual(code, 1, shown)
+        self.assertIn("Pull it from hf:a/x:Q4_0? [y/N]", shown)
+        self.assertFalse(self.store.exists())
+        code, shown = self.at_terminal("y", "run", "-m", "a/x:Q4_0", "--raw", "-n", "4", "def f(")
+        self.assertEqual(code, 0, shown)
+        self.assertTrue((self.store / "a--x-q4_0/model.json").exists(), shown)
+
+    def test_the_bar_fits_80_columns(self):
+        code, shown = self.at_terminal("", "pull", "slow/x:Q4_0", "--name", "a-name-that-is-rather-long-for-a-terminal")
+        self.assertEqual(code, 0, shown)
+        drawn = [line.replace("\x1b[K", "") for line in shown.replace("\n", "\r").split("\r") if "%" in line]
+        self.assertTrue(drawn, shown)
+        self.assertLess(max(map(len, drawn)), 80, drawn)
+
+
+if __name__ == "__main__":
+    PROGRAM, TESTS = sys.argv[1], Path(sys.argv[2])
+    TINY = str(TESTS / "models/atlas-tiny-Q8_0.gguf")
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)

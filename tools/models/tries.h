@@ -1,0 +1,23 @@
+#pragma once
+// Trying again what fails for a while: connections that stall or break, servers that are busy.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "tools/models/download.h"
+
+namespace atlas::tools {
+
+/// How one try ended.
+struct Outcome {
+    enum class Kind { done, again, over, failed } kind = Kind::done;  // over: start from the first byte
+    Error error;
+};
+
+/// Calls `attempt` until it is done, fails for good, or makes no progress for options.tries times. `progress` tells how far it is;
+/// `what` goes in front of messages. Fails: as the attempt, network, cancelled.
+Result<void> with_tries(const DownloadOptions& options, const std::string& what, const std::function<Outcome()>& attempt,
+                        const std::function<uint64_t()>& progress);
+
+}  // namespace atlas::tools

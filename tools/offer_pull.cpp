@@ -1,0 +1,50 @@
+#include "tools/offer_pull.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <iostream>
+
+#include "runtime/base/in_quotes.h"
+#include "runtime/base/units.h"
+#include "tools/model_path.h"
+#include "tools/models/resolve.h"
+#include "tools/shown_pull.h"
+
+namespace atlas::tools {
+namespace {
+
+bool is_at_terminal() { return isatty(STDIN_FILENO) != 0 && isatty(STDERR_FILENO) != 0; }
+
+bool says_yes(const std::string& question) {
+    fmt::print(stderr, "{} [y/N] ", question);
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+}  // namespace
+
+void add_pull_flag(CLI::App& command, bool& pull) {
+    command.add_flag("-y,--pull", pull, "Pull the model first if it is not stored, without asking; the name may also be that of a source (see 'atlas-vk pull')");
+}
+
+Result<std::filesystem::path> find_or_pull(const std::string& name, bool pull) {
+    const auto store = user_store();
+    ResolvedModel found = resolve_model(store ? *store : ModelStore({}), name);
+    if (!found.path.empty()) return std::move(found.path);
+    if (!found.source) return tl::unexpected(std::move(found.error));
+    if (!pull) {
+        if (!is_at_terminal()) {
+            found.error.message += "; --pull fetches it and goes on";
+            return tl::unexpected(std::move(found.error));
+        }
+        const std::string from = printable(found.source->text, 200);
+        if (!says_yes(fmt::format("{} is not stored here. Pull it from {}?", in_quotes(name, 200), from))) return fail(ErrorCode::not_found, "{} is not stored, and nothing was pulled", in_quotes(name, 200));
+    }
+    ATLAS_TRY(const StoredModel model, shown_pull(*found.source));
+    fmt::print(stderr, "{}: {}\n", printable(model.name), bytes_text(model.bytes));
+    return model.path;
+}
+
+}  // namespace atlas::tools
