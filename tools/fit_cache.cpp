@@ -41,6 +41,7 @@ Result<std::vector<TokenId>> tokens_of(const FitFlags& flags, const Tokenizer& t
 
 Result<Turns> fit(const gguf::File& file, const FitFlags& flags) {
     ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
+    for (const std::string& line : tokenizer->notes()) print_note(line);
     ATLAS_TRY(const auto tokens, tokens_of(flags, *tokenizer));
     VkBackendOptions options;
     options.device = flags.device;

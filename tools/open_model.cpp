@@ -102,6 +102,7 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
     ATLAS_TRY(auto file, gguf::File::open(path));
     open.file = std::make_unique<gguf::File>(std::move(file));
     ATLAS_TRY(open.tokenizer, Tokenizer::load(*open.file));
+    for (const std::string& line : open.tokenizer->notes()) print_note(line);
     ATLAS_TRY(open.backend, make_backend(flags));
     shape.n_ctx = flags.n_ctx;
     if (speculation != nullptr) {

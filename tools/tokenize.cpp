@@ -44,6 +44,7 @@ Result<void> tokenize(const TokenizeFlags& flags) {
     ATLAS_TRY(const auto path, find_model(flags.model));
     ATLAS_TRY(const auto file, gguf::File::open(path));
     ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
+    for (const std::string& line : tokenizer->notes()) print_note(line);
     std::string text = flags.text;
     if (text == "-") {
         ATLAS_TRY(text, read_stdin());

@@ -5,7 +5,9 @@
 #include <unordered_map>
 
 #include "runtime/base/check.h"
+#include "runtime/base/in_quotes.h"
 #include "runtime/text/byte_alphabet.h"
+#include "runtime/text/guess_pre_tokenizer.h"
 #include "runtime/text/merge_table.h"
 #include "runtime/text/merger.h"
 #include "runtime/text/splitter.h"
@@ -17,7 +19,7 @@ namespace {
 class BpeTokenizer final : public VocabularyTokenizer {
   public:
     BpeTokenizer(Vocabulary source, MergeTable merges, const PreTokenizer& pre)
-        : VocabularyTokenizer(std::move(source), pre.add_bos, pre.add_eos), merges_(std::move(merges)), splitter_(pre.patterns) {
+        : VocabularyTokenizer(std::move(source), pre.add_bos, pre.add_eos), merges_(std::move(merges)), splitter_(pre.patterns), normalization_(pre.normalization) {
         const auto& characters = byte_alphabet();
         for (unsigned byte = 0; byte < 256; ++byte) {
             byte_symbols_[byte] = vocabulary().find(characters[byte]).value_or(kNoToken);
@@ -31,6 +33,8 @@ class BpeTokenizer final : public VocabularyTokenizer {
   protected:
     void encode_plain(std::string_view text, bool, std::vector<TokenId>& tokens) const override {
         ATLAS_CHECK(text.size() < UINT32_MAX, "text of {} bytes in one call", text.size());
+        std::string composed;
+        text = normalize(text, normalization_, composed);
         std::vector<size_t> word_bytes;
         splitter_.split(text, word_bytes);
         Merger<TokenId> merger;
@@ -50,8 +54,10 @@ class BpeTokenizer final : public VocabularyTokenizer {
     static constexpr TokenId kNoToken = UINT32_MAX;
 
     void index_whole_words() {
-        for (TokenId id = 0; id < n_vocab(); ++id)
+        for (TokenId id = 0; id < n_vocab(); ++id) {
+            if (vocabulary().kinds[id] != TokenKind::normal) continue;  // a word of the text is never a control token
             if (auto bytes = bytes_of_spelling(vocabulary().spellings[id]); bytes && !bytes->empty()) words_.insert_or_assign(std::move(*bytes), id);
+        }
     }
 
     void encode_word(std::string_view word, Merger<TokenId>& merger, std::vector<TokenId>& tokens) const {
@@ -74,28 +80,48 @@ class BpeTokenizer final : public VocabularyTokenizer {
 
     MergeTable merges_;
     Splitter splitter_;
+    Normalization normalization_;
     std::array<TokenId, 256> byte_symbols_{};
     std::unordered_map<std::string, TokenId> words_;
     bool has_holes_ = false;
 };
 
-Result<MergeTable> number_merges(const Vocabulary& vocabulary) {
-    MergeTable table(vocabulary.merges.size());
-    std::string joined;
-    for (size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
-        const std::string_view merge = vocabulary.merges[rank];
-        const size_t space = merge.find(' ', 1);
-        if (space == std::string_view::npos || space + 1 == merge.size())
-            return fail(ErrorCode::corrupt, "tokenizer.ggml.merges: entry {} is \"{}\", expected two words with one space between", rank, merge.substr(0, 80));
-        joined.assign(merge.substr(0, space)).append(merge.substr(space + 1));
-        const auto left = vocabulary.find(merge.substr(0, space));
-        const auto right = vocabulary.find(merge.substr(space + 1));
-        const auto result = vocabulary.find(joined);
-        if (!left || !right || !result)
-            return fail(ErrorCode::corrupt, "tokenizer.ggml.merges: entry {} is \"{}\", but the vocabulary has no token \"{}\"", rank, merge.substr(0, 80),
-                        (!left ? merge.substr(0, space) : !right ? merge.substr(space + 1) : std::string_view(joined)).substr(0, 80));
-        table.insert(*left, *right, {static_cast<uint32_t>(rank), *result});
+// One entry of tokenizer.ggml.merges as tokens; nothing when it cannot apply, with the reason.
+struct NumberedMerge {
+    TokenId left, right, result;
+};
+std::optional<NumberedMerge> number_merge(const Vocabulary& vocabulary, std::string_view merge, std::string& joined, std::string& reason) {
+    const size_t space = merge.find(' ', 1);
+    if (space == std::string_view::npos || space + 1 == merge.size()) {
+        reason = "it is not two words with one space between";
+        return std::nullopt;
     }
+    joined.assign(merge.substr(0, space)).append(merge.substr(space + 1));
+    const auto left = vocabulary.find(merge.substr(0, space));
+    const auto right = vocabulary.find(merge.substr(space + 1));
+    const auto result = vocabulary.find(joined);
+    if (left && right && result) return NumberedMerge{*left, *right, *result};
+    reason = fmt::format("the vocabulary has no token {}", in_quotes(!left ? merge.substr(0, space) : !right ? merge.substr(space + 1) : std::string_view(joined)));
+    return std::nullopt;
+}
+
+// Leaves out what cannot apply, as pruned vocabularies have it, and notes it.
+Result<MergeTable> number_merges(Vocabulary& vocabulary) {
+    MergeTable table(vocabulary.merges.size());
+    std::string joined, reason, first;
+    size_t n_left_out = 0;
+    for (size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
+        const auto merge = number_merge(vocabulary, vocabulary.merges[rank], joined, reason);
+        if (merge)
+            table.insert(merge->left, merge->right, {static_cast<uint32_t>(rank), merge->result});
+        else if (n_left_out++ == 0)
+            first = fmt::format("entry {} is {}, but {}", rank, in_quotes(vocabulary.merges[rank]), reason);
+    }
+    const size_t n_merges = vocabulary.merges.size();
+    if (n_left_out == n_merges) return fail(ErrorCode::corrupt, "tokenizer.ggml.merges: none of the {} merges can apply: {}", n_merges, first);
+    if (n_left_out > 0)
+        vocabulary.notes.push_back(fmt::format("tokenizer.ggml.merges: {} of {} merges cannot apply and {} left out: {}", n_left_out, n_merges,
+                                               n_left_out == 1 ? "is" : "are", first));
     return table;
 }
 
@@ -105,13 +131,23 @@ std::string known_names() {
     return names;
 }
 
+// The row that the file names, or the one that a guess from its tables gives: then with a note.
+Result<const PreTokenizer*> choose_pre_tokenizer(Vocabulary& vocabulary) {
+    if (!vocabulary.pre.empty()) {
+        const PreTokenizer* named = find_pre_tokenizer(vocabulary.pre);
+        if (named == nullptr) return fail(ErrorCode::unsupported, "tokenizer.ggml.pre: unknown pre-tokenizer {}; known: {}", in_quotes(vocabulary.pre), known_names());
+        return named;
+    }
+    const PreTokenizerGuess guess = guess_pre_tokenizer(vocabulary);
+    vocabulary.notes.push_back(fmt::format("the file does not name its pre-tokenizer (tokenizer.ggml.pre is missing); '{}' is used: {}", guess.name, guess.reason));
+    return find_pre_tokenizer(guess.name);
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Tokenizer>> make_bpe_tokenizer(Vocabulary vocabulary) {
-    const std::string_view name = vocabulary.pre.empty() ? "default" : std::string_view(vocabulary.pre);
-    const PreTokenizer* pre = find_pre_tokenizer(name);
-    if (pre == nullptr) return fail(ErrorCode::unsupported, "tokenizer.ggml.pre: unknown pre-tokenizer \"{}\"; known: {}", name.substr(0, 80), known_names());
     if (vocabulary.merges.empty()) return fail(ErrorCode::not_found, "tokenizer.ggml.merges: missing; a byte-level BPE vocabulary needs it");
+    ATLAS_TRY(const PreTokenizer* pre, choose_pre_tokenizer(vocabulary));
     ATLAS_TRY(auto merges, number_merges(vocabulary));
     return std::make_shared<const BpeTokenizer>(std::move(vocabulary), std::move(merges), *pre);
 }

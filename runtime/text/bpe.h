@@ -9,7 +9,8 @@ class Tokenizer;
 
 /// Bytes that have no token in the vocabulary are left out when encoding. Bytes that are not UTF-8 keep their value, so that a
 /// vocabulary with all 256 gives back exactly what went in.
-/// Fails: unsupported (pre-tokenizer), corrupt (merges that are not two words or name what is no token), not_found (no merges).
+/// Where the file names no pre-tokenizer one is guessed, and merges that cannot apply are left out; the tokenizer's notes say so.
+/// Fails: unsupported (a pre-tokenizer that is named and not known), corrupt (no merge can apply), not_found (no merges).
 Result<std::shared_ptr<const Tokenizer>> make_bpe_tokenizer(Vocabulary vocabulary);
 
 }  // namespace atlas

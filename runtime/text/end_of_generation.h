@@ -7,8 +7,8 @@
 
 namespace atlas {
 
-/// Ascending ids. Also turns tokens whose spelling is a control token's in every known family into control tokens, as many
-/// converters store them as normal or user-defined ones.
+/// Ascending ids. A spelling counts only where the token's kind agrees: control or user-defined. A normal token is text, whatever its spelling
+/// ("</s>" in Qwen2's vocabulary), unless no text becomes it: then its kind is a mistake of the converter, which is mended and noted.
 std::vector<TokenId> find_end_of_generation(Vocabulary& vocabulary, const std::vector<TokenId>& declared);
 
 }  // namespace atlas

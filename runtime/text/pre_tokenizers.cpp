@@ -91,37 +91,47 @@ constexpr SplitPattern kGraniteEmbed[] = {GPT4O(LETTERS_MARKS_CAMEL("(?:" CONTRA
 constexpr SplitPattern kSeedCoder[] = {
     CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" SPACES};
 
+// Who composes text: the normalizer of the models' tokenizer.json, and where those are made by a class of transformers 5.24, that class
+// (Qwen2Tokenizer, Qwen3_5Tokenizer, GPTNeoXTokenizer, CohereTokenizer); the models' own tokenization_hy.py and
+// tokenization_arcade100k.py. Published null or empty: gpt-2, phi-2, smollm, starcoder, refact, falcon, llama-bpe, deepseek-coder,
+// deepseek-llm, deepseek-v3. Rows whose models publish what could not be looked up cut text as it was typed.
+constexpr auto kAsTyped = Normalization::none;
+constexpr auto kNfc = Normalization::nfc;
+
 constexpr auto kTable = std::to_array<PreTokenizer>({
     {"default", kDefault},
-    {"gpt-2 phi-2 mpt olmo jais trillion granite-docling jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe "
-     "gigachat a.x-4.0 mellum modern-bert exaone4",
+    {"gpt-2 phi-2 jais trillion granite-docling jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe "
+     "gigachat a.x-4.0 mellum exaone4",
      kGpt2},
-    {"smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", kDigitsGpt2},
-    {"llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", kLlama3, true, true},
-    {"glm4 glm5", kLlama3, true},
+    {"mpt olmo modern-bert", kGpt2, kNfc},
+    {"smollm starcoder refact codeshell exaone minerva-7b mellum2", kDigitsGpt2},
+    {"command-r", kDigitsGpt2, kNfc},
+    {"llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", kLlama3, kAsTyped, true, true},
+    {"glm4 glm5", kLlama3, kAsTyped, true},
     {"chatglm-bpe dbrx smaug-bpe", kLlama3},
-    {"qwen2 deepseek-r1-qwen kormo stablelm2 megrez bailingmoe bailingmoe2 llada-moe hunyuan grok-2 solar-open f2llmv2", kQwen2},
-    {"qwen35", kQwen35},
+    {"qwen2 deepseek-r1-qwen stablelm2 hunyuan f2llmv2", kQwen2, kNfc},
+    {"kormo megrez bailingmoe bailingmoe2 llada-moe grok-2 solar-open", kQwen2},
+    {"qwen35", kQwen35, kNfc},
     {"falcon", kFalcon},
     {"deepseek-coder", kDeepseekCoder},
     {"deepseek-v3 hunyuan-dense joyai-llm", kDeepseekV3},
     {"bloom poro-chat gpt3-finnish", kBloom},
     {"viking", kViking},
-    {"tekken", kTekken, true, true},
+    {"tekken", kTekken, kAsTyped, true, true},
     {"gpt-4o llama4 kanana2 minimax-m2 talkie", kGpt4o},
-    {"chameleon", kChameleon, false, true},
+    {"chameleon", kChameleon, kAsTyped, false, true},
     {"seed-coder", kSeedCoder},
     {"deepseek-llm", kDeepseekLlm},
     {"jais-2", kJais2},
     {"exaone-moe", kExaoneMoe},
-    {"tiny_aya", kTinyAya},
+    {"tiny_aya", kTinyAya, kNfc},
     {"superbpe", kSuperBpe},
     {"afmoe", kAfmoe},
     {"kimi-k2", kKimiK2},
-    {"youtu", kYoutu, true},
+    {"youtu", kYoutu, kAsTyped, true},
     {"laguna", kLaguna},
-    {"minicpm5", kMiniCpm5, true},
-    {"granite-embed-multi-97m", kGraniteEmbed, true},
+    {"minicpm5", kMiniCpm5, kAsTyped, true},
+    {"granite-embed-multi-97m", kGraniteEmbed, kAsTyped, true},
 });
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <span>
 #include <string_view>
 
+#include "runtime/text/normalize.h"
+
 namespace atlas {
 
 /// One step of cutting. It applies to each piece that the step before left, as if that were the whole text.
@@ -23,6 +25,7 @@ struct SplitPattern {
 struct PreTokenizer {
     std::string_view names;                   // the spellings of tokenizer.ggml.pre, separated by spaces
     std::span<const SplitPattern> patterns;
+    Normalization normalization = Normalization::none;  // of the text before it is cut, special tokens left out
     bool ignore_merges = false;                  // a word that is itself a token stays whole even if no merges lead to it
     bool add_bos = false;                        // what holds when the file has no tokenizer.ggml.add_bos_token
     bool add_eos = false;                        // the same for tokenizer.ggml.add_eos_token

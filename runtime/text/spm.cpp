@@ -16,12 +16,6 @@ constexpr TokenId kNoToken = UINT32_MAX;
 
 std::string byte_spelling(unsigned byte) { return fmt::format("<0x{:02X}>", byte); }
 
-std::optional<unsigned> byte_of_spelling(std::string_view spelling) {
-    const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
-    if (spelling.size() != 6 || !spelling.starts_with("<0x") || spelling[5] != '>' || digit(spelling[3]) < 0 || digit(spelling[4]) < 0) return std::nullopt;
-    return static_cast<unsigned>(16 * digit(spelling[3]) + digit(spelling[4]));
-}
-
 // The length a lead byte promises; bytes that cannot lead stand alone.
 size_t character_bytes(std::string_view text) {
     const auto lead = static_cast<unsigned char>(text[0]);
@@ -34,8 +28,11 @@ class SpmTokenizer final : public VocabularyTokenizer {
     explicit SpmTokenizer(Vocabulary source) : VocabularyTokenizer(std::move(source), true, false) {
         space_prefix_ = vocabulary().add_space_prefix.value_or(true);
         rank_by_score();
+        const auto& kinds = vocabulary().kinds;
+        const bool has_bytes = std::count(kinds.begin(), kinds.end(), TokenKind::byte) > 0;
         for (unsigned byte = 0; byte < 256; ++byte) {
             auto token = vocabulary().find(byte_spelling(byte));
+            if (token && has_bytes && kinds[*token] != TokenKind::byte) token.reset();
             if (!token) token = vocabulary().find(std::string(1, static_cast<char>(byte)));
             if (!token) token = vocabulary().unknown;
             byte_tokens_[byte] = token.value_or(kNoToken);
@@ -97,6 +94,14 @@ class SpmTokenizer final : public VocabularyTokenizer {
             ranks_.push_back(static_cast<uint32_t>(std::lower_bound(order.begin(), order.end(), score, std::greater<>()) - order.begin()));
     }
 
+    // The token that text of this spelling is. Control tokens, byte tokens and their like are none: "</s>" that was typed stays four characters.
+    TokenId find_text(std::string_view spelling) const {
+        const auto token = vocabulary().find(spelling);
+        if (!token) return kNoToken;
+        const TokenKind kind = vocabulary().kinds[*token];
+        return kind == TokenKind::normal || kind == TokenKind::user_defined ? *token : kNoToken;
+    }
+
     // Where no token has a space inside, nothing merges across the beginning of a word, and words are small.
     static size_t word_bytes(std::string_view text) {
         size_t at = 0;
@@ -108,13 +113,12 @@ class SpmTokenizer final : public VocabularyTokenizer {
         pieces.clear();
         for (size_t at = 0; at < word.size();) {
             const size_t bytes = character_bytes(word.substr(at));
-            const auto token = vocabulary().find(word.substr(at, bytes));
-            pieces.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(bytes), token.value_or(kNoToken)});
+            pieces.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(bytes), find_text(word.substr(at, bytes))});
             at += bytes;
         }
         const size_t left = merger.merge(std::span(pieces), [&](const Piece& a, const Piece& b) {
             Piece both{a.offset, a.bytes + b.bytes, kNoToken};
-            if (both.bytes <= longest_bytes_) both.token = vocabulary().find(word.substr(both.offset, both.bytes)).value_or(kNoToken);
+            if (both.bytes <= longest_bytes_) both.token = find_text(word.substr(both.offset, both.bytes));
             return std::pair(both.token == kNoToken ? Merger<Piece>::kNoMerge : ranks_[both.token], both);
         });
         for (const Piece& piece : std::span(pieces).first(left)) {
@@ -137,6 +141,12 @@ class SpmTokenizer final : public VocabularyTokenizer {
 };
 
 }  // namespace
+
+std::optional<unsigned> byte_of_spelling(std::string_view spelling) {
+    const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
+    if (spelling.size() != 6 || !spelling.starts_with("<0x") || spelling[5] != '>' || digit(spelling[3]) < 0 || digit(spelling[4]) < 0) return std::nullopt;
+    return static_cast<unsigned>(16 * digit(spelling[3]) + digit(spelling[4]));
+}
 
 Result<std::shared_ptr<const Tokenizer>> make_spm_tokenizer(Vocabulary vocabulary) {
     if (vocabulary.scores.empty()) return fail(ErrorCode::corrupt, "tokenizer.ggml.scores: missing; an SPM vocabulary needs it");

@@ -1,5 +1,6 @@
 #include "runtime/text/tokenizer.h"
 
+#include "runtime/base/in_quotes.h"
 #include "runtime/text/bpe.h"
 #include "runtime/text/spm.h"
 #include "runtime/text/vocabulary.h"
@@ -13,8 +14,8 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const gguf::File& file)
     auto tokenizer = model == "gpt2"    ? make_bpe_tokenizer(std::move(*vocabulary))
                      : model == "llama" ? make_spm_tokenizer(std::move(*vocabulary))
                                         : Result<std::shared_ptr<const Tokenizer>>(fail(
-                                              ErrorCode::unsupported, "tokenizer.ggml.model: unknown tokenizer \"{}\"; known: gpt2 (byte-level BPE), llama (SPM)",
-                                              model.substr(0, 80)));
+                                              ErrorCode::unsupported, "tokenizer.ggml.model: unknown tokenizer {}; known: gpt2 (byte-level BPE), llama (SPM)",
+                                              in_quotes(model)));
     if (!tokenizer) return fail_in(file.path().string(), std::move(tokenizer).error());
     return tokenizer;
 }

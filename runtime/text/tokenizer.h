@@ -40,6 +40,9 @@ class Tokenizer {
     /// The token spelt exactly so ("<|im_end|>"), special or not.
     virtual std::optional<TokenId> find(std::string_view spelling) const = 0;
 
+    /// What the user should know about this vocabulary, each a sentence: what the file leaves out and what was done about it. Mostly empty.
+    virtual const std::vector<std::string>& notes() const = 0;
+
     /// All pieces joined; for SPM vocabularies the space that encoding put in front is taken away again.
     std::string decode(std::span<const TokenId> tokens, bool special = false) const;
     /// Does decoding strip one space from the very first piece (SPM with a space prefix)?

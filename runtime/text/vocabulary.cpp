@@ -5,12 +5,15 @@
 #include <cctype>
 
 #include "runtime/text/end_of_generation.h"
+#include "runtime/text/token_origin.h"
 
 namespace atlas {
 namespace {
 
 constexpr size_t kMaxVocab = size_t{1} << 24;        // sixteen times the largest known
 constexpr size_t kMaxSpellingBytes = size_t{1} << 16;  // the longest known is a few hundred
+
+constexpr std::string_view kTokenTypeKey = "tokenizer.ggml.token_type";
 
 Result<std::optional<TokenId>> read_id(const gguf::File& file, std::string_view key, size_t n_vocab) {
     const gguf::KeyValue* entry = file.find(key);
@@ -44,7 +47,7 @@ Result<void> read_spellings(const gguf::File& file, Vocabulary& vocabulary) {
 }
 
 Result<void> read_kinds(const gguf::File& file, Vocabulary& vocabulary) {
-    constexpr std::string_view kKey = "tokenizer.ggml.token_type";
+    constexpr std::string_view kKey = kTokenTypeKey;
     vocabulary.kinds.assign(vocabulary.spellings.size(), TokenKind::normal);
     if (file.find(kKey) == nullptr) return {};
     ATLAS_TRY(const auto kinds, file.integers(kKey));
@@ -68,6 +71,26 @@ Result<void> read_scores(const gguf::File& file, Vocabulary& vocabulary) {
     return {};
 }
 
+// The ids that the file itself calls an end, beside eos.
+Result<std::vector<TokenId>> read_ends(const gguf::File& file, size_t n_vocab) {
+    std::vector<TokenId> declared;
+    constexpr std::array<std::string_view, 5> kEndKeys = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id", "tokenizer.ggml.fim_pad_token_id",
+                                                          "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id"};
+    for (const auto key : kEndKeys) {
+        ATLAS_TRY(const auto id, read_id(file, key, n_vocab));
+        if (id) declared.push_back(*id);
+    }
+    if (file.find("tokenizer.ggml.eos_token_ids") != nullptr) {
+        ATLAS_TRY(const auto all, file.integers("tokenizer.ggml.eos_token_ids"));
+        for (const int64_t id : all) {
+            if (id < 0 || static_cast<uint64_t>(id) >= n_vocab)
+                return fail(ErrorCode::corrupt, "tokenizer.ggml.eos_token_ids: holds {}, but the vocabulary has {} tokens", id, n_vocab);
+            declared.push_back(static_cast<TokenId>(id));
+        }
+    }
+    return declared;
+}
+
 std::string lower(std::string_view text) {
     std::string result(text);
     for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -75,11 +98,6 @@ std::string lower(std::string_view text) {
 }
 
 }  // namespace
-
-void Vocabulary::index(const std::vector<TokenId>& declared) {
-    ids = SpellingIndex(spellings);
-    end_of_generation = find_end_of_generation(*this, declared);
-}
 
 Result<Vocabulary> read_vocabulary(const gguf::File& file) {
     Vocabulary vocabulary;
@@ -103,22 +121,15 @@ Result<Vocabulary> read_vocabulary(const gguf::File& file) {
     ATLAS_TRY(vocabulary.add_eos, read_flag(file, "tokenizer.ggml.add_eos_token"));
     ATLAS_TRY(vocabulary.add_space_prefix, read_flag(file, "tokenizer.ggml.add_space_prefix"));
 
-    std::vector<TokenId> declared;
-    constexpr std::array<std::string_view, 5> kEndKeys = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id", "tokenizer.ggml.fim_pad_token_id",
-                                                          "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id"};
-    for (const auto key : kEndKeys) {
-        ATLAS_TRY(const auto id, read_id(file, key, n_vocab));
-        if (id) declared.push_back(*id);
+    ATLAS_TRY(const std::vector<TokenId> ends, read_ends(file, n_vocab));
+    vocabulary.ids = SpellingIndex(vocabulary.spellings);
+    if (file.find(kTokenTypeKey) == nullptr) {
+        std::vector<TokenId> declared = ends;
+        for (const auto id : {vocabulary.bos, vocabulary.eos})
+            if (id) declared.push_back(*id);
+        guess_kinds(vocabulary, declared);
     }
-    if (file.find("tokenizer.ggml.eos_token_ids") != nullptr) {
-        ATLAS_TRY(const auto all, file.integers("tokenizer.ggml.eos_token_ids"));
-        for (const int64_t id : all) {
-            if (id < 0 || static_cast<uint64_t>(id) >= n_vocab)
-                return fail(ErrorCode::corrupt, "tokenizer.ggml.eos_token_ids: holds {}, but the vocabulary has {} tokens", id, n_vocab);
-            declared.push_back(static_cast<TokenId>(id));
-        }
-    }
-    vocabulary.index(declared);
+    vocabulary.end_of_generation = find_end_of_generation(vocabulary, ends);
     return vocabulary;
 }
 

@@ -31,6 +31,7 @@ struct Vocabulary {
     std::optional<TokenId> bos, eos, unknown;
     std::vector<TokenId> end_of_generation;  // ascending
     std::optional<bool> add_bos, add_eos, add_space_prefix;  // nothing: the file does not say
+    std::vector<std::string> notes;  // what the user should know: what the file leaves out and what was done about it
 
     Vocabulary() = default;
     Vocabulary(Vocabulary&&) = default;
@@ -40,10 +41,6 @@ struct Vocabulary {
     uint32_t n_vocab() const { return static_cast<uint32_t>(spellings.size()); }
     std::optional<TokenId> find(std::string_view spelling) const { return ids.find(spelling); }
     bool is_control(TokenId token) const { return token < kinds.size() && kinds[token] == TokenKind::control; }
-
-    /// Fills `ids`, gives control kind to tokens that families mark so by their spelling alone, and finds `end_of_generation`.
-    /// Requires that spellings and kinds have the same length. `declared` are ids that the file itself calls an end of a turn.
-    void index(const std::vector<TokenId>& declared = {});
 };
 
 /// Fails: not_found (no tokens: not a model file with a vocabulary), corrupt (tables that disagree, ids out of range), limit.

@@ -21,6 +21,8 @@ class VocabularyTokenizer : public Tokenizer {
     bool is_control(TokenId token) const final { return vocabulary_.is_control(token); }
     std::optional<TokenId> find(std::string_view spelling) const final { return vocabulary_.find(spelling); }
 
+    const std::vector<std::string>& notes() const final { return vocabulary_.notes; }
+
   protected:
     /// Appends the tokens of plain text. `begins`: it is the first of the text or follows a special token.
     virtual void encode_plain(std::string_view text, bool begins, std::vector<TokenId>& tokens) const = 0;

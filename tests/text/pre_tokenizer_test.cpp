@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
 
@@ -48,7 +49,11 @@ TEST(PreTokenizers, CutAsTheModelsExpect) {
         const Splitter splitter(row->patterns);
         for (size_t i = 0; i < kTexts.size(); ++i) EXPECT_EQ(cut(splitter, kTexts[i]), expected.cut[i]) << expected.name;
     }
-    EXPECT_EQ(std::size(kCuts), pre_tokenizers().size()) << "a row without an expectation";
+    // Rows that differ in normalization alone share their patterns.
+    for (const PreTokenizer& row : pre_tokenizers()) {
+        const auto same = [&](const Cuts& cuts) { return find_pre_tokenizer(cuts.name)->patterns.data() == row.patterns.data(); };
+        EXPECT_TRUE(std::any_of(std::begin(kCuts), std::end(kCuts), same)) << "a row without an expectation: " << row.names;
+    }
 }
 
 TEST(PreTokenizers, NamesAreFoundWholeAndOnce) {

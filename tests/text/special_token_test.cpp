@@ -81,9 +81,52 @@ TEST(EndOfGeneration, ByKeyAndByFamily) {
     EXPECT_EQ(tokenizer->eos(), eos);
     for (const TokenId id : {eos, eot, im_end}) EXPECT_TRUE(tokenizer->is_end_of_generation(id));
     EXPECT_FALSE(tokenizer->is_end_of_generation(prefix));
-    EXPECT_TRUE(tokenizer->is_control(im_end)) << "stored as a normal token";
+    EXPECT_TRUE(tokenizer->is_control(im_end)) << "stored as a normal token, but no merge makes it";
     EXPECT_TRUE(tokenizer->is_control(prefix));
     EXPECT_FALSE(tokenizer->is_end_of_generation('x'));
+    ASSERT_EQ(tokenizer->notes().size(), 1u);
+    EXPECT_NE(tokenizer->notes()[0].find("2 of them, the first is '<|im_end|>'"), std::string::npos) << tokenizer->notes()[0];
+}
+
+// Qwen2's vocabulary has "</s>" as a normal token, made by merges. It was taken for a control token and an end of generation.
+TEST(EndOfGeneration, ANormalTokenIsTextWhateverItsSpelling) {
+    for (const char* spelling : {"</s>", "<eos>", "<PAD>", "<EOT>", "<REPO>", "<PRE>", "[PAD]"}) {
+        Tables tables = byte_tables("qwen2");
+        std::string part(1, spelling[0]);
+        for (const char* c = spelling + 1; *c != 0; ++c) add_merge(tables, part, std::string(1, *c)), part += *c;
+        const TokenId whole = static_cast<TokenId>(tables.tokens.size() - 1);
+        const TokenId eos = add(tables, "<|im_end|>", 3);
+        tables.ids = {{"eos", eos}};
+        const auto tokenizer = load(tables).value();
+        EXPECT_FALSE(tokenizer->is_end_of_generation(whole)) << spelling;
+        EXPECT_FALSE(tokenizer->is_control(whole)) << spelling;
+        EXPECT_EQ(tokenizer->piece(whole), spelling);
+        EXPECT_TRUE(tokenizer->is_end_of_generation(eos));
+        const std::string html = "<b>" + std::string(spelling) + "x";
+        EXPECT_EQ(tokenizer->encode(html, {.parse_special = true}), tokenizer->encode(html, {.parse_special = false})) << spelling;
+        EXPECT_TRUE(tokenizer->notes().empty());
+    }
+}
+
+// Gemma's tags of HTML are user-defined tokens, and so are Qwen2.5's fill-in-the-middle tokens: what they are is the file's to say.
+TEST(EndOfGeneration, KindsStayWhatTheFileSays) {
+    Tables tables = byte_tables();
+    add_merge(tables, "x", "y");
+    const TokenId strike = add(tables, "</s>", 4), prefix = add(tables, "<|fim_prefix|>", 4), pad = add(tables, "<|fim_pad|>", 4);
+    const auto tokenizer = load(tables).value();
+    EXPECT_FALSE(tokenizer->is_end_of_generation(strike));
+    EXPECT_FALSE(tokenizer->is_control(prefix));
+    EXPECT_TRUE(tokenizer->is_end_of_generation(pad));
+    EXPECT_EQ(tokenizer->encode("<|fim_prefix|>", {.parse_special = false}), (Ids{prefix})) << "the original tokenizer finds added tokens in any text";
+    EXPECT_EQ(tokenizer->piece(prefix), "<|fim_prefix|>");
+}
+
+TEST(EndOfGeneration, AWordIsNeverAControlToken) {
+    Tables tables = byte_tables("llama-bpe");
+    add_merge(tables, "x", "y");
+    const TokenId control = add(tables, "hello", 3);
+    EXPECT_EQ(load(tables).value()->encode("hello", {.parse_special = false}).size(), 5u) << "words that are whole tokens are normal ones";
+    EXPECT_EQ(load(tables).value()->encode("hello", {.parse_special = true}), (Ids{control}));
 }
 
 TEST(EndOfGeneration, HarmonyGoesOnAfterAMessage) {

@@ -51,6 +51,17 @@ TEST(Spm, ACharacterWithoutATokenOfItsOwnMayStillBeginOne) {
     EXPECT_EQ(plain(*tokenizer, "😀x"), (Ids{space, face})) << "x and the face are in no token alone";
 }
 
+// SentencePiece keeps control and byte pieces out of what text becomes, whatever merges lead to their spelling.
+TEST(Spm, TypedTextNeverBecomesAControlOrByteToken) {
+    Tables tables = spm_tables();
+    const TokenId space = tables.add("▁", 1, -9), open = tables.add("</", 1, -1), close = tables.add("s>", 1, -1);
+    EXPECT_EQ(plain(*load(tables).value(), "</s>"), (Ids{space, open, close})) << "2 is the control token </s>";
+    EXPECT_EQ(load(tables).value()->encode("</s>", {.add_special = false, .parse_special = true}), (Ids{2}));
+    for (const char* part : {"<", "0", "x", "0A>"}) tables.add(part, 1, -9);
+    tables.add("<0", 1, -2), tables.add("<0x", 1, -2);
+    EXPECT_EQ(load(tables).value()->decode(plain(*load(tables).value(), "<0x0A>")), "<0x0A>") << "and no line feed";
+}
+
 TEST(Spm, TokensWithASpaceInsideJoinWords) {
     Tables tables = spm_tables();
     tables.add("▁", 1, -9), tables.add("a", 1, -9), tables.add("b", 1, -9);

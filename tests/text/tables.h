@@ -23,7 +23,7 @@ struct Tables {
     std::vector<std::string> merges;  // empty: no key
     std::vector<std::pair<std::string, uint32_t>> ids;
     std::vector<std::pair<std::string, bool>> flags;
-    std::string name;
+    std::string name, architecture;
 
     uint32_t add(std::string spelling, int32_t type = 1, float score = 0) {
         tokens.push_back(std::move(spelling));
@@ -36,6 +36,7 @@ struct Tables {
 inline Result<void> write(const Tables& tables, const std::filesystem::path& path) {
     gguf::Writer writer;
     if (!tables.name.empty()) writer.add("general.name", tables.name);
+    if (!tables.architecture.empty()) writer.add("general.architecture", tables.architecture);
     writer.add("tokenizer.ggml.model", tables.model);
     if (!tables.pre.empty()) writer.add("tokenizer.ggml.pre", tables.pre);
     if (!tables.tokens.empty()) writer.add("tokenizer.ggml.tokens", tables.tokens);

@@ -1,0 +1,18 @@
+#pragma once
+// Which tokens text becomes by itself, and which stand in a vocabulary because someone added them. The tables tell: what a text becomes is
+// put together from smaller tokens. This is a second witness where a file's token types are missing or wrong.
+
+#include <vector>
+
+#include "runtime/text/vocabulary.h"
+
+namespace atlas {
+
+/// For each token: is it a single character or byte, or made by a merge (SPM: of two other tokens)? Requires `vocabulary.ids`.
+std::vector<bool> tokens_made_of_text(const Vocabulary& vocabulary);
+
+/// Gives every token a kind where the file has no tokenizer.ggml.token_type, and says so in the vocabulary's notes. `declared` are ids that
+/// other keys of the file call special. Requires `vocabulary.ids`.
+void guess_kinds(Vocabulary& vocabulary, const std::vector<TokenId>& declared);
+
+}  // namespace atlas
