@@ -76,6 +76,7 @@ Result<void> load(const BenchFlags& flags, Bench& bench, bench::BenchResult& res
     result.quantization = quantization_of(*bench.file);
     if (flags.measures_guesses()) {
         ATLAS_TRY(bench.tokenizer, Tokenizer::load(*bench.file));
+        for (const std::string& line : bench.tokenizer->notes()) print_note(line);
         ATLAS_TRY(bench.draft_file, open_draft_file(flags.speculation, *bench.file, *bench.tokenizer));
     }
     ATLAS_TRY_VOID(fit_context(*bench.file, *bench.backend, session, flags.keep_free, bench.draft_file.get()).map([](const auto&) {}));

@@ -66,6 +66,20 @@ TEST_F(TokenizeCommand, Json) {
     EXPECT_EQ(json["tokens"][2]["bytes"], "c3") << "half a character is told exactly";
 }
 
+TEST_F(TokenizeCommand, SaysOnceWhatTheFileLeavesOut) {
+    auto tables = testing::byte_tables("");
+    testing::add_merge(tables, "a", "b");
+    tables.types.clear();
+    tables.merges.emplace_back("q zz");
+    ASSERT_TRUE(testing::write(tables, model).has_value());
+    EXPECT_EQ(run("-m " + model + " ab 2>/dev/null").out, "256\n");
+    const std::string said = run("-m " + model + " ab 2>&1 >/dev/null").out;
+    for (const char* word : {"tokenizer.ggml.pre", "tokenizer.ggml.token_type", "tokenizer.ggml.merges"}) EXPECT_NE(said.find(word), std::string::npos) << said;
+    size_t notes = 0;
+    for (size_t at = 0; (at = said.find("atlas-vk: note: ", at)) != std::string::npos; ++at) ++notes;
+    EXPECT_EQ(notes, 3u) << said;
+}
+
 TEST_F(TokenizeCommand, ExitCodes) {
     EXPECT_EQ(run("-m " + model + " x").exit_code, 0);
     EXPECT_EQ(run("--help").exit_code, 0);
