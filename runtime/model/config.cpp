@@ -3,16 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/model/limits.h"
+
 namespace atlas {
 
 namespace {
 
-// Bounds on numbers from untrusted files. Far above every published model, low enough that no product of two overflows 64 bits.
-constexpr uint32_t kMaxLayers = 1024;
-constexpr uint32_t kMaxWidth = 1u << 18;
-constexpr uint32_t kMaxHeads = 1024;
-constexpr uint32_t kMaxVocab = 1u << 22;
-constexpr uint32_t kMaxContext = 1u << 26;
 constexpr uint32_t kMaxHeadDim = 256;   // what the attention kernels keep in registers
 constexpr uint32_t kHeadDimMultiple = 8;
 
@@ -96,10 +92,7 @@ Result<void> read_sizes(const KeyReader& keys, ModelConfig& config) {
     ATLAS_TRY(config.n_head, keys.count("attention.head_count", {1, kMaxHeads}));
     ATLAS_TRY(config.n_head_kv, keys.count_or("attention.head_count_kv", {1, kMaxHeads}, config.n_head));
     ATLAS_TRY(config.n_ctx_train, keys.count("context_length", {1, kMaxContext}));
-    if (config.n_head % config.n_head_kv != 0) {
-        return fail(ErrorCode::corrupt, "{}: expected a divisor of {} ({}), found {}", keys.full("attention.head_count_kv"), config.n_head,
-                    keys.full("attention.head_count"), config.n_head_kv);
-    }
+    ATLAS_TRY_VOID(check_head_counts(keys.full("attention."), config.n_head, config.n_head_kv).map([](const HeadCounts&) {}));
     if (!keys.has("attention.key_length") && config.n_embd % config.n_head != 0) {
         return fail(ErrorCode::corrupt, "{}: expected a divisor of {} ({}), found {}", keys.full("attention.head_count"), config.n_embd,
                     keys.full("embedding_length"), config.n_head);
