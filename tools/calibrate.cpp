@@ -2,15 +2,17 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <vector>
 
 #include "runtime/base/atomic_file.h"
+#include "runtime/base/in_quotes.h"
+#include "runtime/base/json_text.h"
+#include "runtime/base/small_file.h"
 #include "runtime/base/units.h"
 #include "runtime/ops/dry_ops.h"
 #include "runtime/vk/caps.h"
+#include "tools/messages.h"
 
 namespace atlas::tools {
 
@@ -112,12 +114,17 @@ Result<double> layer_ms(VkBackend& backend) {
     return ms / kLayers;
 }
 
+// What is not there or damaged counts as empty: everything in the file can be measured again.
 Json read_all(const std::filesystem::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    std::stringstream text;
-    text << in.rdbuf();
-    Json all = Json::parse(text.str(), nullptr, false);
-    return all.is_object() ? all : Json::object();
+    constexpr size_t kMostBytes = kMiB;
+    const auto text = read_small_file(file, kMostBytes);
+    if (!text && (file.empty() || text.error().code == ErrorCode::not_found)) return Json::object();
+    Json all = text ? Json::parse(*text, nullptr, false) : Json();
+    if (all.is_object()) return all;
+    const auto moved = set_aside(file);
+    warning("{}; the device is measured again{}", text ? in_quotes(file.string(), 400) + " is no JSON object" : text.error().message,
+            moved ? "; the file is now " + in_quotes(moved->string(), 400) : "");
+    return Json::object();
 }
 
 }  // namespace
@@ -159,7 +166,7 @@ Result<void> keep_calibration(const std::filesystem::path& file, const std::stri
     all[key] = {{"matvec_gbps", factors.bandwidth_gbps * factors.efficiency},
                 {"ms_per_layer", factors.ms_per_layer},
                 {"prefill_tflops", factors.matrix_tflops * factors.prefill_share}};
-    const std::string text = all.dump(2) + "\n";
+    const std::string text = json_text(all, 2) + "\n";
     ATLAS_TRY(AtomicFile out, AtomicFile::create(file));
     ATLAS_TRY_VOID(out.write(text));
     return out.commit();

@@ -33,9 +33,15 @@ std::string wrapped(const std::string& text, size_t indent);
 /// One line of `width` characters: weights, cache, scratch, draft, free in proportion, and a legend with bytes below it.
 std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, size_t width);
 
-void print_choices(const std::vector<PlanChoice>& choices, const PlanTarget& target, const PlanPrices& prices, const std::string& file);
+/// What is planned for, with its speed.
+struct Chosen {
+    PlanTarget target;
+    SpeedFactors speed;
+};
+
+void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen, const PlanPrices& prices, const std::string& file);
 void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice);
-std::string choices_json(const std::vector<PlanChoice>& choices, const std::vector<KvTrade>& trades, const PlanTarget& target,
-                         const SpeedFactors& speed, const PlanPrices& prices, const std::string& file);
+std::string choices_json(const std::vector<PlanChoice>& choices, const std::vector<KvTrade>& trades, const Chosen& chosen, const PlanPrices& prices,
+                         const std::string& file);
 
 }  // namespace atlas::tools

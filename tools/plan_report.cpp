@@ -6,6 +6,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/in_quotes.h"
+#include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
 #include "tools/plan.h"
 
@@ -29,7 +31,8 @@ std::vector<Part> parts_of(const PlanChoice& choice) {
             {'D', "draft", choice.draft ? choice.draft->bytes : 0}};
 }
 
-std::string speed_text(const Range& speed) {
+std::string speed_text(const Range& speed, bool unknown) {
+    if (unknown) return "unknown";
     const int decimals = speed.low >= 10 ? 0 : speed.low >= 1 ? 1 : 2;
     return fmt::format("{:.{}f} to {:.{}f}", speed.low, decimals, speed.high, decimals);
 }
@@ -49,12 +52,18 @@ std::string command_lines(const std::vector<std::string>& words) {
     return fmt::format("{}\n", fmt::join(lines, "\n"));
 }
 
-// As a shell reads it.
-std::string quoted(const std::string& path) {
-    const bool plain = std::all_of(path.begin(), path.end(), [](unsigned char c) { return std::isalnum(c) || std::strchr("/._-+", c) != nullptr || c > 127; });
-    if (plain) return path;
-    std::string text = "'";
-    for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+// As a shell reads it; control characters, which could move the cursor where it is printed, as escapes of bash, zsh and ksh.
+std::string quoted(const std::string& word) {
+    const auto is_plain = [](unsigned char c) { return std::isalnum(c) || (c != 0 && std::strchr("/._-+:@%=", c) != nullptr); };
+    if (!word.empty() && std::all_of(word.begin(), word.end(), is_plain)) return word;
+    const bool escape = printable(word, word.size()) != word;
+    std::string text = escape ? "$'" : "'";
+    for (const char c : word) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (escape && (byte < 0x20 || byte >= 0x7F)) text += fmt::format("\\x{:02x}", byte);
+        else if (escape && (c == '\\' || c == '\'')) text += std::string("\\") + c;
+        else text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    }
     return text + "'";
 }
 
@@ -89,14 +98,14 @@ std::vector<std::string> command_of(const PlanChoice& choice, const std::string&
     std::vector<std::string> words;
     const auto pull = [&](const CatalogueModel& model, const std::string& quant) {
         words.push_back(fmt::format("atlas-vk pull hf:{}:{}", model.gguf, quant));
-        words.push_back(fmt::format("--name {} &&", model.shape.id));
+        words.push_back(fmt::format("--name {} &&", quoted(model.shape.id)));
     };
     const bool drafts = choice.draft && !choice.draft->model->gguf.empty();
     if (file.empty()) pull(*choice.model, choice.quant);
     if (drafts) pull(*choice.draft->model, choice.draft->quant);
     const std::string many = choice.n_sequences > 1 ? fmt::format(" --prompts FILE --parallel {}", choice.n_sequences) : "";
-    words.push_back(fmt::format("atlas-vk {} -m {}{}", many.empty() ? "chat" : "run", file.empty() ? choice.model->shape.id : quoted(file), many));
-    words.push_back(fmt::format("--ctx {} --kv {}{}", choice.n_ctx, name_of(choice.kv), drafts ? " --draft " + choice.draft->model->shape.id : ""));
+    words.push_back(fmt::format("atlas-vk {} -m {}{}", many.empty() ? "chat" : "run", quoted(file.empty() ? choice.model->shape.id : file), many));
+    words.push_back(fmt::format("--ctx {} --kv {}{}", choice.n_ctx, name_of(choice.kv), drafts ? " --draft " + quoted(choice.draft->model->shape.id) : ""));
     return words;
 }
 
@@ -116,30 +125,39 @@ std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, s
     return fmt::format("  [{}]\n  {}   . free {}\n", bar, legend, bytes_text(total - used));
 }
 
-void print_choices(const std::vector<PlanChoice>& choices, const PlanTarget& target, const PlanPrices& prices, const std::string& file) {
+void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen, const PlanPrices& prices, const std::string& file) {
+    const PlanTarget& target = chosen.target;
+    const bool unknown = chosen.speed.unknown;
     fmt::print("{}\n", wrapped(fmt::format("{}: {} in all, {} for a model{}", target.name, bytes_text(target.total_bytes), bytes_text(target.available_bytes),
                                           target.note.empty() ? "" : fmt::format(" ({})", target.note)), 2));
     fmt::print("   {:<33} {:<7} {:>7} {:<9} {:>6} {:>12} {:>14}\n", "model", "weights", "context", "cache", "GiB", "tokens/s", "prompt/s");
     for (size_t i = 0; i < choices.size(); ++i) {
         const PlanChoice& c = choices[i];
         fmt::print("{:>2} {:<33} {:<7} {:>7} {:<9} {:>6} {:>12} {:>14}\n", i + 1, c.model->shape.id + (c.runs ? "" : " *"), c.quant, context_text(c.n_ctx),
-                   name_of(c.kv), gib(c.total_bytes()), speed_text(c.decode), speed_text(c.prefill));
+                   name_of(c.kv), gib(c.total_bytes()), speed_text(c.decode, unknown), speed_text(c.prefill, unknown));
     }
     const bool all_run = std::all_of(choices.begin(), choices.end(), [](const PlanChoice& c) { return c.runs; });
     if (!all_run) fmt::print(" * this version cannot run its architecture yet\n");
     const PlanChoice& best = choices.front();
-    fmt::print("\nBest: {} {}\n{}", best.model->shape.id, best.quant, wrapped("  " + best.reason + ".", 2));
-    if (best.decode_full.middle() < 0.9 * best.decode.middle()) {
-        fmt::print("  With the context full: {} tokens/s.\n", speed_text(best.decode_full));
+    const bool slow = !unknown && !best.useful();
+    fmt::print("\n{}: {} {}\n{}", slow ? "Too slow to be of use, and yet the best" : "Best", best.model->shape.id, best.quant,
+               wrapped("  " + best.reason + ".", 2));
+    if (slow) {
+        fmt::print("{}", wrapped(fmt::format("  Below {:.0f} tokens/s an answer of 300 tokens takes over {:.0f} seconds: {}.", kUsefulTokensPerS, 300 / kUsefulTokensPerS,
+                                             choices.size() > 1 ? "all choices are slower than that here" : "this one is slower than that here"), 2));
+    }
+    if (!unknown && best.decode_full.likely < 0.9 * best.decode.likely) {
+        fmt::print("  With the context full: {} tokens/s.\n", speed_text(best.decode_full, false));
     }
     if (best.draft) {
         fmt::print("{}", wrapped(fmt::format("  Draft {} {}: {:.2f}, {:.2f}, {:.2f} times as fast when 40, 60, 80 % of its tokens are right.",
                                             best.draft->model->shape.id, best.draft->quant, best.draft->speedup_low, best.draft->speedup_middle,
                                             best.draft->speedup_high), 2));
     }
-    if (prices.usd_per_kwh > 0 && target.watts <= 0) fmt::print("  No energy: nobody told how many watts this card takes.\n");
-    if (prices.usd_per_kwh > 0 && target.watts > 0) {
-        const Energy energy = energy_of(target.watts, best.decode.middle(), prices.usd_per_kwh);
+    const bool energy_known = prices.usd_per_kwh > 0 && target.watts > 0 && !unknown;
+    if (prices.usd_per_kwh > 0 && !energy_known) fmt::print("  No energy: the watts or the speed of this card are not known.\n");
+    if (energy_known) {
+        const Energy energy = energy_of(target.watts, best.decode.likely, prices.usd_per_kwh);
         fmt::print("  Energy at {:.0f} W: {:.1f} J a token, ${:.2f} a million tokens at ${:.2f}/kWh", target.watts, energy.joules_per_token,
                    energy.usd_per_million_tokens, prices.usd_per_kwh);
         if (prices.api_usd_per_million > 0) fmt::print("; a paid API at ${:.2f}", prices.api_usd_per_million);
@@ -178,17 +196,21 @@ void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) 
     if (!fitted.empty()) fmt::print("   Of a file written again by atlas-vk fit-cache: {}\n", fitted);
 }
 
-std::string choices_json(const std::vector<PlanChoice>& choices, const std::vector<KvTrade>& trades, const PlanTarget& target,
-                         const SpeedFactors& speed, const PlanPrices& prices, const std::string& file) {
+std::string choices_json(const std::vector<PlanChoice>& choices, const std::vector<KvTrade>& trades, const Chosen& chosen, const PlanPrices& prices,
+                         const std::string& file) {
+    const PlanTarget& target = chosen.target;
+    const SpeedFactors& speed = chosen.speed;
     ordered_json out;
     out["device"] = target.name;
     out["total_bytes"] = target.total_bytes;
     out["available_bytes"] = target.available_bytes;
     out["speed_factors"] = {{"bandwidth_gbps", speed.bandwidth_gbps}, {"efficiency", speed.efficiency}, {"ms_per_layer", speed.ms_per_layer},
-                            {"calibrated", speed.calibrated},         {"estimated_class", speed.estimated},
+                            {"calibrated", speed.calibrated},         {"estimated_class", speed.estimated},           {"unknown", speed.unknown},
                             {"source", speed.source}};
     out["choices"] = ordered_json::array();
-    const auto range = [](const Range& r) { return ordered_json{{"low", r.low}, {"high", r.high}}; };
+    const auto range = [&](const Range& r) {
+        return speed.unknown ? ordered_json(nullptr) : ordered_json{{"low", r.low}, {"likely", r.likely}, {"high", r.high}};
+    };
     for (const PlanChoice& c : choices) {
         ordered_json row = {{"model", c.model->shape.id},
                             {"quant", c.quant},
@@ -203,6 +225,7 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
                             {"decode_tokens_per_s", range(c.decode)},
                             {"decode_tokens_per_s_full", range(c.decode_full)},
                             {"prefill_tokens_per_s", range(c.prefill)},
+                            {"useful_speed", speed.unknown ? ordered_json(nullptr) : ordered_json(c.useful())},
                             {"quality", c.quality},
                             {"quality_estimated", c.estimated},
                             {"runs", c.runs},
@@ -210,8 +233,8 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
                             {"reason", c.reason},
                             {"command", c.runs ? ordered_json(fmt::format("{}", fmt::join(command_of(c, file), " "))) : ordered_json(nullptr)}};
         if (c.draft) row["draft_speedup"] = {{"0.4", c.draft->speedup_low}, {"0.6", c.draft->speedup_middle}, {"0.8", c.draft->speedup_high}};
-        if (prices.usd_per_kwh > 0 && target.watts > 0) {
-            const Energy energy = energy_of(target.watts, c.decode.middle(), prices.usd_per_kwh);
+        if (prices.usd_per_kwh > 0 && target.watts > 0 && !speed.unknown) {
+            const Energy energy = energy_of(target.watts, c.decode.likely, prices.usd_per_kwh);
             row["joules_per_token"] = energy.joules_per_token;
             row["usd_per_million_tokens"] = energy.usd_per_million_tokens;
             if (prices.api_usd_per_million > 0) row["api_usd_per_million_tokens"] = prices.api_usd_per_million;
@@ -225,7 +248,7 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
         out["kv_trades"].back()["perplexity_source"] = trade.cost.source;
         out["kv_trades"].back()["perplexity_increase_fitted"] = trade.cost_fitted.perplexity_share;
     }
-    return out.dump(2);
+    return json_text(out, 2);
 }
 
 }  // namespace atlas::tools

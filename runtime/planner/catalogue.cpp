@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "runtime/base/in_quotes.h"
+#include "runtime/base/json_text.h"
+#include "runtime/base/small_file.h"
 #include "runtime/base/units.h"
 
 namespace atlas {
@@ -29,7 +29,18 @@ class Fields {
         const Json* found = get(key, required);
         if (found == nullptr) return {};
         if (!found->is_string()) return complain(key, "a text", *found), std::string();
-        return found->get<std::string>();
+        return checked(key, *found);
+    }
+    std::vector<std::string> texts(const char* key) {
+        std::vector<std::string> all;
+        const Json* found = get(key, false);
+        if (found == nullptr) return all;
+        if (!found->is_array()) return complain(key, "a list of texts", *found), all;
+        for (const Json& one : *found) {
+            if (!one.is_string()) return complain(key, "a list of texts", one), all;
+            all.push_back(checked(key, one));
+        }
+        return all;
     }
     double number(const char* key, double low, double high, bool required = true) {
         const Json* found = get(key, required);
@@ -62,14 +73,21 @@ class Fields {
         if (!error_) error_ = Error{ErrorCode::corrupt, message};
     }
     void complain(const std::string& expected, const Json& found) {
-        complain(fmt::format("{}: expected {}, found {}", where_, expected, found.dump().substr(0, 60)));
+        complain(fmt::format("{}: expected {}, found {}", where_, expected, printable(json_text(found), 60)));
     }
     void complain(const char* key, const std::string& expected, const Json& found) {
-        complain(fmt::format("{}: field '{}': expected {}, found {}", where_, key, expected, found.dump().substr(0, 60)));
+        complain(fmt::format("{}: field '{}': expected {}, found {}", where_, key, expected, printable(json_text(found), 60)));
     }
     const std::optional<Error>& error() const { return error_; }
 
   private:
+    // What is read here is printed later, in tables and commands: nothing in it may move a cursor.
+    std::string checked(const char* key, const Json& found) {
+        auto text = found.get<std::string>();
+        if (printable(text, text.size()) != text) complain(key, "a text without control characters", found);
+        return text;
+    }
+
     const Json& json_;
     std::string where_;
     std::optional<Error> error_;
@@ -87,15 +105,10 @@ Result<std::optional<QualityFigure>> read_quality(const Json& entry, const char*
     return std::optional(std::move(figure));
 }
 
-Result<void> check_shape(const ModelShape& s, const std::string& where) {
-    const auto wrong = [&](std::string_view what) { return fail(ErrorCode::corrupt, "{}: {}", where, what); };
-    if (s.n_layer == 0 || s.n_embd == 0 || s.n_head == 0 || s.n_head_kv == 0 || s.head_dim == 0 || s.n_vocab == 0 || s.n_ctx == 0) {
-        return wrong("n_layer, n_embd, n_head, n_head_kv, head_dim, n_vocab and n_ctx must be at least 1");
-    }
-    if (s.n_ff == 0 && s.n_expert == 0) return wrong("neither n_ff nor experts");
-    if (s.n_expert > 0 && (s.n_expert_used == 0 || s.n_expert_used > s.n_expert || s.n_ff_expert == 0)) return wrong("experts that make no sense");
-    if (s.kv_lora_rank > 0 && s.rope_head_dim >= s.head_dim) return wrong("rope_head_dim must be below head_dim");
-    return {};
+// As Hugging Face names repositories; it becomes a word of a command.
+bool is_repository(std::string_view name) {
+    constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
+    return std::count(name.begin(), name.end(), '/') == 1 && name.find_first_not_of(kAllowed) == std::string_view::npos;
 }
 
 Result<CatalogueModel> read_model(const Json& entry, const std::string& where) {
@@ -136,20 +149,13 @@ Result<CatalogueModel> read_model(const Json& entry, const std::string& where) {
     s.approximate = f.text("approximate", false);
     model.licence = f.text("licence", false);
     model.gguf = f.text("gguf", false);
-    if (!model.gguf.empty() && (std::count(model.gguf.begin(), model.gguf.end(), '/') != 1 || model.gguf.find(' ') != std::string::npos)) {
-        f.complain("gguf", "owner/repository", model.gguf);
-    }
+    if (!model.gguf.empty() && !is_repository(model.gguf)) f.complain("gguf", "owner/repository", model.gguf);
+    model.native_quant = f.text("native_quant", false);
     model.pull = f.text("pull", false);
     model.source = f.text("source", false);
-    if (const Json* aliases = f.get("aliases", false)) {
-        if (!aliases->is_array()) f.complain("aliases", "a list of texts", *aliases);
-        for (const Json& alias : *aliases) {
-            if (alias.is_string()) s.aliases.push_back(alias.get<std::string>());
-            else f.complain("aliases", "a list of texts", alias);
-        }
-    }
+    s.aliases = f.texts("aliases");
     ATLAS_FIELDS_DONE(f);
-    ATLAS_TRY_VOID(check_shape(s, where));
+    ATLAS_TRY_VOID(check_shape(s, where + ": "));
     ATLAS_TRY(model.coding, read_quality(entry, "coding", where));
     ATLAS_TRY(model.humaneval, read_quality(entry, "humaneval", where));
     ATLAS_TRY(model.chat, read_quality(entry, "chat", where));
@@ -160,6 +166,7 @@ Result<Card> read_card(const Json& entry, const std::string& where) {
     Fields f(entry, where);
     Card card;
     card.name = f.text("name");
+    card.aliases = f.texts("aliases");
     card.vendor = f.text("vendor");
     card.arch = f.text("arch", false);
     card.memory_bytes = static_cast<uint64_t>(f.number("vram_gib", 0.5, 4096) * double(kGiB));
@@ -180,25 +187,49 @@ Result<Card> read_card(const Json& entry, const std::string& where) {
     return card;
 }
 
+Result<SpeedBand> read_band(const Json* entry, const std::string& where) {
+    SpeedBand band;
+    if (entry == nullptr) return band;
+    Fields f(*entry, where);
+    band.low = f.number("low", 0.01, 1);
+    band.high = f.number("high", 1, 100);
+    ATLAS_FIELDS_DONE(f);
+    return band;
+}
+
+Result<SpeedClass> read_class(const Json& entry, const std::string& where) {
+    Fields f(entry, where);
+    SpeedClass made;
+    made.vendor = f.text("vendor", false);
+    made.arch_prefix = f.text("arch", false);
+    made.efficiency = f.number("efficiency", 0.05, 1);
+    made.ms_per_layer = f.number("ms_per_layer", 0, 10);
+    if (f.get("recurrent_factor", false) != nullptr) made.recurrent_factor = f.number("recurrent_factor", 1, 100);
+    made.prefill_share = f.number("prefill_share", 0.01, 1);
+    f.flag("estimated", made.estimated);
+    made.source = f.text("source");
+    const Json* band = f.get("band", false);
+    const Json* other = f.get("band_other", false);
+    ATLAS_FIELDS_DONE(f);
+    ATLAS_TRY(made.band, read_band(band, where + " band"));
+    ATLAS_TRY(made.band_other, read_band(other != nullptr ? other : band, where + " band_other"));
+    return made;
+}
+
 Result<SpeedFacts> read_speed(const Json& entry, const std::string& where) {
     Fields f(entry, where);
     SpeedFacts facts;
     facts.kv_efficiency = f.number("kv_efficiency", 0.01, 1);
     facts.moe_layer_factor = f.number("moe_layer_factor", 1, 10);
-    facts.band_uncalibrated = f.number("band_uncalibrated", 0, 1);
     facts.band_calibrated = f.number("band_calibrated", 0, 1);
     facts.source = f.text("source");
-    if (const Json* classes = f.get("classes", true)) {
-        for (const Json& row : *classes) {
-            Fields c(row, where + " classes");
-            SpeedClass& made = facts.classes.emplace_back();
-            made = {c.text("vendor", false), c.text("arch", false), c.number("efficiency", 0.05, 1), c.number("ms_per_layer", 0, 10),
-                    c.number("prefill_share", 0.01, 1), false, c.text("source")};
-            c.flag("estimated", made.estimated);
-            ATLAS_FIELDS_DONE(c);
-        }
-    }
+    const Json* classes = f.get("classes", true);
+    if (classes != nullptr && !classes->is_array()) f.complain("classes", "a list", *classes);
     ATLAS_FIELDS_DONE(f);
+    for (const Json& row : *classes) {
+        ATLAS_TRY(SpeedClass made, read_class(row, where + " classes"));
+        facts.classes.push_back(std::move(made));
+    }
     return facts;
 }
 
@@ -239,7 +270,7 @@ Result<void> read_losses(const Json& root, Catalogue& to, const std::string& whe
         to.weight_loss_source = f.text("source");
         if (const Json* recipes = f.get("recipes", true)) {
             for (const auto& [name, row] : recipes->items()) {
-                Fields r(row, where + " weight_loss " + name);
+                Fields r(row, where + " weight_loss " + printable(name));
                 to.weight_loss[name] = {r.number("kl", 0, 10), r.number("perplexity_increase", 0, 100)};
                 ATLAS_FIELDS_DONE(r);
             }
@@ -289,18 +320,20 @@ Result<Catalogue> parse_catalogue(std::string_view json, std::string_view where)
     return catalogue;
 }
 
-Result<Catalogue> load_catalogue(const std::filesystem::path& additions) {
-    ATLAS_TRY(Catalogue catalogue, parse_catalogue(built_in_catalogue(), "built-in catalogue"));
-    std::error_code error;
-    if (additions.empty() || !std::filesystem::exists(additions, error)) return catalogue;
-    if (std::filesystem::file_size(additions, error) > kMaxFileBytes || error) {
-        return fail(ErrorCode::io, "{}: larger than {} or unreadable", additions.string(), bytes_text(kMaxFileBytes));
+Result<Catalogue> load_catalogue(const std::filesystem::path& additions, std::string* warning) {
+    auto built_in = parse_catalogue(built_in_catalogue(), "built-in catalogue");
+    if (!built_in || additions.empty()) return built_in;
+    Catalogue catalogue = *built_in;
+    const auto text = read_small_file(additions, kMaxFileBytes);
+    if (!text && text.error().code == ErrorCode::not_found) return catalogue;
+    const auto read = text ? read_into(catalogue, *text, printable(additions.string(), 400)) : tl::unexpected(text.error());
+    if (read) return catalogue;
+    const auto moved = set_aside(additions);
+    if (warning != nullptr) {
+        *warning = fmt::format("{}; going on without your models and cards; {}", read.error().message,
+                               moved ? "the file is now " + in_quotes(moved->string(), 400) : moved.error().message);
     }
-    std::ifstream in(additions, std::ios::binary);
-    std::stringstream text;
-    if (!(text << in.rdbuf())) return fail(ErrorCode::io, "{}: cannot be read", additions.string());
-    ATLAS_TRY_VOID(read_into(catalogue, text.str(), additions.string()));
-    return catalogue;
+    return built_in;
 }
 
 }  // namespace atlas

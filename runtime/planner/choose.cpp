@@ -17,6 +17,16 @@ constexpr uint32_t kTypicalDepth = 4096;
 constexpr double kDraftMustGain = 1.15;  // at an acceptance of 0.6; less is not worth its memory
 constexpr double kAcceptances[] = {0.4, 0.6, 0.8};
 
+std::string in_capitals(std::string_view text) {
+    std::string upper(text);
+    std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return upper;
+}
+
+bool is_native(const CatalogueModel& model, std::string_view quant) {
+    return !model.native_quant.empty() && in_capitals(quant) == in_capitals(model.native_quant);
+}
+
 double third_below_three_percent(double share) { return share <= 0.03 ? share / 3 : share; }
 
 const std::optional<QualityFigure>& figure_of(const CatalogueModel& model, Purpose purpose) {
@@ -38,9 +48,10 @@ class Line {
     double n_ = 0, sx_ = 0, sy_ = 0, sxx_ = 0, sxy_ = 0;
 };
 
-std::vector<std::string> quants_of(const PlanRequest& request) {
+std::vector<std::string> quants_of(const PlanRequest& request, const CatalogueModel& model) {
     if (request.file != nullptr) return {request.file->quant()};
     if (!request.quant.empty()) return {request.quant};
+    if (!model.native_quant.empty()) return {model.native_quant};
     return {kOffered.begin(), kOffered.end()};
 }
 
@@ -160,6 +171,7 @@ std::string reason_of(const Catalogue& catalogue, const PlanRequest& request, co
     if (const auto loss = catalogue.weight_loss.find(choice.quant); loss != catalogue.weight_loss.end() && loss->second.perplexity_increase / catalogue.f16_perplexity >= 0.0005) {
         text += fmt::format("; {} adds {:.1f} % perplexity", choice.quant, 100 * loss->second.perplexity_increase / catalogue.f16_perplexity);
     }
+    if (is_native(*choice.model, choice.quant)) text += fmt::format("; {} is what it was trained in", choice.quant);
     text += fmt::format("; {} tokens of context with a {} cache", choice.n_ctx, name_of(choice.kv));
     if (choice.draft) {
         text += fmt::format("; with {} as draft {:.1f} to {:.1f} times as fast", choice.draft->model->shape.id, choice.draft->speedup_low,
@@ -187,7 +199,7 @@ class Chooser {
   private:
     Result<std::optional<PlanChoice>> best_with_least(const CatalogueModel& model) const {
         std::optional<PlanChoice> best;
-        for (const std::string& quant : quants_of(request_)) {
+        for (const std::string& quant : quants_of(request_, model)) {
             ATLAS_TRY(const ModelFit fit, fit_of(request_, model, quant));
             for (const KvFormats& kv : caches_of(request_, model.shape)) {
                 const auto choice = try_one(model, fit, quant, kv);
@@ -229,9 +241,9 @@ class Chooser {
         return choice;
     }
 
-    std::array<double, 5> rank(const PlanChoice& c) const {
-        const double speed = std::round(std::log(c.decode.middle()) / std::log(1.1)), context = c.n_ctx;
-        return {std::round(c.quality * 2), request_.max_context ? context : speed, request_.max_context ? speed : context,
+    std::array<double, 6> rank(const PlanChoice& c) const {
+        const double speed = std::round(std::log(c.decode.likely) / std::log(1.1)), context = c.n_ctx;
+        return {c.useful() || request_.speed.unknown ? 1.0 : 0.0, std::round(c.quality * 2), request_.max_context ? context : speed, request_.max_context ? speed : context,
                 -double(c.total_bytes()), c.quality};
     }
 
@@ -301,11 +313,10 @@ KvCost kv_cost_of(const Catalogue& catalogue, const KvFormats& kv, bool fitted) 
 
 std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose, std::string_view quant,
                                  const KvFormats& kv) {
-    std::string upper(quant);
-    std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-    const auto loss = catalogue.weight_loss.find(upper);
-    if (loss == catalogue.weight_loss.end()) return std::nullopt;
-    const double share = third_below_three_percent(loss->second.perplexity_increase / catalogue.f16_perplexity) +
+    const bool native = is_native(model, quant);
+    const auto loss = catalogue.weight_loss.find(in_capitals(quant));
+    if (loss == catalogue.weight_loss.end() && !native) return std::nullopt;
+    const double share = (native ? 0 : third_below_three_percent(loss->second.perplexity_increase / catalogue.f16_perplexity)) +
                          third_below_three_percent(kv_cost_of(catalogue, with_default_rotation(kv), model.shape.fitted_cache).perplexity_share);
     return score_of(catalogue, model, purpose).points * std::max(0.0, 1 - share);
 }
@@ -329,7 +340,7 @@ Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& 
         const CatalogueModel& model = *candidate;
         if (longest == nullptr || model.shape.n_ctx > longest->shape.n_ctx) longest = &model;
         if (request.n_ctx > model.shape.n_ctx) continue;
-        for (const std::string& quant : quants_of(request)) {
+        for (const std::string& quant : quants_of(request, model)) {
             ATLAS_TRY(const ModelFit fit, fit_of(request, model, quant));
             for (const KvFormats& kv : caches_of(request, model.shape)) {
                 PlanChoice choice;

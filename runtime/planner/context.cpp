@@ -160,6 +160,7 @@ class ContextChooser {
         request.available_bytes = there;
         request.speed = factors_of(catalogue_, Card{});  // which is fastest does not depend on how fast
         request.speed.bandwidth_gbps = request.speed.matrix_tflops = 100;
+        request.speed.unknown = true;
         request.n_ctx = n_ctx;
         const auto choices = atlas::choose(catalogue_, request, 1);
         if (!choices || choices->empty()) return {};

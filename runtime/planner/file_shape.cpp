@@ -4,7 +4,10 @@
 #include <map>
 
 #include "quant/recipe.h"
+#include "runtime/base/in_quotes.h"
+#include "runtime/model/limits.h"
 #include "runtime/model/load.h"
+#include "runtime/model/registry.h"
 
 namespace atlas {
 
@@ -74,46 +77,70 @@ std::string quant_of(const gguf::File& file) {
 
 }  // namespace
 
-Result<FileShape> shape_of_file(const gguf::File& file) {
-    ATLAS_TRY(const std::string_view arch, file.string("general.architecture"));
-    const Keys keys(file, std::string(arch));
-    FileShape found;
-    ModelShape& s = found.shape;
-    s.id = file.string_or("general.name", file.path().filename().string());
-    s.arch = arch;
+namespace {
+
+// Where this build has the architecture its own reading of the keys counts, the one that loading goes by; it refuses what cannot be run.
+Result<void> read_sizes(const gguf::File& file, const Keys& keys, ModelShape& s) {
+    if (const auto architecture = find_architecture(file)) {
+        ATLAS_TRY(const ModelConfig config, (*architecture)->read_config(file));
+        s.n_layer = config.n_layer;
+        s.n_embd = config.n_embd;
+        s.n_head = config.n_head;
+        s.n_head_kv = config.n_head_kv;
+        s.head_dim = s.v_head_dim = config.head_dim;
+        s.n_ff = config.n_ff;
+        s.n_ctx = config.n_ctx_train;
+        return {};
+    }
+    ATLAS_TRY(const HeadCounts heads, read_head_counts(file, s.arch));
     s.n_layer = keys.count("block_count", 0);
     s.n_embd = keys.count("embedding_length", 0);
-    s.n_head = keys.count("attention.head_count", 0);
-    s.n_head_kv = keys.count("attention.head_count_kv", s.n_head);
+    s.n_head = heads.n_head;
+    s.n_head_kv = heads.n_head_kv;
     s.n_ff = keys.count("feed_forward_length", 0);
     s.n_ctx = keys.count("context_length", 0);
-    if (s.n_layer == 0 || s.n_layer > 1024 || s.n_embd == 0 || s.n_head == 0 || s.n_head_kv == 0 || s.n_ctx == 0) {
-        return fail(ErrorCode::corrupt,
-                    "{}: {} keys give {} layers, {} wide, {} heads, {} KV heads, context {}: all must be there and at least 1", file.path().string(),
-                    arch, s.n_layer, s.n_embd, s.n_head, s.n_head_kv, s.n_ctx);
-    }
     s.head_dim = keys.count("attention.key_length", s.n_embd / s.n_head);
     s.v_head_dim = keys.count("attention.value_length", s.head_dim);
     s.n_expert = keys.count("expert_count", 0);
     s.n_expert_used = std::min(keys.count("expert_used_count", 0), s.n_expert);
-    s.n_ff_expert = keys.count("expert_feed_forward_length", 0);
+    s.n_ff_expert = keys.count("expert_feed_forward_length", s.n_expert > 0 ? s.n_ff : 0);
     s.n_dense_layers = keys.count("leading_dense_block_count", 0);
     s.kv_lora_rank = keys.count("attention.kv_lora_rank", 0);
     s.rope_head_dim = keys.count("rope.dimension_count", 0);
     s.window = keys.count("attention.sliding_window", 0);
-    if (s.window > 0 && (arch == "gemma2" || arch == "gpt-oss")) s.full_every = 2;
-    if (s.window > 0 && arch == "gemma3") s.full_every = 6;
+    if (s.window > 0 && (s.arch == "gemma2" || s.arch == "gpt-oss")) s.full_every = 2;
+    if (s.window > 0 && s.arch == "gemma3") s.full_every = 6;
+    return {};
+}
+
+Result<FileShape> read_shape(const gguf::File& file) {
+    ATLAS_TRY(const std::string_view arch, file.string("general.architecture"));
+    const Keys keys(file, std::string(arch));
+    FileShape found;
+    ModelShape& s = found.shape;
+    s.id = printable(file.string_or("general.name", file.path().filename().string()));
+    s.arch = arch;
+    ATLAS_TRY_VOID(read_sizes(file, keys, s));
     const gguf::TensorInfo* embd = file.find_tensor("token_embd.weight");
-    if (embd == nullptr || embd->shape.size() != 2) return fail(ErrorCode::corrupt, "{}: no token_embd.weight of two dimensions", file.path().string());
-    s.n_vocab = static_cast<uint32_t>(std::min<uint64_t>(embd->shape[0], 1u << 22));
+    if (embd == nullptr || embd->shape.size() != 2) return fail(ErrorCode::corrupt, "no token_embd.weight of two dimensions");
+    s.n_vocab = static_cast<uint32_t>(std::min<uint64_t>(embd->shape[0], UINT32_MAX));
+    ATLAS_TRY_VOID(check_shape(s, ""));
     s.tied = file.find_tensor("output.weight") == nullptr;
     s.fitted_cache = file.find_tensor("blk.0.cache_turn_k.weight") != nullptr;
     s.rope_factors = file.find_tensor("rope_freqs.weight") != nullptr;
     for (const gguf::TensorInfo& tensor : file.tensors()) s.parameters += elems_of(tensor);
     found.size = true_size(file, s);
     found.weights_bytes = device_bytes(file);
-    found.quant = quant_of(file);
+    found.quant = printable(quant_of(file));
     return found;
+}
+
+}  // namespace
+
+Result<FileShape> shape_of_file(const gguf::File& file) {
+    auto shape = read_shape(file);
+    if (!shape) return fail_in(in_quotes(file.path().string(), 400), shape.error());
+    return shape;
 }
 
 }  // namespace atlas

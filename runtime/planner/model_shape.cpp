@@ -7,6 +7,8 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "runtime/model/limits.h"
+
 namespace atlas {
 
 namespace {
@@ -171,6 +173,30 @@ class Lister {
 };
 
 }  // namespace
+
+Result<void> check_shape(const ModelShape& s, std::string_view where) {
+    constexpr uint32_t kMaxHeadDim = 1024, kMaxFeedForward = 1u << 20, kMaxExperts = 4096;
+    struct Bound {
+        std::string_view name;
+        uint64_t found, low, high;
+    };
+    const uint32_t needs_ff = s.n_expert == 0 ? 1 : 0, has_experts = s.n_expert > 0 ? 1 : 0;
+    const auto bounds = std::to_array<Bound>({
+        {"layers", s.n_layer, 1, kMaxLayers}, {"width", s.n_embd, 1, kMaxWidth}, {"context", s.n_ctx, 1, kMaxContext},
+        {"vocabulary", s.n_vocab, 1, kMaxVocab}, {"head dimension", s.head_dim, 1, kMaxHeadDim}, {"dimension of value heads", s.v_head_dim, 1, kMaxHeadDim},
+        {"feed-forward width", s.n_ff, needs_ff, kMaxFeedForward}, {"experts", s.n_expert, 0, kMaxExperts},
+        {"experts used by a token", s.n_expert_used, has_experts, s.n_expert}, {"width of an expert", s.n_ff_expert, has_experts, kMaxFeedForward},
+        {"width of shared experts", s.n_ff_shared, 0, kMaxFeedForward}, {"window", s.window, 0, kMaxContext},
+        {"latent rank of keys and values", s.kv_lora_rank, 0, kMaxWidth}, {"latent rank of queries", s.q_lora_rank, 0, kMaxWidth},
+        {"turned dimensions of a head", s.kv_lora_rank > 0 ? s.rope_head_dim : 0, 0, s.head_dim - (s.head_dim > 0 ? 1 : 0)},
+        {"head dimension of full layers", s.full_head_dim, 0, kMaxHeadDim}, {"KV heads of full layers", s.full_n_head_kv, 0, kMaxHeads},
+        {"value heads of recurrent layers", s.recurrent_v_heads, 0, kMaxHeads},
+    });
+    for (const Bound& b : bounds) {
+        if (b.found < b.low || b.found > b.high) return fail(ErrorCode::corrupt, "{}{}: expected {} .. {}, found {}", where, b.name, b.low, b.high, b.found);
+    }
+    return check_head_counts(where, s.n_head, s.n_head_kv).map([](const HeadCounts&) {});
+}
 
 uint64_t TensorShape::elems() const {
     uint64_t product = 1;

@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "runtime/base/error.h"
 
 namespace atlas {
 
@@ -57,6 +60,10 @@ struct ModelShape {
     bool is_windowed(uint32_t il) const { return full_every > 0 && il % full_every != full_every - 1; }
     bool has_experts(uint32_t il) const { return n_expert > 0 && il >= n_dense_layers; }
 };
+
+/// Whether the numbers can be one decoder's: within the bounds of runtime/model/limits.h and fitting together. Whoever makes a shape, from a file or
+/// from a catalogue, asks here. `where` begins every message. Fails: corrupt.
+Result<void> check_shape(const ModelShape& shape, std::string_view where);
 
 struct TensorShape {
     std::string name;             // GGUF's

@@ -1,8 +1,10 @@
 // Looking models and cards up by the names that people type.
 #include <algorithm>
+#include <array>
 #include <cctype>
 
 #include "runtime/base/edit_distance.h"
+#include "runtime/base/in_quotes.h"
 #include "runtime/planner/catalogue.h"
 
 namespace atlas {
@@ -14,13 +16,6 @@ std::string plain(std::string_view name) {
     std::string text;
     for (const char c : name) {
         if (std::isalnum(static_cast<unsigned char>(c)) || c == '.') text += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    }
-    return text;
-}
-
-std::string without(std::string text, std::initializer_list<std::string_view> words) {
-    for (const std::string_view word : words) {
-        if (const size_t at = text.find(word); at != std::string::npos) text.erase(at, word.size());
     }
     return text;
 }
@@ -49,8 +44,41 @@ bool has_all_words(std::string_view name, std::string_view wanted) {
     return want.size() >= 2 && std::all_of(want.begin(), want.end(), is_there);
 }
 
+// What vendors and drivers put around a card's name; it tells no two cards apart.
+bool is_vendor_word(std::string_view word) {
+    constexpr auto kWords = std::to_array<std::string_view>({"nvidia", "geforce", "amd", "radeon", "intel", "graphics", "gpu", "card", "rtx", "gtx", "rx", "arc",
+                                                             "tesla", "quadro", "instinct"});
+    return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
+}
+
+// "NVIDIA GeForce RTX 4060 Laptop GPU", "rtx4060 mobile" and "RTX 4060 Laptop" are one name, "AMD Radeon RX 7900 XT (RADV NAVI31)" and "7900xt" another.
 std::string bare_card(std::string_view name) {
-    return without(plain(name), {"nvidia", "geforce", "amd", "radeon", "intel", "graphics", "rtx", "rx", "arc", "gb"});
+    std::string outside;  // of parentheses: there stands the driver, or (R)
+    int depth = 0;
+    for (const char c : name) {
+        depth += c == '(' ? 1 : 0;
+        if (depth == 0) outside += c == '+' ? 'p' : c;
+        depth -= c == ')' && depth > 0 ? 1 : 0;
+    }
+    std::string bare;
+    for (std::string word : words_of(outside)) {
+        const size_t digit = word.find_first_of("0123456789");
+        if (digit != std::string::npos && is_vendor_word(std::string_view(word).substr(0, digit))) word.erase(0, digit);
+        if (is_vendor_word(word)) continue;
+        bare += word == "mobile" ? "laptop" : word == "gib" ? "gb" : word;
+    }
+    return bare;
+}
+
+std::vector<std::string> bare_names(const Card& card) {
+    std::vector<std::string> names{bare_card(card.name)};
+    for (const std::string& alias : card.aliases) names.push_back(bare_card(alias));
+    return names;
+}
+
+// "12gb" behind "3060": the same name with how much memory the card has.
+bool is_memory_size(std::string_view text) {
+    return text.size() > 2 && text.ends_with("gb") && text.find_first_not_of("0123456789") == text.size() - 2;
 }
 
 }  // namespace
@@ -89,27 +117,41 @@ Result<const CatalogueModel*> Catalogue::find_model(std::string_view name) const
         if (has_all_words(model.shape.id, name)) found.push_back(&model);
     }
     if (found.size() == 1) return found.front();
-    return fail(ErrorCode::not_found, "no model '{}' in the catalogue; near: {}", name, fmt::join(nearest_names(name, names, 5), ", "));
+    std::vector<std::string> near = nearest_names(name, names, 5);
+    for (std::string& one : near) one = printable(one);
+    return fail(ErrorCode::not_found, "no model {} in the catalogue; near: {}", in_quotes(name), fmt::join(near, ", "));
 }
 
 Result<const Card*> Catalogue::find_card(std::string_view name) const {
-    std::vector<std::string> names;
+    const std::string want = bare_card(name);
+    std::vector<std::string> near, all;
     for (const Card& card : cards) {
-        names.push_back(card.name);
-        if (plain(card.name) == plain(name)) return &card;
+        const auto have = bare_names(card);
+        if (std::find(have.begin(), have.end(), want) != have.end()) return &card;
+        all.push_back(card.name);
+        if (!want.empty() && std::any_of(have.begin(), have.end(), [&](const std::string& n) { return n.starts_with(want); })) near.push_back(card.name);
     }
-    std::vector<const Card*> found;
+    const bool several = !near.empty();
+    if (!several) near = nearest_names(name, all, 5);
+    constexpr size_t kMost = 12;
+    if (near.size() > kMost) near.resize(kMost);
+    for (std::string& one : near) one = printable(one);
+    return fail(ErrorCode::not_found, "no card is called {} and nothing else; {}: {}. Give one of these names, or --vram 12G --bandwidth 300", in_quotes(name),
+                several ? "these begin so" : "the nearest names are", fmt::join(near, ", "));
+}
+
+const Card* Catalogue::card_of_device(std::string_view device, uint64_t memory_bytes) const {
+    const std::string want = bare_card(device);
+    const Card* found = nullptr;
     for (const Card& card : cards) {
-        if (bare_card(card.name) == bare_card(name)) return &card;
-        if (!bare_card(name).empty() && bare_card(card.name).starts_with(bare_card(name))) found.push_back(&card);
+        for (const std::string& name : bare_names(card)) {
+            if (name == want) return &card;
+            const double share = double(memory_bytes) / double(card.memory_bytes);
+            const bool fits = !want.empty() && name.starts_with(want) && is_memory_size(std::string_view(name).substr(want.size())) && share > 0.9 && share < 1.05;
+            if (fits) found = &card;
+        }
     }
-    if (found.size() == 1) return found.front();
-    if (found.size() > 1) {
-        std::vector<std::string> several;
-        for (const Card* card : found) several.push_back(card->name);
-        return fail(ErrorCode::invalid_argument, "several cards are called '{}': {}. Say which", name, fmt::join(several, ", "));
-    }
-    return fail(ErrorCode::not_found, "no card '{}' in the catalogue; near: {}. Or say --vram 12G", name, fmt::join(nearest_names(name, names, 5), ", "));
+    return found;
 }
 
 }  // namespace atlas

@@ -4,12 +4,13 @@
 #include <array>
 
 #include "quant/recipe.h"
+#include "runtime/base/in_quotes.h"
 
 namespace atlas {
 
 namespace {
 
-constexpr std::string_view kMxfp4Mix = "MXFP4_MOE";
+constexpr std::string_view kMxfp4Mix = "MXFP4", kMxfp4MixElsewhere = "MXFP4_MOE";  // as gpt-oss calls it, and as quantizers do
 
 // GGUF metadata is mostly the tokenizer. Measured: file size less tensors, of files of each family.
 uint64_t metadata_bytes(uint32_t n_vocab) {
@@ -32,16 +33,17 @@ bool same_name(std::string_view a, std::string_view b) {
 
 Format mxfp4_mix(const TensorShape& tensor) {
     if (tensor.shape.size() < 2 || tensor.name.ends_with(".bias") || tensor.name.find("gate_inp") != std::string::npos) return Format::f32;
-    return tensor.name.find("_exps.") != std::string::npos ? Format::mxfp4 : Format::q8_0;
+    const Format format = tensor.name.find("_exps.") != std::string::npos ? Format::mxfp4 : Format::q8_0;
+    return tensor.shape.back() % info(format).block_elems == 0 ? format : Format::f16;
 }
 
 }  // namespace
 
 Result<std::vector<QuantizedTensor>> quantized_tensors(const ModelShape& model, std::string_view quant, bool has_importance) {
-    const bool mxfp4 = same_name(quant, kMxfp4Mix);
+    const bool mxfp4 = same_name(quant, kMxfp4Mix) || same_name(quant, kMxfp4MixElsewhere);
     const Recipe* recipe = find_recipe(quant);
     if (recipe == nullptr && !mxfp4) {
-        return fail(ErrorCode::not_found, "no quantization '{}'; known: {}", quant, fmt::join(known_quantizations(), ", "));
+        return fail(ErrorCode::not_found, "no quantization {}; known: {}", in_quotes(quant), fmt::join(known_quantizations(), ", "));
     }
     const MixModel mix{.n_layer = model.n_layer,
                        .n_gqa = model.n_head / model.n_head_kv,
@@ -80,6 +82,7 @@ Result<ModelSize> size_of(const ModelShape& model, std::string_view quant, bool 
 std::vector<std::string> known_quantizations() {
     std::vector<std::string> names;
     for (const Recipe& recipe : recipes()) names.emplace_back(recipe.name);
+    names.emplace_back(kMxfp4Mix);
     return names;
 }
 

@@ -16,8 +16,8 @@ struct QuantizedTensor {
     uint64_t bytes = 0;
 };
 
-/// The tensors of the model's GGUF in this quantization. `quant`: a recipe's name in any letter case ("Q4_K_M"), or "MXFP4_MOE" (experts in
-/// MXFP4, the rest in Q8_0, as some models are published). has_importance: made with an importance matrix, which changes some choices.
+/// The tensors of the model's GGUF in this quantization. `quant`: a recipe's name in any letter case ("Q4_K_M"), or "MXFP4" (also
+/// "MXFP4_MOE": experts in MXFP4, the rest in Q8_0, as some models are published). has_importance: made with an importance matrix, which changes some choices.
 /// Fails: not_found (an unknown quantization: names the known ones).
 Result<std::vector<QuantizedTensor>> quantized_tensors(const ModelShape& model, std::string_view quant, bool has_importance);
 

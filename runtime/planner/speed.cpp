@@ -12,9 +12,18 @@ namespace {
 // cheap at 8 and anybody's guess beyond. llama.cpp's Vulkan path on Strix Halo costs 1.6 at 8.
 double verify_cost_of(uint32_t n_tokens) { return 1.0 + 0.09 * (n_tokens - 1); }
 
-double band_of(const SpeedFacts& facts, const SpeedFactors& factors) {
-    if (factors.calibrated) return facts.band_calibrated;
-    return factors.estimated ? 2 * facts.band_uncalibrated : facts.band_uncalibrated;
+SpeedBand band_of(const SpeedFacts& facts, const SpeedFactors& factors, LayerKind layers) {
+    if (factors.calibrated) return {1 - facts.band_calibrated, 1 + facts.band_calibrated};
+    return layers == LayerKind::dense ? factors.band : factors.band_other;
+}
+
+Range around(double speed, const SpeedBand& band) { return {speed * band.low, speed * band.high, speed}; }
+
+SpeedBand widened(const SpeedBand& band, double low, double high) { return {band.low * low, band.high * high}; }
+
+LayerKind layers_of(const ModelShape& model) {
+    if (model.recurrent_full_every > 0) return LayerKind::recurrent;
+    return model.n_expert > 0 ? LayerKind::experts : LayerKind::dense;
 }
 
 }  // namespace
@@ -28,7 +37,10 @@ SpeedFactors factors_of(const Catalogue& catalogue, const Card& card) {
         if (!card.arch.starts_with(row.arch_prefix)) continue;
         factors.efficiency = row.efficiency;
         factors.ms_per_layer = row.ms_per_layer;
+        factors.recurrent_factor = row.recurrent_factor;
         factors.prefill_share = row.prefill_share;
+        factors.band = row.band;
+        factors.band_other = row.band_other;
         factors.estimated = row.estimated;
         factors.source = fmt::format("{} {}{}{} ({}; {})", row.estimated ? "estimated class" : "class", row.vendor.empty() ? "any" : row.vendor,
                                      row.arch_prefix.empty() ? "" : " ", row.arch_prefix, row.source, catalogue.speed.source);
@@ -37,21 +49,28 @@ SpeedFactors factors_of(const Catalogue& catalogue, const Card& card) {
     return factors;
 }
 
+SpeedFactors factors_between(const Catalogue& catalogue, const Card& slowest, const Card& fastest) {
+    SpeedFactors factors = factors_of(catalogue, Card());  // the class of cards of which nothing is known
+    const double middle = std::sqrt(slowest.bandwidth_gbps * fastest.bandwidth_gbps);
+    factors.bandwidth_gbps = middle;
+    factors.matrix_tflops = std::sqrt(factors_of(catalogue, slowest).matrix_tflops * factors_of(catalogue, fastest).matrix_tflops);
+    for (SpeedBand* band : {&factors.band, &factors.band_other}) *band = widened(*band, slowest.bandwidth_gbps / middle, fastest.bandwidth_gbps / middle);
+    return factors;
+}
+
 DecodeLoad decode_load(const ModelShape& model, const ModelSize& size, double kv_bytes) {
-    return {double(size.step_bytes), model.n_layer, model.n_expert > 0 || model.recurrent_full_every > 0, kv_bytes};
+    return {double(size.step_bytes), model.n_layer, layers_of(model), kv_bytes};
 }
 
 double decode_ms(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load) {
     const double bytes_per_ms = factors.bandwidth_gbps * 1e6;
-    const double per_layer = factors.ms_per_layer * (load.many_kernels ? facts.moe_layer_factor : 1);
-    return load.weight_bytes / (factors.efficiency * bytes_per_ms) + per_layer * load.n_layer +
+    const double kernels = load.layers == LayerKind::experts ? facts.moe_layer_factor : load.layers == LayerKind::recurrent ? factors.recurrent_factor : 1;
+    return load.weight_bytes / (factors.efficiency * bytes_per_ms) + kernels * factors.ms_per_layer * load.n_layer +
            load.kv_bytes / (facts.kv_efficiency * bytes_per_ms);
 }
 
 Range decode_speed(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load) {
-    const double speed = 1000.0 / decode_ms(facts, factors, load);
-    const double band = band_of(facts, factors);
-    return {speed * (1 - band), speed * (1 + band)};
+    return around(1000.0 / decode_ms(facts, factors, load), band_of(facts, factors, load.layers));
 }
 
 Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const ModelShape& model, const ModelSize& size, uint32_t n_tokens) {
@@ -59,8 +78,9 @@ Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const 
     const double attention = 2.0 * double(model.n_layer) * model.n_head * (model.head_dim + model.v_head_dim) * n_tokens / 2;
     const double flops = 2 * weights + attention;
     const double speed = factors.prefill_share * factors.matrix_tflops * 1e12 / flops;
-    const double band = factors.calibrated ? facts.band_calibrated : 2 * band_of(facts, factors);
-    return {speed * (1 - band), speed * (1 + band)};
+    const SpeedBand band = band_of(facts, factors, layers_of(model));
+    // Few rows were measured: twice as wide, as factors.
+    return around(speed, factors.calibrated ? band : widened(band, band.low, band.high));
 }
 
 double speculation_speedup(double acceptance, uint32_t length, double verify_cost, double draft_cost) {
@@ -77,20 +97,28 @@ Speculation best_speculation(double acceptance, double draft_cost) {
     return best;
 }
 
-SpeedFactors fit_factors(const SpeedFacts& facts, std::span<const MeasuredDecode> rows) {
+bool is_plain_decoding(const MeasuredDecode& row) {
+    return row.load.weight_bytes * row.tokens_per_s <= row.bandwidth_gbps * 1e9 && row.file_bytes <= row.memory_bytes;
+}
+
+SpeedFactors fit_factors(const SpeedFacts& facts, double recurrent_factor, std::span<const MeasuredDecode> rows) {
     SpeedFactors best;
     double least = INFINITY;
-    for (int e = 50; e <= 100; ++e) {
-        for (int c = 0; c <= 120; c += 2) {
+    for (int e = 40; e <= 100; ++e) {
+        for (int c = 0; c <= 200; c += 2) {
+            SpeedFactors tried;
+            tried.efficiency = e / 100.0;
+            tried.ms_per_layer = c / 1000.0;
+            tried.recurrent_factor = recurrent_factor;
             double sum = 0;
             for (const MeasuredDecode& row : rows) {
-                const SpeedFactors tried{.bandwidth_gbps = row.bandwidth_gbps, .efficiency = e / 100.0, .ms_per_layer = c / 1000.0, .source = {}};
-                sum += std::abs(decode_ms(facts, tried, {row.weight_bytes, row.n_layer, row.many_kernels, 0}) * row.tokens_per_s / 1000 - 1);
+                if (!is_plain_decoding(row)) continue;
+                tried.bandwidth_gbps = row.bandwidth_gbps;
+                sum += std::abs(std::log(decode_ms(facts, tried, row.load) * row.tokens_per_s / 1000));
             }
             if (sum >= least) continue;
             least = sum;
-            best.efficiency = e / 100.0;
-            best.ms_per_layer = c / 1000.0;
+            best = tried;
         }
     }
     return best;

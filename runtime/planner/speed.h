@@ -15,32 +15,40 @@ struct SpeedFactors {
     double bandwidth_gbps = 0;
     double efficiency = 0;    // share of the bandwidth that weights are read at
     double ms_per_layer = 0;  // fixed cost
+    double recurrent_factor = 2;  // of the fixed cost, for layers with recurrent state
     double matrix_tflops = 0;
     double prefill_share = 0;  // of matrix_tflops
+    SpeedBand band, band_other;  // see SpeedClass
     bool calibrated = false;   // measured on this device and driver
-    bool estimated = false;    // of a class that nobody measured: a band twice as wide
+    bool estimated = false;    // of a class that nobody measured
+    bool unknown = false;      // the bandwidth is not known: speeds serve to rank and are not shown
     std::string source;        // where the factors come from, for people
 };
 
 /// From the card's data sheet and the class it belongs to.
 SpeedFactors factors_of(const Catalogue& catalogue, const Card& card);
+/// Of cards of which only this is known: that their bandwidths lie between these two. The band is as much wider.
+SpeedFactors factors_between(const Catalogue& catalogue, const Card& slowest, const Card& fastest);
 
 struct Range {
     double low = 0;
     double high = 0;
-    double middle() const { return (low + high) / 2; }
+    double likely = 0;  // the prediction itself; bands are not symmetric
 };
+
+/// What a layer costs besides its bytes.
+enum class LayerKind { dense, experts, recurrent };
 
 /// A step of decoding, in ms. Units: bytes read, layers, tokens in the cache.
 struct DecodeLoad {
     double weight_bytes = 0;  // ModelSize::step_bytes
     uint32_t n_layer = 0;
-    bool many_kernels = false;  // layers of experts or with recurrent state: more small kernels than a dense layer
+    LayerKind layers = LayerKind::dense;
     double kv_bytes = 0;  // read by one token at its depth
 };
 DecodeLoad decode_load(const ModelShape& model, const ModelSize& size, double kv_bytes);
 double decode_ms(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load);
-/// tokens/s with the band of the facts around it.
+/// tokens/s with the band of the factors around it.
 Range decode_speed(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load);
 
 /// Prompt tokens/s for a prompt of n_tokens from an empty cache: 2 operations per active weight and token, and attention's.
@@ -59,14 +67,19 @@ Speculation best_speculation(double acceptance, double draft_cost);
 
 /// One measured row: what the factors are fitted on.
 struct MeasuredDecode {
-    double weight_bytes = 0;
     double bandwidth_gbps = 0;
-    uint32_t n_layer = 0;
-    bool many_kernels = false;
+    double memory_bytes = 0;  // of the card
+    double file_bytes = 0;
     double tokens_per_s = 0;
+    DecodeLoad load;
 };
-/// The efficiency and cost per layer with the least sum of relative errors (grid search: efficiency 0.50 .. 1.00, cost 0 .. 0.12 ms).
-SpeedFactors fit_factors(const SpeedFacts& facts, std::span<const MeasuredDecode> rows);
+/// Whether a row can be what it says, plain decoding from the card's own memory. It cannot where the tokens would need more bytes than the memory
+/// delivers at its full bandwidth (then several tokens shared a pass over the weights: speculation, or a smaller model than the one named), nor where
+/// the file is larger than the memory (then the speed is the host's).
+bool is_plain_decoding(const MeasuredDecode& row);
+/// The efficiency and cost per layer with the least sum of |log(predicted / measured)| over the rows that are plain decoding (grid search: efficiency
+/// 0.40 .. 1.00, cost 0 .. 0.20 ms).
+SpeedFactors fit_factors(const SpeedFacts& facts, double recurrent_factor, std::span<const MeasuredDecode> rows);
 
 /// Joules per generated token at the card's board power, and what a million tokens cost at a tariff.
 struct Energy {

@@ -222,14 +222,81 @@ TEST(Catalogue, NamesAreFoundAndWrongOnesNameTheNearest) {
     EXPECT_EQ(catalogue().find_card("7900 gre").value()->name, "RX 7900 GRE");
     EXPECT_EQ(catalogue().find_card("rtx3090").value()->name, "RTX 3090");
     EXPECT_EQ(catalogue().find_card("AMD Radeon RX 7900 XT").value()->name, "RX 7900 XT");
+    EXPECT_EQ(catalogue().find_card("NVIDIA GeForce RTX 4060 Laptop GPU").value()->name, "RTX 4060 Laptop");
+    EXPECT_EQ(catalogue().find_card("Strix Halo 128 GB").value(), catalogue().find_card("AMD Ryzen AI Max+ 395").value()) << "an alias";
     const auto several = catalogue().find_card("3080");
     ASSERT_FALSE(several);
     EXPECT_NE(several.error().message.find("RTX 3080 12GB"), std::string::npos);
+    const auto escaped = catalogue().find_card("\x1b[2J");
+    EXPECT_EQ(escaped.error().message.find('\x1b'), std::string::npos) << "an escape reaches the terminal";
     EXPECT_NE(catalogue().find_card("RTX 3091").error().message.find("RTX 3090"), std::string::npos);
     EXPECT_EQ(catalogue().find_model("QWEN2.5-CODER-14B").value()->shape.id, "qwen2.5-coder-14b-instruct");
     EXPECT_EQ(catalogue().find_model("deepseek-coder-v2-236b").value()->shape.id, "deepseek-coder-v2-instruct-236b") << "a word is left out";
     EXPECT_FALSE(catalogue().find_model("qwen2.5-coder")) << "several have these words";
     EXPECT_NE(catalogue().find_model("qwen2.5-coder-15b").error().message.find("qwen2.5-coder-1"), std::string::npos);
+}
+
+// A name never stands for a card whose name only begins so: each is itself, or the person is asked.
+TEST(Catalogue, NoNameTakesALongerNamedCard) {
+    for (const char* name : {"RTX 4060", "RTX 5060", "RX 7600", "RTX 4070 Ti", "RTX 4070", "RTX 4080", "RTX 3060 Ti", "RTX 3070", "RTX 3090 Ti", "RTX 2080 Ti",
+                             "RX 6700 XT", "RX 6800 XT", "RX 7800 XT", "Arc B570", "Tesla P40", "RTX PRO 6000"}) {
+        const auto card = catalogue().find_card(name);
+        ASSERT_TRUE(card) << card.error().message;
+        EXPECT_EQ((*card)->name, name);
+    }
+    for (const char* name : {"RTX 3080", "RTX 3060", "RTX 4060 Ti", "Arc A770", "V100", "MI50", "RTX 40", "RTX", "Strix Halo", ""}) {
+        const auto card = catalogue().find_card(name);
+        EXPECT_FALSE(card) << name << " is " << (card ? (*card)->name : "");
+    }
+    for (const Card& card : catalogue().cards) {
+        for (size_t cut = 1; cut < card.name.size(); ++cut) {
+            if (card.name[cut - 1] == ' ') continue;
+            const auto found = catalogue().find_card(std::string_view(card.name).substr(0, cut));
+            if (found) {
+                EXPECT_EQ((*found)->name.size() <= cut || std::count((*found)->aliases.begin(), (*found)->aliases.end(), card.name.substr(0, cut)) > 0, true)
+                    << card.name.substr(0, cut) << " is " << (*found)->name;
+            }
+        }
+        EXPECT_EQ(catalogue().find_card(card.name).value(), &card);
+        for (const std::string& alias : card.aliases) EXPECT_EQ(catalogue().find_card(alias).value(), &card) << alias;
+    }
+}
+
+TEST(Catalogue, ADeviceIsTheCardOfItsNameAndMemory) {
+    const auto name = [](std::string_view device, double gib) {
+        const Card* card = catalogue().card_of_device(device, static_cast<uint64_t>(gib * double(kGiB)));
+        return card == nullptr ? "none" : card->name;
+    };
+    EXPECT_EQ(name("NVIDIA GeForce RTX 3060", 11.8), "RTX 3060 12GB");
+    EXPECT_EQ(name("NVIDIA GeForce RTX 3060", 7.9), "RTX 3060 8GB");
+    EXPECT_EQ(name("NVIDIA GeForce RTX 3060", 6), "none");
+    EXPECT_EQ(name("AMD Radeon RX 7900 XT (RADV NAVI31)", 19.98), "RX 7900 XT");
+    EXPECT_EQ(name("Intel(R) Arc(TM) A770 Graphics (DG2)", 15.9), "Arc A770 16GB");
+    EXPECT_EQ(name("llvmpipe (LLVM 15.0.6, 256 bits)", 16), "none");
+}
+
+// gpt-oss is published in MXFP4 alone, 12 GB; a Q4_K_M of it would have 14.7 GiB and hold nothing more.
+TEST(Choose, AModelTrainedInAQuantizedFormatIsPlannedInIt) {
+    PlanRequest request = request_for("RTX 3090");
+    request.model = catalogue().find_model("gpt-oss-20b").value();
+    const auto best = choose(catalogue(), request, 1).value().at(0);
+    EXPECT_EQ(best.quant, "MXFP4");
+    EXPECT_NEAR(double(best.footprint.weights_bytes) / double(kGiB), 11.27, 0.05) << "the published file has 11.27 GiB";
+    EXPECT_EQ(best.quality, score_of(catalogue(), *request.model, request.purpose).points) << "nothing is lost";
+    EXPECT_EQ(smallest_need(catalogue(), request)->quant, "MXFP4");
+    request.quant = "Q8_0";  // but what is named is planned
+    EXPECT_EQ(choose(catalogue(), request, 1).value().at(0).quant, "Q8_0");
+}
+
+TEST(Choose, WhatIsTooSlowToBeOfUseComesLast) {
+    PlanRequest request = request_for("RTX 3090");
+    EXPECT_TRUE(choose(catalogue(), request, 1).value().at(0).useful());
+    request.speed.bandwidth_gbps = 10;  // a software device
+    const auto slow = choose(catalogue(), request, 100).value();
+    EXPECT_TRUE(slow.front().useful()) << slow.front().model->shape.id << " at " << slow.front().decode.likely << " tokens/s";
+    EXPECT_FALSE(slow.back().useful());
+    request.speed.bandwidth_gbps = 0.01;
+    EXPECT_FALSE(choose(catalogue(), request, 1).value().front().useful()) << "nothing is";
 }
 
 TEST(Catalogue, BrokenEntriesAreRefusedByName) {
@@ -243,6 +310,21 @@ TEST(Catalogue, BrokenEntriesAreRefusedByName) {
     EXPECT_NE(refused(R"({"schema": 1, "cards": [{"name": "X", "vendor": "Y", "vram_gib": "12", "bandwidth_gbps": 100}]})").find("vram_gib"), std::string::npos);
     EXPECT_NE(refused(R"({"schema": 1, "models": [{"id": "m"}]})").find("'arch'"), std::string::npos);
     EXPECT_NE(refused(R"({"schema": 1, "models": 3})").find("list"), std::string::npos);
+    // What is printed or becomes a word of a command has no control characters.
+    EXPECT_NE(refused("{\"schema\": 1, \"cards\": [{\"name\": \"X\\u001b[2J\", \"vendor\": \"Y\", \"vram_gib\": 12, \"bandwidth_gbps\": 100}]}").find("control"),
+              std::string::npos);
+    EXPECT_EQ(refused("{\"schema\": 1, \"cards\": [\"\\u001b[2J\"]}").find('\x1b'), std::string::npos);
+    const std::string model = R"("arch": "llama", "parameters": 1, "n_layer": 2, "n_embd": 64, "n_head": 8, "n_head_kv": {}, "head_dim": 8, "n_ff": 64,
+        "n_vocab": 100, "n_ctx": 1000, "gguf": "{}")";
+    const auto with = [&](const char* kv, const char* gguf) {
+        std::string text = model;
+        text.replace(text.find("{}"), 2, kv);
+        text.replace(text.find("{}"), 2, gguf);
+        return R"({"schema": 1, "models": [{"id": "m", )" + text + "}]}";
+    };
+    EXPECT_TRUE(parse_catalogue(with("4", "a/b"), "mine"));
+    EXPECT_NE(refused(with("3", "a/b")).find("divisor of 8"), std::string::npos);
+    EXPECT_NE(refused(with("4", "a/b;reboot")).find("owner/repository"), std::string::npos);
     const auto mine = parse_catalogue(R"({"schema": 1, "cards": [{"name": "My card", "vendor": "AMD", "vram_gib": 12, "bandwidth_gbps": 100}]})", "mine");
     ASSERT_TRUE(mine) << mine.error().message;
     EXPECT_EQ(mine->cards.at(0).memory_bytes, 12 * kGiB);

@@ -7,7 +7,10 @@ namespace atlas::tools {
 
 Result<Catalogue> user_catalogue() {
     const auto dirs = user_dirs(system_environment);
-    return load_catalogue(dirs ? dirs->config / "catalogue.json" : std::filesystem::path());
+    std::string damaged;
+    auto catalogue = load_catalogue(dirs ? dirs->config / "catalogue.json" : std::filesystem::path(), &damaged);
+    if (!damaged.empty()) fmt::print(stderr, "atlas-vk: warning: {}\n", damaged);  // as tools/messages.h, which this library does not have
+    return catalogue;
 }
 
 std::string source_of(const CatalogueModel& model, std::string_view quant) {

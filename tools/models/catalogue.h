@@ -7,7 +7,7 @@
 
 namespace atlas::tools {
 
-/// Fails: corrupt, io (of the user's file).
+/// A damaged file of the user's is set aside with a warning on stderr, see load_catalogue.
 Result<Catalogue> user_catalogue();
 
 /// Where `pull` finds the model: its own source, or its repository in this quantization ("Q4_K_M"). Empty if no files of it are known.

@@ -1,0 +1,36 @@
+#pragma once
+// What `atlas-vk plan` plans for: a card of the catalogue, a card of which only the memory is known, or this machine's device.
+
+#include <filesystem>
+#include <string>
+
+#include "tools/plan.h"
+
+namespace atlas::tools {
+
+struct TargetFlags {
+    std::string card, vram, device, keep_free;
+    double bandwidth_gbps = 0;
+    bool headless = false, measure = false, no_measure = false;
+};
+
+/// The flags, understood. The card is looked up by whoever has a catalogue.
+struct TargetWish {
+    const Card* card = nullptr;
+    std::string device;
+    uint64_t vram_bytes = 0;  // 0: not given
+    uint64_t keep_free_bytes = 0;
+    double bandwidth_gbps = 0;  // 0: not given
+    bool headless = false, measure = false, no_measure = false;
+};
+
+/// "12G", "800M"; a bare number below 4096 means GiB. Fails: invalid_argument (names the flag).
+Result<uint64_t> parse_memory(std::string_view flag, const std::string& text);
+
+/// Fails: invalid_argument (flags that make no sense, or none together). Opens nothing.
+Result<TargetWish> check_target(const TargetFlags& flags);
+
+/// `kept`: where this machine's measured speeds lie. Fails: no_device and what opening it can.
+Result<Chosen> choose_target(const Catalogue& catalogue, const TargetWish& wish, const std::filesystem::path& kept);
+
+}  // namespace atlas::tools
