@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <new>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "runtime/base/in_quotes.h"
+#include "runtime/vk/abandoned.h"
 #include "tools/foreign_flags.h"
 #include "tools/messages.h"
 #include "tools/nearest_name.h"
@@ -148,9 +150,7 @@ int with_output_written(int exit_code) {
         {atlas::ErrorCode::io, flushed ? "not all of the output could be written to stdout" : fmt::format("cannot write to stdout: {}", std::strerror(reason))});
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int guarded_run(int argc, char** argv) {
     int exit_code = 1;
     try {
         open_missing_streams();
@@ -163,4 +163,14 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "atlas-vk: error: %s\n", error.what());
     }
     return with_output_written(exit_code);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const int exit_code = guarded_run(argc, argv);
+    // A device that did not come to rest may be at work in what exit handlers are about to tear down.
+    if (!atlas::vk::any_abandoned()) return exit_code;
+    std::fflush(nullptr);
+    std::_Exit(exit_code);
 }

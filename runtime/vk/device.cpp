@@ -1,10 +1,12 @@
 #include "runtime/vk/device.h"
 
+#include <spdlog/spdlog.h>
 #include <volk.h>
 
 #include <string>
 #include <vector>
 
+#include "runtime/vk/abandoned.h"
 #include "runtime/vk/debug_utils.h"
 #include "runtime/vk/features.h"
 #include "runtime/vk/kernel.h"
@@ -17,6 +19,7 @@
 namespace atlas::vk {
 
 struct Device::State {
+    std::shared_ptr<const void> instance;
     DeviceOptions options;
     VkPhysicalDevice physical = nullptr;
     VkDevice handle = nullptr;
@@ -39,7 +42,12 @@ struct Device::State {
 };
 
 Device::Device(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Device::~Device() = default;
+Device::~Device() {
+    if (!state_->queue || state_->queue->settle()) return;
+    // What was compiled is not lost with the device.
+    if (auto saved = state_->kernels->save(); !saved) spdlog::warn("{}", saved.error().message);
+    abandon(std::move(state_));
+}
 VkDevice Device::handle() const { return state_->handle; }
 VkPhysicalDevice Device::physical() const { return state_->physical; }
 const DeviceCaps& Device::caps() const { return state_->caps; }
@@ -65,6 +73,7 @@ void Device::set_name(uint64_t object, int type, std::string_view name) const {
 Result<std::unique_ptr<Device>> Device::create(const Instance& instance, const DeviceEntry& entry, const DeviceOptions& options) {
     if (!entry.caps.has_compute_queue) return fail(ErrorCode::unsupported, "{} has no compute queue", entry.caps.name);
     auto state = std::make_unique<State>();
+    state->instance = instance.share();
     state->options = options;
     state->physical = entry.handle;
     state->caps = entry.caps;

@@ -26,9 +26,10 @@ struct DeviceOptions {
 
 class Device {
   public:
-    /// The instance must outlive the device. A rejected device can be opened too, for instance to compile kernels for a card that is not
+    /// The device keeps the instance alive. A rejected device can be opened too, for instance to compile kernels for a card that is not
     /// there. Fails: unsupported (the driver refuses), out_of_memory, device_lost.
     static Result<std::unique_ptr<Device>> create(const Instance& instance, const DeviceEntry& entry, const DeviceOptions& options = {});
+    /// Waits for what was submitted. Where that does not end (see Queue::settle), nothing of the device is destroyed but this handle to it.
     ~Device();
     Device(const Device&) = delete;
     Device& operator=(const Device&) = delete;
@@ -55,7 +56,7 @@ class Device {
   private:
     struct State;
     explicit Device(std::unique_ptr<State> state);
-    std::unique_ptr<State> state_;
+    std::shared_ptr<State> state_;
 };
 
 }  // namespace atlas::vk

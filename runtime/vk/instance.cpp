@@ -124,7 +124,7 @@ Result<uint32_t> loader_version() {
 
 }  // namespace
 
-Instance::Instance(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Instance::Instance(std::shared_ptr<State> state) : state_(std::move(state)) {}
 Instance::~Instance() = default;
 Instance::Instance(Instance&& other) noexcept = default;
 Instance& Instance::operator=(Instance&& other) noexcept = default;
@@ -132,10 +132,11 @@ VkInstance Instance::handle() const { return state_->handle; }
 const InstanceOptions& Instance::options() const { return state_->options; }
 const DebugUtils& Instance::debug_utils() const { return state_->debug_utils; }
 MessageLog& Instance::messages() const { return state_->messages; }
+std::shared_ptr<const void> Instance::share() const { return state_; }
 
 Result<Instance> Instance::create(const InstanceOptions& options) {
     ATLAS_TRY(const uint32_t version, loader_version());
-    auto state = std::make_unique<State>();
+    auto state = std::make_shared<State>();
     state->options = options;
     const bool validate = options.validation || options.sync_validation;
     std::vector<const char*> layers, extensions;

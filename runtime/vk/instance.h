@@ -58,11 +58,13 @@ class Instance {
     /// Every device, in the loader's order.
     Result<std::vector<DeviceEntry>> devices() const;
     MessageLog& messages() const;
+    /// Keeps the instance alive: of every device.
+    std::shared_ptr<const void> share() const;
 
   private:
     struct State;
-    explicit Instance(std::unique_ptr<State> state);
-    std::unique_ptr<State> state_;
+    explicit Instance(std::shared_ptr<State> state);
+    std::shared_ptr<State> state_;
 };
 
 /// Why this device cannot run us, or empty.

@@ -15,6 +15,7 @@
 #include "runtime/vk/holes.h"
 #include "runtime/vk/memory_type.h"
 #include "runtime/vk/slab_size.h"
+#include "runtime/vk/submit.h"
 #include "runtime/vk/upload.h"
 #include "runtime/vk/vk_error.h"
 
@@ -277,6 +278,8 @@ Result<BufferRange> Memory::allocate(int use, uint64_t bytes, std::string_view n
 
 void Memory::release(const BufferRange& range) {
     State& s = *state_;
+    // Somebody else's the range must not be either, for as long as it may be written to.
+    if (!s.device.queue().settle()) return;
     const auto found = s.slabs.find(range.slab);
     ATLAS_CHECK(found != s.slabs.end(), "no slab {}", range.slab);
     Slab& slab = found->second;

@@ -69,7 +69,8 @@ class Memory {
     /// A range aligned to kAlignment. `use` is a small number of the caller's (0..14) that slabs and statistics are kept by.
     /// Fails: out_of_memory (asked, available, who holds what, what would fit), limit (larger than one allocation can be).
     Result<BufferRange> allocate(int use, uint64_t bytes, std::string_view name, const AllocateOptions& options = {});
-    /// Gives an allocated range (as it came from allocate) back. The device must be done with it.
+    /// Gives an allocated range (as it came from allocate) back, once the device is done with all that was submitted. Where that does not end, the
+    /// range stays taken for good.
     void release(const BufferRange& range);
 
     /// Says which ranges of `use` follow, in this order: they get few slabs of just their size, none larger than a GiB (or share_at_most) where a

@@ -3,11 +3,12 @@
 #include <volk.h>
 
 #include "runtime/vk/device.h"
+#include "runtime/vk/submit.h"
 
 namespace atlas::vk {
 
 Recording::State::~State() {
-    if (!device) return;
+    if (!device || !device->queue().settle()) return;
     vkDestroyQueryPool(device->handle(), queries, nullptr);
     vkDestroyDescriptorPool(device->handle(), descriptors, nullptr);
     vkDestroyCommandPool(device->handle(), commands, nullptr);

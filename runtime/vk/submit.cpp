@@ -19,7 +19,8 @@ struct Queue::State {
     VkSemaphore timeline = nullptr;
     VkCommandPool pool = nullptr;  // of run_once
     uint64_t submitted = 0;
-    bool lost = false;
+    bool lost = false;       // or hung: nothing is submitted any more
+    bool abandoned = false;  // with work pending
     struct Flight {
         uint64_t value;
         std::string_view what;  // of the recording, or once_name
@@ -83,6 +84,19 @@ struct Queue::State {
     }
     Result<uint64_t> submit_parts();
 
+    VkResult wait(uint64_t value, double timeout_ms) {
+        VkSemaphoreWaitInfo info{};
+        info.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO;
+        info.semaphoreCount = 1;
+        info.pSemaphores = &timeline;
+        info.pValues = &value;
+        return vkWaitSemaphores(device.handle(), &info, uint64_t(timeout_ms * 1e6));
+    }
+    // A software device does on two cores what a card does on thousands.
+    double slowness() const { return device.quirks().slow ? 10 : 1; }
+    double timeout_ms() const { return device.options().timeout_ms * slowness(); }
+    bool settle();
+
     Error failed(VkResult result) {
         const std::string what = fmt::format("{}: running {}", device.caps().name, running());
         if (result == VK_ERROR_DEVICE_LOST) lost = true;
@@ -142,12 +156,25 @@ Result<uint64_t> Queue::State::submit_parts() {
     values.clear();
     if (result != VK_SUCCESS) {
         Error error = failed(result);
-        std::erase_if(flights, [this](const Flight& f) { return f.value > submitted; });
+        // Vulkan promises that a call that failed has submitted nothing, but of a lost device: parts may be running, and stay in `flights`.
+        if (!lost) std::erase_if(flights, [this](const Flight& f) { return f.value > submitted; });
         return tl::unexpected(std::move(error));
     }
     submitted += n;
     return submitted;
 }
+
+bool Queue::State::settle() {
+    if (flights.empty() || abandoned) return !abandoned;
+    const uint64_t last = flights.back().value;
+    // Once more, but not for long: it may have been slow, not hung. After a loss too: drivers report it before the device is still.
+    const double patience_ms = lost ? std::min(timeout_ms(), 1000.0 * slowness()) : timeout_ms();
+    if (wait(last, patience_ms) == VK_SUCCESS || reached() >= last) flights.clear();
+    else lost = abandoned = true;
+    return !abandoned;
+}
+
+bool Queue::settle() { return state_->settle(); }
 
 Result<void> Queue::check_usable() const {
     const State& s = *state_;
@@ -177,22 +204,15 @@ Result<uint64_t> Queue::submit(std::span<const Recording* const> recordings) {
     return state_->infos.empty() ? state_->submitted : state_->submit_parts();
 }
 
-Result<void> Queue::wait(uint64_t value) {
-    // A software device does on two cores what a card does on thousands.
-    return wait(value, state_->device.options().timeout_ms * (state_->device.quirks().slow ? 10 : 1));
-}
+Result<void> Queue::wait(uint64_t value) { return wait(value, state_->timeout_ms()); }
 
 Result<void> Queue::wait(uint64_t value, double timeout_ms) {
     State& s = *state_;
     ATLAS_CHECK(value <= s.submitted, "waiting for {}, submitted {}", value, s.submitted);
     if (s.lost) return fail(ErrorCode::device_lost, "{}: the device was lost before; start again", s.device.caps().name);
-    VkSemaphoreWaitInfo info{};
-    info.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO;
-    info.semaphoreCount = 1;
-    info.pSemaphores = &s.timeline;
-    info.pValues = &value;
-    const VkResult result = vkWaitSemaphores(s.device.handle(), &info, uint64_t(timeout_ms * 1e6));
+    const VkResult result = s.wait(value, timeout_ms);
     if (result == VK_TIMEOUT) {
+        s.lost = true;
         return fail(ErrorCode::device_lost, "{}: running {}: no end after {:.1f} s; the device hangs or is far slower than thought", s.device.caps().name,
                     s.running(), timeout_ms / 1000);
     }
@@ -225,13 +245,11 @@ Result<void> Queue::run_once(std::string_view what, const std::function<void(VkC
         record(commands);
         done = check(vkEndCommandBuffer(commands), what);
     }
-    bool in_flight = false;
     if (done) {
         auto value = submit(commands, what);
         done = value ? wait(*value) : Result<void>(tl::unexpected(std::move(value).error()));
-        in_flight = value && !done;  // hung: the buffer stays with the pool
     }
-    if (!in_flight) vkFreeCommandBuffers(s.device.handle(), s.pool, 1, &commands);
+    if (done || settle()) vkFreeCommandBuffers(s.device.handle(), s.pool, 1, &commands);
     return done;
 }
 

@@ -31,9 +31,13 @@ class Queue {
 
     /// Submits one command buffer; `what` names it in errors. Returns the timeline value that is reached when it is done.
     Result<uint64_t> submit(VkCommandBuffer commands, std::string_view what);
-    /// Waits until the timeline reaches the value. Fails: device_lost, also when timeout_ms pass without an end.
+    /// Waits until the timeline reaches the value. Fails: device_lost, also when timeout_ms pass without an end. Every later call fails then.
     Result<void> wait(uint64_t value, double timeout_ms);
     Result<void> wait(uint64_t value);  // with the device's own timeout
+    /// Waits for all that was submitted, so that what it used may be freed. False if that does not end: the device hangs or was lost with work
+    /// pending, and may read and write its memory for as long as the process lives. Then nothing that a submission knows may ever be freed: neither
+    /// memory, nor pools, nor pipelines, nor the device. Stays false. After a failed wait it takes a second at most.
+    bool settle();
     uint64_t last_submitted() const;
     uint64_t reached() const;
 

@@ -46,6 +46,7 @@ struct Uploader::State {
     BufferRange readback;
 
     Result<void> make_ring();
+    Result<void> wait_for(Slot& slot);
     Result<void> send();
     Result<void> stage(const BufferRange& to, std::span<const std::byte> bytes);
     void record(const Slot& slot) const;
@@ -56,11 +57,10 @@ Uploader::Uploader(Device& device) : state_(new State{.device = device, .slots =
 Uploader::~Uploader() {
     State& s = *state_;
     for (const auto& slot : s.slots) {
-        // A lost device has nothing in flight any more; the error was reported when it was lost.
-        if (slot.in_flight) (void)s.device.queue().wait(slot.in_flight);
         if (slot.memory) s.device.memory().release(slot.memory);
     }
     if (s.readback) s.device.memory().release(s.readback);
+    if (!s.device.queue().settle()) return;
     vkDestroyCommandPool(s.device.handle(), s.pool, nullptr);
 }
 
@@ -106,7 +106,16 @@ void Uploader::State::record(const Slot& slot) const {
     }
 }
 
-/// Submits the open slot and opens the next one, waiting until that is free.
+/// Until its last submission is done: then it can be filled again.
+Result<void> Uploader::State::wait_for(Slot& slot) {
+    if (!slot.in_flight) return {};
+    ATLAS_TRY_VOID(device.queue().wait(slot.in_flight));
+    slot.in_flight = 0;
+    slot.used_bytes = 0;
+    return {};
+}
+
+/// Submits the open slot and opens the next one.
 Result<void> Uploader::State::send() {
     Slot& slot = slots[open];
     if (slot.copies.empty()) return {};
@@ -118,12 +127,8 @@ Result<void> Uploader::State::send() {
     record(slot);
     ATLAS_TRY_VOID(check(vkEndCommandBuffer(slot.commands), "recording an upload"));
     ATLAS_TRY(slot.in_flight, device.queue().submit(slot.commands, "an upload"));
+    slot.copies.clear();
     open = (open + 1) % kSlots;
-    Slot& next = slots[open];
-    if (next.in_flight) ATLAS_TRY_VOID(device.queue().wait(next.in_flight));
-    next.in_flight = 0;
-    next.used_bytes = 0;
-    next.copies.clear();
     return {};
 }
 
@@ -133,6 +138,7 @@ Result<void> Uploader::State::stage(const BufferRange& to, std::span<const std::
     while (done_bytes < bytes.size()) {
         if (slots[open].used_bytes == kSlotBytes) ATLAS_TRY_VOID(send());
         Slot& slot = slots[open];
+        ATLAS_TRY_VOID(wait_for(slot));
         const uint64_t count_bytes = std::min<uint64_t>(bytes.size() - done_bytes, kSlotBytes - slot.used_bytes);
         std::memcpy(slot.memory.mapped + slot.used_bytes, bytes.data() + done_bytes, count_bytes);
         slot.copies.push_back({to.sub(done_bytes, count_bytes), slot.used_bytes});
@@ -153,10 +159,7 @@ Result<void> Uploader::upload(const BufferRange& to, uint64_t first_byte, std::s
 Result<void> Uploader::finish() {
     State& s = *state_;
     ATLAS_TRY_VOID(s.send());
-    for (auto& slot : s.slots) {
-        if (slot.in_flight) ATLAS_TRY_VOID(s.device.queue().wait(slot.in_flight));
-        slot.in_flight = 0;
-    }
+    for (auto& slot : s.slots) ATLAS_TRY_VOID(s.wait_for(slot));
     return {};
 }
 
