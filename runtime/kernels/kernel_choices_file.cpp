@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "runtime/base/atomic_file.h"
+#include "runtime/base/small_file.h"
 #include "shaders/kernel_table.h"
 
 namespace atlas {
@@ -16,19 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kSchema = 1;
-constexpr uintmax_t kMostBytes = 4 << 20;  // of a file that we read; ours are a thousand times smaller
-
-Result<std::string> contents(const std::filesystem::path& path) {
-    std::error_code error;
-    if (!std::filesystem::exists(path, error)) return fail(ErrorCode::not_found, "{}: no such file", path.string());
-    const uintmax_t bytes = std::filesystem::file_size(path, error);
-    if (error) return fail(ErrorCode::io, "{}: {}", path.string(), error.message());
-    if (bytes > kMostBytes) return fail(ErrorCode::corrupt, "{}: {} bytes, at most {} expected", path.string(), bytes, kMostBytes);
-    std::ifstream in(path, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(in), {}};
-    if (!in.good() && !in.eof()) return fail(ErrorCode::io, "{}: cannot be read", path.string());
-    return text;
-}
+constexpr size_t kMostBytes = 4 << 20;  // of a file that we read; ours are a thousand times smaller
 
 /// A member that is a list of texts.
 bool read_texts(const json& document, const char* name, std::set<std::string, std::less<>>& to) {
@@ -78,7 +65,7 @@ std::filesystem::path choices_file(const std::filesystem::path& folder, const vk
 }
 
 Result<StoredChoices> read_choices(const std::filesystem::path& path, const ChoicesOwner& owner) {
-    ATLAS_TRY(const std::string text, contents(path));
+    ATLAS_TRY(const std::string text, read_small_file(path, kMostBytes));
     const json document = json::parse(text, nullptr, false);
     if (!document.is_object()) return fail(ErrorCode::corrupt, "{}: not a JSON object", path.string());
     if (const auto schema = document.find("schema"); schema == document.end() || *schema != kSchema) {
@@ -94,6 +81,10 @@ Result<StoredChoices> read_choices(const std::filesystem::path& path, const Choi
     if (!read_texts(document, "rejected", stored.choices.rejected) || !read_texts(document, "tested", stored.tested)) {
         return fail(ErrorCode::corrupt, "{}: rejected, tested: expected lists of texts", path.string());
     }
+    // Files of older versions have none.
+    if (document.contains("unfinished") && !read_texts(document, "unfinished", stored.unfinished)) {
+        return fail(ErrorCode::corrupt, "{}: unfinished: expected a list of texts", path.string());
+    }
     return stored;
 }
 
@@ -103,7 +94,8 @@ Result<void> write_choices(const std::filesystem::path& path, const ChoicesOwner
     if (error) return fail(ErrorCode::io, "{}: {}", path.parent_path().string(), error.message());
     const json document = {{"schema", kSchema},           {"device", owner.device}, {"driver", owner.driver},
                            {"build", owner.build},        {"preferred", stored.choices.preferred},
-                           {"rejected", stored.choices.rejected}, {"tested", stored.tested}};
+                           {"rejected", stored.choices.rejected}, {"tested", stored.tested},
+                           {"unfinished", stored.unfinished}};
     ATLAS_TRY(AtomicFile file, AtomicFile::create(path));
     ATLAS_TRY_VOID(file.write(document.dump(1, ' ', false, json::error_handler_t::replace) + "\n"));
     return file.commit();

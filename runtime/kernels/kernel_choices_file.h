@@ -24,6 +24,7 @@ std::string kernels_digest();
 struct StoredChoices {
     KernelChoices choices;                          // `preferred` and `rejected` are kept
     std::set<std::string, std::less<>> tested;      // rejection keys that the self-test has seen, right or wrong
+    std::set<std::string, std::less<>> unfinished;  // those whose self-test did not come to an end: a hang, a crash, a loss of the device
 };
 
 /// The file of a device in a folder: "<vendor>-<device>-<part of the UUID>.json".

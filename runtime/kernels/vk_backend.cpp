@@ -186,7 +186,9 @@ Result<DispatchPlan> VkBackend::plan(std::string_view name, const std::function<
         if (made.error) return fail_in(name, *made.error);
         if (!test) return made;
         ATLAS_TRY(const bool tested, state_->tested->test_new(*this, choices(), used, attention));
-        if (!tested) return made;
+        if (tested) continue;
+        ATLAS_TRY(const bool again, state_->tested->conclude(choices(), used, attention));
+        if (!again) return made;
     }
 }
 

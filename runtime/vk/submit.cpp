@@ -168,7 +168,7 @@ bool Queue::State::settle() {
     if (flights.empty() || abandoned) return !abandoned;
     const uint64_t last = flights.back().value;
     // Once more, but not for long: it may have been slow, not hung. After a loss too: drivers report it before the device is still.
-    const double patience_ms = lost ? std::min(timeout_ms(), 1000.0 * slowness()) : timeout_ms();
+    const double patience_ms = lost ? 1000.0 * slowness() : timeout_ms();
     if (wait(last, patience_ms) == VK_SUCCESS || reached() >= last) flights.clear();
     else lost = abandoned = true;
     return !abandoned;

@@ -36,7 +36,8 @@ class Queue {
     Result<void> wait(uint64_t value);  // with the device's own timeout
     /// Waits for all that was submitted, so that what it used may be freed. False if that does not end: the device hangs or was lost with work
     /// pending, and may read and write its memory for as long as the process lives. Then nothing that a submission knows may ever be freed: neither
-    /// memory, nor pools, nor pipelines, nor the device. Stays false. After a failed wait it takes a second at most.
+    /// memory, nor pools, nor pipelines, nor the device. Stays false. After a failed wait it takes a second at most, ten
+    /// on a software device.
     bool settle();
     uint64_t last_submitted() const;
     uint64_t reached() const;

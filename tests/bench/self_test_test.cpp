@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
+#include "runtime/base/crash_note.h"
 #include "runtime/kernels/kernel_choices_file.h"
 #include "runtime/kernels/self_test_attention.h"
 #include "runtime/kernels/vk_backend.h"
@@ -162,7 +165,8 @@ TEST(SelfTest, AWrongVariantIsReplacedAndRemembered) {
     EXPECT_EQ(tested, 2);  // known from the file
 }
 
-TEST(SelfTest, WithNothingRightTheBaselineIsUsedAnyway) {
+// Wrong answers with exit 0 were the alternative.
+TEST(SelfTest, WithNothingRightTheProductIsRefused) {
     VkBackendOptions options = options_for_tests();
     options.self_test = true;
     options.sabotage = [](const MatmulUse&, std::span<std::byte> weights) {
@@ -171,8 +175,91 @@ TEST(SelfTest, WithNothingRightTheBaselineIsUsedAnyway) {
     const auto backend = open(options);
     ASSERT_TRUE(backend);
     const MatmulShape shape{Format::q8_0, 200, 1024, 1};
-    ASSERT_TRUE(use_product(*backend, shape));
-    EXPECT_EQ(choose_matmul(backend->caps(), backend->choices(), shape).name(), matmul_candidates(backend->caps(), shape).back().name());
+    for (int i = 0; i < 2; ++i) {  // the second time, nothing is left to test
+        const auto used = use_product(*backend, shape);
+        ASSERT_FALSE(used);
+        EXPECT_EQ(used.error().code, ErrorCode::unsupported);
+        EXPECT_NE(used.error().message.find("computes wrong numbers"), std::string::npos) << used.error().message;
+    }
+}
+
+/// The child of a death test: ends in the self-test of the shape's first variant, as a kernel does that hangs until the process is killed.
+void die_in_self_test(VkBackendOptions options, const MatmulShape& shape) {
+    options.sabotage = [](const MatmulUse&, std::span<std::byte>) { std::_Exit(9); };
+    auto backend = make_vk_backend(options);
+    if (backend) (void)use_product(**backend, shape);
+}
+
+TEST(SelfTest, AVariantWhoseTestDidNotEndIsAvoided) {
+    testing::GTEST_FLAG(death_test_style) = "threadsafe";
+    const char* const given = std::getenv("ATLAS_TEST_FOLDER");  // of the parent, which the child shares
+    std::optional<TempDir> own;
+    if (!given) own.emplace();
+    const std::filesystem::path folder = given ? std::filesystem::path(given) : own->path();
+    setenv("ATLAS_TEST_FOLDER", folder.c_str(), 1);
+    VkBackendOptions options = options_for_tests();
+    options.self_test = true;
+    options.choices_folder = folder;
+    const MatmulShape shape{Format::q4_0, 200, 1024, 1};
+    EXPECT_EXIT(die_in_self_test(options, shape), testing::ExitedWithCode(9), "");
+    unsetenv("ATLAS_TEST_FOLDER");
+
+    std::string first;
+    std::vector<std::string> tested;
+    options.sabotage = [&](const MatmulUse& use, std::span<std::byte>) { tested.push_back(use.variant.name()); };
+    for (int start = 0; start < 2; ++start) {  // the second one knows from the file of choices
+        const auto backend = open(options);
+        ASSERT_TRUE(backend);
+        const auto candidates = matmul_candidates(backend->caps(), shape);
+        ASSERT_GE(candidates.size(), 2u) << "nothing to fall back to";
+        first = choose_matmul(backend->caps(), KernelChoices{}, shape).name();
+        const auto used = use_product(*backend, shape);
+        ASSERT_TRUE(used) << used.error().message;
+        EXPECT_EQ(tested.size(), 1u) << "the one in its place, once";
+        EXPECT_NE(tested.front(), first);
+        EXPECT_EQ(backend->choices().rejected.size(), 1u);
+    }
+}
+
+TEST(SelfTest, AVariantWhoseTestDidNotEndHasAnotherChanceWhereAllOthersAreWrong) {
+    const TempDir folder;
+    VkBackendOptions options = options_for_tests();
+    options.self_test = true;
+    options.choices_folder = folder.path();
+    const MatmulShape shape{Format::q4_0, 200, 1024, 1};
+    std::string first;
+    {
+        const auto backend = open(options);
+        ASSERT_TRUE(backend);
+        const MatmulUse use{choose_matmul(backend->caps(), KernelChoices{}, shape), shape};
+        first = use.variant.name();
+        StoredChoices stored;
+        stored.unfinished = {rejection_key(use)};
+        ASSERT_TRUE(write_choices(choices_file(folder.path(), backend->caps()), choices_owner(backend->caps()), stored));
+    }
+    options.sabotage = [&](const MatmulUse& use, std::span<std::byte> weights) {
+        if (use.variant.name() == first) return;
+        for (size_t i = 0; i < weights.size(); i += 18) weights[i + 5] ^= std::byte{0xff};
+    };
+    const auto backend = open(options);
+    ASSERT_TRUE(backend);
+    const auto used = use_product(*backend, shape);
+    ASSERT_TRUE(used) << used.error().message;
+    EXPECT_EQ(choose_matmul(backend->caps(), backend->choices(), shape).name(), first);
+}
+
+// A program that runs beside this one and is testing now is none that died.
+TEST(SelfTest, ATestThatIsGoingOnIsNotOneThatDidNotEnd) {
+    const TempDir folder;
+    const auto file = folder.path() / "card.json";
+    std::optional<CrashNote> note;
+    auto left = CrashNote::leave(file, "1.2\nabc\na kernel");
+    ASSERT_TRUE(left) << left.error().message;
+    note.emplace(std::move(*left));
+    EXPECT_TRUE(take_crash_notes(file).empty());
+    note.reset();
+    EXPECT_TRUE(take_crash_notes(file).empty());
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 StoredChoices some_choices() {
@@ -180,6 +267,7 @@ StoredChoices some_choices() {
     stored.choices.preferred["q4_k [1, 2] x 1"] = "matvec(64)";
     stored.choices.rejected = {"matmul(1) q4_k"};
     stored.tested = {"matmul(1) q4_k", "matvec(64) q4_k"};
+    stored.unfinished = {"matmul(2) q4_k"};
     return stored;
 }
 
@@ -193,6 +281,7 @@ TEST(ChoicesFile, ComesBackAsItWas) {
     EXPECT_EQ(read->choices.preferred, some_choices().choices.preferred);
     EXPECT_EQ(read->choices.rejected, some_choices().choices.rejected);
     EXPECT_EQ(read->tested, some_choices().tested);
+    EXPECT_EQ(read->unfinished, some_choices().unfinished);
 }
 
 TEST(ChoicesFile, BelongsToOneDeviceDriverAndBuild) {

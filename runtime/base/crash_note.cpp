@@ -1,0 +1,67 @@
+#include "runtime/base/crash_note.h"
+
+#include <array>
+#include <fstream>
+#include <random>
+#include <utility>
+
+#include "runtime/base/check.h"
+
+namespace atlas {
+namespace {
+
+constexpr std::string_view kSuffix = ".doing";
+constexpr std::string_view kDone = "\ndone\n";  // the end of a note that is being taken back
+constexpr size_t kMostBytes = 4000;
+
+std::filesystem::path folder_of(const std::filesystem::path& path) { return path.has_parent_path() ? path.parent_path() : std::filesystem::path("."); }
+std::string beginning_of(const std::filesystem::path& path) { return "." + path.filename().string() + "."; }
+
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+}  // namespace
+
+Result<CrashNote> CrashNote::leave(const std::filesystem::path& path, std::string_view text) {
+    ATLAS_CHECK(text.size() <= kMostBytes, "a note of {} bytes", text.size());
+    std::random_device random;
+    const auto file = folder_of(path) / fmt::format("{}{:08x}{}", beginning_of(path), random(), kSuffix);
+    ATLAS_TRY(const os::FileHandle handle, os::create_file(file));
+    CrashNote note(file, handle);
+    ATLAS_TRY_VOID(os::write_file(handle, bytes_of(text), file));
+    ATLAS_TRY_VOID(os::sync_file(handle, file));
+    return note;
+}
+
+CrashNote::CrashNote(CrashNote&& other) noexcept : file_(std::move(other.file_)), handle_(std::exchange(other.handle_, os::kNoFile)) {}
+
+CrashNote::~CrashNote() {
+    if (handle_ == os::kNoFile) return;
+    // In this order: whoever finds the name gone finds this in the file.
+    (void)os::write_file(handle_, bytes_of(kDone), file_);
+    std::error_code ignored;
+    std::filesystem::remove(file_, ignored);
+    (void)os::close_file(handle_, file_);
+}
+
+std::vector<std::string> take_crash_notes(const std::filesystem::path& path) {
+    std::vector<std::string> texts;
+    const std::string beginning = beginning_of(path);
+    std::error_code ignored;  // where nothing can be listed there is nothing to find
+    std::filesystem::directory_iterator entries(folder_of(path), ignored);
+    for (const std::filesystem::directory_iterator end; !ignored && entries != end; entries.increment(ignored)) {
+        const std::string name = entries->path().filename().string();
+        if (!name.starts_with(beginning) || !name.ends_with(kSuffix)) continue;
+        std::error_code error;
+        if (!std::filesystem::is_regular_file(entries->symlink_status(error))) continue;
+        std::ifstream file(entries->path(), std::ios::binary);
+        os::remove_abandoned(entries->path());
+        if (!file || std::filesystem::exists(entries->path(), error)) continue;
+        std::array<char, kMostBytes + kDone.size()> bytes{};
+        file.read(bytes.data(), std::streamsize(bytes.size()));
+        const std::string_view text(bytes.data(), size_t(file.gcount()));
+        if (!text.ends_with(kDone)) texts.emplace_back(text);
+    }
+    return texts;
+}
+
+}  // namespace atlas

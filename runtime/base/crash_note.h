@@ -1,0 +1,32 @@
+#pragma once
+// A note on the disk of what a process is about to do, for the next one to find if this one does not come back from it.
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/error.h"
+#include "runtime/base/os.h"
+
+namespace atlas {
+
+/// Beside `path`, named ".<name>.<8 digits>.doing"; several processes may each leave some. Taken back when it is destroyed.
+class CrashNote {
+  public:
+    /// The text (at most 4,000 bytes) is on the disk when this returns: it outlives a machine that stops. Fails: not_found (no such folder), io.
+    static Result<CrashNote> leave(const std::filesystem::path& path, std::string_view text);
+    CrashNote(CrashNote&& other) noexcept;
+    CrashNote& operator=(CrashNote&&) = delete;
+    ~CrashNote();
+
+  private:
+    CrashNote(std::filesystem::path file, os::FileHandle handle) : file_(std::move(file)), handle_(handle) {}
+    std::filesystem::path file_;
+    os::FileHandle handle_;
+};
+
+/// The texts of notes beside `path` whose processes ended without taking them back. They are found once: the notes are removed.
+std::vector<std::string> take_crash_notes(const std::filesystem::path& path);
+
+}  // namespace atlas
