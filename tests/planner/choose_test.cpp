@@ -279,6 +279,7 @@ TEST(Catalogue, ADeviceIsTheCardOfItsNameAndMemory) {
 TEST(Choose, AModelTrainedInAQuantizedFormatIsPlannedInIt) {
     PlanRequest request = request_for("RTX 3090");
     request.model = catalogue().find_model("gpt-oss-20b").value();
+    request.kv = KvFormats(Format::f16);
     const auto best = choose(catalogue(), request, 1).value().at(0);
     EXPECT_EQ(best.quant, "MXFP4");
     EXPECT_NEAR(double(best.footprint.weights_bytes) / double(kGiB), 11.27, 0.05) << "the published file has 11.27 GiB";
