@@ -70,7 +70,7 @@ class Scene:
 def whole_answers(out):
     """Of --prompts, by prompt: how much was reused or retried may differ, what was answered may not."""
     rows = [json.loads(line) for line in out.decode(errors="replace").splitlines()]
-    return {row["prompt"]: row["answer"] for row in rows if row["finish"] in ("complete", "max_tokens", "context_full")}
+    return {row["prompt"]: row["answer"] for row in rows if row.get("finish") in ("complete", "max_tokens", "context_full")}
 
 
 def complaint(scene, clean, got):
