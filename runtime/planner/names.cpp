@@ -136,8 +136,8 @@ Result<const Card*> Catalogue::find_card(std::string_view name) const {
     constexpr size_t kMost = 12;
     if (near.size() > kMost) near.resize(kMost);
     for (std::string& one : near) one = printable(one);
-    return fail(ErrorCode::not_found, "no card is called {} and nothing else; {}: {}. Give one of these names, or --vram 12G --bandwidth 300", in_quotes(name),
-                several ? "these begin so" : "the nearest names are", fmt::join(near, ", "));
+    return fail(ErrorCode::not_found, "no card of the catalogue has exactly the name {}; {}: {}. Give one of them, or --vram 12G --bandwidth 300", in_quotes(name),
+                several ? "names that begin so" : "the nearest names", fmt::join(near, ", "));
 }
 
 const Card* Catalogue::card_of_device(std::string_view device, uint64_t memory_bytes) const {
