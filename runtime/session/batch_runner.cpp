@@ -170,7 +170,7 @@ Result<TokenId> BatchRunner::chosen(size_t item, uint32_t row) const {
     using namespace sampling;
     ATLAS_CHECK(row < n_rows_.at(item), "row {} of {}", row, n_rows_.at(item));
     const auto& result = chosen_[first_row_[item] + row];
-    if (result[kResultStatus] == kChosen) return result[kResultId];
+    if (result[kResultStatus] == kChosen && result[kResultId] < model_->config().n_vocab) return result[kResultId];
     return tl::unexpected(damaged_logits(result[kResultStatus], result[kResultId], result[kResultRank], model_->config().n_vocab));
 }
 

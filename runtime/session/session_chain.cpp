@@ -116,7 +116,7 @@ Result<Choice> Session::read_choice(uint32_t buffer) {
 }
 
 Result<Choice> Session::choice_of(std::span<const uint32_t> result) const {
-    if (result[kResultStatus] != kChosen) {
+    if (result[kResultStatus] != kChosen || result[kResultId] >= model_->config().n_vocab) {
         return tl::unexpected(damaged_logits(result[kResultStatus], result[kResultId], result[kResultRank], model_->config().n_vocab));
     }
     Choice choice{result[kResultId], 0};
