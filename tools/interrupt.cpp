@@ -1,5 +1,6 @@
 #include "tools/interrupt.h"
 
+#include <semaphore.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,10 +17,11 @@ namespace atlas::tools {
 
 namespace {
 
-// A handler may do next to nothing: it counts and wakes a thread through a pipe; the thread requests the stop.
+// A handler may do next to nothing: it counts and wakes a thread by a semaphore, which takes no file; the thread requests the stop.
 std::atomic<int> g_presses{0};
 std::atomic<int> g_signal{SIGINT};
-int g_pipe[2] = {-1, -1};
+std::atomic<bool> g_ended{false};
+sem_t g_wake;
 std::atomic<int> g_at_once{0};
 std::atomic<bool> g_terminal{false};
 std::mutex g_mutex;
@@ -40,8 +42,7 @@ extern "C" void on_signal(int number) {
     // A terminal that closes sends SIGHUP itself and through the shell: that is one.
     if (before > 0 && number != SIGHUP) end_now(number);
     if (before == 0) g_signal = number;
-    const char byte = 1;
-    [[maybe_unused]] const auto written = write(g_pipe[1], &byte, 1);
+    sem_post(&g_wake);
     errno = saved;
 }
 
@@ -65,11 +66,9 @@ void restore_handlers() {
 }
 
 void watch() {
-    char byte = 0;
     for (;;) {
-        const auto got = read(g_pipe[0], &byte, 1);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0 || byte == 0) return;
+        if (sem_wait(&g_wake) != 0) continue;  // EINTR
+        if (g_ended) return;
         const std::scoped_lock lock(g_mutex);
         g_source.request_stop();
     }
@@ -83,7 +82,8 @@ static_assert(std::atomic<int>::is_always_lock_free);
 
 Interrupt::Interrupt() {
     ATLAS_CHECK(!g_watcher.joinable(), "two Interrupts");
-    ATLAS_CHECK(pipe(g_pipe) == 0, "no pipe: errno {}", errno);
+    ATLAS_CHECK(sem_init(&g_wake, 0, 0) == 0, "no semaphore: errno {}", errno);
+    g_ended = false;
     g_watcher = std::thread(watch);
     g_terminal = isatty(STDERR_FILENO) != 0;
     install_handlers();
@@ -91,11 +91,10 @@ Interrupt::Interrupt() {
 
 Interrupt::~Interrupt() {
     restore_handlers();
-    const char end = 0;
-    [[maybe_unused]] const auto written = write(g_pipe[1], &end, 1);
+    g_ended = true;
+    sem_post(&g_wake);
     g_watcher.join();
-    close(g_pipe[0]);
-    close(g_pipe[1]);
+    sem_destroy(&g_wake);
 }
 
 std::stop_token Interrupt::token() const {

@@ -123,7 +123,7 @@ class Running(Cli):
         alone = [atlas("run", "-m", TINY, *flags, prompt)[1] for prompt in prompts]
         for parallel in (1, 3):
             figures = Path(self.folder.name) / "figures.json"
-            code, out, err = atlas("run", "-m", TINY, *flags, "--prompts", path, "--parallel", parallel, "--json", figures)
+            code, out, err = atlas("run", "-m", TINY, *flags, "--prompts", path, "--parallel", parallel, "--json", figures, "--force")
             self.assertEqual(code, 0, err)
             lines = [json.loads(line) for line in out.splitlines()]
             self.assertEqual([line["prompt"] for line in lines], prompts)

@@ -218,7 +218,17 @@ class Output(Cli):
             for where in (">/dev/full", ">&-"):
                 done = subprocess.run(["bash", "-c", f'"$0" "$@" {where}', cli_test.PROGRAM, *map(str, arguments)], input=b"hello\n", stderr=subprocess.PIPE, timeout=120)
                 self.assertEqual(done.returncode, 1, (arguments, where, done.stderr))
-                self.assertIn(b"stdout", done.stderr, (arguments, where))
+                self.assertIn(b"to stdout", done.stderr, (arguments, where))
+
+    def test_an_answer_does_not_need_stderr(self):
+        answer = shell("$RUN x")
+        self.assertEqual(shell("$RUN x 2>/dev/full")[:2], (0, answer[1]))
+
+    def test_too_few_open_files_are_no_crash(self):
+        code, _, err = shell("ulimit -n 4; $RUN x")
+        self.assertIn(code, (0, 1), err)
+        for line in err.splitlines():
+            self.assertRegex(line, r"^(atlas-vk: (note|warning|error): |\[)")
 
     def test_a_closed_stderr_is_not_an_output_file(self):
         target = Path(self.folder.name) / "figures.json"
