@@ -186,6 +186,7 @@ TEST(ModelSource, UnderstandsEveryForm) {
     EXPECT_EQ(parse_source("Qwen2.5-Coder-7B").value().text, "hf:bartowski/Qwen2.5-Coder-7B-Instruct-GGUF:Q4_K_M") << "any model of the catalogue";
     EXPECT_EQ(parse_source("Qwen2.5-Coder-7B").value().name, "qwen2.5-coder-7b");
     EXPECT_EQ(parse_source("granite-34b-code-instruct-8k").error().code, ErrorCode::not_found) << "no files known";
+    EXPECT_EQ(parse_source("smol\x1b[2J").error().message.find('\x1b'), std::string::npos);
     const auto near = parse_source("smolm2-135");
     ASSERT_FALSE(near.has_value());
     EXPECT_NE(near.error().message.find("smollm2-135m"), std::string::npos) << near.error().message;

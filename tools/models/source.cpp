@@ -70,6 +70,7 @@ Result<Source> parse_source(std::string_view text) {
         if (end == std::string_view::npos) return fail(ErrorCode::invalid_argument, "{}: expected pypi:package==version", in_quotes(text));
         return Source{std::string(text), stored_name(text.substr(5, end - 5))};
     }
+    if (printable(text, text.size()) != text) return fail(ErrorCode::not_found, "no model {} in the catalogue", in_quotes(text));
     ATLAS_TRY(const Catalogue catalogue, user_catalogue());
     const auto model = catalogue.find_model(text);
     if (!model) {
