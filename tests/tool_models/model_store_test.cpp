@@ -270,6 +270,13 @@ TEST_F(Pull, HuggingFaceQuantIsChosenAndChecked) {
     EXPECT_NE(none.error().message.find("wrong-Q4_K_M.gguf"), std::string::npos) << none.error().message;
 }
 
+TEST_F(Pull, ARepositoryThatIsNotThere) {
+    const auto none = pull("hf:absent/x:Q4_0");
+    ASSERT_FALSE(none.has_value());
+    EXPECT_NE(none.error().message.find("has no repository absent/x"), std::string::npos) << none.error().message;
+    EXPECT_FALSE(fs::exists(folder_ / "models"));
+}
+
 TEST_F(Pull, TwoOwnersModelsOfOneNameShareNoFolder) {
     const auto first = pull("hf:a/x:Q4_0"), second = pull("hf:b/x:Q4_0");
     ASSERT_TRUE(first.has_value() && second.has_value());

@@ -106,7 +106,7 @@ Outcome Exchange::of_status() const {
     if (code >= 200 && code < 300) return {Outcome::Kind::done, {}};
     if (code == 416) return {Outcome::Kind::over, {ErrorCode::network, what}};
     if (code == 404 || code == 410) return {Outcome::Kind::failed, {ErrorCode::not_found, what + ": there is no such file"}};
-    if (code == 401 || code == 403) return hopeless(what + ": this file is not open to everyone; does it need a token (HF_TOKEN)?");
+    if (code == 401 || code == 403) return hopeless(what + ": not open to everyone. Does it need a token (HF_TOKEN), or is the name wrong?");
     if (code == 408 || code == 425 || code == 429 || code >= 500) return again(what);
     return hopeless(what);
 }

@@ -47,9 +47,11 @@ Result<Repository> parse_repository(std::string_view text) {
 Result<std::vector<RemoteFile>> repository_files(const Repository& repository, const Sites& sites, const DownloadOptions& options) {
     std::vector<std::string> headers;
     if (!sites.hugging_face_token.empty()) headers.push_back("Authorization: Bearer " + sites.hugging_face_token);
-    ATLAS_TRY(const auto page, fetch_page(fmt::format("{}/api/models/{}/tree/main?recursive=true", sites.hugging_face, repository.name), headers, options));
-    const auto json = nlohmann::json::parse(page.text, nullptr, false);
-    if (!json.is_array()) return fail(ErrorCode::corrupt, "{}: expected a list of files", printable(page.url, 400));
+    auto page = fetch_page(fmt::format("{}/api/models/{}/tree/main?recursive=true", sites.hugging_face, repository.name), headers, options);
+    if (!page && page.error().code == ErrorCode::not_found) return fail(ErrorCode::not_found, "{} has no repository {}", sites.hugging_face, repository.name);
+    if (!page) return tl::unexpected(std::move(page).error());
+    const auto json = nlohmann::json::parse(page->text, nullptr, false);
+    if (!json.is_array()) return fail(ErrorCode::corrupt, "{}: expected a list of files", printable(page->url, 400));
     std::vector<RemoteFile> files;
     for (const auto& entry : json) {
         if (!entry.is_object() || !entry.contains("path") || !entry["path"].is_string()) continue;
