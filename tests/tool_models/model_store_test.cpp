@@ -184,6 +184,7 @@ TEST(ModelSource, UnderstandsEveryForm) {
     EXPECT_EQ(parse_source("pypi:nothing").error().code, ErrorCode::invalid_argument);
     EXPECT_EQ(parse_source("https://example.org/page.html").error().code, ErrorCode::invalid_argument);
     EXPECT_EQ(parse_source("Qwen2.5-Coder-7B").value().text, "hf:bartowski/Qwen2.5-Coder-7B-Instruct-GGUF:Q4_K_M") << "any model of the catalogue";
+    EXPECT_EQ(parse_source("gpt-oss-20b").value().text, "hf:ggml-org/gpt-oss-20b-GGUF:MXFP4") << "its files are of no other quantization";
     EXPECT_EQ(parse_source("Qwen2.5-Coder-7B").value().name, "qwen2.5-coder-7b");
     EXPECT_EQ(parse_source("granite-34b-code-instruct-8k").error().code, ErrorCode::not_found) << "no files known";
     EXPECT_EQ(parse_source("smol\x1b[2J").error().message.find('\x1b'), std::string::npos);

@@ -76,7 +76,8 @@ Result<Source> parse_source(std::string_view text) {
     if (!model) {
         return fail(model.error().code, "{}; also possible: hf:owner/repo[:quant], https://..., pypi:package==version, or a .gguf file of this computer", model.error().message);
     }
-    std::string source = source_of(**model, kUsualQuantization);
+    const std::string& native = (*model)->native_quant;
+    std::string source = source_of(**model, native.empty() ? kUsualQuantization : std::string_view(native));
     if (source.empty()) return fail(ErrorCode::not_found, "no published GGUF file of {} is known: say hf:owner/repo[:quant] or https://...", (*model)->shape.id);
     return Source{std::move(source), stored_name(text)};
 }
