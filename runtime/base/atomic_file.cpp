@@ -30,7 +30,7 @@ void sweep_leftovers(const std::filesystem::path& path) {
 
 }  // namespace
 
-Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
+Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path, bool owner_only) {
     if (!path.has_filename()) return fail(ErrorCode::invalid_argument, "cannot write '{}': it names no file", path.string());
     sweep_leftovers(path);
     // Another process may write the same name at the same time: whoever renames last wins, both stay whole.
@@ -38,7 +38,7 @@ Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
     for (int attempt = 0;; ++attempt) {
         auto beside = path;
         beside.replace_filename(fmt::format("{}{:08x}{}", beginning_of(path), random(), kSuffix));
-        auto handle = os::create_file(beside);
+        auto handle = os::create_file(beside, owner_only);
         if (handle) return AtomicFile(path, std::move(beside), *handle);
         std::error_code ignored;
         if (attempt >= 3 || !std::filesystem::exists(beside, ignored)) return tl::unexpected(std::move(handle).error());

@@ -15,8 +15,8 @@ namespace atlas {
 /// is removed and `path` is as it was. What a killed process left (".<name>.<8 digits>.tmp") is removed by the next create() for that path.
 class AtomicFile {
   public:
-    /// Fails: not_found (no such folder), io.
-    static Result<AtomicFile> create(const std::filesystem::path& path);
+    /// owner_only: other users cannot read it. Fails: not_found (no such folder), io.
+    static Result<AtomicFile> create(const std::filesystem::path& path, bool owner_only = false);
 
     AtomicFile(AtomicFile&& other) noexcept;
     AtomicFile& operator=(AtomicFile&&) = delete;

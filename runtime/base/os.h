@@ -38,7 +38,8 @@ bool same_file(const std::filesystem::path& a, const std::filesystem::path& b);
 using FileHandle = intptr_t;
 inline constexpr FileHandle kNoFile = -1;
 /// New: fails when the name is taken. Locked until it is closed or the process ends (see remove_abandoned).
-Result<FileHandle> create_file(const std::filesystem::path& path);
+/// owner_only: no other user may read it; else the process's mask decides.
+Result<FileHandle> create_file(const std::filesystem::path& path, bool owner_only = false);
 /// Removes a file made by create_file if the process that made it has ended, which its missing lock shows; else does nothing.
 void remove_abandoned(const std::filesystem::path& path);
 Result<void> write_file(FileHandle file, std::span<const std::byte> bytes, const std::filesystem::path& shown);

@@ -132,8 +132,8 @@ Result<void> populate_pages([[maybe_unused]] const std::byte* data, [[maybe_unus
     return {};
 }
 
-Result<FileHandle> create_file(const std::filesystem::path& path) {
-    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+Result<FileHandle> create_file(const std::filesystem::path& path, bool owner_only) {
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, owner_only ? 0600 : 0666);
     if (file < 0) return fail(code_of(errno), "cannot create {}: {}", in_quotes(path.string(), 400), reason(errno));
     // Where a file system knows no locks, leftovers of killed processes stay; nothing else depends on it.
     while (::flock(file, LOCK_EX) != 0 && errno == EINTR) {
@@ -142,7 +142,7 @@ Result<FileHandle> create_file(const std::filesystem::path& path) {
     struct stat status = {};
     if (::fstat(file, &status) == 0 && status.st_nlink > 0) return FileHandle{file};
     ::close(file);
-    return create_file(path);
+    return create_file(path, owner_only);
 }
 
 void remove_abandoned(const std::filesystem::path& path) {
