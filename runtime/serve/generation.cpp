@@ -54,6 +54,7 @@ class NextToken {
         if (on_device_) {
             ATLAS_TRY(const Choice choice, session_.next_choice(n_more > 0));
             token = choice.token;
+            sampler_.skip_draws(1);  // whoever chooses next goes on with the same random numbers
         } else {
             ATLAS_TRY(token, sampler_.sample(session_.logits()));
         }
@@ -74,10 +75,22 @@ class NextToken {
     std::optional<SpeculativeDecoder> decoder_;
 };
 
-// How many tokens may follow the next one.
-uint32_t tokens_behind(const GenerateReport& report, const GenerateOptions& options, uint32_t n_ctx) {
-    const uint32_t room = n_ctx - std::min(n_ctx, report.prompt_tokens + report.answer_tokens);
+// How many tokens may follow the next one. `n_held`: prompt and answer so far.
+uint32_t tokens_behind(const GenerateReport& report, const GenerateOptions& options, size_t n_held, uint32_t n_ctx) {
+    const auto room = static_cast<uint32_t>(n_ctx - std::min<size_t>(n_ctx, n_held));
     return options.max_tokens > 0 ? std::min(room, options.max_tokens - 1 - report.answer_tokens) : room;
+}
+
+// In a full context: brings the session to a shorter prompt and the answer, and returns how long that prompt is; 0: there is none.
+Result<size_t> go_on_with_less(Session& session, const GenerateOptions& options, std::span<const TokenId> answer,
+                               const std::function<void(uint32_t, uint32_t)>& progress) {
+    if (!options.make_room) return 0;
+    ATLAS_TRY(std::vector<TokenId> held, options.make_room(answer));
+    const size_t n_prompt = held.size();
+    if (n_prompt == 0 || n_prompt + answer.size() >= session.n_ctx()) return 0;
+    held.insert(held.end(), answer.begin(), answer.end());
+    ATLAS_TRY_VOID(session.sync(held, {.stop = options.stop, .progress = progress}));
+    return n_prompt;
 }
 
 }  // namespace
@@ -101,37 +114,59 @@ Result<GenerateReport> generate(Session& session, const std::shared_ptr<const To
 
     StreamDecoder decoder(tokenizer, options.stop_strings);
     Answer answer(report, decoder, emit);
-    NextToken next(session, sampler, options);
-    ATLAS_TRY_VOID(next.start());  // a draft model reads the prompt, too
+    std::optional<NextToken> next;
+    next.emplace(session, sampler, options);
+    ATLAS_TRY_VOID(next->start());  // a draft model reads the prompt, too
     report.prefill_ms = ms_since(prefill_start);
     const auto decode_start = Clock::now();
+    size_t n_prompt = prompt.size();
+    std::vector<TokenId> answer_tokens;
+    double moving_ms = 0;
     for (;;) {
         const bool is_last = options.max_tokens > 0 && report.answer_tokens + 1 >= options.max_tokens;
-        const bool is_full = report.prompt_tokens + report.answer_tokens >= session.n_ctx();
-        ATLAS_TRY(const TokenId token, next.choose(tokens_behind(report, options, session.n_ctx())));
+        const size_t n_held = n_prompt + answer_tokens.size();
+        const bool is_full = n_held >= session.n_ctx();
+        ATLAS_TRY(const TokenId token, next->choose(tokens_behind(report, options, n_held, session.n_ctx())));
         if (tokenizer->is_end_of_generation(token)) {
             report.finish = FinishReason::end_of_generation;
             break;
         }
         ++report.answer_tokens;
+        answer_tokens.push_back(token);
         answer.push(token);
         if (decoder.stopped()) {
             report.finish = FinishReason::stop_string;
             break;
         }
-        if (is_last || is_full) {
-            report.finish = is_last ? FinishReason::max_tokens : FinishReason::context_full;
+        if (is_last) {
+            report.finish = FinishReason::max_tokens;
             break;
         }
         if (options.stop.stop_requested()) {
             report.finish = FinishReason::cancelled;
             break;
         }
-        ATLAS_TRY_VOID(next.step(token));
+        if (!is_full) {
+            ATLAS_TRY_VOID(next->step(token));
+            continue;
+        }
+        const auto moving_start = Clock::now();
+        report.speculation = next->figures();
+        next.reset();  // a session that chooses cannot be moved
+        const auto moved = go_on_with_less(session, options, answer_tokens, progress);
+        if (!moved && moved.error().code != ErrorCode::cancelled) return tl::unexpected(moved.error());
+        n_prompt = moved.value_or(0);
+        if (n_prompt == 0) {
+            report.finish = moved ? FinishReason::context_full : FinishReason::cancelled;
+            break;
+        }
+        next.emplace(session, sampler, options);
+        ATLAS_TRY_VOID(next->start());
+        moving_ms += ms_since(moving_start);
     }
     answer.finish();
-    report.decode_ms = ms_since(decode_start);
-    report.speculation = next.figures();
+    report.decode_ms = ms_since(decode_start) - moving_ms;
+    if (next) report.speculation = next->figures();  // where the prompt was shortened: of what came after that
     return report;
 }
 

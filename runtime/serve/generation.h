@@ -27,6 +27,9 @@ struct GenerateOptions {
     bool choose_on_device = true;
     /// Who guesses what comes next, or nobody. The text is the same either way. The session's max_outputs bounds the guesses per step.
     Speculators* speculation = nullptr;
+    /// Asked when the context is full in the middle of an answer, with the tokens of the answer so far: a shorter prompt, with which it goes
+    /// on (prompt and answer must leave room for more), or an empty one: the answer ends. Absent: it ends.
+    std::function<Result<std::vector<TokenId>>(std::span<const TokenId> answer)> make_room = {};
 };
 
 enum class FinishReason {

@@ -102,6 +102,39 @@ TEST(Generate, AFullContextEndsInTheSamePlace) {
     expect_no_validation_messages();
 }
 
+TEST(Generate, AnAnswerGoesOnBehindAShorterPrompt) {
+    Speaker speaker(vulkan(), 256);
+    const std::vector<TokenId> all = speaker.tokenizer->encode("def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\n",
+                                                               {.add_special = true, .parse_special = false});
+    while (speaker.prompt.size() < 200) speaker.prompt.insert(speaker.prompt.end(), all.begin() + 1, all.end());
+    speaker.prompt.resize(200);
+    const std::vector<TokenId> shorter(speaker.prompt.begin(), speaker.prompt.begin() + 40);
+    GenerateOptions options = seeded(6, 120);
+    std::vector<TokenId> before;  // of the answer
+    options.make_room = [&](std::span<const TokenId> answer) -> Result<std::vector<TokenId>> {
+        EXPECT_EQ(answer.size(), 57u);  // 256 - 200, and the one that has no place
+        before.assign(answer.begin(), answer.end());
+        return shorter;
+    };
+    const GenerateReport report = speaker.say_both(options);
+    ASSERT_FALSE(before.empty()) << report.text;
+    EXPECT_GT(report.answer_tokens, 57u);
+    // What comes behind it is what comes behind the shorter prompt and the answer so far.
+    EXPECT_EQ(std::vector(speaker.running.session->tokens().begin(), speaker.running.session->tokens().begin() + 97), [&] {
+        std::vector<TokenId> held = shorter;
+        held.insert(held.end(), before.begin(), before.end());
+        return held;
+    }());
+    EXPECT_EQ(speaker.running.session->tokens().size(), 40 + report.answer_tokens - (report.finish == FinishReason::max_tokens ? 1 : 0));
+
+    // Without a shorter prompt it ends.
+    options.make_room = [](std::span<const TokenId>) -> Result<std::vector<TokenId>> { return std::vector<TokenId>{}; };
+    EXPECT_EQ(speaker.say_both(options).finish, FinishReason::context_full);
+    options.make_room = [](std::span<const TokenId>) -> Result<std::vector<TokenId>> { return fail(ErrorCode::corrupt, "no"); };
+    EXPECT_EQ(speaker.say(options).error().code, ErrorCode::corrupt);
+    expect_no_validation_messages();
+}
+
 TEST(Generate, CancelledInTheMiddleTheAnswerSoFarStands) {
     Speaker speaker(vulkan());
     for (const bool on_device : {false, true}) {
