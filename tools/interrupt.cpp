@@ -23,12 +23,14 @@ std::atomic<int> g_signal{SIGINT};
 std::atomic<bool> g_ended{false};
 sem_t g_wake;
 std::atomic<int> g_at_once{0};
+std::atomic<void (*)()> g_before_exit{nullptr};
 std::atomic<bool> g_terminal{false};
 std::mutex g_mutex;
 std::stop_source g_source;
 
 // Safe in a handler. A line of progress or half an answer may stand on the terminal's last line.
 [[noreturn]] void end_now(int number) {
+    if (const auto hook = g_before_exit.load()) hook();
     constexpr std::string_view kWipe = "\r\033[K", kText = "atlas-vk: stopped\n";
     if (g_terminal) [[maybe_unused]] const auto wiped = write(STDERR_FILENO, kWipe.data(), kWipe.size());
     [[maybe_unused]] const auto written = write(STDERR_FILENO, kText.data(), kText.size());
@@ -41,7 +43,7 @@ extern "C" void on_signal(int number) {
     const int before = g_presses.fetch_add(1);
     // A terminal that closes sends SIGHUP itself and through the shell: that is one.
     if (before > 0 && number != SIGHUP) end_now(number);
-    if (before == 0) g_signal = number;
+    if (before == 0 || number != SIGINT) g_signal = number;
     sem_post(&g_wake);
     errno = saved;
 }
@@ -78,7 +80,7 @@ std::thread g_watcher;
 
 }  // namespace
 
-static_assert(std::atomic<int>::is_always_lock_free);
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<void (*)()>::is_always_lock_free);
 
 Interrupt::Interrupt() {
     ATLAS_CHECK(!g_watcher.joinable(), "two Interrupts");
@@ -110,6 +112,10 @@ std::optional<std::stop_token> Interrupt::current() {
 
 int Interrupt::exit_code() { return 128 + g_signal; }
 
+bool Interrupt::must_leave() { return g_signal != SIGINT; }
+
+void Interrupt::before_exit(void (*hook)()) { g_before_exit = hook; }
+
 Interrupt::AtOnce::AtOnce() {
     ++g_at_once;
     if (g_presses > 0) end_now(g_signal);
@@ -119,6 +125,7 @@ Interrupt::AtOnce::~AtOnce() { --g_at_once; }
 
 void Interrupt::reset() {
     const std::scoped_lock lock(g_mutex);
+    if (must_leave()) return;
     g_source = std::stop_source();
     g_presses = 0;
 }

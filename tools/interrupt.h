@@ -30,7 +30,11 @@ class Interrupt {
         AtOnce(const AtOnce&) = delete;
         AtOnce& operator=(const AtOnce&) = delete;
     };
-    /// Forgets a Ctrl-C that was answered; tokens handed out before stay stopped.
+    /// Whether SIGTERM or SIGHUP came: an interactive program leaves, too.
+    static bool must_leave();
+    /// Called in the handler before a signal ends the process; null: nothing.
+    static void before_exit(void (*hook)());
+    /// Forgets a Ctrl-C that was answered, but nothing that says to leave; tokens handed out before stay stopped.
     void reset();
 };
 
