@@ -1,0 +1,84 @@
+// atlas-vk chat: a conversation at the terminal.
+#include "runtime/base/in_quotes.h"
+#include "runtime/base/user_dirs.h"
+#include "runtime/text/chat_prompt.h"
+#include "tools/chat/dialogue.h"
+#include "tools/interrupt.h"
+#include "tools/line_editor.h"
+#include "tools/messages.h"
+#include "tools/models/environment.h"
+#include "tools/offer_pull.h"
+#include "tools/open_model.h"
+#include "tools/subcommands.h"
+#include "tools/terminal.h"
+
+namespace atlas::tools {
+
+namespace {
+
+struct ChatFlags {
+    ModelFlags model;
+    SamplingFlags sampling;
+    SpeculationFlags speculation;
+    ReportFlags report;
+    std::string system;
+    ContextPolicy policy = ContextPolicy::shift;
+    bool resume = false;
+    bool is_private = false;
+};
+
+// The state folder of this user; empty: nothing is kept.
+std::filesystem::path state_folder(const ChatFlags& flags) {
+    const auto dirs = user_dirs(system_environment);
+    return dirs && !flags.is_private ? dirs->state : std::filesystem::path();
+}
+
+Result<void> chat(const ChatFlags& flags) {
+    Interrupt interrupt;
+    {
+        const Interrupt::AtOnce nothing_to_lose;
+        ATLAS_TRY_VOID(find_or_pull(flags.model.model, flags.model.pull));  // it may ask, which the editor's terminal is not made for
+    }
+    const auto state = state_folder(flags);
+    LineEditor editor(state.empty() ? state : state / "chat_history", system_environment("TERM").value_or(""));
+    Interrupt::before_exit(TerminalGuard::restore);
+    ATLAS_TRY(OpenModel open, open_model(flags.model, flags.speculation));
+    ATLAS_TRY(const auto chat_prompt, ChatPrompt::open(*open.file));
+    if (!chat_prompt.note().empty()) print_note(chat_prompt.note());
+    ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, open));
+    open.guesses_by(speculation.get());
+    Replies replies(open, chat_prompt, flags.sampling, speculation.get(), flags.policy);
+    KeptTalk kept(state.empty() ? state : state / "chats", flags.model.model);
+    DialogueOptions options;
+    options.system = flags.system;
+    options.stats = !flags.report.quiet;
+    options.verbose = flags.report.verbose;
+    options.resume = flags.resume;
+    options.resume_command = fmt::format("atlas-vk chat -m {} --resume", printable(flags.model.model, 200));
+    ATLAS_TRY_VOID(Dialogue(options, replies, kept, interrupt, editor).run());
+    return check_validation(flags.model, open);
+}
+
+}  // namespace
+
+void add_chat(CLI::App& app, int& exit_code) {
+    auto flags = std::make_shared<ChatFlags>();
+    CLI::App* command = app.add_subcommand("chat", "Talk with a model at the terminal");
+    command->footer("Inside:\n" + Dialogue::help());
+    add_model_flags(*command, flags->model);
+    command->add_option("--system", flags->system, "Set the system message");
+    command->add_flag("--resume", flags->resume, "Go on with the last chat");
+    command->add_flag("--private", flags->is_private, "Keep nothing of this chat on the disk, and no history of what is typed");
+    const std::map<std::string, ContextPolicy> policies{{"shift", ContextPolicy::shift}, {"stop", ContextPolicy::stop}};
+    command->add_option("--context-policy", flags->policy,
+                        "When the context is full: shift leaves out the oldest turns (not the system message), stop ends the answer (default: shift)")
+        ->transform(CLI::CheckedTransformer(policies).description("shift|stop"));
+    add_report_flags(*command, flags->report);
+    add_sampling_flags(*command, flags->sampling);
+    add_speculation_flags(*command, flags->speculation);
+    command->callback([flags, &exit_code] {
+        if (auto done = chat(*flags); !done) exit_code = print_error(done.error());
+    });
+}
+
+}  // namespace atlas::tools

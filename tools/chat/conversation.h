@@ -1,0 +1,60 @@
+#pragma once
+// What was said in a chat, and which part of it the model still reads.
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "runtime/base/error.h"
+
+namespace atlas::tools {
+
+struct Message {
+    std::string role;  // user or assistant
+    std::string content;
+};
+
+/// A system text and questions with their answers. All of it is kept; where the context is too short for it the window begins later.
+class Conversation {
+  public:
+    explicit Conversation(std::string system) : system_(std::move(system)) {}
+    /// Takes an array of {"role", "content"} as /save writes it. Fails: corrupt (another form, roles that do not
+    /// take turns, no message).
+    static Result<Conversation> from_json(const nlohmann::ordered_json& messages);
+
+    const std::string& system() const { return system_; }
+    /// Replaces the system text and forgets the rest.
+    void start_over(std::string system);
+    void clear() { start_over(system_); }
+
+    /// An open question before this one is forgotten.
+    void ask(std::string question);
+    void answer(std::string text);
+    /// Whether the last question has no answer yet.
+    bool is_open() const { return !messages_.empty() && messages_.back().role == "user"; }
+    /// Takes the last answer back, so that its question is open; false: there is no question.
+    bool reopen();
+    /// Takes the last question and its answer back; false: there is none.
+    bool undo();
+
+    size_t n_messages() const { return messages_.size(); }  // without the system text
+    const std::vector<Message>& messages() const { return messages_; }
+    nlohmann::ordered_json all() const { return json_from(0); }
+    /// The system text and what is left of the rest.
+    nlohmann::ordered_json window() const { return json_from(begin_); }
+
+    /// Makes the window shorter by whole turns, the oldest first, until it fits or holds the last question alone. Returns how many messages left.
+    /// Fails: as `fits`.
+    using Fits = std::function<Result<bool>(const nlohmann::ordered_json& window)>;
+    Result<size_t> shorten(const Fits& fits);
+
+  private:
+    nlohmann::ordered_json json_from(size_t begin) const;
+
+    std::string system_;
+    std::vector<Message> messages_;  // user and assistant in turn
+    size_t begin_ = 0;               // of the window: a question, or the end
+};
+
+}  // namespace atlas::tools

@@ -1,0 +1,80 @@
+#pragma once
+// The person's side of a chat: reads questions and commands until the person leaves.
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "tools/chat/replies.h"
+#include "tools/chat/talk_file.h"
+#include "tools/interrupt.h"
+#include "tools/line_editor.h"
+
+namespace atlas::tools {
+
+struct DialogueOptions {
+    std::string system;
+    bool stats = true;           // a line of figures after each answer
+    bool verbose = false;        // with all of them
+    bool resume = false;         // begin with what was kept of the last chat
+    std::string resume_command;  // what a person types to go on after a failure
+};
+
+class Dialogue {
+  public:
+    /// All must outlive it.
+    Dialogue(const DialogueOptions& options, Replies& replies, KeptTalk& kept, Interrupt& interrupt, LineEditor& editor);
+
+    /// Until /exit or the end of the input. Fails: cancelled (SIGTERM, SIGHUP), a lost device and the like; what was said is kept in each case.
+    Result<void> run();
+
+    /// A line for each command.
+    static std::string help();
+
+  private:
+    struct Command {
+        std::string_view names;  // "/retry /again"
+        std::string_view argument;
+        std::string_view help;
+        Result<bool> (Dialogue::*act)(const std::string& argument);  // false: leave
+        bool wants_argument = false;
+    };
+    static std::span<const Command> commands();
+    static const Command* find_command(std::string_view name);
+
+    LineEditor::Input read_message();
+    LineEditor::Input read_block();
+    Result<bool> command(const std::string& line);
+    Result<void> put_question(const std::string& text);
+    Result<void> answer(const Conversation& before);
+    void offer_last();
+    Result<void> resume();
+    Result<void> take(Conversation conversation, const std::filesystem::path& from);
+
+    // dialogue_commands.cpp
+    Result<bool> show_help(const std::string&);
+    Result<bool> clear(const std::string&);
+    Result<bool> undo(const std::string&);
+    Result<bool> retry(const std::string&);
+    Result<bool> set_system(const std::string& text);
+    Result<bool> read(const std::string& path);
+    Result<bool> save(const std::string& path);
+    Result<bool> save_over(const std::string& path);
+    Result<bool> load(const std::string& path);
+    Result<bool> resume_last(const std::string&);
+    Result<bool> set_stats(const std::string& word);
+    Result<bool> leave(const std::string&);
+    Result<void> save_to(const std::string& path, bool may_replace);
+
+    Replies& replies_;
+    KeptTalk& kept_;
+    Interrupt& interrupt_;
+    LineEditor& editor_;
+    DialogueOptions options_;
+    Conversation conversation_;
+    std::string files_;  // of /read, for the next question
+    std::optional<KeptTalk::Found> last_;
+    bool said_how_to_leave_ = false;
+};
+
+}  // namespace atlas::tools

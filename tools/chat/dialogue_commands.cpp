@@ -1,0 +1,176 @@
+// What a person can type in a chat beside questions.
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "runtime/base/in_quotes.h"
+#include "runtime/base/small_file.h"
+#include "runtime/base/units.h"
+#include "tools/chat/dialogue.h"
+#include "tools/messages.h"
+#include "tools/models/environment.h"
+#include "tools/nearest_name.h"
+
+namespace atlas::tools {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMostFileBytes = size_t{4} << 20;
+
+// A path as a shell would take it: ~ is the home folder, quotes around it go.
+fs::path typed_path(std::string text) {
+    if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front()) text = text.substr(1, text.size() - 2);
+    const auto home = system_environment("HOME");
+    if (home && text.starts_with("~/")) return fs::path(*home) / text.substr(2);
+    return text;
+}
+
+// A fence of backticks that the text does not hold.
+std::string fence_for(std::string_view text) {
+    std::string fence = "```";
+    while (text.find(fence) != std::string_view::npos) fence += '`';
+    return fence;
+}
+
+}  // namespace
+
+std::span<const Dialogue::Command> Dialogue::commands() {
+    static const Command kCommands[] = {
+        {"/help", "", "Show this text", &Dialogue::show_help},
+        {"/retry /again", "", "Answer the last question anew", &Dialogue::retry},
+        {"/undo", "", "Forget the last question and its answer", &Dialogue::undo},
+        {"/clear", "", "Forget the conversation", &Dialogue::clear},
+        {"/system", "TEXT", "Set the system message and start over", &Dialogue::set_system},
+        {"/read", "FILE", "Put a file into the next message", &Dialogue::read, true},
+        {"/save", "FILE", "Write the conversation as JSON; /save! replaces a file", &Dialogue::save, true},
+        {"/save!", "FILE", "", &Dialogue::save_over, true},
+        {"/load", "FILE", "Go on with a conversation that /save wrote", &Dialogue::load, true},
+        {"/resume", "", "Go on with the last chat", &Dialogue::resume_last},
+        {"/stats", "on|off", "Show figures after each answer, or do not", &Dialogue::set_stats},
+        {"/bye /exit /quit", "", "Leave, as Ctrl-D does", &Dialogue::leave},
+    };
+    return kCommands;
+}
+
+std::string Dialogue::help() {
+    std::string text;
+    for (const Command& command : commands()) {
+        if (command.help.empty()) continue;
+        std::string usage(command.names);
+        for (size_t at = 0; (at = usage.find(' ', at)) != std::string::npos; at += 2) usage.replace(at, 1, ", ");
+        if (!command.argument.empty()) usage += " " + std::string(command.argument);
+        text += fmt::format("  {:<20} {}\n", usage, command.help);
+    }
+    return text +
+           "Pasted lines are one message; Enter sends it. To type several lines, end each\n"
+           "with \\, or put them between two lines that hold only \"\"\".\n"
+           "Ctrl-C stops the answer; at the prompt it drops the line. What you type while an\n"
+           "answer is written is the next message.\n";
+}
+
+const Dialogue::Command* Dialogue::find_command(std::string_view name) {
+    std::vector<std::string> names;
+    for (const Command& command : commands()) {
+        for (std::string_view rest = command.names; !rest.empty();) {
+            const size_t end = std::min(rest.find(' '), rest.size());
+            if (rest.substr(0, end) == name) return &command;
+            names.emplace_back(rest.substr(0, end));
+            rest.remove_prefix(std::min(end + 1, rest.size()));
+        }
+    }
+    const std::string_view meant = nearest_name(name, names);
+    print_error({ErrorCode::invalid_argument,
+                 fmt::format("unknown command {}{}", printable(name), meant.empty() ? "; /help lists them" : fmt::format("; did you mean {}?", meant))});
+    return nullptr;
+}
+
+Result<bool> Dialogue::show_help(const std::string&) {
+    std::fputs(help().c_str(), stderr);
+    return true;
+}
+
+Result<bool> Dialogue::clear(const std::string&) {
+    conversation_.clear();
+    files_.clear();
+    kept_.keep(conversation_, false);
+    return true;
+}
+
+Result<bool> Dialogue::undo(const std::string&) {
+    if (conversation_.undo()) kept_.keep(conversation_, false);
+    else note("there is no question to take back");
+    return true;
+}
+
+Result<bool> Dialogue::retry(const std::string&) {
+    const Conversation before = conversation_;
+    if (!conversation_.reopen()) {
+        note("there is no question to answer again");
+        return true;
+    }
+    ATLAS_TRY_VOID(answer(before));
+    return true;
+}
+
+Result<bool> Dialogue::set_system(const std::string& text) {
+    conversation_.start_over(text);
+    kept_.keep(conversation_, false);
+    return true;
+}
+
+Result<bool> Dialogue::read(const std::string& path) {
+    const fs::path file = typed_path(path);
+    const auto content = read_small_file(file, kMostFileBytes);
+    if (!content) {
+        print_error(content.error());
+    } else if (content->find('\0') != std::string::npos) {
+        print_error({ErrorCode::invalid_argument, in_quotes(file.string(), 200) + " is no text: it holds zero bytes"});
+    } else {
+        const std::string fence = fence_for(*content);
+        files_ += fmt::format("{}:\n{}\n{}{}{}\n\n", file.filename().string(), fence, *content, content->empty() || content->ends_with('\n') ? "" : "\n", fence);
+        note("{} ({}) goes in front of the next message", in_quotes(file.string(), 200), bytes_text(content->size()));
+    }
+    return true;
+}
+
+Result<void> Dialogue::save_to(const std::string& path, bool may_replace) {
+    const fs::path file = typed_path(path);
+    ATLAS_TRY_VOID(save_talk(conversation_, file, may_replace));
+    note("saved {} messages to {}", conversation_.all().size(), in_quotes(file.string(), 200));
+    return {};
+}
+
+Result<bool> Dialogue::save(const std::string& path) {
+    if (const auto saved = save_to(path, false); !saved) print_error(saved.error());
+    return true;
+}
+
+Result<bool> Dialogue::save_over(const std::string& path) {
+    if (const auto saved = save_to(path, true); !saved) print_error(saved.error());
+    return true;
+}
+
+Result<bool> Dialogue::load(const std::string& path) {
+    const fs::path file = typed_path(path);
+    auto conversation = load_talk(file);
+    const auto taken = conversation ? take(std::move(*conversation), file) : Result<void>(tl::unexpected(conversation.error()));
+    if (!taken) print_error(taken.error());
+    return true;
+}
+
+Result<bool> Dialogue::resume_last(const std::string&) {
+    if (const auto resumed = resume(); !resumed) print_error(resumed.error());
+    return true;
+}
+
+Result<bool> Dialogue::set_stats(const std::string& word) {
+    if (word == "on" || word == "off" || word.empty()) options_.stats = word != "off";
+    else print_error({ErrorCode::invalid_argument, fmt::format("/stats {}: expected on or off", printable(word))});
+    return true;
+}
+
+Result<bool> Dialogue::leave(const std::string&) { return false; }
+
+}  // namespace atlas::tools

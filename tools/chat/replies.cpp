@@ -1,0 +1,112 @@
+#include "tools/chat/replies.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "tools/answer_report.h"
+#include "tools/messages.h"
+#include "tools/progress_bar.h"
+#include "tools/prompt.h"
+#include "tools/wide_text.h"
+
+namespace atlas::tools {
+
+namespace {
+
+bool is_terminal(std::FILE* file) { return isatty(fileno(file)) != 0; }
+
+}  // namespace
+
+Result<std::vector<TokenId>> Replies::prompt_of(const nlohmann::ordered_json& window) const {
+    auto text = chat_prompt_.render({.messages = window});
+    if (!text) return fail_in("the chat template", text.error());
+    return chat_tokens(*open_.tokenizer, *text);
+}
+
+Result<void> Replies::check(const Conversation& conversation) const {
+    ATLAS_TRY_VOID(prompt_of(conversation.window()));
+    return {};
+}
+
+// A prompt with room for an answer. Where turns must go, half of the context is made free at once: what follows them stands elsewhere then and is
+// read again (the system text stays in the cache), so it should not happen with every question.
+Result<std::vector<TokenId>> Replies::fitted_prompt(Conversation& conversation) {
+    ATLAS_TRY(auto tokens, prompt_of(conversation.window()));
+    const size_t n_ctx = context_tokens();
+    const size_t room = sampling_.max_tokens > 0 ? std::min<size_t>(sampling_.max_tokens, n_ctx / 2) : n_ctx / 8;
+    if (policy_ == ContextPolicy::stop || tokens.size() + room <= n_ctx) return tokens;
+    const size_t most = n_ctx - std::max(room, n_ctx / 2);
+    ATLAS_TRY(const size_t n_left_out, conversation.shorten([&](const nlohmann::ordered_json& window) -> Result<bool> {
+        ATLAS_TRY(const auto shorter, prompt_of(window));
+        return shorter.size() <= most;
+    }));
+    n_left_out_ += n_left_out;
+    return n_left_out > 0 ? prompt_of(conversation.window()) : tokens;
+}
+
+// The same in the middle of an answer; empty where too little would be gained.
+Result<std::vector<TokenId>> Replies::make_room(Conversation& conversation, size_t n_answer) {
+    const size_t n_ctx = context_tokens();
+    ATLAS_TRY(const size_t n_left_out, conversation.shorten([&](const nlohmann::ordered_json& window) -> Result<bool> {
+        ATLAS_TRY(const auto shorter, prompt_of(window));
+        return shorter.size() + n_answer <= n_ctx / 2;
+    }));
+    n_left_out_ += n_left_out;
+    if (n_left_out == 0) return std::vector<TokenId>{};
+    ATLAS_TRY(auto tokens, prompt_of(conversation.window()));
+    if (tokens.size() + n_answer > n_ctx - n_ctx / 8) tokens.clear();
+    return tokens;
+}
+
+void Replies::write(std::string_view piece) {
+    text_ += piece;
+    const std::string shown = is_terminal(stdout) ? for_terminal(piece) : std::string(piece);
+    std::fwrite(shown.data(), 1, shown.size(), stdout);
+    std::fflush(stdout);
+    open_.watch->tick();
+}
+
+Result<GenerateReport> Replies::answer(Conversation& conversation, const std::stop_token& stop) {
+    text_.clear();
+    n_left_out_ = 0;
+    ATLAS_TRY(const auto tokens, fitted_prompt(conversation));
+    GenerateOptions options = generate_options(sampling_);
+    options.stop = stop;
+    options.speculation = speculation_;
+    if (policy_ == ContextPolicy::shift) {
+        options.make_room = [&](std::span<const TokenId> answer) { return make_room(conversation, answer.size()); };
+    }
+    ProgressBar reading("reading", {.unit = "tokens"});
+    reading.show(0, tokens.size());
+    const auto emit = [&](std::string_view piece) {
+        reading.wipe();
+        write(piece);
+    };
+    const auto progress = [&](uint32_t done, uint32_t total) {
+        reading.show(done, total);
+        open_.watch->look();
+    };
+    auto report = generate(*open_.session, open_.tokenizer, tokens, options, emit, progress);
+    reading.wipe();
+    if (!text_.empty() || report) std::fputs(text_.ends_with('\n') ? "" : "\n", stdout);
+    std::fflush(stdout);
+    if (report) explain_short_context(*report, *open_.session);
+    if (n_left_out_ > 0 && (report || !text_.empty())) {
+        note("the context of {} tokens was full: the model no longer reads the {} oldest messages (/save still writes them)", context_tokens(), n_left_out_);
+    }
+    if (!report && report.error().code == ErrorCode::limit) {
+        report.error().message += policy_ == ContextPolicy::stop
+                                      ? ". /undo or /clear make room, --context-policy shift leaves out the oldest turns, a larger --ctx holds more"
+                                      : ". The question is too long even without what was said before: a larger --ctx holds more";
+    }
+    return report;
+}
+
+void Replies::print_figures(const GenerateReport& report, bool verbose) const {
+    write_stderr(fmt::format("[{}; context {} of {} tokens]\n", verbose ? verbose_report_line(report) : report_line(report), open_.session->tokens().size(),
+                             context_tokens()));
+}
+
+}  // namespace atlas::tools

@@ -1,0 +1,53 @@
+#pragma once
+// The model's side of a chat: an answer to the last question, within the context that there is.
+
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include "runtime/text/chat_prompt.h"
+#include "tools/chat/conversation.h"
+#include "tools/open_model.h"
+
+namespace atlas::tools {
+
+/// What happens when a conversation no longer fits into the context.
+enum class ContextPolicy {
+    shift,  // the oldest turns are left out, also in the middle of an answer
+    stop,   // the question fails, an answer ends
+};
+
+/// All that it is made of must outlive it.
+class Replies {
+  public:
+    Replies(OpenModel& open, const ChatPrompt& chat_prompt, const SamplingFlags& sampling, Speculators* speculation, ContextPolicy policy)
+        : open_(open), chat_prompt_(chat_prompt), sampling_(sampling), speculation_(speculation), policy_(policy) {}
+
+    /// Writes an answer to the open question to stdout and returns what it was; the conversation's window may begin later than before.
+    /// Fails: as ChatPrompt::render and generate. What was written until then is in text_so_far().
+    Result<GenerateReport> answer(Conversation& conversation, const std::stop_token& stop);
+    const std::string& text_so_far() const { return text_; }
+    /// Whether the chat template takes these messages. Fails: as ChatPrompt::render.
+    Result<void> check(const Conversation& conversation) const;
+
+    /// The line of figures after an answer, and how full the context is.
+    void print_figures(const GenerateReport& report, bool verbose) const;
+
+    uint32_t context_tokens() const { return open_.session->n_ctx(); }
+
+  private:
+    Result<std::vector<TokenId>> prompt_of(const nlohmann::ordered_json& window) const;
+    Result<std::vector<TokenId>> fitted_prompt(Conversation& conversation);
+    Result<std::vector<TokenId>> make_room(Conversation& conversation, size_t n_answer);
+    void write(std::string_view piece);
+
+    OpenModel& open_;
+    const ChatPrompt& chat_prompt_;
+    const SamplingFlags& sampling_;
+    Speculators* speculation_;
+    ContextPolicy policy_;
+    std::string text_;
+    size_t n_left_out_ = 0;  // messages, for this answer
+};
+
+}  // namespace atlas::tools
