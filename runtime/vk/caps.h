@@ -72,7 +72,7 @@ struct DeviceCaps {
     uint32_t subgroup_size = 0;  // the default
     uint32_t min_subgroup_size = 0;
     uint32_t max_subgroup_size = 0;
-    bool subgroup_size_control = false;  // a pipeline may ask for a size in min..max, and for full subgroups
+    bool subgroup_size_control = false;  // a pipeline can have full subgroups of every size in min..max (subgroup_sizes.h)
     bool subgroup_basic = false, subgroup_vote = false, subgroup_arithmetic = false, subgroup_ballot = false;
     bool subgroup_shuffle = false, subgroup_clustered = false;  // all of these: in compute shaders
     uint32_t max_shared_bytes = 0;

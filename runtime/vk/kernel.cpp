@@ -14,6 +14,7 @@
 #include "runtime/base/check.h"
 #include "runtime/vk/device.h"
 #include "runtime/vk/pipeline_file.h"
+#include "runtime/vk/subgroup_sizes.h"
 #include "runtime/vk/vk_error.h"
 
 namespace atlas::vk {
@@ -61,7 +62,6 @@ struct KernelCache::State {
     void load();
     Result<void> save();
     Result<Layout> layout(uint32_t n_bindings);
-    Result<void> check_subgroup(const KernelSpec& spec, const std::string& name) const;
     Result<VkPipeline> pipeline(const KernelSpec& spec, const std::string& name, VkPipelineLayout layout);
     Result<std::unique_ptr<Kernel>> build(const KernelSpec& spec);
     const Kernel* find(const Key& key);
@@ -141,16 +141,14 @@ Result<Layout> KernelCache::State::layout(uint32_t n_bindings) {
     return made;
 }
 
-Result<void> KernelCache::State::check_subgroup(const KernelSpec& spec, const std::string& name) const {
-    const uint32_t wanted = spec.required_subgroup_size;
-    const DeviceCaps& caps = device.caps();
-    if (wanted == 0) return {};
-    if (caps.subgroup_size_control && wanted >= caps.min_subgroup_size && wanted <= caps.max_subgroup_size) return {};
-    return fail(ErrorCode::unsupported, "{}: needs subgroups of {}, {} offers {} to {}{}", name, wanted, caps.name, caps.min_subgroup_size,
-                caps.max_subgroup_size, caps.subgroup_size_control ? "" : " without a choice");
-}
-
 Result<VkPipeline> KernelCache::State::pipeline(const KernelSpec& spec, const std::string& name, VkPipelineLayout layout_handle) {
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup{};
+    subgroup.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO;
+    if (spec.required_subgroup_size != 0) {
+        const auto request = subgroup_size_to_request(device.caps(), spec.required_subgroup_size);
+        if (!request) return fail_in(name, request.error());
+        subgroup.requiredSubgroupSize = *request;
+    }
     VkShaderModuleCreateInfo module_info{};
     module_info.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO;
     module_info.codeSize = spec.spirv.size_bytes();
@@ -162,9 +160,6 @@ Result<VkPipeline> KernelCache::State::pipeline(const KernelSpec& spec, const st
     std::vector<VkSpecializationMapEntry> entries;
     for (uint32_t id = 0; id < spec.spec_constants.size(); ++id) entries.push_back({id, id * 4, 4});
     const VkSpecializationInfo constants{uint32_t(entries.size()), entries.data(), entries.size() * 4, spec.spec_constants.data()};
-    VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup{};
-    subgroup.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO;
-    subgroup.requiredSubgroupSize = spec.required_subgroup_size;
     VkComputePipelineCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO;
     info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
@@ -173,7 +168,7 @@ Result<VkPipeline> KernelCache::State::pipeline(const KernelSpec& spec, const st
     info.stage.pName = "main";
     info.stage.pSpecializationInfo = &constants;
     if (spec.required_subgroup_size != 0) {
-        info.stage.pNext = &subgroup;
+        if (subgroup.requiredSubgroupSize != 0) info.stage.pNext = &subgroup;
         info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
     }
     if (device.options().capture_statistics && device.caps().pipeline_executable_properties) {
@@ -193,7 +188,6 @@ Result<std::unique_ptr<Kernel>> KernelCache::State::build(const KernelSpec& spec
     ATLAS_CHECK(!spec.spirv.empty(), "{}: no SPIR-V", name);
     ATLAS_CHECK(spec.n_bindings >= 1 && spec.n_bindings <= kMaxBindings, "{}: {} bindings", name, spec.n_bindings);
     ATLAS_CHECK(spec.push_bytes <= kMaxPushBytes && spec.push_bytes % 4 == 0, "{}: {} bytes of push constants", name, spec.push_bytes);
-    ATLAS_TRY_VOID(check_subgroup(spec, name));
     auto kernel = std::make_unique<Kernel>();
     {
         const std::lock_guard lock(mutex);

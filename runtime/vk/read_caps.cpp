@@ -6,6 +6,7 @@
 
 #include "runtime/vk/caps.h"
 #include "runtime/vk/features.h"
+#include "runtime/vk/subgroup_sizes.h"
 
 namespace atlas::vk {
 namespace {
@@ -113,9 +114,13 @@ void read_features(const FeatureChain& chain, const PropertyChain& properties, c
     caps.vulkan_memory_model = chain.v12.vulkanMemoryModel;
     caps.integer_dot = chain.integer_dot.shaderIntegerDotProduct;
     caps.integer_dot_accelerated = caps.integer_dot && properties.integer_dot.integerDotProduct4x8BitPackedSignedAccelerated;
-    // Full subgroups and a required size go together for us: a kernel that needs one needs the other.
-    caps.subgroup_size_control = chain.subgroup_size.subgroupSizeControl && chain.subgroup_size.computeFullSubgroups &&
-                                 (properties.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
+    caps.subgroup_size_control =
+        has_full_subgroups({.size_control = chain.subgroup_size.subgroupSizeControl != 0,
+                            .full_subgroups = chain.subgroup_size.computeFullSubgroups != 0,
+                            .compute_may_ask = (properties.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0,
+                            .usual = caps.subgroup_size,
+                            .min = caps.min_subgroup_size,
+                            .max = caps.max_subgroup_size});
     caps.synchronization2 = chain.synchronization2.synchronization2;
     caps.pipeline_executable_properties = chain.executable.pipelineExecutableInfo;
     caps.memory_budget = extensions.contains(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
