@@ -17,18 +17,21 @@ struct InstructionCounts {
     uint32_t matrix = 0;      // cooperative-matrix products
     uint32_t dot = 0;         // four 8-bit products and their sum
     uint32_t wide_loads = 0;  // 128-bit loads of a lane from memory
+    uint32_t local_accesses = 0;  // loads and stores of what found no register: spills, and arrays that are indexed at run time
     uint32_t loop_valu = 0;   // vector arithmetic in the longest loop that holds no other: what is done per pass over the weights
 };
 
-/// Reads AMD's assembly as Mesa prints it, and NVIDIA's. Unknown text counts nothing.
+/// Reads what Mesa prints for AMD, NVIDIA and Intel, and NVIDIA's own disassembly. Unknown text counts nothing.
 InstructionCounts count_instructions(std::string_view assembly);
 
 /// Nothing where the driver does not say.
 struct KernelReport {
     std::string name;  // "matvec_q4_k(64, 32, 1)", then "/sg64" where the pipeline must have subgroups of 64
-    std::optional<double> sgprs, vgprs, spilled_sgprs, spilled_vgprs, lds_bytes, waves_per_simd;
+    std::optional<double> sgprs, vgprs, spilled_sgprs, spilled_vgprs, fills, local_bytes, lds_bytes;
+    std::optional<double> waves_per_simd, max_warps;  // that registers leave room for: of a SIMD (AMD), of an SM (NVIDIA)
+    std::optional<double> subgroup_size;
     std::optional<double> instructions, valu, vmem, latency, inverse_throughput;
-    std::optional<double> matrix_instructions, dot_instructions, wide_loads, loop_valu;
+    std::optional<double> matrix_instructions, dot_instructions, wide_loads, local_accesses, loop_valu;
 };
 
 /// `assembly` empty: the driver gives none.
