@@ -147,6 +147,7 @@ ordered_json limits_json(const Row& row) {
     return {{"storage_buffer_range_bytes", caps.max_storage_buffer_range},
             {"allocation_bytes", row.quirks.max_slab_bytes},
             {"shared_bytes", caps.max_shared_bytes},
+            {"compute_units", caps.compute_units},
             {"workgroup_invocations", caps.max_workgroup_invocations},
             {"push_constant_bytes", caps.max_push_bytes},
             {"subgroup_size", {{"default", caps.subgroup_size}, {"min", caps.min_subgroup_size}, {"max", caps.max_subgroup_size}}},

@@ -75,6 +75,7 @@ struct DeviceCaps {
     bool subgroup_size_control = false;  // a pipeline can have full subgroups of every size in min..max (subgroup_sizes.h)
     bool subgroup_basic = false, subgroup_vote = false, subgroup_arithmetic = false, subgroup_ballot = false;
     bool subgroup_shuffle = false, subgroup_clustered = false;  // all of these: in compute shaders
+    uint32_t compute_units = 0;  // SMs of NVIDIA, CUs of AMD; 0: the driver does not say
     uint32_t max_shared_bytes = 0;
     uint32_t max_workgroup_invocations = 0;
     std::array<uint32_t, 3> max_workgroup_size{};

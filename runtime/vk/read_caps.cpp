@@ -20,6 +20,8 @@ struct PropertyChain {
     VkPhysicalDeviceShaderIntegerDotProductProperties integer_dot{};
     VkPhysicalDeviceMaintenance4Properties maintenance4{};
     VkPhysicalDeviceExternalMemoryHostPropertiesEXT external_host{};
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV nvidia_cores{};
+    VkPhysicalDeviceShaderCoreProperties2AMD amd_cores{};
 
     PropertyChain(VkPhysicalDevice device, const ExtensionNames& extensions, uint32_t api_version) {
         const bool v1_3 = api_version >= VK_API_VERSION_1_3;
@@ -41,6 +43,8 @@ struct PropertyChain {
         link(v1_3 || has(VK_KHR_MAINTENANCE_4_EXTENSION_NAME), maintenance4, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES);
         link(has(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME), external_host,
              VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT);
+        link(has(VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME), nvidia_cores, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV);
+        link(has(VK_AMD_SHADER_CORE_PROPERTIES_2_EXTENSION_NAME), amd_cores, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_2_AMD);
         vkGetPhysicalDeviceProperties2(device, &root);
     }
 };
@@ -85,6 +89,7 @@ void read_limits(const PropertyChain& chain, DeviceCaps& caps) {
     caps.timestamp_period_ns = limits.timestampPeriod;
     caps.max_allocation_bytes = chain.v11.maxMemoryAllocationSize;
     caps.max_buffer_bytes = chain.maintenance4.maxBufferSize ? chain.maintenance4.maxBufferSize : caps.max_allocation_bytes;
+    caps.compute_units = std::max(chain.nvidia_cores.shaderSMCount, chain.amd_cores.activeComputeUnitCount);
     caps.min_imported_host_pointer_alignment = chain.external_host.minImportedHostPointerAlignment;
 
     caps.subgroup_size = chain.v11.subgroupSize;

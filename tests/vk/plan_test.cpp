@@ -33,6 +33,25 @@ TEST(Quirks, SlabsStayWithinBothLimits) {
     EXPECT_EQ(quirks_for(caps).max_slab_bytes, 2 * kGiB);
 }
 
+// A GTX 1050 has 5, an RTX 3090 82: nothing but the number tells them apart.
+TEST(Quirks, ACardThatSaysHowLargeItIsIsCutByItsSize) {
+    DeviceCaps small = kCard, large = kCard;
+    small.compute_units = 5;
+    large.compute_units = 82;
+    EXPECT_EQ(quirks_for(small).gflops, quirks_for(kCard).gflops);
+    EXPECT_EQ(quirks_for(small).gbps, quirks_for(kCard).gbps);
+    EXPECT_GE(quirks_for(large).gflops, 5 * quirks_for(kCard).gflops);
+    EXPECT_LE(quirks_for(large).gflops, 35580 / 10);  // a tenth of what is printed on it
+    EXPECT_LE(quirks_for(large).gbps, 936 / 4);
+    EXPECT_EQ(quirks_for(large).submission_limit_ms, quirks_for(kCard).submission_limit_ms);
+    for (const DeviceType type : {DeviceType::virtual_gpu, DeviceType::software, DeviceType::other}) {
+        DeviceCaps shared = made_up_device("x", type);
+        const double gflops = quirks_for(shared).gflops;
+        shared.compute_units = 82;
+        EXPECT_EQ(quirks_for(shared).gflops, gflops) << name_of(type);
+    }
+}
+
 TEST(Quirks, EveryClassLeavesTheWatchdogAlone) {
     for (const DeviceType type : {DeviceType::discrete, DeviceType::integrated, DeviceType::virtual_gpu, DeviceType::software, DeviceType::other}) {
         const Quirks quirks = quirks_for(made_up_device("x", type));

@@ -118,7 +118,22 @@ TEST_P(Watchdog, NoSubmissionIsLongUpTo128kTokens) {
     }
 }
 
-// Cards from a GTX 1050 to an RTX 3090 are cut alike: by the rates of the slowest (quirks.cpp).
+// By the rates of a GTX 1050 a prompt was cut in three times as many and more: a 7B's of 512 tokens took 190.
+TEST(WatchdogOfACard, APromptTakesTheSubmissionsThatItsSizeDemands) {
+    vk::DeviceCaps caps = vk::made_up_device("RTX 3090", vk::DeviceType::discrete, 24 * kGiB);
+    caps.max_workgroup_size = {1024, 1024, 64};
+    caps.subgroup_ballot = true;
+    Planned of_its_class(caps);
+    caps.compute_units = 82;
+    Planned of_its_size(caps);
+    const auto submissions = [](Planned& planned) { return longest_of(planned.step(512, 512, Format::f16), planned.quirks()).submissions; };
+    // Of two layers of a 32B: 512 tokens are half a TFLOP a layer.
+    EXPECT_GE(submissions(of_its_class), 3 * submissions(of_its_size));
+    EXPECT_LE(submissions(of_its_size), 5u);
+    EXPECT_LE(longest_of(of_its_size.step(512, 131072, Format::f16), of_its_size.quirks()).submission_ms, 125);
+}
+
+// Cards that do not say how large they are, by the rates of the slowest of their class (quirks.cpp).
 INSTANTIATE_TEST_SUITE_P(Devices, Watchdog,
                          ::testing::Values(vk::DeviceType::discrete, vk::DeviceType::integrated, vk::DeviceType::software, vk::DeviceType::other),
                          [](const auto& device) { return std::string(vk::name_of(device.param)); });
