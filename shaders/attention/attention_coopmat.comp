@@ -19,6 +19,7 @@
 // bound by: matrix products, then shared memory.
 // source: online softmax, arXiv:1805.02867; FlashAttention-2, arXiv:2307.08691.
 #include "attention/attention_common.glsl"
+#include "common/each_matrix.glsl"
 
 #include "attention/attention_coopmat_tiles.glsl"
 
@@ -122,6 +123,23 @@ void add_values(inout SUM sum[kPartTiles], bool rescale) {
     }
 }
 
+// As many tiles as a row of `work` holds, from number `first` on, which is known when the pipeline is compiled.
+void write_tiles(const uint first, inout SUM sum[kPartTiles], uint split) {
+    const uint at = (group * kParts + part) * M * kScorePitch;
+    [[unroll]] for (uint i = 0; i < kKeyTiles; ++i) {
+        if (first + i < kPartTiles) coopMatStore(sum[first + i], work, at + i * (N / 2), kScorePitch, ROW_MAJOR);
+    }
+    subgroupBarrier();
+    [[dont_unroll]] for (uint i = lane; i < M * kKeys; i += kSubgroup) {
+        const uint r = i / kKeys, c = i % kKeys, col = (part * kPartTiles + first) * N + c;
+        const uint index = gl_WorkGroupID.x * kRows + group * M + r, token = index / kGroup;
+        if (token >= pc.n_tokens || col >= kValueDim || first + c / N >= kPartTiles) continue;
+        const float value = uintBitsToFloat(work[at + r * kScorePitch + c / 2][c & 1]);
+        result[result_at(token, head_kv * kGroup + index % kGroup, split) + col] = value * row_scale[group * M + r];
+    }
+    subgroupBarrier();
+}
+
 void finish(Row row, inout SUM sum[kPartTiles]) {
     const uint split = pc.first_split + gl_WorkGroupID.z;
     float total = over_row_lanes_sum(row.total), factor = 1.0;
@@ -139,21 +157,8 @@ void finish(Row row, inout SUM sum[kPartTiles]) {
     }
     if (lane % kRowLanes == 0) row_scale[group * M + row.in_group] = factor;
     sync_parts();
-    const uint at = (group * kParts + part) * M * kScorePitch;
-    [[unroll]] for (uint first = 0; first < kPartTiles; first += kKeyTiles) {
-        [[unroll]] for (uint i = 0; i < kKeyTiles; ++i) {
-            if (first + i < kPartTiles) coopMatStore(sum[first + i], work, at + i * (N / 2), kScorePitch, ROW_MAJOR);
-        }
-        subgroupBarrier();
-        for (uint i = lane; i < M * kKeys; i += kSubgroup) {
-            const uint r = i / kKeys, c = i % kKeys, col = (part * kPartTiles + first) * N + c;
-            const uint index = gl_WorkGroupID.x * kRows + group * M + r, token = index / kGroup;
-            if (token >= pc.n_tokens || col >= kValueDim || first + c / N >= kPartTiles) continue;
-            const float value = uintBitsToFloat(work[at + r * kScorePitch + c / 2][c & 1]);
-            result[result_at(token, head_kv * kGroup + index % kGroup, split) + col] = value * row_scale[group * M + r];
-        }
-        subgroupBarrier();
-    }
+#define WRITE(f) if ((f) % kKeyTiles == 0 && (f) < kPartTiles) write_tiles((f), sum, split);
+    EACH_MATRIX(WRITE)
 }
 
 void main() {

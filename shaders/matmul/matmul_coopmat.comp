@@ -18,6 +18,7 @@
 // bound by: the matrix units; then unpacking, which costs less the more tokens a tile has.
 // source: runtime/ops/ops.h, matmul and matmul_add.
 #include "common/types.glsl"
+#include "common/each_matrix.glsl"
 #include "shaders/push/matmul.h"
 #define W_BLOCK(ib) w[ib]
 #define FORMAT_STRUCT
@@ -47,6 +48,7 @@ const uint kSubsOut = kTileOut / kSubOut;
 const uint kSubs = kSubsOut * (kTileTokens / kSubTokens);
 const uint kFragsOut = kSubOut / kM;
 const uint kFragsTok = kSubTokens / kN;
+const uint kFrags = kFragsTok * kFragsOut;
 const uint kPitch = kStep / 4 + 2;  // of a row in shared memory, in f16vec4
 const uint kRuns = kStep / 32;      // of a row of w
 const uint kUnits = kStep / 8;      // of a row of x
@@ -96,13 +98,28 @@ void load_step(uint buf, uint first_out, uint first_token, uint column) {
     }
 }
 
+#define SUM coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator>
+
+// A matrix at a time through shared memory, which is where it is known which element is which.
+void write_sum(SUM sum, uint first_row, uint first_token) {
+    const uint mine = gl_SubgroupID * kM * kN;
+    controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
+    coopMatStore(sum, stage, mine, kM, gl_CooperativeMatrixLayoutColumnMajor);
+    controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
+    [[dont_unroll]] for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += gl_SubgroupSize) {
+        const uint token = first_token + e / kM, row = first_row + e % kM;
+        if (token >= pc.n_tokens || row >= pc.n_out) continue;
+        float result = stage[mine + e] * uintBitsToFloat(x[pc.x_at + (token + 1) * pc.x_stride - 1].x);
+        if (pc.has_b != 0) result += b[pc.b_at + token * pc.b_stride + row];
+        y[pc.y_at + (gl_WorkGroupID.z * pc.n_tokens + token) * pc.y_stride + row] = result;
+    }
+}
+
 void main() {
     const uint first_out = gl_WorkGroupID.x * kTileOut, first_token = gl_WorkGroupID.y * kTileTokens;
     const uint sub_out = gl_SubgroupID % kSubsOut * kSubOut, sub_token = gl_SubgroupID / kSubsOut * kSubTokens;
-    coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator> sum[kFragsTok * kFragsOut];
-    [[unroll]] for (uint s = 0; s < kFragsTok * kFragsOut; ++s) {
-        sum[s] = coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator>(0.0);
-    }
+    SUM sum[kFrags];
+    [[unroll]] for (uint s = 0; s < kFrags; ++s) sum[s] = SUM(0.0);
 
     const uint first_column = gl_WorkGroupID.z * pc.split_columns, end = min(first_column + pc.split_columns, pc.n_in);
     uint buf = 0;
@@ -124,20 +141,6 @@ void main() {
         if (kBuffers == 2) buf ^= 1;
     }
 
-    // A matrix at a time through shared memory, which is where it is known which element is which.
-    const uint mine = gl_SubgroupID * kM * kN;
-    [[unroll]] for (uint t = 0; t < kFragsTok; ++t) {
-        [[unroll]] for (uint o = 0; o < kFragsOut; ++o) {
-            controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
-            coopMatStore(sum[t * kFragsOut + o], stage, mine, kM, gl_CooperativeMatrixLayoutColumnMajor);
-            controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
-            for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += gl_SubgroupSize) {
-                const uint token = first_token + sub_token + t * kN + e / kM, row = first_out + sub_out + o * kM + e % kM;
-                if (token >= pc.n_tokens || row >= pc.n_out) continue;
-                float result = stage[mine + e] * uintBitsToFloat(x[pc.x_at + (token + 1) * pc.x_stride - 1].x);
-                if (pc.has_b != 0) result += b[pc.b_at + token * pc.b_stride + row];
-                y[pc.y_at + (gl_WorkGroupID.z * pc.n_tokens + token) * pc.y_stride + row] = result;
-            }
-        }
-    }
+#define WRITE(f) if ((f) < kFrags) write_sum(sum[(f) < kFrags ? (f) : 0], first_out + sub_out + (f) % kFragsOut * kM, first_token + sub_token + (f) / kFragsOut * kN);
+    EACH_MATRIX(WRITE)
 }

@@ -18,6 +18,7 @@
 // source: runtime/ops/ops.h, matmul and matmul_add.
 #include "common/types.glsl"
 #include "common/dot.glsl"
+#include "common/each_matrix.glsl"
 #include "shaders/push/matmul.h"
 #define W_BLOCK(ib) w[ib]
 #define FORMAT_STRUCT
@@ -120,6 +121,21 @@ void multiply_part(uint p, uint sub_out, uint sub_token, inout SUMS sum[kFrags])
     }
 }
 
+// A matrix at a time through shared memory, which is where it is known which element is which.
+void write_sum(SUMS sum, uint first_row, uint first_token) {
+    const uint mine = gl_SubgroupID * kM * kN;
+    controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
+    coopMatStore(sum, stage, mine, kM, gl_CooperativeMatrixLayoutColumnMajor);
+    controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
+    [[dont_unroll]] for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += gl_SubgroupSize) {
+        const uint token = first_token + e / kM, row = first_row + e % kM;
+        if (token >= pc.n_tokens || row >= pc.n_out) continue;
+        float result = stage[mine + e];
+        if (pc.has_b != 0) result += b[pc.b_at + token * pc.b_stride + row];
+        y[pc.y_at + token * pc.y_stride + row] = result;
+    }
+}
+
 void main() {
     const uint first_out = gl_WorkGroupID.x * kTileOut, first_token = gl_WorkGroupID.y * kTileTokens;
     const uint sub_out = gl_SubgroupID % kSubsOut * kSubOut, sub_token = gl_SubgroupID / kSubsOut * kSubTokens;
@@ -135,20 +151,6 @@ void main() {
         [[unroll]] for (uint p = 0; p < kParts; ++p) multiply_part(p, sub_out, sub_token, sum);
     }
 
-    // A matrix at a time through shared memory, which is where it is known which element is which.
-    const uint mine = gl_SubgroupID * kM * kN;
-    [[unroll]] for (uint t = 0; t < kFragsTok; ++t) {
-        [[unroll]] for (uint o = 0; o < kFragsOut; ++o) {
-            controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
-            coopMatStore(sum[t * kFragsOut + o], stage, mine, kM, gl_CooperativeMatrixLayoutColumnMajor);
-            controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
-            for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += gl_SubgroupSize) {
-                const uint token = first_token + sub_token + t * kN + e / kM, row = first_out + sub_out + o * kM + e % kM;
-                if (token >= pc.n_tokens || row >= pc.n_out) continue;
-                float result = stage[mine + e];
-                if (pc.has_b != 0) result += b[pc.b_at + token * pc.b_stride + row];
-                y[pc.y_at + token * pc.y_stride + row] = result;
-            }
-        }
-    }
+#define WRITE(f) if ((f) < kFrags) write_sum(sum[(f) < kFrags ? (f) : 0], first_out + sub_out + (f) % kFragsOut * kM, first_token + sub_token + (f) / kFragsOut * kN);
+    EACH_MATRIX(WRITE)
 }

@@ -104,6 +104,7 @@ TEST(CoopmatChoice, TilesAreWholeMatricesForEveryShapeOfMatrix) {
                 EXPECT_EQ(v.constants[8] % v.constants[7], 0u) << v.name();
                 EXPECT_EQ(v.tile_out / sub_out * (v.tile_tokens / sub_tokens) * v.subgroup_size, local) << v.name();
                 EXPECT_TRUE(v.tile_out % sub_out == 0 && v.tile_tokens % sub_tokens == 0) << v.name();
+                EXPECT_LE(sub_out / v.constants[5] * (sub_tokens / v.constants[6]), 32u) << v.name();  // shaders/common/each_matrix.glsl
                 EXPECT_LE(v.shared_bytes, caps.max_shared_bytes) << v.name();
                 EXPECT_TRUE(v.subgroup_size >= caps.min_subgroup_size && v.subgroup_size <= 32) << v.name();
             }
