@@ -3,6 +3,7 @@
 
 #include "runtime/kernels/attention_variant.h"
 #include "runtime/kernels/kv_cache.h"
+#include "runtime/kernels/select.h"
 #include "runtime/kernels/self_test_attention.h"
 #include "runtime/ops/dry_ops.h"
 
@@ -32,21 +33,28 @@ void offer_attention_rows(const vk::DeviceCaps& caps, const AttentionShape& shap
 }
 
 void offer_attention_keys(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out) {
-    constexpr uint32_t kThreads = 128, kMostRows = 8;
+    constexpr uint32_t kThreads = 128;
+    const bool few_registers = registers_per_lane(caps) <= 128;
+    const uint32_t most_rows = few_registers ? 4 : 8;
     // The query heads of a group side by side: as few blocks as hold them, none with rows to spare. With one or two heads there is room for
     // the tokens of a verify step. It must not depend on their number: steps of 1 .. kMostTokensAlike tokens run the same pipeline.
-    const uint32_t heads = shape.heads_per_kv, blocks = (heads + kMostRows - 1) / kMostRows;
+    const uint32_t heads = shape.heads_per_kv, blocks = (heads + most_rows - 1) / most_rows;
     const uint32_t rows = heads <= 2 ? 4 : (heads + blocks - 1) / blocks;
+    // A B580 (ANV, Mesa 26.2.6, 2026-11-30, q8_0 keys of 128) spills 46 registers with 8 rows and 64 keys, 12 with 32, none with 4 and 32.
     // A tile's scores and weights beside the block's queries in 16 KiB, the least that a device has.
-    const uint32_t keys = shape.head_dim <= 128 ? 64 : 32;
+    const uint32_t keys = shape.head_dim <= 128 && !few_registers ? 64 : 32;
+    // Of quantized keys half a block at a time, whose codes are one load of 16 bytes, where each of the four invocations of a key gets one. Not
+    // of values: 16 columns have twice the sums. GA102 (NAK, Mesa 26.2.6, 2026-11-30), q8_0, heads of 128, 4 rows: 96 registers and 20 warps with 8
+    // elements of both, 120 and 16 with 16 of keys, 152 and 12 with 16 of values too; 8 rows: 152, 168 and 12 warps each with 8 and 16 of keys.
+    const uint32_t key_elems = unpacks_late(caps) && info(shape.formats.k).block_elems > 1 && shape.head_dim % 64 == 0 ? 16 : 8;
     const uint32_t scores = std::max(4 * (rows * keys + 8), kThreads * 8), row_quads = (rows + 3) / 4;
     AttentionVariant variant{.family = KernelFamily::attention_keys,
                              .constants = attention_constants(shape, kThreads, rows),
                              .rows = rows,
                              .shared_bytes = 4 * (rows * shape.head_dim + scores + 4 * keys * row_quads + rows * 16 + 4 * row_quads + 2 * keys)};
-    variant.constants.push_back(keys);
+    for (const uint32_t constant : {keys, key_elems}) variant.constants.push_back(constant);
     // Subgroups of 64, where they are the driver's choice, hold twice as many sums in registers.
-    if (caps.subgroup_size_control && caps.min_subgroup_size <= 32 && caps.max_subgroup_size >= 32) variant.subgroup_size = 32;
+    if (caps.subgroup_size_control && caps.min_subgroup_size <= 32 && caps.max_subgroup_size >= 32) variant.subgroup_size = choose_subgroup_size(caps);
     out.push_back(variant);
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "runtime/kernels/attention_variant.h"
+#include "runtime/kernels/select.h"
 #include "runtime/ops/dry_ops.h"
 
 namespace atlas {
@@ -43,21 +44,24 @@ bool wants_matrices(const vk::DeviceCaps& caps, const AttentionShape& shape) {
            caps.subgroup_shuffle;
 }
 
-/// What the pipelines ask for: all of their subgroups must be full.
-uint32_t subgroup_of(const vk::DeviceCaps& caps) { return std::clamp(32u, caps.min_subgroup_size, caps.max_subgroup_size); }
-
 }  // namespace
 
 void offer_attention_coopmat(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out) {
     if (!has_kernel(KernelFamily::attention_coopmat) || !wants_matrices(caps, shape)) return;
-    const uint32_t subgroup = subgroup_of(caps);
+    const uint32_t subgroup = choose_subgroup_size(caps);
     const vk::CoopMatShape* m = matrix_shape(caps, subgroup);
     if (m == nullptr) return;
 
-    for (const Tiles& t : {Tiles{4, 1, 32}, Tiles{4, 2, 32}, Tiles{4, 2, 16}, Tiles{2, 2, 16}}) {
+    // Columns of Q and O that a subgroup holds. A B580 (ANV, Mesa 26.2.6, 2026-11-30, heads of 128, 8 x 16 x 16) spills 218 registers with 1 part, 18
+    // with 2, none with 4.
+    const bool few_registers = registers_per_lane(caps) <= 128;
+    const uint32_t most_columns = few_registers ? 64 : 256;
+    std::vector<Tiles> tiles = {{4, 1, 32}, {4, 2, 32}, {4, 2, 16}, {2, 2, 16}};
+    if (few_registers) tiles = {{4, 1, 32}, {4, 2, 32}, {4, 4, 32}};
+    for (const Tiles& t : tiles) {
         const uint32_t threads = t.groups * t.parts * subgroup, rows = t.groups * m->m;
         const bool tiles_fit = m->m % t.parts == 0 && t.keys % m->n == 0 && t.keys % m->k == 0 && t.keys * m->m >= 4 * subgroup * t.parts;
-        const bool registers_fit = (shape.head_dim + shape.value_dim) / t.parts <= 256;
+        const bool registers_fit = (shape.head_dim + shape.value_dim) / t.parts <= most_columns;
         AttentionVariant variant{.family = KernelFamily::attention_coopmat,
                                  .constants = attention_constants(shape, threads, rows),
                                  .rows = rows,
@@ -80,7 +84,7 @@ void offer_attention_coopmat2(const vk::DeviceCaps& caps, const AttentionShape& 
     AttentionVariant variant{.family = KernelFamily::attention_coopmat2,
                              .constants = attention_constants(shape, kThreads, kRows),
                              .rows = kRows,
-                             .subgroup_size = subgroup_of(caps),
+                             .subgroup_size = choose_subgroup_size(caps),
                              .shared_bytes = 12 * kRows + 4 * keys};
     for (const uint32_t constant : {keys, variant.subgroup_size}) variant.constants.push_back(constant);
     out.push_back(std::move(variant));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/kernels/matmul_variant.h"
+#include "runtime/kernels/select.h"
 #include "runtime/ops/dry_ops.h"
 
 namespace atlas {
@@ -19,12 +20,6 @@ const vk::CoopMatShape* half_shape(const vk::DeviceCaps& caps) {
         if (best == nullptr || s.m * s.n * s.k > best->m * best->n * best->k) best = &s;
     }
     return best;
-}
-
-/// Subgroups that the kernel asks for: of 32 where there is a choice (a matrix of 16 x 16 sums is 8 registers there), else as they are.
-uint32_t coopmat_subgroup_size(const vk::DeviceCaps& caps) {
-    if (caps.subgroup_size_control) return std::clamp(std::min(32u, caps.subgroup_size), caps.min_subgroup_size, caps.max_subgroup_size);
-    return 0;
 }
 
 /// In outputs and tokens for matrices of 16 x 16; with smaller ones, tiles of as many smaller matrices.
@@ -69,7 +64,7 @@ void offer_matmul_coopmat2(const vk::DeviceCaps& caps, const MatmulShape& shape,
 // of 8 x 8 x 8 and 12 ms by matvec_rows.comp (4.7 and 22 GFLOP/s); q6_k 60 and 19 ms.
 void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
     const vk::CoopMatShape* matrix = half_shape(caps);
-    const uint32_t subgroup = coopmat_subgroup_size(caps);
+    const uint32_t subgroup = caps.subgroup_size_control ? choose_subgroup_size(caps) : 0;
     if (!has_kernel(KernelFamily::matmul_coopmat, shape.weight) || !caps.coopmat || !caps.fp16 || matrix == nullptr || subgroup == 0) return;
     const auto offer = [&](const Tile& t) {
         const uint32_t n_subs = t.out / t.sub_out * (t.tokens / t.sub_tokens), local = n_subs * subgroup;
@@ -88,12 +83,18 @@ void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, 
     // Twice the tokens in a tile cost half as much unpacking per product; but tiles that are mostly empty cost it for nothing.
     // navi31 (RADV, Mesa 25.0.7, q4_k, compiled only, 2026-11-21), waves per SIMD: kLarge 9 (8 for q6_k), kMiddle 10, kFlat 11, no spills;
     // a step of 64 columns takes 45 KB of shared memory and leaves 6, kTall 7, two buffers of kTall 4 (not offered) and of kFlat 7.
-    constexpr Tile kLarge{128, 128, 64, 32, 32, 1}, kLargeLongStep{128, 128, 64, 32, 64, 1}, kTall{128, 64, 64, 32, 32, 1},
+    // Where a lane has 128 registers a subgroup holds 4 matrices of sums: kWide is kLarge for those. A B580 (ANV, Mesa 26.2.6, 2026-11-30, q4_k, 8 x
+    // 16 x 16) spills 83 registers with 8 matrices, none with 4.
+    constexpr Tile kWide{128, 128, 32, 32, 32, 1}, kLarge{128, 128, 64, 32, 32, 1}, kLargeLongStep{128, 128, 64, 32, 64, 1}, kTall{128, 64, 64, 32, 32, 1},
         kMiddle{64, 64, 32, 32, 32, 1}, kMiddleTwice{64, 64, 32, 32, 32, 2}, kFlat{64, 32, 32, 16, 32, 1}, kFlatTwice{64, 32, 32, 16, 32, 2};
     std::vector<Tile> tiles;
     if (shape.n_tokens > 96) tiles = {kLarge, kLargeLongStep, kTall, kMiddle, kMiddleTwice};
     else if (shape.n_tokens > 32) tiles = {kMiddle, kMiddleTwice, kTall, kFlat};
     else tiles = {kFlat, kFlatTwice};
+    if (registers_per_lane(caps) <= 128) {
+        std::erase_if(tiles, [](const Tile& t) { return t.sub_out / 16 * (t.sub_tokens / 16) > 4; });
+        if (shape.n_tokens > 96) tiles.insert(tiles.begin(), kWide);
+    }
     for (const Tile& tile : tiles) offer(tile.of_matrices(matrix->m, matrix->n));
 }
 

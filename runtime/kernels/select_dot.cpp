@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "runtime/kernels/matmul_variant.h"
+#include "runtime/kernels/select.h"
 
 namespace atlas {
 
@@ -44,7 +45,10 @@ void offer_matvec_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std:
     if (runs_on_cpu(caps)) return offer(lanes_at_most(caps, 8), 1, false);
     const uint32_t runs = shape.n_in / 32, local = lanes_at_most(caps, 64);
     const uint32_t lanes = std::min({std::max(8u, caps.subgroup_size), local, std::bit_ceil(runs)});
-    for (const uint32_t size : {32u, 64u, 16u, 8u}) {
+    std::vector<uint32_t> sizes = {32, 64, 16, 8};
+    std::erase(sizes, choose_subgroup_size(caps));
+    sizes.insert(sizes.begin(), choose_subgroup_size(caps));
+    for (const uint32_t size : sizes) {
         const bool sized = caps.subgroup_size_control && size >= caps.min_subgroup_size && size <= caps.max_subgroup_size;
         if (sized && caps.subgroup_arithmetic && size <= local && size <= std::bit_ceil(runs)) offer(local, size, true);
     }
@@ -55,7 +59,7 @@ void offer_matmul_coopmat_s8(const vk::DeviceCaps& caps, const MatmulShape& shap
     const vk::CoopMatShape* matrix = byte_shape(caps);
     if (!caps.coopmat || !caps.int8 || !caps.integer_dot || !caps.subgroup_size_control || matrix == nullptr || shape.n_in % 32 != 0) return;
     if (!has_kernel(KernelFamily::matmul_coopmat_s8, shape.weight)) return;
-    const uint32_t subgroup = std::clamp(std::min(32u, caps.subgroup_size), caps.min_subgroup_size, caps.max_subgroup_size);
+    const uint32_t subgroup = choose_subgroup_size(caps);
     const auto offer = [&](uint32_t tile_out, uint32_t tile_tokens, uint32_t sub_out, uint32_t sub_tokens, uint32_t runs) {
         const uint32_t n_subs = tile_out / sub_out * (tile_tokens / sub_tokens), local = n_subs * subgroup;
         // A run of a row: 32 bytes, 64 of a weight that zeros fill up; two scales and two addends of a weight, a scale and two sums of an
@@ -71,6 +75,15 @@ void offer_matmul_coopmat_s8(const vk::DeviceCaps& caps, const MatmulShape& shap
                        .x = XKind::q8,
                        .shared_bytes = shared_bytes});
     };
+    // Of a subgroup: 4 matrices of sums and as many of products where a lane has 128 registers. A B580 (ANV, Mesa 26.2.6, 2026-11-30, q4_k, 8 x 16 x 32)
+    // spills 265 registers with 16 matrices, 20 with 8, none with 4; an A770 (8 x 8 x 32) 61 with 8, 10 with 4.
+    if (registers_per_lane(caps) <= 128) {
+        const uint32_t m = matrix->m, n = matrix->n;
+        if (shape.n_tokens > 96) offer(8 * m, 8 * n, 2 * m, 2 * n, 1);
+        if (shape.n_tokens > 32) offer(4 * m, 4 * n, 2 * m, 2 * n, 2);
+        offer(4 * m, 2 * n, 2 * m, n, 2);
+        return;
+    }
     if (shape.n_tokens > 96) {
         offer(128, 128, 64, 32, 1);
         offer(128, 128, 32, 32, 1);

@@ -108,6 +108,7 @@ std::optional<MatmulVariant> choose_gated(const vk::DeviceCaps& caps, const Kern
     if (variant.family != KernelFamily::matvec_subgroup || shape.n_tokens > variant.tile_tokens) return {};
     enum { kLocal, kLanes, kTokens, kRows };  // constants of matvec.comp
     variant.family = KernelFamily::matvec_gated;
+    if (shape.n_tokens > 1 && variant.constants[kRows] < 2) return {};  // a row of each matrix is more than there are registers for
     // Half of them of each matrix. 4 rows of q3_k for 8 tokens: 216 VGPRs and 7 waves on navi31 (RADV, Mesa 25.0.7, 2026-11-21).
     variant.constants[kRows] = std::clamp(variant.constants[kRows], 2u, shape.weight == Format::q3_k ? 2u : 4u);
     variant.tile_out = variant.constants[kLocal] / variant.constants[kLanes] * variant.constants[kRows] / 2;

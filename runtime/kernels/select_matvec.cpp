@@ -3,6 +3,7 @@
 #include <array>
 
 #include "runtime/kernels/matmul_variant.h"
+#include "runtime/kernels/select.h"
 
 namespace atlas {
 
@@ -38,7 +39,17 @@ uint32_t lanes_of(uint32_t n_runs, uint32_t most) {
 // Rows that share the activations which a lane reads. What RADV's compiler makes of it for navi31 (Mesa 25.0.7, 2026-11-21, subgroups of 32,
 // 8 waves per SIMD wanted): 8 tokens, 4 rows: q4_0 120 VGPRs and 12 waves, q4_k 144 and 10, q6_k 168 and 9, q3_k 192 and 8, but q5_k 216
 // and 7; 24 tokens, 2 rows: q4_k 144 and 8, q6_k 168 and 8, with 4 rows 240 and 6 and sums in memory.
-uint32_t rows_of(Format format, uint32_t tokens) { return tokens > 1 && tokens <= 8 && format != Format::q5_k ? 4 : 2; }
+// For GA102 (NAK, Mesa 26.2.6, 2026-11-30, bench/results/ga102/kernels.md) 8 tokens, 4 rows take all 255 registers of q6_k and 248 of f32, whose
+// runs are the longest, and leave 8 warps of 48; the others at most 168 and 12. For a B580 (ANV, bench/results/bmg/kernels.md), spilled registers:
+// 8 tokens, 4, 2, 1 rows: q4_k 142, 0, 0, q6_k 210, 54, 0; 24 tokens, 2, 1 rows: q4_k 171, 0.
+uint32_t rows_of(const vk::DeviceCaps& caps, Format format, uint32_t tokens) {
+    const uint32_t registers = registers_per_lane(caps);
+    const bool long_runs = format == Format::f32 || run_elems(format) == 128;
+    if (tokens == 1) return registers <= 64 && long_runs ? 1 : 2;
+    if (registers <= 128) return tokens > 8 || long_runs ? 1 : 2;
+    if (tokens > 8 || format == Format::q5_k) return 2;
+    return registers < 192 && (format == Format::f32 || format == Format::q6_k) ? 2 : 4;
+}
 
 // Of activations: 8 waves per SIMD of navi31 have 16 KiB per workgroup of 4.
 constexpr uint32_t kTileBytes = 10 * 1024 + 512;
@@ -87,9 +98,9 @@ void offer_matvec(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vec
     }
     const bool small = caps.max_shared_bytes < 32 * 1024;
     tuning.local = lanes_at_most(caps, small ? 64 : 128);
-    tuning.rows = rows_of(shape.weight, tuning.tokens);
-    // A subgroup adds up without shared memory. 32 lanes where the device lets us choose.
-    const uint32_t size = std::clamp(32u, std::max(1u, caps.min_subgroup_size), std::max(1u, caps.max_subgroup_size));
+    tuning.rows = rows_of(caps, shape.weight, tuning.tokens);
+    // A subgroup adds up without shared memory.
+    const uint32_t size = choose_subgroup_size(caps);
     const bool subgroups = caps.subgroup_size_control && caps.subgroup_shuffle && size >= 8 && size <= tuning.local;
     for (const bool subgroup : {true, false}) {
         if (subgroup && !subgroups) continue;
@@ -100,7 +111,7 @@ void offer_matvec(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vec
         tuning.lanes = lanes_of(n_runs, small ? 8 : subgroup ? size : tuning.local);
         fit_tile(tuning, elems, n_runs, kTileBytes);
         out.push_back(variant_of(tuning, shape.wide_x, subgroup ? size : 0));
-        if (!subgroup || tuning.tokens > 1) continue;
+        if (!subgroup || tuning.tokens > 1 || tuning.rows == 1) continue;
         MatvecTuning one_row = tuning;  // for tuning: more workgroups where a matrix has few rows
         one_row.rows = 1;
         out.push_back(variant_of(one_row, shape.wide_x, size));

@@ -29,14 +29,14 @@ layout(binding = 7, std430) readonly buffer Sinks { float sinks[]; };
 layout(binding = 8, std430) writeonly buffer Out { float result[]; };
 
 #define CACHE_LOAD8 k_load8
-#define CACHE_LOAD32 k_load32
+#define CACHE_LOAD16 k_load16
 #define CACHE_FORMAT kKFormat
 #define CACHE_WIDTH (pc.n_head / kGroup * kHeadDim)
 #define CACHE_UNITS k_units
 #define CACHE_WORDS k_words
 #include "common/cache_read.glsl"
 #define CACHE_LOAD8 v_load8
-#define CACHE_LOAD32 v_load32
+#define CACHE_LOAD16 v_load16
 #define CACHE_FORMAT kVFormat
 #define CACHE_WIDTH (pc.n_head / kGroup * kValueDim)
 #define CACHE_UNITS v_units

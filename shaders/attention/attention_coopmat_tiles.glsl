@@ -55,7 +55,26 @@ uvec2 halves_of(vec4 v) {
     return uvec2(packHalf2x16(finite.xy), packHalf2x16(finite.zw));
 }
 
+// Of a format of blocks: half a block an invocation, whose codes are one load of 16 bytes.
+void fill_k_from_blocks(uint slot) {
+    const uint row_halves = kHeadDim / 16;
+    for (uint i = thread; i < kKeys * row_halves; i += kThreads) {
+        const uint key = i / row_halves, part_of_row = i % row_halves, row = row_of[slot * kKeys + key];
+        uvec4 halves[2] = uvec4[2](uvec4(0), uvec4(0));
+        if (row != kNoRow) {
+            vec4 v[4];
+            k_load16(pc.k_at + row * pc.k_stride, head_kv * kHeadDim + part_of_row * 16, v);
+            [[unroll]] for (uint j = 0; j < 2; ++j) halves[j] = uvec4(halves_of(v[2 * j]), halves_of(v[2 * j + 1]));
+        }
+        [[unroll]] for (uint j = 0; j < 2; ++j) k_tile[key * kKeyPitch + part_of_row * 2 + j] = halves[j];
+    }
+}
+
 void fill_k(uint slot) {
+    if (cache_in_blocks(kKFormat) && kHeadDim % 16 == 0 && kRowUnits * 8 == kHeadDim) {
+        fill_k_from_blocks(slot);
+        return;
+    }
     for (uint i = thread; i < kKeys * kRowUnits; i += kThreads) {
         const uint key = i / kRowUnits, unit = i % kRowUnits, row = row_of[slot * kKeys + key];
         const uint col = head_kv * kHeadDim + unit * 8;

@@ -4,19 +4,22 @@
 // math: as attention_rows.comp.
 // shapes, layout: as attention_rows.comp.
 // grid: x: block of kRows rows; y: KV head; z: split. kTile keys at a time. Scores: four invocations share a key, each takes every fourth run
-//       of 8 elements of the head for all rows, so that neighbours read neighbouring bytes. Softmax: 16 invocations a row. Values: an invocation
-//       owns 8 columns of all rows and every kKeyParts-th key; their sums are added up in the end. So a key or value is read once per block,
+//       of kKeyElems elements of the head for all rows, so that neighbours read neighbouring bytes. Softmax: 16 invocations a row. Values: an
+//       invocation owns 8 columns of all rows and every kKeyParts-th key; their sums are added up in the end. So a key or value is read once per block,
 //       and nothing but sums stays in registers.
-// requires: Vulkan 1.2 with 16-bit storage; workgroups of 128; head sizes are multiples of 8; kRows <= 8; kTile is 32 or 64. Less than 16 KiB of
+// requires: Vulkan 1.2 with 16-bit storage; workgroups of 128; head sizes are multiples of 8; kRows <= 8; kTile is 32 or 64; kKeyElems
+//           is 8, or 16 where keys are in blocks (their codes are read 16 bytes at a time then) and kHeadDim is a multiple. Less than 16 KiB of
 //           shared memory for heads of 128 and kTile = 64, heads of 256 and kTile = 32. The baseline of attention: no subgroup operations.
 // bound by: memory bandwidth with few rows, multiply-adds with many.
 // source: online softmax, arXiv:1805.02867; FlashAttention-2, arXiv:2307.08691; splits as in Flash-Decoding.
 #include "attention/attention_common.glsl"
 
 layout(constant_id = 8) const uint kTile = 64;
+layout(constant_id = 9) const uint kKeyElems = 8;  // of a key that an invocation reads at a time
 
 const uint kThreads = 128u, kParts = 4u, kRowLanes = 16u;
-const uint kUnits = kHeadDim / 8u, kValueUnits = kValueDim / 8u;
+const uint kUnits = kHeadDim / kKeyElems, kValueUnits = kValueDim / 8u;
+const uint kKeyQuads = kKeyElems / 4u;
 const uint kKeySlots = kThreads / kParts, kEach = kTile / kKeySlots;  // keys scored at a time; of an invocation
 const uint kRowKeys = kTile / kRowLanes;                              // of an invocation in the softmax
 const uint kRowQuads = (kRows + 3u) / 4u;
@@ -48,18 +51,24 @@ void score_keys(uint pages_at, uint tile, uint end, uint head_kv) {
     [[unroll]] for (uint i = 0u; i < kRows * kEach; ++i) score[i] = 0.0;
     // Not unrolled: compilers read everything ahead then, and few workgroups fit the registers.
     [[dont_unroll]] for (uint unit = part; unit < kUnits; unit += kParts) {
-        vec4 k[2u * kEach];
+        vec4 k[kKeyQuads * kEach];
         [[unroll]] for (uint e = 0u; e < kEach; ++e) {
-            vec4 eight[2];
-            k_load8(k_row[e], head_kv * kHeadDim + unit * 8u, eight);
-            k[2u * e] = eight[0];
-            k[2u * e + 1u] = eight[1];
+            vec4 loaded[4];
+            if (kKeyElems == 16u) {
+                k_load16(k_row[e], head_kv * kHeadDim + unit * 16u, loaded);
+            } else {
+                vec4 eight[2];
+                k_load8(k_row[e], head_kv * kHeadDim + unit * 8u, eight);
+                loaded[0] = eight[0];
+                loaded[1] = eight[1];
+            }
+            [[unroll]] for (uint i = 0u; i < kKeyQuads; ++i) k[kKeyQuads * e + i] = loaded[i];
         }
         [[unroll]] for (uint r = 0u; r < kRows; ++r) {
-            [[unroll]] for (uint half_unit = 0u; half_unit < 2u; ++half_unit) {
-                const vec4 wanted = query[r * (kHeadDim / 4u) + unit * 2u + half_unit];
+            [[unroll]] for (uint i = 0u; i < kKeyQuads; ++i) {
+                const vec4 wanted = query[r * (kHeadDim / 4u) + unit * kKeyQuads + i];
                 [[unroll]] for (uint e = 0u; e < kEach; ++e) {
-                    [[unroll]] for (uint c = 0u; c < 4u; ++c) score[r * kEach + e] = fma(wanted[c], k[2u * e + half_unit][c], score[r * kEach + e]);
+                    [[unroll]] for (uint c = 0u; c < 4u; ++c) score[r * kEach + e] = fma(wanted[c], k[kKeyQuads * e + i][c], score[r * kEach + e]);
                 }
             }
         }

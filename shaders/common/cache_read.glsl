@@ -1,9 +1,9 @@
 // Reads elements of one cache (K or V) as floats. Include it once per cache, with these macros defined; it undefines them:
-//   CACHE_LOAD8, CACHE_LOAD32   names of the functions to make
+//   CACHE_LOAD8, CACHE_LOAD16   names of the functions to make
 //   CACHE_FORMAT                specialization constant, ATLAS_CACHE_*
 //   CACHE_WIDTH                 elements of a row
 //   CACHE_UNITS, CACHE_WORDS    arrays of uvec4 and of uint over the same binding
-// row_unit: where the row begins, in units of 16 bytes. col: first element in the row, a multiple of 8 or of 32.
+// row_unit: where the row begins, in units of 16 bytes. col: first element in the row, a multiple of 8 or of 16.
 
 // Eight elements. For block formats this is a quarter of a block.
 void CACHE_LOAD8(uint row_unit, uint col, out vec4 v[2]) {
@@ -50,42 +50,30 @@ void CACHE_LOAD8(uint row_unit, uint col, out vec4 v[2]) {
     v[1] = d * (unsigned_bytes(codes.y) - zero);
 }
 
-// Thirty-two elements with as few loads as the format allows: 8, 4, 2 or 1 of 16 bytes, and the block's scale.
-void CACHE_LOAD32(uint row_unit, uint col, out vec4 v[8]) {
-    if (!cache_in_blocks(CACHE_FORMAT)) {
-        [[unroll]] for (uint i = 0u; i < 4u; ++i) {
-            vec4 pair[2];
-            CACHE_LOAD8(row_unit, col + 8u * i, pair);
-            v[2u * i] = pair[0];
-            v[2u * i + 1u] = pair[1];
-        }
-        return;
-    }
-    const uint row_word = row_unit * 4u, block = col / 32u, blocks = CACHE_WIDTH / 32u;
+// Sixteen elements of a block format, half a block: one load of 16 bytes for the codes, which of q8_0 are just those.
+void CACHE_LOAD16(uint row_unit, uint col, out vec4 v[4]) {
+    const uint row_word = row_unit * 4u, block = col / 32u, upper = col / 16u & 1u, blocks = CACHE_WIDTH / 32u;
     const uint scales = row_word + cache_scales_word(CACHE_FORMAT, blocks);
     vec2 dm = vec2(0.0);
     if (cache_has_minimum(CACHE_FORMAT)) dm = unpackHalf2x16(CACHE_WORDS[scales + block]);
     else dm.x = unpackHalf2x16(CACHE_WORDS[scales + block / 2u] >> (16u * (block & 1u))).x;
     if (CACHE_FORMAT == ATLAS_CACHE_Q8_0) {
-        const uvec4 low = CACHE_UNITS[row_unit + block * 2u], high = CACHE_UNITS[row_unit + block * 2u + 1u];
-        [[unroll]] for (uint i = 0u; i < 4u; ++i) {
-            v[i] = dm.x * signed_bytes(low[i]);
-            v[i + 4u] = dm.x * signed_bytes(high[i]);
-        }
+        const uvec4 bytes = CACHE_UNITS[row_unit + block * 2u + upper];
+        [[unroll]] for (uint i = 0u; i < 4u; ++i) v[i] = dm.x * signed_bytes(bytes[i]);
         return;
     }
-    const uvec4 packed = CACHE_UNITS[row_unit + block];
+    const uvec4 packed = CACHE_UNITS[row_unit + block] >> (4u * upper);
     uint bits = 0u;
-    if (cache_has_fifth_bit(CACHE_FORMAT)) bits = CACHE_WORDS[row_word + cache_fifth_bits_word(blocks) + block];
+    if (cache_has_fifth_bit(CACHE_FORMAT)) bits = CACHE_WORDS[row_word + cache_fifth_bits_word(blocks) + block] >> (16u * upper);
     const float zero = CACHE_FORMAT == ATLAS_CACHE_Q5_0 ? 16.0 : CACHE_FORMAT == ATLAS_CACHE_Q4_0 ? 8.0 : 0.0;
-    [[unroll]] for (uint i = 0u; i < 8u; ++i) {
-        uint codes = (i < 4u ? packed[i & 3u] : packed[i & 3u] >> 4) & 0x0F0F0F0Fu;
+    [[unroll]] for (uint i = 0u; i < 4u; ++i) {
+        uint codes = packed[i] & 0x0F0F0F0Fu;
         if (cache_has_fifth_bit(CACHE_FORMAT)) codes |= spread_bits(bits >> (4u * i)) << 4;
         v[i] = dm.x * (unsigned_bytes(codes) - zero) + dm.y;
     }
 }
 #undef CACHE_LOAD8
-#undef CACHE_LOAD32
+#undef CACHE_LOAD16
 #undef CACHE_FORMAT
 #undef CACHE_WIDTH
 #undef CACHE_UNITS

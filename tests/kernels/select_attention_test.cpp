@@ -79,6 +79,26 @@ TEST(SelectAttention, ARowPerInvocationIsForProcessorsWhoseSubgroupsHoldATile) {
     EXPECT_EQ(first(), KernelFamily::attention_keys);
 }
 
+TEST(SelectAttention, QuantizedKeysAreReadSixteenBytesAtATime) {
+    const vk::DeviceCaps caps = least_device(32);
+    enum { kHeadDim = 1, kKeyElems = 9 };
+    for (const Format format : kKvFormats) {
+        for (const uint32_t dim : {64u, 80u, 96u, 128u, 256u}) {
+            AttentionShape wanted = shape(dim, dim, 4, 1);
+            wanted.formats = {format, format};
+            const AttentionVariant v = attention_candidates(caps, wanted).back();
+            const bool in_blocks = info(format).block_elems > 1;
+            // Each of the four invocations that share a key gets one of 16, or they read 8 as ever.
+            EXPECT_EQ(v.constants.at(kKeyElems), in_blocks && dim % 64 == 0 ? 16u : 8u) << info(format).name << " " << dim;
+            EXPECT_EQ(dim % v.constants.at(kKeyElems), 0u);
+            EXPECT_LE(v.shared_bytes, 16u * 1024) << v.name();
+            vk::DeviceCaps amd = caps;
+            amd.vendor_id = 0x1002;
+            EXPECT_EQ(attention_candidates(amd, wanted).back().constants.at(kKeyElems), 8u) << "6 waves";
+        }
+    }
+}
+
 TEST(SelectAttention, StepsOfFewTokensRunOnePipeline) {
     const vk::DeviceCaps caps = vk::made_up_device("card", vk::DeviceType::discrete);
     for (const uint32_t heads : {1u, 5u, 8u, 16u}) {
