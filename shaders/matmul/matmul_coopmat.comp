@@ -63,9 +63,11 @@ void load_run(uint row, uint i, out vec4 v[8]) {
     if (i + 32 <= pc.n_in) {
         dequant32(w_row + i / kBlockElems, i % kBlockElems, v);
     } else {
-        for (uint j = 0; j < 8; ++j) v[j] = vec4(0.0);
-        if (kBlockElems == 1) {
-            for (uint j = 0; i + j < pc.n_in; ++j) v[j / 4][j % 4] = dequant(w_row + i + j, 0);
+        [[unroll]] for (uint j = 0; j < 8; ++j) v[j] = vec4(0.0);
+        if (kBlockElems == 1) {  // every place is a constant, so that v stays in registers
+            [[unroll]] for (uint j = 0; j < 32; ++j) {
+                if (i + j < pc.n_in) v[j / 4][j % 4] = dequant(w_row + i + j, 0);
+            }
         }
     }
 }
