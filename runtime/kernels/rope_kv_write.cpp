@@ -68,7 +68,8 @@ void VkOps::for_kv_write_parts(const KvWrite& write, const vk::Cost& cost, const
                        .turn_q_at = 0,
                        .turn_v_at = 0,
                        .feedback_k_at = 0,
-                       .feedback_v_at = 0}},
+                       .feedback_v_at = 0,
+                       .has_k_shift = 0}},
              count, part_cost);
     });
 }

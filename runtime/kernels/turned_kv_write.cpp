@@ -47,6 +47,7 @@ void VkOps::turned_kv_write(const KvWrite& write) {
     const uint32_t n_head_kv = k.cols / head_dim, n_head = q.cols / head_dim, v_head_dim = v.cols / n_head_kv;
     const bool turn_keys = params.n_rot > 0 && cache.rotate_k, turn_values = params.n_rot > 0 && cache.rotate_v;
     const bool k_matrices = turn_keys && cache.fitted_k, v_matrices = turn_values && cache.fitted_v;
+    const bool k_shift = turn_keys && cache.fitted_k.shift;
     const uint32_t turn_of_k = !turn_keys ? 1 : k_matrices ? 0 : hadamard_block(head_dim);
     const uint32_t turn_of_v = !turn_values ? 1 : v_matrices ? 0 : hadamard_block(v_head_dim);
     const bool alone = k_feedback || v_feedback || !runs_on_cpu(context_.caps);
@@ -61,7 +62,8 @@ void VkOps::turned_kv_write(const KvWrite& write) {
             return matrix.at;
         };
         bound.push.turn_k_at = bind_matrix(k_matrices, cache.fitted_k.in);
-        bound.push.turn_k_shift_at = bind_matrix(k_matrices, cache.fitted_k.shift);
+        bound.push.turn_k_shift_at = bind_matrix(k_shift, cache.fitted_k.shift);
+        bound.push.has_k_shift = k_shift ? 1 : 0;
         bound.push.turn_q_at = bind_matrix(k_matrices, cache.fitted_k.out);
         bound.push.turn_v_at = bind_matrix(v_matrices, cache.fitted_v.in);
         bound.push.feedback_k_at = bind_matrix(k_feedback, cache.fitted_k.feedback);

@@ -31,6 +31,7 @@ constexpr auto kLayerWeights = std::to_array<LayerWeightRule>({
     {"attn_q.bias", Need::optional, kVector, q_width, &LayerWeights::attn_q_bias},
     {"attn_k.weight", Need::required, kv_width, n_embd, &LayerWeights::attn_k, Scale::folded},
     {"attn_k.bias", Need::optional, kVector, kv_width, &LayerWeights::attn_k_bias},
+    {"attn_k.bias", Need::optional, kVector, kv_width, &LayerWeights::key_shift, Scale::refused, Content::key_shift},
     {"attn_v.weight", Need::required, kv_width, n_embd, &LayerWeights::attn_v, Scale::folded},
     {"attn_v.bias", Need::optional, kVector, kv_width, &LayerWeights::attn_v_bias},
     {"attn_output.weight", Need::required, n_embd, q_width, &LayerWeights::attn_output, Scale::folded},
@@ -76,6 +77,7 @@ Qkv qkv_scratch(const ModelConfig& config, const LayerWeights& layer, uint32_t n
 // Writes the K and V of the step into the cache and returns the rotated queries [n_tokens, q_width].
 Tensor project_qkv(const ForwardInputs& in, const LayerWeights& layer, KvLayer cache, const Tensor& normed, Ops& ops) {
     cache.fitted_k = {layer.cache_turn_k, layer.cache_turn_k_shift, layer.cache_turn_q, layer.cache_turn_k_feedback};
+    if (!cache.fitted_k) cache.fitted_k.shift = layer.key_shift;
     cache.fitted_v = {layer.cache_turn_v, {}, layer.cache_turn_v_back, layer.cache_turn_v_feedback};
     const auto [q, k, v] = qkv_scratch(in.config, layer, normed.rows, ops);
     const auto terms = std::to_array<MatmulTerm>({{layer.attn_q, layer.attn_q_bias, q},

@@ -6,6 +6,7 @@
 #include "runtime/base/units.h"
 #include "runtime/gguf/stream.h"
 #include "runtime/model/identity.h"
+#include "runtime/model/key_shift.h"
 #include "runtime/model/regroup.h"
 #include "runtime/model/weight_places.h"
 
@@ -29,12 +30,12 @@ Result<Resolution> resolve(const gguf::File& file, const std::function<bool(Form
 
 class Streamer {
   public:
-    Streamer(const gguf::File& file, Backend& backend, uint64_t total_bytes, const LoadProgress& progress)
-        : file_(file), backend_(backend), total_bytes_(total_bytes), progress_(progress) {}
+    Streamer(const gguf::File& file, const ModelConfig& config, Backend& backend, uint64_t total_bytes, const LoadProgress& progress)
+        : file_(file), config_(config), backend_(backend), total_bytes_(total_bytes), progress_(progress) {}
 
     Result<void> upload(const ResolvedWeight& weight, Storage& to, uint64_t offset_bytes) {
         first_byte_ = offset_bytes;
-        const bool as_is = weight.format == weight.source->format && weight.scale == 1.0f;
+        const bool as_is = weight.format == weight.source->format && weight.scale == 1.0f && weight.content == Content::as_stored;
         if (!as_is) return upload_floats(weight, to);
         return weight.layout == Layout::planar ? upload_regrouped(weight, to) : upload_bytes(weight, to);
     }
@@ -60,7 +61,7 @@ class Streamer {
         return regrouper.finish(take);
     }
 
-    // Row by row through floats: vectors that the file stores in another format, and scaled f32 matrices.
+    // Row by row through floats: vectors that the file stores in another format or that are made of a bias, and scaled f32 matrices.
     Result<void> upload_floats(const ResolvedWeight& weight, Storage& to) {
         const Format from = *weight.source->format;
         const std::span<const std::byte> data = file_.data(*weight.source);
@@ -70,6 +71,7 @@ class Streamer {
         for (uint32_t r = 0; r < weight.rows; ++r) {
             dequantize_row(from, data.subspan(r * row_bytes, row_bytes), row);
             for (float& value : row) value *= weight.scale;
+            if (weight.content == Content::key_shift) row = key_shift(row, config_.rope, config_.n_ctx_train);
             ATLAS_TRY_VOID(backend_.upload(to, first_byte_ + r * row.size() * sizeof(float), std::as_bytes(std::span(row))));
             advance(row.size() * sizeof(float));
         }
@@ -83,6 +85,7 @@ class Streamer {
     }
 
     const gguf::File& file_;
+    const ModelConfig& config_;
     Backend& backend_;
     uint64_t total_bytes_;
     const LoadProgress& progress_;
@@ -165,7 +168,7 @@ Result<void> Model::take_weights(const FillWeight& fill) {
 Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend& backend, const SessionShape& shape,
                                                  const LoadProgress& progress) {
     ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape));
-    Streamer streamer(file, backend, model->weights_bytes_, progress);
+    Streamer streamer(file, model->config_, backend, model->weights_bytes_, progress);
     ModelIdentity identity(model->config_);
     const auto fill = [&](const ResolvedWeight& weight, Storage& to, uint64_t at) -> Result<void> {
         const gguf::TensorInfo& source = *weight.source;

@@ -9,9 +9,9 @@ namespace {
 
 using Slot = Tensor LayerWeights::*;
 constexpr Slot kNone = nullptr;
-constexpr std::array<std::array<Slot, 3>, 3> kTogether = {{{&LayerWeights::attn_q, &LayerWeights::attn_k, &LayerWeights::attn_v},
-                                                           {&LayerWeights::attn_q_bias, &LayerWeights::attn_k_bias, &LayerWeights::attn_v_bias},
-                                                           {&LayerWeights::ffn_gate, &LayerWeights::ffn_up, kNone}}};
+constexpr std::array<std::array<Slot, 4>, 3> kTogether = {{{&LayerWeights::attn_q, &LayerWeights::attn_k, &LayerWeights::attn_v},
+                                                           {&LayerWeights::attn_q_bias, &LayerWeights::attn_k_bias, &LayerWeights::attn_v_bias, &LayerWeights::key_shift},
+                                                           {&LayerWeights::ffn_gate, &LayerWeights::ffn_up}}};
 
 constexpr size_t kNowhere = SIZE_MAX;
 

@@ -73,6 +73,7 @@ class Resolver {
         const bool is_vector = rule.rows == nullptr;
         ATLAS_TRY_VOID(check_shape(*info, is_vector, weight));
         ATLAS_TRY_VOID(check_format(*info, is_vector, weight));
+        if constexpr (requires { rule.content; }) weight.content = rule.content;
         if constexpr (requires { rule.scale; }) {
             if (rule.scale != Scale::refused) ATLAS_TRY_VOID(find_scale(name, rule.scale, weight));
         }

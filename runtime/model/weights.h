@@ -19,6 +19,7 @@ struct LayerWeights {
     Tensor attn_q, attn_k, attn_v, attn_output;
     Tensor attn_q_bias, attn_k_bias, attn_v_bias, attn_output_bias;
     Tensor cache_turn_k, cache_turn_k_shift, cache_turn_q, cache_turn_k_feedback, cache_turn_v, cache_turn_v_back, cache_turn_v_feedback;  // ours, see runtime/model/cache_turn.h
+    Tensor key_shift;  // made of attn_k_bias, see runtime/model/key_shift.h
     Tensor ffn_norm;
     Tensor ffn_gate, ffn_up, ffn_down;
     Tensor ffn_gate_bias, ffn_up_bias, ffn_down_bias;
@@ -42,6 +43,12 @@ enum class Scale {
     unused,   // the reference implementation of this architecture does not apply it either
 };
 
+/// What a weight holds of its tensor.
+enum class Content {
+    as_stored,
+    key_shift,  // of a bias of keys: what runtime/model/key_shift.h makes of it, f32
+};
+
 /// How long a side of a tensor is. nullptr as `rows`: a vector, which becomes one f32 row whatever the file stores.
 using Extent = uint32_t (*)(const ModelConfig&);
 
@@ -60,6 +67,7 @@ struct LayerWeightRule {
     Extent cols;
     Tensor LayerWeights::*slot;
     Scale scale = Scale::refused;
+    Content content = Content::as_stored;
 };
 
 struct WeightTable {
@@ -75,6 +83,7 @@ struct ResolvedWeight {
     uint32_t rows = 0;
     uint32_t cols = 0;
     float scale = 1.0f;  // multiplies every element at load
+    Content content = Content::as_stored;
     uint32_t layer = 0;
     Tensor Weights::*model_slot = nullptr;  // one of the two is set
     Tensor LayerWeights::*layer_slot = nullptr;

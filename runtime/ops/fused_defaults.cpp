@@ -32,6 +32,7 @@ void Ops::rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const
     } else if (cache.rotate_k) {
         hadamard(q, hadamard_block(params.head_dim));
         hadamard(k, hadamard_block(params.head_dim));
+        if (cache.fitted_k.shift) add(k, cache.fitted_k.shift, k);
     }
     if (cache.rotate_v && cache.fitted_v) turn_heads(v, cache.fitted_v.in, {});
     else if (cache.rotate_v) hadamard(v, hadamard_block(v.cols / (k.cols / params.head_dim)));

@@ -33,7 +33,7 @@ struct RopeParams {
 /// turn_heads takes no larger heads.
 inline constexpr uint32_t kLargestTurnedHead = 256;
 
-/// What was fitted to a model's keys or values (model/cache_turn.h). Empty, or all but the shift; d: size of a head.
+/// What turns a model's keys or values (model/cache_turn.h). Empty, all but the shift, or, of keys, the shift alone (model/key_shift.h); d: size of a head.
 struct CacheTurn {
     Tensor in;     // f32 [n_head_kv * d, d]: turn_heads of what is cached
     Tensor shift;  // f32 [1, n_head_kv * d], of keys
@@ -53,7 +53,7 @@ struct KvLayer {
     Tensor k;
     Tensor v;
     uint32_t page_tokens = 0;
-    bool rotate_k = false;  // the cache holds hadamard(k), and queries come turned alike
+    bool rotate_k = false;  // the cache holds hadamard(k), plus fitted_k.shift if there is one, and queries come turned alike
     bool rotate_v = false;  // the cache holds hadamard(v); what attention gives must be turned back
     CacheTurn fitted_k = {};  // with rotate_k, in the Hadamard matrix's place; out: queries, before attention
     CacheTurn fitted_v = {};  // likewise; out: what attention gives

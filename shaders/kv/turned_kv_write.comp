@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 // math: what stands between the projections and attention where the cache holds turned heads: rope of q and k; then every head times its
-//       matrix (k shifted too) or the Hadamard matrix; q in place, k and v into their caches' formats, with feedback where they have it.
+//       matrix or the Hadamard matrix (k shifted too); q in place, k and v into their caches' formats, with feedback where they have it.
 //       See rope/rope.comp, kv/turn_heads.comp, kv/hadamard.comp and kv/kv_write.comp, which do it one after the other.
 // shapes: q [n_tokens, n_head * head_dim], k [n_tokens, n_head_kv * head_dim], v [n_tokens, n_head_kv * v_head_dim] f32; k and v are only read;
 //         turn_k, turn_q, feedback_k [n_head_kv * head_dim, head_dim], turn_k_shift [n_head_kv * head_dim], turn_v and feedback_v likewise, f32.
@@ -76,8 +76,8 @@ float rotated(uint token, uint i) {
     return is_first ? own * cs.x - other * cs.y : other * cs.y + own * cs.x;
 }
 
-// n elements of turned[] times the Hadamard matrix of every block.
-void turn_by_hadamard(uint n, uint block, uint lane) {
+// n elements of turned[], keys from column `first_k` on or no keys, times the Hadamard matrix of every block.
+void turn_by_hadamard(uint n, uint block, bool shifted, uint first_k, uint lane) {
     for (uint half_block = 1u; half_block < block; half_block *= 2u) {
         for (uint i = lane; i < n / 2u; i += gl_WorkGroupSize.x) {
             const uint a = i / half_block * 2u * half_block + i % half_block, b = a + half_block;
@@ -88,7 +88,9 @@ void turn_by_hadamard(uint n, uint block, uint lane) {
         barrier();
     }
     const float scale = inversesqrt(float(block));
-    for (uint i = lane; i < n; i += gl_WorkGroupSize.x) turned[i] *= scale;
+    for (uint i = lane; i < n; i += gl_WorkGroupSize.x) {
+        turned[i] = turned[i] * scale + (shifted ? turn_k_shift[pc.turn_k_shift_at + first_k + i] : 0.0);
+    }
     barrier();
 }
 
@@ -127,7 +129,7 @@ void main() {
     barrier();
     const uint turn = part == kValues ? kTurnV : kTurnK;
     if (turn == 0u) turn_by_matrix(part, first, n, dim, lane);
-    else if (turn > 1u) turn_by_hadamard(n, turn, lane);
+    else if (turn > 1u) turn_by_hadamard(n, turn, part == kKeys && pc.has_k_shift != 0u, first * dim, lane);
     if (part == kQueries) {
         for (uint i = lane; i < n; i += gl_WorkGroupSize.x) q[pc.q_at + token * pc.q_stride + first * dim + i] = turned[i];
         return;

@@ -36,6 +36,7 @@ ATLAS_PUSH_BEGIN(RopeKvWritePush)
     uint turn_v_at;
     uint feedback_k_at;
     uint feedback_v_at;
+    uint has_k_shift;  // where the Hadamard matrix turns keys
 ATLAS_PUSH_END(RopeKvWritePush)
 
 #endif

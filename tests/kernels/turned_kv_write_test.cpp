@@ -17,6 +17,7 @@ struct Case {
     KvFormats formats;
     uint32_t n_tokens = 3, n_head = 4, n_head_kv = 2, head_dim = 64, v_head_dim = 64, n_rot = 64;
     bool matrices = true, fused = true, factors = false;
+    bool shift = false;  // without matrices: of keys
     RopeParams::Pairing pairing = RopeParams::Pairing::adjacent;
 };
 
@@ -40,6 +41,7 @@ class TurnedKvWrite : public KernelTest {
         }
         KvLayer layer(Side side, const Case& c) const {
             KvLayer made{k_cache.on(side), v_cache.on(side), 10, c.formats.rotate_k, c.formats.rotate_v, {}, {}};
+            if (c.shift) made.fitted_k.shift = shift.on(side);
             if (!c.matrices) return made;
             made.fitted_k = {turn_k.on(side), shift.on(side), turn_q.on(side), feedback.on(side)};
             made.fitted_v = {turn_v.on(side), {}, turn_v.on(side), v_feedback.on(side)};
@@ -82,7 +84,7 @@ class TurnedKvWrite : public KernelTest {
     // Float caches: every number. Rope is right to about 1e-6 of values of at most 1.42 (times 4 for factors), and a head of them is summed.
     void check_floats(const Case& c) {
         SCOPED_TRACE(fmt::format("{}:{} {} tokens, {}/{} heads of {}/{}, rot {}{}{}", info(c.formats.k).name, info(c.formats.v).name, c.n_tokens, c.n_head,
-                                 c.n_head_kv, c.head_dim, c.v_head_dim, c.n_rot, c.matrices ? " matrices" : "", c.fused ? " fused" : ""));
+                                 c.n_head_kv, c.head_dim, c.v_head_dim, c.n_rot, c.matrices ? " matrices" : c.shift ? " shift" : "", c.fused ? " fused" : ""));
         for (const bool tuned_for_gpu : {false, true}) check_floats_on(backend(tuned_for_gpu), c);
     }
     void check_floats_on(VkBackend& vk, const Case& c) {
@@ -129,6 +131,12 @@ TEST_F(TurnedKvWrite, FloatCaches) {
         }
         check_floats({.formats = both, .n_head = 2, .n_head_kv = 2, .head_dim = 256, .v_head_dim = 256, .n_rot = 256, .matrices = matrices, .factors = true});
         check_floats({.formats = both, .head_dim = 40, .v_head_dim = 40, .n_rot = 40, .matrices = matrices});  // not in one dispatch
+    }
+    for (const bool fused : {true, false}) {
+        check_floats({.formats = both, .n_tokens = 9, .matrices = false, .fused = fused, .shift = true});
+        check_floats({.formats = both, .n_head = 4, .n_head_kv = 2, .head_dim = 96, .v_head_dim = 32, .n_rot = 96, .matrices = false, .fused = fused, .shift = true});
+        check_floats({.formats = both, .head_dim = 40, .v_head_dim = 40, .n_rot = 40, .matrices = false, .fused = fused, .shift = true});
+        check_floats({.formats = formats_of(Format::f32, Format::f32, false, true), .matrices = false, .fused = fused, .shift = true});  // of turned keys alone
     }
     check_floats({.formats = formats_of(Format::f16, Format::bf16, true, false)});
     check_floats({.formats = formats_of(Format::bf16, Format::f16, false, true), .matrices = false});
@@ -231,7 +239,7 @@ TEST_F(TurnedKvWrite, ZerosAndSlotsOutsideAreNoTrouble) {
 
 TEST_F(TurnedKvWrite, IsOneDispatch) {
     for (const bool matrices : {true, false}) {
-        const Case c{.formats = formats_of(Format::q4_0, Format::q4_0, true, true), .matrices = matrices};
+        const Case c{.formats = formats_of(Format::q4_0, Format::q4_0, true, true), .matrices = matrices, .shift = true};
         VkBackend& vk = backend();
         Run run(vk, c);
         const auto program = vk.record("count", [&](Ops& ops) {
