@@ -2,6 +2,7 @@
 
 #include "runtime/base/units.h"
 #include "runtime/base/user_dirs.h"
+#include "runtime/planner/cache_loss.h"
 #include "runtime/vk/instance.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
@@ -93,6 +94,13 @@ Result<std::shared_ptr<const Model>> load_weights(const gguf::File& file, VkBack
     return model;
 }
 
+Result<void> warn_of_cache(const gguf::File& file, const KvFormats& kv) {
+    ATLAS_TRY(const Catalogue catalogue, user_catalogue());
+    const std::string text = warning_of(catalogue, kv, cache_traits(file));
+    if (!text.empty()) print_warning(text);
+    return {};
+}
+
 // `speculation` null: nothing proposes draft tokens.
 Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* speculation, SessionShape& shape) {
     const Interrupt::AtOnce nothing_to_lose;
@@ -101,6 +109,7 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
     ATLAS_TRY(const auto path, find_or_pull(flags.model, flags.pull));
     ATLAS_TRY(auto file, gguf::File::open(path));
     open.file = std::make_unique<gguf::File>(std::move(file));
+    if (speculation != nullptr) ATLAS_TRY_VOID(warn_of_cache(*open.file, shape.kv_format));  // nothing that measures: there it is meant
     ATLAS_TRY(open.tokenizer, Tokenizer::load(*open.file));
     for (const std::string& line : open.tokenizer->notes()) print_note(line);
     ATLAS_TRY(open.backend, make_backend(flags));

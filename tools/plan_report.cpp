@@ -177,9 +177,9 @@ void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) 
     for (const KvTrade& trade : trades) {
         fmt::print("   {:<10} {:>14.1f} {:>14.0f} {:>16} {:>22}\n", name_of(trade.kv), trade.bytes_per_token / 1024,
                    double(kGiB) / trade.bytes_per_token, trade.n_ctx,
-                   fmt::format("{:.2f} %", 100 * trade.cost.perplexity_share));
+                   fmt::format("{}{:.2f} %", is_hurtful(trade.cost) ? "not advised: " : "", 100 * trade.cost.perplexity_share));
     }
-    fmt::print("   Added perplexity is what others saw or we did, on other models:\n");
+    fmt::print("   Added perplexity as it was measured on the model whose keys are most like these:\n");
     std::vector<std::pair<std::string, std::string>> by_source;  // source, names
     std::string fitted;
     for (const KvTrade& trade : trades) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "runtime/base/in_quotes.h"
@@ -17,6 +18,7 @@ using Json = nlohmann::json;
 
 constexpr int kSchema = 1;
 constexpr uint64_t kMaxFileBytes = 16 * kMiB;
+constexpr double kMostKeyBias = 1e6;
 
 // Fields of one entry, with the first thing wrong kept until the end.
 class Fields {
@@ -146,6 +148,9 @@ Result<CatalogueModel> read_model(const Json& entry, const std::string& where) {
     f.count("rope_head_dim", s.rope_head_dim, 1024, false);
     f.flag("rope_factors", s.rope_factors);
     f.flag("qkv_bias", s.qkv_bias);
+    s.key_bias_left = f.get("key_bias_left", false) != nullptr ? f.number("key_bias_left", 0, kMostKeyBias)
+                      : has_key_bias(s)                        ? std::numeric_limits<double>::infinity()
+                                                               : 0;
     s.approximate = f.text("approximate", false);
     model.licence = f.text("licence", false);
     model.gguf = f.text("gguf", false);
@@ -233,21 +238,22 @@ Result<SpeedFacts> read_speed(const Json& entry, const std::string& where) {
     return facts;
 }
 
-Result<void> read_kv_losses(const Json& root, Catalogue& to, const std::string& where) {
-    const auto loss = root.find("kv_loss");
-    if (loss == root.end()) return {};
-    Fields f(*loss, where + " kv_loss");
+// One measured model's rows.
+Result<void> read_kv_losses_of(const Json& loss, Catalogue& to, const std::string& where) {
+    Fields f(loss, where);
     const std::string source = f.text("source", false);
+    std::optional<double> key_bias_left;
+    if (f.get("key_bias_left", false) != nullptr) key_bias_left = f.number("key_bias_left", 0, kMostKeyBias);
     const Json* rows = f.get("rows", true);
     if (rows != nullptr && !rows->is_array()) f.complain("rows", "a list", *rows);
     ATLAS_FIELDS_DONE(f);
     for (const Json& row : *rows) {
-        Fields r(row, where + " kv_loss");
+        Fields r(row, where);
         KvLoss entry;
         entry.k = r.text("k");
         entry.v = r.text("v");
-        entry.perplexity_share = r.number("perplexity_share", 0, 10);
-        entry.divergence = r.number("divergence", 0, 10, false);
+        entry.perplexity_share = r.number("perplexity_share", 0, 1e4);
+        entry.divergence = r.number("divergence", 0, 100, false);
         const std::string rotation = r.text("rotation", false);
         if (const Json* given = r.get("rotation", false); given != nullptr && rotation != "k" && rotation != "v" && rotation != "kv") {
             r.complain("rotation", "k, v or kv", *given);
@@ -255,11 +261,21 @@ Result<void> read_kv_losses(const Json& root, Catalogue& to, const std::string& 
         entry.rotate_k = rotation.find('k') != std::string::npos;
         entry.rotate_v = rotation.find('v') != std::string::npos;
         r.flag("fitted", entry.fitted);
+        entry.key_bias_left = key_bias_left;
         entry.source = r.text("source", source.empty());
         if (entry.source.empty()) entry.source = source;
         ATLAS_FIELDS_DONE(r);
         to.kv_loss.push_back(std::move(entry));
     }
+    return {};
+}
+
+// Those of one model, or a list of several models'.
+Result<void> read_kv_losses(const Json& root, Catalogue& to, const std::string& where) {
+    const auto loss = root.find("kv_loss");
+    if (loss == root.end()) return {};
+    if (!loss->is_array()) return read_kv_losses_of(*loss, to, where + " kv_loss");
+    for (const Json& of_model : *loss) ATLAS_TRY_VOID(read_kv_losses_of(of_model, to, where + " kv_loss"));
     return {};
 }
 

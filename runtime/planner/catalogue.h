@@ -59,6 +59,7 @@ struct KvLoss {
     std::string k, v;
     bool rotate_k = false, rotate_v = false;
     bool fitted = false;          // turned by matrices fitted to the model, else by Hadamard's
+    std::optional<double> key_bias_left;  // of the model that it was measured on (CacheTraits); nothing: counts for every model
     double perplexity_share = 0;  // relative increase; never below 0
     double divergence = 0;        // Kullback-Leibler, to f16, mean
     std::string source;

@@ -60,10 +60,11 @@ Result<ModelFit> fit_of(const PlanRequest& request, const CatalogueModel& model,
     return ModelFit::create(model.shape, quant);
 }
 
-std::vector<KvFormats> caches_of(const PlanRequest& request, const ModelShape& model) {
+std::vector<KvFormats> caches_of(const Catalogue& catalogue, const PlanRequest& request, const ModelShape& model) {
     std::vector<KvFormats> all;
     for (const Format format : {Format::f16, Format::q8_0}) {
-        if (!request.kv && fits_heads({format, format}, model)) all.push_back({format, format});
+        const bool hurts = is_hurtful(kv_cost_of(catalogue, with_default_rotation(format), cache_traits(model)));
+        if (!request.kv && !hurts && fits_heads({format, format}, model)) all.push_back({format, format});
     }
     if (request.kv && fits_heads(*request.kv, model)) all.push_back(*request.kv);
     return all;
@@ -173,6 +174,8 @@ std::string reason_of(const Catalogue& catalogue, const PlanRequest& request, co
     }
     if (is_native(*choice.model, choice.quant)) text += fmt::format("; {} is what it was trained in", choice.quant);
     text += fmt::format("; {} tokens of context with a {} cache", choice.n_ctx, name_of(choice.kv));
+    const KvCost cost = kv_cost_of(catalogue, with_default_rotation(choice.kv), cache_traits(choice.model->shape));
+    if (is_hurtful(cost)) text += fmt::format(", which adds {:.1f} % perplexity: not advised", 100 * cost.perplexity_share);
     if (choice.draft) {
         text += fmt::format("; with {} as draft {:.1f} to {:.1f} times as fast", choice.draft->model->shape.id, choice.draft->speedup_low,
                             choice.draft->speedup_high);
@@ -201,7 +204,7 @@ class Chooser {
         std::optional<PlanChoice> best;
         for (const std::string& quant : quants_of(request_, model)) {
             ATLAS_TRY(const ModelFit fit, fit_of(request_, model, quant));
-            for (const KvFormats& kv : caches_of(request_, model.shape)) {
+            for (const KvFormats& kv : caches_of(catalogue_, request_, model.shape)) {
                 const auto choice = try_one(model, fit, quant, kv);
                 if (choice && (!best || better(*choice, *best))) best = choice;
             }
@@ -279,45 +282,13 @@ Score score_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose 
     return {std::clamp(by_size.at(std::log(double(model.shape.parameters))) - kPenaltyOfEstimates, 0.0, 100.0), true, {}};
 }
 
-KvCost kv_cost_of(const Catalogue& catalogue, const KvFormats& kv, bool fitted) {
-    const auto measured = [&](const KvFormats& pair, bool by_matrices) -> const KvLoss* {
-        // A user's own rows come last.
-        for (auto row = catalogue.kv_loss.rbegin(); row != catalogue.kv_loss.rend(); ++row) {
-            if (row->k == info(pair.k).name && row->v == info(pair.v).name && row->rotate_k == pair.rotate_k && row->rotate_v == pair.rotate_v &&
-                row->fitted == by_matrices) {
-                return &*row;
-            }
-        }
-        return nullptr;
-    };
-    for (const bool by_matrices : {fitted, false}) {
-        if (const KvLoss* both = measured(kv, by_matrices)) return {both->perplexity_share, both->source};
-    }
-    // Keys alone and values alone; kKvFormats is ordered from the most exact on.
-    KvCost sum;
-    for (const bool keys : {true, false}) {
-        const KvLoss* half = nullptr;
-        for (const auto* at = std::find(kKvFormats.begin(), kKvFormats.end(), keys ? kv.k : kv.v); at != kKvFormats.end() && half == nullptr; ++at) {
-            KvFormats alone = keys ? KvFormats(*at, Format::f16) : KvFormats(Format::f16, *at);
-            alone.rotate_k = keys && kv.rotate_k;
-            alone.rotate_v = !keys && kv.rotate_v;
-            if (*at == Format::f32) alone = Format::f16;
-            half = measured(alone, false);
-        }
-        if (half == nullptr) continue;
-        sum.perplexity_share += half->perplexity_share;
-        if (half->perplexity_share > 0 || sum.source.empty()) sum.source = half->source;
-    }
-    return sum;
-}
-
 std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose, std::string_view quant,
                                  const KvFormats& kv) {
     const bool native = is_native(model, quant);
     const auto loss = catalogue.weight_loss.find(in_capitals(quant));
     if (loss == catalogue.weight_loss.end() && !native) return std::nullopt;
     const double share = (native ? 0 : third_below_three_percent(loss->second.perplexity_increase / catalogue.f16_perplexity)) +
-                         third_below_three_percent(kv_cost_of(catalogue, with_default_rotation(kv), model.shape.fitted_cache).perplexity_share);
+                         third_below_three_percent(kv_cost_of(catalogue, with_default_rotation(kv), cache_traits(model.shape)).perplexity_share);
     return score_of(catalogue, model, purpose).points * std::max(0.0, 1 - share);
 }
 
@@ -342,7 +313,7 @@ Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& 
         if (request.n_ctx > model.shape.n_ctx) continue;
         for (const std::string& quant : quants_of(request, model)) {
             ATLAS_TRY(const ModelFit fit, fit_of(request, model, quant));
-            for (const KvFormats& kv : caches_of(request, model.shape)) {
+            for (const KvFormats& kv : caches_of(catalogue, request, model.shape)) {
                 PlanChoice choice;
                 choice.model = &model;
                 choice.quant = quant;
@@ -365,12 +336,13 @@ Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& 
 std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, uint64_t available_bytes, uint32_t n_sequences) {
     constexpr auto kTrades = std::to_array<KvFormats>({{Format::f16, Format::f16}, {Format::q8_0, Format::q8_0}, {Format::q8_0, Format::q4_0},
                                                        {Format::q5_0, Format::q5_0}, {Format::q4_0, Format::q4_0}});
+    const CacheTraits traits = cache_traits(fit.model());
     std::vector<KvTrade> trades;
     for (const KvFormats& kv : kTrades) {
         if (!fits_heads(kv, fit.model())) continue;
         const KvFormats turned = with_default_rotation(kv);
         KvTrade trade{kv, fit.largest_context(available_bytes, fit.model().n_ctx, kv, n_sequences), 0,
-                      kv_cost_of(catalogue, turned, fit.model().fitted_cache), kv_cost_of(catalogue, turned, true)};
+                      kv_cost_of(catalogue, turned, traits), kv_cost_of(catalogue, turned, {true, traits.key_bias_left})};
         const uint64_t far = cache_bytes(fit.model(), 1 << 20, kv, 512), near = cache_bytes(fit.model(), 1 << 19, kv, 512);
         trade.bytes_per_token = double(far - near) / (1 << 19);
         trades.push_back(trade);

@@ -15,6 +15,7 @@
 
 #include <optional>
 
+#include "runtime/planner/cache_loss.h"
 #include "runtime/planner/fit.h"
 #include "runtime/planner/speed.h"
 
@@ -34,7 +35,7 @@ struct PlanRequest {
     const CatalogueModel* model = nullptr;  // null: any
     const ModelFit* file = nullptr;         // of a file, then `model` is its shape: no other quantization
     std::string quant;                      // empty: any
-    std::optional<KvFormats> kv;            // nothing: f16 or q8_0
+    std::optional<KvFormats> kv;            // nothing: f16, or q8_0 where that does not hurt
     uint32_t n_ctx = 0;                     // 0: at least min_context, as much as fits
     bool max_context = false;               // the largest context counts before speed
     uint32_t min_context = 16384;
@@ -90,15 +91,6 @@ std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueMode
 /// Best first, at most `most`. Empty only if nothing fits: then smallest_need tells what the smallest choice would take.
 /// Fails: not_found (quantization), invalid_argument (draft of another vocabulary; heads that a cache format does not divide).
 Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanRequest& request, size_t most);
-
-/// What a cache costs in perplexity, as a share, and where that was measured; hardly ever on this model.
-struct KvCost {
-    double perplexity_share = 0;
-    std::string source;
-};
-/// The pair's own row with the same rotation (fitted: by the model's own matrices, where that was measured), else the sum of keys alone and values
-/// alone, each in this format or the next less exact one that was measured.
-KvCost kv_cost_of(const Catalogue& catalogue, const KvFormats& kv, bool fitted);
 
 /// The choice with the fewest bytes among what the request allows, with the least context that it accepts.
 /// Fails: invalid_argument (no model was made for so much context: names the longest; no model allows the cache format).

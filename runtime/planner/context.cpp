@@ -126,11 +126,14 @@ class ContextChooser {
         return tl::unexpected(Error{ErrorCode::out_of_memory, std::move(text)});
     }
 
-    // The whole context with a smaller cache where that is enough, else the longest.
+    // The whole context with a smaller cache where that is enough, else the longest. No cache that hurts this model.
     std::string alternatives(uint32_t n_ctx) const {
         std::string text;
         const KvFormats asked = wish_.shape.kv_format;
-        for (const KvFormats& kv : {asked, with_default_rotation(Format::q8_0), with_default_rotation(Format::q4_0)}) {
+        const CacheTraits traits = cache_traits(file_);
+        std::vector<KvFormats> caches = smaller_caches(catalogue_, traits);
+        if (!is_hurtful(kv_cost_of(catalogue_, asked, traits))) caches.insert(caches.begin(), asked);
+        for (const KvFormats& kv : caches) {
             const bool is_asked = kv.k == asked.k && kv.v == asked.v;
             if (is_asked && !text.empty()) continue;
             auto fit = is_asked ? std::nullopt : fitting(n_ctx, kv, wish_.keep_free_bytes);

@@ -8,6 +8,7 @@
 #include "runtime/model/limits.h"
 #include "runtime/model/load.h"
 #include "runtime/model/registry.h"
+#include "runtime/planner/cache_loss.h"
 
 namespace atlas {
 
@@ -126,7 +127,9 @@ Result<FileShape> read_shape(const gguf::File& file) {
     s.n_vocab = static_cast<uint32_t>(std::min<uint64_t>(embd->shape[0], UINT32_MAX));
     ATLAS_TRY_VOID(check_shape(s, ""));
     s.tied = file.find_tensor("output.weight") == nullptr;
-    s.fitted_cache = file.find_tensor("blk.0.cache_turn_k.weight") != nullptr;
+    const CacheTraits traits = cache_traits(file);
+    s.fitted_cache = traits.fitted;
+    s.key_bias_left = traits.key_bias_left;
     s.rope_factors = file.find_tensor("rope_freqs.weight") != nullptr;
     for (const gguf::TensorInfo& tensor : file.tensors()) s.parameters += elems_of(tensor);
     found.size = true_size(file, s);

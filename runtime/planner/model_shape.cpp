@@ -206,6 +206,8 @@ uint64_t TensorShape::elems() const {
 
 std::vector<TensorShape> tensors_of(const ModelShape& model) { return Lister(model).list(); }
 
+bool has_key_bias(const ModelShape& model) { return model.kv_lora_rank == 0 && Traits(model).qkv_bias; }
+
 uint64_t count_parameters(const ModelShape& model) {
     uint64_t sum = 0;
     for (const TensorShape& tensor : tensors_of(model)) {

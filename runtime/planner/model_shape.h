@@ -28,6 +28,7 @@ struct ModelShape {
     uint32_t n_ctx = 0;  // native context in tokens
     bool tied = false;   // the output matrix is the embedding
     bool fitted_cache = false;  // its file has matrices that turn keys and values (atlas-vk fit-cache)
+    double key_bias_left = 0;   // see runtime/planner/cache_loss.h; infinite: its keys have biases that nobody looked at
 
     // Mixture of experts; n_expert 0: none.
     uint32_t n_expert = 0;
@@ -74,6 +75,9 @@ struct TensorShape {
 /// Every tensor of the model's GGUF file, in no particular order. Source: the tensor tables of GGUF's architectures; that the elements sum up
 /// to the published parameter count is tested for every model of the catalogue.
 std::vector<TensorShape> tensors_of(const ModelShape& model);
+
+/// Whether keys have a bias.
+bool has_key_bias(const ModelShape& model);
 
 /// Elements of all tensors but rope factors: what "14.8B parameters" counts.
 uint64_t count_parameters(const ModelShape& model);

@@ -77,10 +77,11 @@ TEST(CatalogueFile, AUsersCacheRowsCountBeforeOurs) {
     };
     const auto mine = load_rows(R"({"k": "q8_0", "v": "q8_0", "rotation": "k", "perplexity_share": 0.5})");
     ASSERT_TRUE(mine) << mine.error().message;
-    const KvCost cost = kv_cost_of(*mine, with_default_rotation(Format::q8_0), false);
+    const KvCost cost = kv_cost_of(*mine, with_default_rotation(Format::q8_0), {});
     EXPECT_EQ(cost.perplexity_share, 0.5);
     EXPECT_EQ(cost.source, "mine");
-    EXPECT_LT(kv_cost_of(*mine, Format::q8_0, false).perplexity_share, 0.5) << "not turned: another row";
+    EXPECT_EQ(kv_cost_of(*mine, with_default_rotation(Format::q8_0), {false, 100}).source, "mine") << "of every model";
+    EXPECT_LT(kv_cost_of(*mine, Format::q8_0, {}).perplexity_share, 0.5) << "not turned: another row";
     for (const char* row : {R"({"k": "q8_0", "v": "q8_0", "rotation": "x", "perplexity_share": 0.5})", R"({"k": "q8_0", "perplexity_share": 0.5})",
                             R"({"k": "q8_0", "v": "q8_0", "perplexity_share": -1})", R"({"k": "q8_0", "v": "q8_0", "fitted": 1, "perplexity_share": 0})", "7"}) {
         const auto broken = load_rows(row);

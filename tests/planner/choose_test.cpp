@@ -173,7 +173,7 @@ TEST(Choose, TheCacheIsShownAsATrade) {
 }
 
 TEST(Choose, CachesCostWhatWasMeasuredOfThemOrOfTheirHalves) {
-    const auto cost = [](KvFormats kv, bool fitted = false) { return kv_cost_of(catalogue(), with_default_rotation(kv), fitted).perplexity_share; };
+    const auto cost = [](KvFormats kv, bool fitted = false) { return kv_cost_of(catalogue(), with_default_rotation(kv), {fitted, 0}).perplexity_share; };
     const auto k_alone = [&](Format k) { return cost({k, Format::f16}); };
     const auto v_alone = [&](Format v) { return cost({Format::f16, v}); };
     EXPECT_EQ(cost(Format::f16), 0);
@@ -183,11 +183,11 @@ TEST(Choose, CachesCostWhatWasMeasuredOfThemOrOfTheirHalves) {
     EXPECT_LT(cost(Format::q4_0, true), cost(Format::q4_0));
     EXPECT_EQ(cost(Format::f16, true), 0);
     EXPECT_NEAR(cost({Format::q5_1, Format::q4_1}), k_alone(Format::q5_1) + v_alone(Format::q4_1), 1e-12) << "no row of its own";
-    const double next = kv_cost_of(catalogue(), {Format::q8_0, Format::f16}, false).perplexity_share;
+    const double next = kv_cost_of(catalogue(), {Format::q8_0, Format::f16}, {}).perplexity_share;
     EXPECT_EQ(cost({Format::bf16, Format::f16}), next) << "not measured: the next less exact, as it is";
     EXPECT_EQ(cost({Format::f32, Format::q4_0}), v_alone(Format::q4_0));
     KvFormats plain = Format::q4_0;
-    EXPECT_GT(kv_cost_of(catalogue(), plain, false).perplexity_share, cost(Format::q4_0)) << "not turned";
+    EXPECT_GT(kv_cost_of(catalogue(), plain, {}).perplexity_share, cost(Format::q4_0)) << "not turned";
 }
 
 // Keys and values apart, turned and not.
@@ -197,7 +197,7 @@ TEST(Catalogue, EveryCacheFormatWasMeasured) {
             for (const bool turned : {false, true}) {
                 const bool k = turned && pair.k == format, v = turned && pair.v == format;
                 const auto found = std::count_if(catalogue().kv_loss.begin(), catalogue().kv_loss.end(), [&](const KvLoss& row) {
-                    return row.k == info(pair.k).name && row.v == info(pair.v).name && row.rotate_k == k && row.rotate_v == v && !row.fitted &&
+                    return row.k == info(pair.k).name && row.v == info(pair.v).name && row.rotate_k == k && row.rotate_v == v && !row.fitted && row.key_bias_left == 0.0 &&
                            row.divergence > 0;
                 });
                 EXPECT_EQ(found, 1) << name_of(pair) << (turned ? " turned" : "");
