@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "runtime/base/check.h"
+#include "runtime/base/in_quotes.h"
 
 namespace atlas {
 namespace {
@@ -31,7 +32,7 @@ void sweep_leftovers(const std::filesystem::path& path) {
 }  // namespace
 
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path, bool owner_only) {
-    if (!path.has_filename()) return fail(ErrorCode::invalid_argument, "cannot write '{}': it names no file", path.string());
+    if (!path.has_filename()) return fail(ErrorCode::invalid_argument, "cannot write {}: it names no file", in_quotes(path.string(), 400));
     sweep_leftovers(path);
     // Another process may write the same name at the same time: whoever renames last wins, both stay whole.
     std::random_device random;

@@ -11,8 +11,8 @@
 
 namespace atlas {
 
-/// Immutable; the bytes live as long as it does. A file that somebody shortens while it is mapped ends the process (SIGBUS):
-/// programs that replace a model write beside it and rename, as AtomicFile does.
+/// Immutable; the bytes live as long as it does. Where a page cannot be read, because somebody made the file shorter or the disk is bad, it reads
+/// as zeros: who has used the bytes asks intact() before the result counts.
 class MappedFile {
   public:
     /// Fails: not_found, io (what, where, why). An empty file maps to an empty span.
@@ -27,12 +27,16 @@ class MappedFile {
     /// Hints; `part` must lie inside bytes(). After release() the bytes can still be read, from the disk cache or the disk.
     void release(std::span<const std::byte> part) const;
     void prefetch(std::span<const std::byte> part) const;
-    /// Reads a part from the disk now. Fails: io, where touching it would have ended the process (a bad disk, a shortened file).
+    /// Reads a part from the disk now. Fails: io (a bad disk, a file that became shorter), also where intact() fails.
     Result<void> populate(std::span<const std::byte> part) const;
+    /// Whether all that was read so far was the file's. Fails: io (names the file).
+    Result<void> intact() const;
 
   private:
-    explicit MappedFile(os::Mapping mapping) : mapping_(mapping) {}
+    MappedFile(os::Mapping mapping, std::filesystem::path path) : mapping_(mapping), path_(std::move(path)) {}
+    tl::unexpected<Error> lost() const;
     os::Mapping mapping_;
+    std::filesystem::path path_;
 };
 
 }  // namespace atlas

@@ -12,21 +12,25 @@
 
 namespace atlas::os {
 
+struct WatchedRange;
+
 struct Mapping {
     const std::byte* data = nullptr;  // null for an empty file
     uint64_t bytes = 0;
+    WatchedRange* watch = nullptr;
 };
 
 /// Maps a regular file for reading. Fails: not_found, io (a directory, a device, no permission, no address space).
+/// Pages that cannot be read (the file became shorter, the disk is bad) read as zeros, and has_lost_pages says so from then on.
 Result<Mapping> map_file(const std::filesystem::path& path);
+bool has_lost_pages(const Mapping& mapping);
 void unmap(const Mapping& mapping);
 
 /// Hints about a part of a mapping; any range inside it is allowed.
 void drop_pages(const std::byte* data, uint64_t bytes);      // all pages that it touches leave the process
 void prefetch_pages(const std::byte* data, uint64_t bytes);  // starts reading them from the disk
-/// Reads them from the disk now. Fails: io, where touching them would have ended the process; where the system cannot do
-/// this, nothing happens.
-Result<void> populate_pages(const std::byte* data, uint64_t bytes);
+/// Reads them from the disk now. False where that failed; where the system cannot do this, nothing happens.
+bool populate_pages(const std::byte* data, uint64_t bytes);
 
 /// Reads all of a regular file. Never blocks on a pipe or a device. Fails: not_found, io, limit (longer than max_bytes).
 Result<std::string> read_regular_file(const std::filesystem::path& path, size_t max_bytes);

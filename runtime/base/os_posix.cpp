@@ -9,8 +9,9 @@
 #include <cerrno>
 #include <system_error>
 
-#include "runtime/base/os.h"
 #include "runtime/base/in_quotes.h"
+#include "runtime/base/lost_pages.h"
+#include "runtime/base/os.h"
 
 namespace atlas::os {
 namespace {
@@ -84,12 +85,16 @@ Result<Mapping> map_file(const std::filesystem::path& path) {
     if (bytes == 0) return Mapping{};
     void* data = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.get(), 0);
     if (data == MAP_FAILED) return fail(ErrorCode::io, "cannot map {} ({} bytes): {}", in_quotes(path.string(), 400), bytes, reason(errno));
-    return Mapping{static_cast<const std::byte*>(data), bytes};
+    return Mapping{static_cast<const std::byte*>(data), bytes, watch_pages(data, bytes)};
 }
 
 void unmap(const Mapping& mapping) {
-    if (mapping.data) ::munmap(const_cast<std::byte*>(mapping.data), mapping.bytes);
+    if (!mapping.data) return;
+    unwatch_pages(mapping.watch);
+    ::munmap(const_cast<std::byte*>(mapping.data), mapping.bytes);
 }
+
+bool has_lost_pages(const Mapping& mapping) { return mapping.watch != nullptr && mapping.watch->has_lost_pages; }
 
 namespace {
 
@@ -119,17 +124,16 @@ void prefetch_pages(const std::byte* data, uint64_t bytes) {
     (void)::madvise(pages.first, pages.bytes, MADV_WILLNEED);
 }
 
-Result<void> populate_pages([[maybe_unused]] const std::byte* data, [[maybe_unused]] uint64_t bytes) {
+bool populate_pages([[maybe_unused]] const std::byte* data, [[maybe_unused]] uint64_t bytes) {
 #ifdef __linux__
     constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ of Linux 5.14, newer than some distributions' headers
     const Pages pages = pages_of(data, bytes);
     while (::madvise(pages.first, pages.bytes, kPopulateRead) != 0) {
         if (errno == EINTR || errno == EAGAIN) continue;
-        if (errno == EINVAL) break;  // an older kernel
-        return fail(ErrorCode::io, "cannot read the file (is it damaged, or was it shortened?): {}", reason(errno));
+        return errno == EINVAL;  // an older kernel
     }
 #endif
-    return {};
+    return true;
 }
 
 Result<FileHandle> create_file(const std::filesystem::path& path, bool owner_only) {

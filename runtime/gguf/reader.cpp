@@ -23,7 +23,8 @@ struct OpenPart {
 Result<OpenPart> open_part(const std::filesystem::path& path) {
     ATLAS_TRY(MappedFile map, MappedFile::open(path));
     auto tables = read_part(map.bytes());
-    if (!tables) return fail_in(path.string(), std::move(tables).error());
+    ATLAS_TRY_VOID(map.intact());
+    if (!tables) return fail_in(printable(path.string(), 400), std::move(tables).error());
     return OpenPart{std::move(map), std::move(*tables)};
 }
 
@@ -66,7 +67,7 @@ Result<void> check_all_there(const SplitName& name) {
         missing += (missing.empty() ? "" : ", ") + in_quotes(path.filename().string());
     }
     if (missing.empty()) return {};
-    return fail(ErrorCode::not_found, "{}: the model is split in {} parts, missing beside it: {}", split_path(name, name.index).string(),
+    return fail(ErrorCode::not_found, "{}: the model is split in {} parts, missing beside it: {}", printable(split_path(name, name.index).string(), 400),
                 name.count, missing);
 }
 
@@ -80,7 +81,7 @@ File::~File() = default;
 Result<File> File::open(const std::filesystem::path& path) {
     ATLAS_TRY(OpenPart named, open_part(path));
     auto count = split_number(named.tables, kSplitCount);
-    if (!count) return fail_in(path.string(), std::move(count).error());
+    if (!count) return fail_in(printable(path.string(), 400), std::move(count).error());
 
     auto parts = std::make_unique<Parts>();
     const auto keep = [&](OpenPart& part) {
@@ -89,7 +90,7 @@ Result<File> File::open(const std::filesystem::path& path) {
     };
     if (!*count || **count <= 1) {
         parts->path = path;
-        parts->name = path.string();
+        parts->name = printable(path.string(), 400);
         keep(named);
         parts->tables = std::move(named.tables);
         return File(std::move(parts));
@@ -97,17 +98,17 @@ Result<File> File::open(const std::filesystem::path& path) {
 
     const auto name = split_name(path);
     if (!name || name->count != **count) {
-        return fail(ErrorCode::corrupt, "{}: one of {} parts of a split model: expected a name that ends in '-00001-of-{:05}.gguf'", path.string(),
+        return fail(ErrorCode::corrupt, "{}: one of {} parts of a split model: expected a name that ends in '-00001-of-{:05}.gguf'", printable(path.string(), 400),
                     **count, **count);
     }
     ATLAS_TRY_VOID(check_all_there(*name));
     parts->path = split_path(*name, 0);
-    parts->name = parts->path.string();
+    parts->name = printable(parts->path.string(), 400);
     for (uint32_t i = 0; i < name->count; ++i) {
         const auto part_path = split_path(*name, i);
         ATLAS_TRY(OpenPart part, open_part(part_path));
         for (const auto& [key, expected] : {std::pair(kSplitNumber, uint64_t{i}), std::pair(kSplitCount, uint64_t{name->count})}) {
-            if (auto same = expect_split(part.tables, key, expected); !same) return fail_in(part_path.string(), std::move(same).error());
+            if (auto same = expect_split(part.tables, key, expected); !same) return fail_in(printable(part_path.string(), 400), std::move(same).error());
         }
         for (TensorInfo& tensor : part.tables.tensors) tensor.part = i;
         keep(part);
@@ -146,9 +147,9 @@ Result<void> File::join(Parts& parts) {
 
 Result<File> File::parse(std::span<const std::byte> bytes, std::string_view name) {
     auto tables = read_part(bytes);
-    if (!tables) return fail_in(name, std::move(tables).error());
+    if (!tables) return fail_in(printable(name, 400), std::move(tables).error());
     auto parts = std::make_unique<Parts>();
-    parts->name = name;
+    parts->name = printable(name, 400);
     parts->parts.push_back({std::nullopt, bytes, tables->data_start});
     parts->tables = std::move(*tables);
     return File(std::move(parts));

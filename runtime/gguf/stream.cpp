@@ -4,6 +4,7 @@
 
 #include "runtime/base/check.h"
 #include "runtime/base/in_quotes.h"
+#include "runtime/gguf/intact.h"
 
 namespace atlas::gguf {
 
@@ -22,6 +23,7 @@ Result<void> stream_tensor(const File& file, const TensorInfo& tensor, const Tak
         }
         auto taken = take(at, data.subspan(at, bytes));
         file.release(tensor, at, bytes);
+        ATLAS_TRY_VOID(check_intact(file, tensor));  // before the chunk's own error: it may come from the zeros
         if (!taken) return taken;
     }
     return {};

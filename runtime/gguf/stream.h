@@ -22,7 +22,7 @@ using TakeChunk = std::function<Result<void>(uint64_t offset_bytes, std::span<co
 
 /// Calls `take` for all of the tensor, first to last, at most chunk_bytes at a time, and stops at its first error.
 /// Costs the process at most one chunk of (shared, clean) mapped pages at a time and allocates nothing.
-/// Fails: unsupported (a tensor of unknown type), io (the disk cannot be read, or the file became shorter), what `take` returns.
+/// Fails: unsupported (a tensor of unknown type), io (the disk cannot be read, or the file became shorter, even while `take` read it), what `take` returns.
 /// Fastest when called for file.tensors() in their order. Measured (2 cores of an EPYC, virtual disk, 4 GiB file of random weights, CPU
 /// time for all of it): streaming 0.51 s, with a copy of every chunk into a staging ring 0.88 s; read() of the file into one buffer
 /// 0.58 s, pread() into a small buffer plus the same copy 0.75 to 0.85 s. Most memory held: one chunk.

@@ -6,6 +6,7 @@
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/check.h"
 #include "runtime/base/checked.h"
+#include "runtime/base/in_quotes.h"
 #include "runtime/gguf/part.h"
 
 namespace atlas::gguf {
@@ -70,7 +71,7 @@ void pad(std::vector<std::byte>& out, uint32_t alignment) { out.resize((out.size
 
 uint64_t tensor_bytes(const std::vector<uint64_t>& shape, Format format) {
     uint64_t elems = 1;
-    for (const uint64_t dim : shape) elems *= dim;  // add_tensor() has checked the product
+    for (const uint64_t dim : shape) elems *= dim;  // declare() has checked the product
     return bytes_of(format, elems);
 }
 
@@ -114,7 +115,7 @@ void Writer::add(const KeyValue& entry) {
     std::visit([&](const auto& value) { put_value(encoded_keys_, entry.type, value); }, entry.value);
 }
 
-void Writer::add_tensor(std::string name, std::vector<uint64_t> shape, Format format, std::function<void(std::span<std::byte>)> produce) {
+void Writer::declare(std::string name, std::vector<uint64_t> shape, Format format, Produce produce) {
     ATLAS_CHECK(!name.empty() && tensor_names_.insert(name).second, "tensor '{}' added twice, or without a name", name);
     ATLAS_CHECK(!shape.empty() && shape.size() <= kMaxDims, "tensor {} has {} dimensions", name, shape.size());
     ATLAS_CHECK(shape.back() % info(format).block_elems == 0, "tensor {}: rows of {} are not whole blocks of {}", name, shape.back(),
@@ -156,7 +157,7 @@ Result<void> Writer::write(const std::filesystem::path& path) const {
     for (const PendingTensor& tensor : tensors_) {
         const uint64_t bytes = tensor_bytes(tensor.shape, tensor.format);
         data.assign(bytes, std::byte{0});
-        tensor.produce(data);
+        ATLAS_TRY_VOID(tensor.produce(data));
         pad(data, alignment_);
         ATLAS_TRY_VOID(file.write(data));
     }
@@ -177,7 +178,7 @@ Result<void> Writer::write_without_data(const std::filesystem::path& path) const
     ATLAS_TRY_VOID(file.commit());
     std::error_code error;
     std::filesystem::resize_file(path, bytes, error);
-    if (error) return fail(ErrorCode::io, "{}: cannot be made {} bytes long: {}", path.string(), bytes, error.message());
+    if (error) return fail(ErrorCode::io, "{}: cannot be made {} bytes long: {}", printable(path.string(), 400), bytes, error.message());
     return {};
 }
 

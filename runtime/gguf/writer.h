@@ -7,6 +7,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "quant/format.h"
@@ -35,10 +37,22 @@ class Writer {
     /// Copies a key as it stands in another file, with its stored type. "general.alignment" also sets this file's alignment.
     void add(const KeyValue& key_value);
 
-    /// Declares a tensor, shape outermost first; `produce` is called once per write(), in order, and fills the whole span.
-    void add_tensor(std::string name, std::vector<uint64_t> shape, Format format, std::function<void(std::span<std::byte>)> produce);
+    using Produce = std::function<Result<void>(std::span<std::byte>)>;
+    /// Declares a tensor, shape outermost first; `produce` is called once per write(), in order, and fills the whole span or fails, which ends
+    /// write(). It returns Result<void>, or void where it cannot fail.
+    template <class Function>
+    void add_tensor(std::string name, std::vector<uint64_t> shape, Format format, Function produce) {
+        if constexpr (std::is_void_v<std::invoke_result_t<Function&, std::span<std::byte>>>) {
+            declare(std::move(name), std::move(shape), format, [produce = std::move(produce)](std::span<std::byte> out) mutable -> Result<void> {
+                produce(out);
+                return {};
+            });
+        } else {
+            declare(std::move(name), std::move(shape), format, std::move(produce));
+        }
+    }
 
-    /// Fails: io, not_found (disk full, no permission, no folder: what, where). On failure `path` is as it was before.
+    /// Fails: io, not_found (disk full, no permission, no folder: what, where), what `produce` returns. On failure `path` is as it was before.
     Result<void> write(const std::filesystem::path& path) const;
 
     /// Writes keys and tensor table, and makes the file as long as it would be with its data, which reads as zeros and takes no room on file
@@ -50,8 +64,9 @@ class Writer {
         std::string name;
         std::vector<uint64_t> shape;
         Format format;
-        std::function<void(std::span<std::byte>)> produce;
+        Produce produce;
     };
+    void declare(std::string name, std::vector<uint64_t> shape, Format format, Produce produce);
     std::vector<std::byte> head() const;
 
     std::vector<std::byte> encoded_keys_;

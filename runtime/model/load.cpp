@@ -4,6 +4,7 @@
 
 #include "quant/codec.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/intact.h"
 #include "runtime/gguf/stream.h"
 #include "runtime/model/identity.h"
 #include "runtime/model/key_shift.h"
@@ -176,7 +177,9 @@ Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend
         identity.add(weight, file.data(source));
         return streamer.upload(weight, to, at);
     };
-    ATLAS_TRY_VOID(model->take_weights(fill));
+    const auto taken = model->take_weights(fill);
+    ATLAS_TRY_VOID(gguf::check_intact(file));  // first: another error may come from the zeros of a file that became shorter
+    ATLAS_TRY_VOID(taken);
     model->identity_ = identity.hexadecimal();
     return model;
 }

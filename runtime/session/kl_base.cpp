@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "runtime/base/check.h"
+#include "runtime/base/in_quotes.h"
 
 namespace atlas {
 
@@ -31,11 +32,12 @@ uint32_t word_at(std::span<const std::byte> bytes, uint64_t at) {
 Result<KlBase> KlBase::open(const std::filesystem::path& path) {
     ATLAS_TRY(MappedFile file, MappedFile::open(path));
     const std::span<const std::byte> bytes = file.bytes();
-    const std::string name = path.string();
+    const std::string name = printable(path.string(), 400);
     if (bytes.size() < 20 || std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0) {
         return fail(ErrorCode::corrupt, "{}: not a file of base log probabilities: expected one that --save-kl-base or llama-perplexity --kl-divergence-base wrote",
                     name);
     }
+    ATLAS_TRY_VOID(file.intact());
     const KlBaseShape shape{word_at(bytes, 8), word_at(bytes, 12), word_at(bytes, 16)};
     if (shape.n_ctx < 4 || shape.n_ctx > kMostContext || shape.n_vocab < 1 || shape.n_vocab > kMostVocabulary || shape.n_chunks < 1 ||
         shape.n_chunks > kMostChunks) {
@@ -48,6 +50,7 @@ Result<KlBase> KlBase::open(const std::filesystem::path& path) {
     KlBase base(std::move(file), shape, name);
     base.tokens_.resize(uint64_t{shape.n_chunks} * shape.n_ctx);
     std::memcpy(base.tokens_.data(), bytes.data() + 20, base.tokens_.size() * sizeof(uint32_t));
+    ATLAS_TRY_VOID(base.file_.intact());
     for (size_t i = 0; i < base.tokens_.size(); ++i) {
         if (base.tokens_[i] < shape.n_vocab) continue;
         return fail(ErrorCode::corrupt, "{}: token {} at position {}: expected an id below {}", name, base.tokens_[i], i, shape.n_vocab);
@@ -63,6 +66,7 @@ Result<void> KlBase::read_row(uint32_t chunk, uint32_t row, std::span<float> to)
     float head[2];
     std::memcpy(head, bytes, sizeof(head));
     const auto [scale, lowest] = head;
+    ATLAS_TRY_VOID(file_.intact());
     if (!(scale >= 0 && scale <= 1) || !(lowest <= 0 && lowest >= -1e4f)) {
         return fail(ErrorCode::corrupt, "{}: row {} of chunk {}: a scale of {} above {} is no row of log probabilities", name_, row, chunk, scale, lowest);
     }
@@ -73,6 +77,7 @@ Result<void> KlBase::read_row(uint32_t chunk, uint32_t row, std::span<float> to)
         to[i] = lowest + scale * static_cast<float>(number);
         sum += std::exp(double{to[i]});
     }
+    ATLAS_TRY_VOID(file_.intact());
     // Each number is half a step off at most (1.2e-4 nats), and each of those at the floor adds at most e^-16.
     const double most = 1.001 + shape_.n_vocab * std::exp(-double{kWidest});
     if (!(sum > 0.999 && sum < most)) {

@@ -183,6 +183,7 @@ Result<Timeline> load_timeline(KvPool& pool, const std::filesystem::path& path) 
     ATLAS_TRY(const MappedFile file, MappedFile::open(path));
     ATLAS_TRY_VOID(file.populate(file.bytes()));
     auto timeline = restore(pool, file.bytes());
+    ATLAS_TRY_VOID(file.intact());
     if (!timeline) return fail_in(path.string(), std::move(timeline).error());
     return timeline;
 }

@@ -8,6 +8,7 @@
 
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/intact.h"
 #include "runtime/gguf/writer.h"
 #include "tests/gguf/raw_file.h"
 #include "tests/support/temp_dir.h"
@@ -137,8 +138,30 @@ TEST(GgufStream, AShortenedFileIsAnError) {
     const auto streamed = stream_tensor(*file, *file->find_tensor("second"), [](uint64_t, std::span<const std::byte>) { return Result<void>(); });
     ASSERT_FALSE(streamed);
     EXPECT_EQ(streamed.error().code, ErrorCode::io);
-    EXPECT_THAT(streamed.error().message, HasSubstr("tensor 'second' at byte 0: cannot read the file"));
+    EXPECT_THAT(streamed.error().message, HasSubstr("tensor 'second' at byte 0: cannot read '" + (folder / "m.gguf").string()));
     EXPECT_FALSE(data.empty());
+}
+
+// ... also when that happens while a chunk, which was there a moment ago, is copied.
+TEST(GgufStream, AFileShortenedDuringAChunkIsAnError) {
+    const TempDir folder;
+    write_counting(folder / "m.gguf", 777, 1024);
+    const auto file = File::open(folder / "m.gguf");
+    ASSERT_TRUE(file);
+    uint64_t sum = 0, n_chunks = 0;
+    const auto take = [&](uint64_t, std::span<const std::byte> bytes) -> Result<void> {
+        std::filesystem::resize_file(folder / "m.gguf", 0);
+        for (const std::byte b : bytes) sum += static_cast<uint64_t>(b);
+        ++n_chunks;
+        return {};
+    };
+    const auto streamed = stream_tensor(*file, *file->find_tensor("second"), take);
+    ASSERT_FALSE(streamed);
+    EXPECT_EQ(streamed.error().code, ErrorCode::io);
+    EXPECT_THAT(streamed.error().message, HasSubstr((folder / "m.gguf").string()));
+    EXPECT_EQ(n_chunks, 1u);
+    EXPECT_EQ(sum, 0u);
+    EXPECT_EQ(check_intact(*file).error().code, ErrorCode::io);
 }
 #endif
 
