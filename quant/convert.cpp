@@ -4,11 +4,11 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
-#include <thread>
 #include <vector>
 
 #include "quant/codec.h"
 #include "runtime/base/check.h"
+#include "runtime/base/threads.h"
 
 namespace atlas {
 namespace {
@@ -40,12 +40,18 @@ uint64_t convert_range(const ConvertJob& job, const RowSizes& sizes, uint64_t fi
     std::vector<float> values(job.row_elems);
     uint64_t bad_rows = 0;
     for (uint64_t row = first_row; row < end_row; ++row) {
-        dequantize_row(job.from, job.src.subspan(row * sizes.src_bytes, sizes.src_bytes), values);
+        const auto src = job.src.subspan(row * sizes.src_bytes, sizes.src_bytes);
+        const auto out = job.out.subspan(row * sizes.out_bytes, sizes.out_bytes);
+        dequantize_row(job.from, src, values);
         if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); })) ++bad_rows;
+        if (job.from == job.to) {
+            std::memcpy(out.data(), src.data(), src.size());
+            continue;
+        }
         const auto importance =
             job.importance.empty() ? job.importance
                                    : job.importance.subspan(row / sizes.rows_per_matrix * job.row_elems, job.row_elems);
-        quantize_row(job.to, values, job.out.subspan(row * sizes.out_bytes, sizes.out_bytes), importance);
+        quantize_row(job.to, values, out, importance);
     }
     return bad_rows;
 }
@@ -54,23 +60,15 @@ uint64_t convert_range(const ConvertJob& job, const RowSizes& sizes, uint64_t fi
 
 uint64_t convert_rows(const ConvertJob& job) {
     const RowSizes sizes = sizes_of(job);
-    if (job.from == job.to) {
-        if (!job.src.empty()) std::memcpy(job.out.data(), job.src.data(), job.src.size());
-        return 0;
-    }
     constexpr uint64_t kElemsPerPiece = 1 << 16;  // a few milliseconds of work
     const uint64_t rows_per_piece = std::max<uint64_t>(kElemsPerPiece / job.row_elems, 1);
     std::atomic<uint64_t> next_row = 0;
     std::atomic<uint64_t> bad_rows = 0;
-    const auto work = [&] {
+    on_threads(job.n_threads, [&] {
         for (uint64_t row; (row = next_row.fetch_add(rows_per_piece)) < sizes.rows;) {
             bad_rows += convert_range(job, sizes, row, std::min(row + rows_per_piece, sizes.rows));
         }
-    };
-    std::vector<std::jthread> others;
-    for (uint32_t i = 1; i < job.n_threads; ++i) others.emplace_back(work);
-    work();
-    others.clear();  // joins
+    });
     return bad_rows;
 }
 

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <mutex>
 #include <string_view>
+#include <system_error>
 #include <thread>
 
 #include "runtime/base/check.h"
@@ -86,12 +87,19 @@ Interrupt::Interrupt() {
     ATLAS_CHECK(!g_watcher.joinable(), "two Interrupts");
     ATLAS_CHECK(sem_init(&g_wake, 0, 0) == 0, "no semaphore: errno {}", errno);
     g_ended = false;
-    g_watcher = std::thread(watch);
+    // Where the system has no thread to give, signals do what they do by themselves.
+    try {
+        g_watcher = std::thread(watch);
+    } catch (const std::system_error&) {
+        sem_destroy(&g_wake);
+        return;
+    }
     g_terminal = isatty(STDERR_FILENO) != 0;
     install_handlers();
 }
 
 Interrupt::~Interrupt() {
+    if (!g_watcher.joinable()) return;
     restore_handlers();
     g_ended = true;
     sem_post(&g_wake);

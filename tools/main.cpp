@@ -13,6 +13,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -150,17 +151,44 @@ int with_output_written(int exit_code) {
         {atlas::ErrorCode::io, flushed ? "not all of the output could be written to stdout" : fmt::format("cannot write to stdout: {}", std::strerror(reason))});
 }
 
+// Our code fails with values; these are a library's exceptions that were not expected, or memory that is not there (a length_error is a piece of memory
+// that no machine has).
+void say_exception(const std::exception_ptr& exception) noexcept {
+    constexpr const char* kOutOfMemory = "atlas-vk: error: out of memory: the system gives this process no more (see also ulimit -v)\n";
+    try {
+        std::rethrow_exception(exception);
+    } catch (const std::bad_alloc&) {
+        std::fputs(kOutOfMemory, stderr);
+    } catch (const std::length_error&) {
+        std::fputs(kOutOfMemory, stderr);
+    } catch (const std::exception& error) {
+        try {
+            atlas::tools::print_error({atlas::ErrorCode::io, error.what()});
+        } catch (...) {
+            std::fputs(kOutOfMemory, stderr);
+        }
+    } catch (...) {
+        std::fputs("atlas-vk: error: a library threw something unknown\n", stderr);
+    }
+}
+
+// What is thrown where nothing can catch it: a thread of the driver's that gets no memory.
+[[noreturn]] void on_terminate() {
+    if (const auto exception = std::current_exception()) say_exception(exception);
+    else std::fputs("atlas-vk: error: ended by std::terminate\n", stderr);
+    std::fflush(nullptr);
+    std::_Exit(1);
+}
+
 int guarded_run(int argc, char** argv) {
     int exit_code = 1;
+    std::set_terminate(on_terminate);
     try {
         open_missing_streams();
         atlas::tools::send_log_to_stderr();
         exit_code = run(argc, argv);
-    } catch (const std::bad_alloc&) {
-        std::fputs("atlas-vk: error: out of memory\n", stderr);
-    } catch (const std::exception& error) {
-        // Our code fails with values; this is a library's exception that was not expected.
-        std::fprintf(stderr, "atlas-vk: error: %s\n", error.what());
+    } catch (...) {
+        say_exception(std::current_exception());
     }
     return with_output_written(exit_code);
 }

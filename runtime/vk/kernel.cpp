@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "runtime/base/check.h"
+#include "runtime/base/threads.h"
 #include "runtime/vk/device.h"
 #include "runtime/vk/pipeline_file.h"
 #include "runtime/vk/subgroup_sizes.h"
@@ -253,16 +254,12 @@ Result<void> KernelCache::build_all(std::span<const KernelSpec> specs) {
     for (const auto& [key, spec] : missing) work.push_back(spec);
     std::vector<Result<void>> results(work.size());
     std::atomic<size_t> next = 0;
-    auto build_some = [&] {
+    const auto n_threads = static_cast<uint32_t>(std::min<size_t>(work.size(), std::max(1u, std::thread::hardware_concurrency())));
+    on_threads(n_threads, [&] {
         for (size_t i = next++; i < work.size(); i = next++) {
             if (auto kernel = get(*work[i]); !kernel) results[i] = tl::unexpected(std::move(kernel).error());
         }
-    };
-    std::vector<std::jthread> threads;
-    const size_t n_threads = std::min<size_t>(work.size(), std::max(1u, std::thread::hardware_concurrency()));
-    for (size_t i = 1; i < n_threads; ++i) threads.emplace_back(build_some);
-    build_some();
-    threads.clear();
+    });
     for (auto& result : results) ATLAS_TRY_VOID(std::move(result));
     return {};
 }

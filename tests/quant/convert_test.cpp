@@ -67,8 +67,18 @@ TEST(Convert, CopiesBetweenEqualFormats) {
     auto x = wave();
     x[3] = std::numeric_limits<float>::quiet_NaN();
     std::vector<std::byte> out;
-    convert_rows(job_of(x, Format::f32, out));
+    EXPECT_EQ(convert_rows(job_of(x, Format::f32, out)), 1u) << "a copied row that holds a NaN is counted, too";
     EXPECT_EQ(std::memcmp(out.data(), x.data(), out.size()), 0);
+}
+
+TEST(Convert, CountsCopiedBlocksWhoseScaleIsNotFinite) {
+    std::vector<std::byte> blocks(bytes_of(Format::q8_0, 3 * kRowElems), std::byte{1}), out(blocks.size());
+    const ConvertJob job{Format::q8_0, Format::q8_0, kRowElems, blocks, out, {}, 2};
+    EXPECT_EQ(convert_rows(job), 0u);
+    const uint16_t infinity = 0x7c00;  // the scale of a block of the second row
+    std::memcpy(blocks.data() + bytes_of(Format::q8_0, kRowElems + 32), &infinity, sizeof(infinity));
+    EXPECT_EQ(convert_rows(job), 1u);
+    EXPECT_EQ(out, blocks);
 }
 
 }  // namespace

@@ -1,0 +1,13 @@
+#pragma once
+// The same work on several threads.
+
+#include <cstdint>
+#include <functional>
+
+namespace atlas {
+
+/// Calls `work` on this thread and on n_threads - 1 others, and returns when all have returned. Where the system has no more threads to give, fewer do
+/// it. The first exception that one of them throws (out of memory) is thrown here, after all have ended.
+void on_threads(uint32_t n_threads, const std::function<void()>& work);
+
+}  // namespace atlas
