@@ -15,7 +15,11 @@ constexpr uint32_t kBlocksPerGroup = 8;
 }  // namespace
 
 void VkOps::for_kv_write_parts(const KvWrite& write, const vk::Cost& cost, const std::function<void(BoundKvWrite, uint32_t, const vk::Cost&)>& part) {
-    const auto& [q, k, v, params, positions, factors, cache, slots] = write;
+    // References, no structured binding: Clang 15 does not capture one.
+    const Tensor &q = write.q, &k = write.k, &v = write.v, &factors = write.factors;
+    const auto& params = write.params;
+    const auto &positions = write.positions, &slots = write.slots;
+    const auto& cache = write.cache;
     const bool has_rope = params.n_rot > 0, halves = params.pairing == RopeParams::Pairing::halves;
     ATLAS_CHECK(params.head_dim > 0 && q.cols % params.head_dim == 0 && k.cols % params.head_dim == 0 && (!q || q.rows == k.rows) && bool(q) == has_rope,
                 "rope_kv_write: q [{}, {}], k [{}, {}], heads of {}", q.rows, q.cols, k.rows, k.cols, params.head_dim);

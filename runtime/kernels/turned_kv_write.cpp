@@ -37,7 +37,9 @@ bool VkOps::can_write_turned(const KvWrite& write) {
 }
 
 void VkOps::turned_kv_write(const KvWrite& write) {
-    const auto& [q, k, v, params, positions, factors, cache, slots] = write;
+    const Tensor &q = write.q, &k = write.k, &v = write.v;
+    const auto& params = write.params;
+    const auto& cache = write.cache;
     const uint32_t head_dim = params.head_dim;
     ATLAS_CHECK(can_write_turned(write) && q.cols % k.cols == 0, "turned_kv_write: heads of {}, q of {} columns, k {}", head_dim, q.cols, k.cols);
     const bool k_feedback = cache.k_passes_on_errors(), v_feedback = cache.v_passes_on_errors();
