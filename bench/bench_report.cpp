@@ -6,6 +6,7 @@
 #include "bench/samples.h"
 #include "bench/step_profile.h"
 #include "commit.h"
+#include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
 
 namespace atlas::bench {
@@ -60,8 +61,8 @@ void csv_rows(std::string& text, std::string_view kind, std::string_view unit, c
 }  // namespace
 
 std::string markdown(const BenchResult& r) {
-    std::string text = fmt::format("**{}**, KV {}, {} of weights\n{}, {}; commit {}\n", r.model, r.kv_type, bytes_text(r.weights_bytes), r.device,
-                                   r.driver, r.commit);
+    std::string text = fmt::format("**{}**, KV {}, {} of weights\n{}, {}; commit {}\n", printable(r.model, 200), r.kv_type,
+                                   bytes_text(r.weights_bytes), printable(r.device, 256), printable(r.driver, 256), r.commit);
     if (r.limits.copy_gb_per_s > 0) {
         text += fmt::format("measured limits: copy {:.1f} GB/s (read and written), read {:.1f} GB/s, f32 {:.2f} TFLOP/s, matrices {}\n",
                             r.limits.copy_gb_per_s, r.limits.read_gb_per_s, r.limits.fma_tflop_per_s,

@@ -13,7 +13,10 @@
 #include "bench/step_profile.h"
 #include "quant/recipe.h"
 #include "runtime/base/atomic_file.h"
+#include "runtime/base/in_quotes.h"
+#include "runtime/base/json_text.h"
 #include "runtime/base/mapped_file.h"
+#include "runtime/base/os.h"
 #include "runtime/base/user_dirs.h"
 #include "tools/fit_cache_text.h"
 #include "tools/interrupt.h"
@@ -21,6 +24,7 @@
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
 #include "tools/open_model.h"
+#include "tools/output_file.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -30,6 +34,7 @@ struct BenchFlags {
     std::string model, shape, device, kv = "f16", kv_rotation = "auto", keep_free;
     bench::BenchOptions options;
     std::string csv, json;
+    bool force = false;
     bool no_check = false;
     bool no_limits = false;
     bool profile = false;
@@ -57,6 +62,33 @@ std::string quantization_of(const gguf::File& file) {
     return "unknown";
 }
 
+/// What --csv and --json would write may not be what is read.
+Result<void> check_reports(const BenchFlags& flags, const std::vector<std::filesystem::path>& inputs) {
+    const bool to_files = !flags.csv.empty() && flags.csv != "-" && !flags.json.empty() && flags.json != "-";
+    if (to_files && (flags.csv == flags.json || os::same_file(flags.csv, flags.json))) {
+        return fail(ErrorCode::invalid_argument, "--csv and --json name the same file");
+    }
+    for (const std::string& report : {flags.csv, flags.json}) {
+        if (!report.empty() && report != "-") ATLAS_TRY_VOID(check_output(report, inputs, flags.force));
+    }
+    return {};
+}
+
+/// All files that these flags name; a draft that is to be found is not among them yet.
+Result<std::vector<std::filesystem::path>> inputs_of(const BenchFlags& flags) {
+    std::vector<std::filesystem::path> inputs;
+    for (const std::string& model : {flags.model, flags.speculation.draft}) {
+        if (model.empty() || model == "none" || model == "auto") continue;
+        ATLAS_TRY(const auto path, find_model(model));
+        for (auto& file : model_files(path)) inputs.push_back(std::move(file));
+    }
+    for (const std::string& text : {flags.text, flags.reference}) {
+        if (!text.empty()) inputs.emplace_back(text);
+    }
+    inputs.insert(inputs.end(), flags.speculation.lookup.begin(), flags.speculation.lookup.end());
+    return inputs;
+}
+
 Result<void> load(const BenchFlags& flags, Bench& bench, bench::BenchResult& result) {
     const Interrupt::AtOnce nothing_to_lose;
     SessionShape session;
@@ -78,6 +110,7 @@ Result<void> load(const BenchFlags& flags, Bench& bench, bench::BenchResult& res
         ATLAS_TRY(bench.tokenizer, Tokenizer::load(*bench.file));
         for (const std::string& line : bench.tokenizer->notes()) print_note(line);
         ATLAS_TRY(bench.draft_file, open_draft_file(flags.speculation, *bench.file, *bench.tokenizer));
+        if (bench.draft_file) ATLAS_TRY_VOID(check_reports(flags, model_files(bench.draft_file->path())));
     }
     ATLAS_TRY_VOID(fit_context(*bench.file, *bench.backend, session, flags.keep_free, bench.draft_file.get()).map([](const auto&) {}));
     ATLAS_TRY(bench.model, Model::load(*bench.file, *bench.backend, session));
@@ -96,13 +129,15 @@ Result<void> put(const std::string& to, const std::string& text) {
 }
 
 void show_progress(const std::string& what) {
-    if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r\033[K{}", what);
+    if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r\033[K{}", printable(what, 200));
 }
 
 Result<std::vector<TokenId>> tokens_of(const std::string& path, const Tokenizer& tokenizer) {
     ATLAS_TRY(const MappedFile file, MappedFile::open(path));
     const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-    return tokenizer.encode(text, {.add_special = false, .parse_special = false});
+    auto tokens = tokenizer.encode(text, {.add_special = false, .parse_special = false});
+    ATLAS_TRY_VOID(file.intact());
+    return tokens;
 }
 
 /// --speculate, --draft, --lookup and --text: instead of the usual measurements.
@@ -149,6 +184,8 @@ Result<void> measure(BenchFlags& flags) {
     if (!flags.shape.empty() && flags.measures_guesses() && flags.guesses.shares.empty()) {
         return fail(ErrorCode::invalid_argument, "--draft, --lookup and --text need a model's file (-m); with --shape take --speculate");
     }
+    ATLAS_TRY(const auto inputs, inputs_of(flags));
+    ATLAS_TRY_VOID(check_reports(flags, inputs));
     ATLAS_TRY(flags.options.kv, kv_formats(flags.kv, flags.kv_rotation));
     flags.options.stop = interrupt.token();
     flags.options.progress = show_progress;
@@ -186,7 +223,7 @@ Result<void> measure(BenchFlags& flags) {
     result.rejected.assign(backend.choices().rejected.begin(), backend.choices().rejected.end());
     ATLAS_TRY_VOID(measured);
     if (!flags.csv.empty()) ATLAS_TRY_VOID(put(flags.csv, bench::csv(result)));
-    if (!flags.json.empty()) ATLAS_TRY_VOID(put(flags.json, to_json(result).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
+    if (!flags.json.empty()) ATLAS_TRY_VOID(put(flags.json, json_text(to_json(result), 1) + "\n"));
     if (flags.csv != "-" && flags.json != "-") fmt::print("{}", bench::markdown(result));
     if (result.cancelled) return fail(ErrorCode::cancelled, "stopped; what is above was measured before");
     return {};
@@ -197,7 +234,7 @@ Result<void> measure(BenchFlags& flags) {
 void add_bench(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<BenchFlags>();
     bench::BenchOptions& options = flags->options;
-    CLI::App* command = app.add_subcommand("bench", "Measures how fast a model runs, from a file or from a shape with random weights");
+    CLI::App* command = app.add_subcommand("bench", "Measure how fast a model runs, from a file or from a shape with random weights");
     command->footer("--shape needs no file: any model of the catalogue in any quantization, with random weights made on the device.\n"
                     "Examples:\n  atlas-vk bench -m smollm2-135m\n  atlas-vk bench --shape qwen2.5-coder-32b:q4_k_m -p 512 -n 128 -d 0,4096\n"
                     "  atlas-vk bench --shape llama-2-7b:q4_0 --json result.json\n"
@@ -231,6 +268,7 @@ void add_bench(CLI::App& app, int& exit_code) {
     add_keep_free_flag(*command, flags->keep_free);
     command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")->expected(0, 1)->default_str("-");
+    command->add_flag("--force", flags->force, "Replace the files of --csv and --json if they exist");
     command->add_flag("--no-check", flags->no_check, "Times only: no result is checked and no limit measured (for devices that execute nothing)");
     command->add_flag("--profile", flags->profile, "Device time of every kernel in steps of --verify columns at -d instead");
     command->add_flag("--no-limits", flags->no_limits, "Do not measure what the device can do at most");

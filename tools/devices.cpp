@@ -7,6 +7,7 @@
 #include <string>
 
 #include "build_features.h"
+#include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
 #include "runtime/vk/device.h"
 #include "runtime/vk/instance.h"
@@ -89,8 +90,8 @@ std::string coopmat2_text(const vk::CoopMat2Caps& caps) {
 void print_row(size_t index, const Row& row, const vk::DeviceChoice* choice) {
     const vk::DeviceCaps& caps = row.entry->caps;
     const bool chosen = choice && choice->index == index;
-    fmt::print("{}: {}{}\n", index, caps.name, chosen ? fmt::format("   <- used: {}", choice->reason) : "");
-    auto line = [](std::string_view name, std::string_view text) { fmt::print("   {:<10} {}\n", name, text); };
+    fmt::print("{}: {}{}\n", index, printable(caps.name, 256), chosen ? fmt::format("   <- used: {}", printable(choice->reason, 1000)) : "");
+    auto line = [](std::string_view name, std::string_view text) { fmt::print("   {:<10} {}\n", name, printable(text, 4000)); };
     if (!row.entry->rejection.empty()) line("rejected", row.entry->rejection);
     line("type", fmt::format("{}, Vulkan {}, driver {}", name_of(caps.type), caps.api_string(), caps.driver_line()));
     line("uuid", caps.uuid_string());

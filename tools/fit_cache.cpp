@@ -2,20 +2,26 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cstring>
-#include <filesystem>
+#include <algorithm>
+#include <chrono>
 #include <memory>
+#include <thread>
 
+#include "runtime/base/in_quotes.h"
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/gguf/writer.h"
 #include "runtime/session/cache_turn_fit.h"
 #include "runtime/text/tokenizer.h"
 #include "tools/fit_cache_text.h"
+#include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
+#include "tools/model_rewrite.h"
 #include "tools/models/environment.h"
 #include "tools/open_model.h"
+#include "tools/output_file.h"
+#include "tools/progress_bar.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -33,13 +39,22 @@ Result<std::vector<TokenId>> tokens_of(const FitFlags& flags, const Tokenizer& t
     if (!flags.text.empty()) {
         ATLAS_TRY(const MappedFile file, MappedFile::open(flags.text));
         text.assign(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+        ATLAS_TRY_VOID(file.intact());
     }
     auto tokens = tokenizer.encode(text, {.add_special = true, .parse_special = false});
     if (tokens.size() > kFitTokens) tokens.resize(kFitTokens);
     return tokens;
 }
 
-Result<Turns> fit(const gguf::File& file, const FitFlags& flags) {
+constexpr std::chrono::seconds kQuietFor{1}, kLineEvery{10};
+
+Result<std::shared_ptr<const Model>> load(const gguf::File& file, Backend& backend, uint32_t n_tokens) {
+    const Interrupt::AtOnce nothing_to_lose;
+    ProgressBar bar("loading");
+    return Model::load(file, backend, fit_shape(n_tokens), [&bar](uint64_t done, uint64_t total) { bar.show(done, total); });
+}
+
+Result<Turns> fit(const gguf::File& file, const FitFlags& flags, const Interrupt& interrupt) {
     ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
     for (const std::string& line : tokenizer->notes()) print_note(line);
     ATLAS_TRY(const auto tokens, tokens_of(flags, *tokenizer));
@@ -51,36 +66,41 @@ Result<Turns> fit(const gguf::File& file, const FitFlags& flags) {
         options.choices_folder = dirs->cache / "kernels";
     }
     ATLAS_TRY(const auto backend, make_vk_backend(options));
-    ATLAS_TRY(const auto model, Model::load(file, *backend, fit_shape(static_cast<uint32_t>(tokens.size()))));
-    return fit_cache_turns(*model, tokens);
+    ATLAS_TRY(const auto model, load(file, *backend, static_cast<uint32_t>(tokens.size())));
+    ProgressBar bar("fitting", {.unit = "steps", .quiet_for = kQuietFor, .line_every = kLineEvery});
+    return fit_cache_turns(*model, tokens, {interrupt.token(), [&bar](uint32_t done, uint32_t total) { bar.show(done, total); }});
 }
 
-Result<void> fit_cache(const FitFlags& flags) {
-    ATLAS_TRY(const auto path, find_model(flags.in));
-    ATLAS_TRY(const auto file, gguf::File::open(path));
-    std::error_code error;
-    if (std::filesystem::exists(flags.out, error)) {
-        if (std::filesystem::equivalent(path, flags.out, error)) {
-            return fail(ErrorCode::invalid_argument, "{} is the source itself: give another name", flags.out);
-        }
-        if (!flags.force) return fail(ErrorCode::invalid_argument, "{} exists: give another name, or --force", flags.out);
-    }
-    ATLAS_TRY(const Turns turns, fit(file, flags));
+// The model's own keys and tensors, and the turns.
+Result<void> write_fitted(const gguf::File& file, const Turns& turns, const FitFlags& flags, const Interrupt& interrupt) {
+    ProgressBar bar("writing", {.unit = "", .quiet_for = kQuietFor, .line_every = kLineEvery});
+    ModelRewrite rewrite(file, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); }, interrupt.token(),
+                         std::max(std::thread::hardware_concurrency(), 1u));
     gguf::Writer writer;
     for (const gguf::KeyValue& key_value : file.key_values()) {
         if (!key_value.key.starts_with("split.")) writer.add(key_value);
     }
     for (const gguf::TensorInfo& tensor : file.tensors()) {
-        if (!tensor.format) return fail(ErrorCode::unsupported, "tensor {} has storage type {}, which this version cannot read", tensor.name, tensor.gguf_type);
-        writer.add_tensor(tensor.name, tensor.shape, *tensor.format, [&file, &tensor](std::span<std::byte> out) {
-            const auto bytes = file.data(tensor);
-            std::memcpy(out.data(), bytes.data(), out.size());
-            file.release(tensor, 0, tensor.bytes);
-        });
+        if (!tensor.format) {
+            return fail(ErrorCode::unsupported, "tensor {} has storage type {}, which this version cannot read", in_quotes(tensor.name), tensor.gguf_type);
+        }
+        rewrite.add(writer, {&tensor, *tensor.format});
     }
     add_cache_turns(turns, writer);
-    ATLAS_TRY_VOID(writer.write(flags.out));
-    fmt::print("{}: keys and values of {} layers are turned by matrices of their own where --kv-rotation turns them\n", flags.out, turns.size());
+    return writer.write(flags.out);
+}
+
+Result<void> fit_cache(const FitFlags& flags) {
+    const Interrupt interrupt;
+    ATLAS_TRY(const auto path, find_model(flags.in));
+    auto inputs = model_files(path);
+    if (!flags.text.empty()) inputs.emplace_back(flags.text);
+    ATLAS_TRY_VOID(check_output(flags.out, inputs, flags.force));
+    ATLAS_TRY(const auto file, gguf::File::open(path));
+    ATLAS_TRY(const Turns turns, fit(file, flags, interrupt));
+    ATLAS_TRY_VOID(write_fitted(file, turns, flags, interrupt));
+    fmt::print("{}: keys and values of {} layers are turned by matrices of their own where --kv-rotation turns them\n", printable(flags.out, 400),
+               turns.size());
     return {};
 }
 
@@ -95,7 +115,7 @@ void add_fit_cache(CLI::App& app, int& exit_code) {
                     "Other programs do not know these tensors.\n"
                     "Example:\n  atlas-vk fit-cache model.gguf model-fitted.gguf");
     command->add_option("IN", flags->in, "The model: a stored model's name or a GGUF file")->required()->type_name("FILE");
-    command->add_option("OUT", flags->out, "The file to write")->required()->type_name("FILE");
+    command->add_option("OUT", flags->out, "The file to write; it appears when it is complete")->required()->type_name("FILE");
     command->add_option("-f,--file", flags->text, "A text to look at, of which the first 512 tokens count (default: one of its own)")->type_name("TEXT");
     command->add_option("--device", flags->device, "Device to run on: its index, a part of its name, or its UUID");
     command->add_flag("--force", flags->force, "Replace OUT if it exists");

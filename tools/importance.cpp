@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "runtime/gguf/intact.h"
 #include "runtime/gguf/reader.h"
 
 namespace atlas::tools {
@@ -54,6 +55,7 @@ Result<Importance> read_importance(const std::filesystem::path& path) {
         if (!means) return fail_in(path.string(), std::move(means).error());
         importance[name] = *std::move(means);
     }
+    ATLAS_TRY_VOID(gguf::check_intact(file));
     if (importance.empty()) {
         return fail(ErrorCode::invalid_argument,
                     "{} holds no importance matrix: no tensor ends in {} (made by llama-imatrix?)", path.string(),

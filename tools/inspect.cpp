@@ -1,5 +1,6 @@
 // atlas-vk inspect: what is inside a GGUF file.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/subcommands.h"
+#include "tools/terminal_text.h"
 
 namespace atlas::tools {
 namespace {
@@ -28,16 +30,11 @@ struct InspectFlags {
     bool chat_template = false;
 };
 
-std::string plain(std::string_view text) {
-    const std::string safe = in_quotes(text, 200);
-    return safe.ends_with('\'') ? safe.substr(1, safe.size() - 2) : safe;
-}
-
 void add_summary(const gguf::File& file, std::string& out) {
     const InspectReport report = inspect_report(file);
     uint32_t n_parts = 1;
     for (const gguf::TensorInfo& tensor : file.tensors()) n_parts = std::max(n_parts, tensor.part + 1);
-    out += fmt::format("{}\n  {:<16}GGUF version {}, {}{}, {} keys, {} tensors\n", file.path().string(), "file", file.version(),
+    out += fmt::format("{}\n  {:<16}GGUF version {}, {}{}, {} keys, {} tensors\n", printable(file.path().string(), 400), "file", file.version(),
                        bytes_text(file.file_bytes()), n_parts > 1 ? fmt::format(" in {} parts", n_parts) : "", file.key_values().size(),
                        file.tensors().size());
     for (const auto& [label, words] : report.facts) out += fmt::format("  {:<16}{}\n", label, words);
@@ -58,7 +55,7 @@ void add_keys(const gguf::File& file, std::string& out) {
     }
     out += "keys\n";
     for (const gguf::KeyValue& entry : file.key_values()) {
-        out += fmt::format("  {:<{}}  {:<{}}  {}\n", plain(entry.key), key_width, value_type_text(entry), type_width, value_text(entry));
+        out += fmt::format("  {:<{}}  {:<{}}  {}\n", printable(entry.key, 200), key_width, value_type_text(entry), type_width, value_text(entry));
     }
 }
 
@@ -67,7 +64,7 @@ void add_tensors(const gguf::File& file, std::string& out) {
     for (const gguf::TensorInfo& tensor : file.tensors()) width = std::max(width, std::min<size_t>(tensor.name.size(), 64));
     out += fmt::format("tensors\n  {:<{}}  {:<8}{:>12}  {}\n", "name", width, "format", "size", "shape (outermost first)");
     for (const gguf::TensorInfo& tensor : file.tensors()) {
-        out += fmt::format("  {:<{}}  {:<8}{:>12}  {}\n", plain(tensor.name), width, type_name(tensor.gguf_type),
+        out += fmt::format("  {:<{}}  {:<8}{:>12}  {}\n", printable(tensor.name, 200), width, type_name(tensor.gguf_type),
                            tensor.format ? bytes_text(tensor.bytes) : "?", shape_text(tensor));
     }
 }
@@ -77,7 +74,8 @@ Result<std::string> inspect_text(const InspectFlags& flags) {
     ATLAS_TRY(const auto file, gguf::File::open(path));
     if (flags.chat_template) {
         ATLAS_TRY(const std::string_view text, file.string("tokenizer.chat_template"));
-        return std::string(text);
+        // Byte for byte for programs; a terminal is not to obey what a file holds.
+        return isatty(STDOUT_FILENO) != 0 ? printable_lines(text) : std::string(text);
     }
     if (flags.json) return inspect_json(file, flags.keys ? std::numeric_limits<size_t>::max() : kShortArray) + "\n";
     std::string out;
@@ -106,7 +104,7 @@ void add_inspect(CLI::App& app, int& exit_code) {
         ->type_name("");
     command->add_flag("--keys", flags->keys, "Only the keys and their values, long arrays cut short (with --json: arrays in full)");
     command->add_flag("--tensors", flags->tensors, "Only the table of tensors: name, format, size, shape");
-    auto* chat_template = command->add_flag("--template", flags->chat_template, "Only the chat template, byte for byte");
+    auto* chat_template = command->add_flag("--template", flags->chat_template, "Only the chat template, byte for byte (on a terminal control characters as escapes)");
     command->add_flag("--json", flags->json, "Everything as one JSON object")->excludes(chat_template);
     command->footer("Exit codes: 0 shown, 1 the file cannot be read (the reason goes to stderr), 2 wrong usage.");
     command->callback([flags, &exit_code] {

@@ -1,6 +1,7 @@
 // The same report for programs.
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/json_text.h"
 #include "runtime/gguf/part.h"
 #include "tools/inspect_report.h"
 
@@ -57,8 +58,7 @@ std::string inspect_json(const gguf::File& file, size_t max_array) {
                                   {"offset_bytes", tensor.offset_bytes},
                                   {"part", tensor.part}});
     }
-    // Names and texts of a file may hold bytes that are not UTF-8; JSON cannot.
-    return out.dump(2, ' ', false, Json::error_handler_t::replace);
+    return json_text(out, 2);
 }
 
 }  // namespace atlas::tools

@@ -98,8 +98,7 @@ void add_model(const File& file, Facts& facts) {
     if (const auto name = file.string("general.name")) facts.emplace_back("name", in_quotes(*name, 200));
     const auto architecture = file.string_or("general.architecture", "");
     if (!architecture.empty()) {
-        std::string words = in_quotes(architecture);
-        words = words.substr(1, words.size() - 2);
+        std::string words = printable(architecture);
         const std::string layers = number_of(file, architecture, "block_count");
         if (!layers.empty()) words += fmt::format(", {} layers", layers);
         const std::string width = number_of(file, architecture, "embedding_length");

@@ -9,6 +9,7 @@
 #include "bench/compile_kernels.h"
 #include "bench/every_kernel.h"
 #include "bench/model_shapes.h"
+#include "runtime/base/in_quotes.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/open_model.h"
@@ -67,7 +68,7 @@ Result<void> report(const KernelsFlags& flags) {
     }
     std::vector<bench::KernelReport> reports;
     for (const bench::CompiledKernel& kernel : kernels) reports.push_back(kernel.report);
-    fmt::print("{}, {}: {} kernels\n{}", caps.name, caps.driver_line(), kernels.size(), bench::table_text(reports));
+    fmt::print("{}, {}: {} kernels\n{}", printable(caps.name, 256), printable(caps.driver_line(), 256), kernels.size(), bench::table_text(reports));
     if (!caps.pipeline_executable_properties) note("this driver says nothing about compiled kernels");
     return {};
 }

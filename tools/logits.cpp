@@ -10,12 +10,14 @@
 #include <optional>
 #include <string>
 
+#include "runtime/base/in_quotes.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/session/logits_file.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/open_model.h"
+#include "tools/output_file.h"
 #include "tools/models/environment.h"
 #include "tools/subcommands.h"
 
@@ -31,6 +33,7 @@ struct LogitsFlags {
     std::string matmul;
     uint32_t n_batch = 64;
     bool quiet = false;
+    bool force = false;
 };
 
 Result<std::vector<TokenId>> read_tokens(const LogitsFlags& flags) {
@@ -43,6 +46,7 @@ Result<std::vector<TokenId>> read_tokens(const LogitsFlags& flags) {
 Result<void> write_logits(const LogitsFlags& flags) {
     ATLAS_TRY(const std::vector<TokenId> tokens, read_tokens(flags));
     ATLAS_TRY(const auto path, find_model(flags.model));
+    ATLAS_TRY_VOID(check_output(flags.out, model_files(path), flags.force));
     ATLAS_TRY(const gguf::File file, gguf::File::open(path));
     VkBackendOptions options;
     options.device = flags.device;
@@ -63,7 +67,7 @@ Result<void> write_logits(const LogitsFlags& flags) {
     }
     ATLAS_TRY(const auto session, Session::create(model, shape));
     ATLAS_TRY_VOID(write_logits_file(*session, tokens, flags.out));
-    if (!flags.quiet) fmt::print(stderr, "{}: f32 [{}, {}]\n", flags.out, tokens.size(), model->config().n_vocab);
+    if (!flags.quiet) fmt::print(stderr, "{}: f32 [{}, {}]\n", printable(flags.out, 400), tokens.size(), model->config().n_vocab);
     return {};
 }
 
@@ -71,7 +75,7 @@ Result<void> write_logits(const LogitsFlags& flags) {
 
 void add_logits(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<LogitsFlags>();
-    CLI::App* command = app.add_subcommand("logits", "Writes the logits of every token of a text to a file, to compare runtimes");
+    CLI::App* command = app.add_subcommand("logits", "Write the logits of every token of a text to a file, to compare runtimes");
     command->footer("The file is little-endian f32 [n_tokens, n_vocab], row t the logits after token t. It appears when it is complete.\n"
                     "Examples:\n  atlas-vk logits -m model.gguf --tokens 1,2,3 -o out.f32 --kv-type f32\n"
                     "  atlas-vk tokenize -m model.gguf \"Hello\" | tr ' ' , | atlas-vk logits -m model.gguf --tokens - -o out.f32");
@@ -84,6 +88,7 @@ void add_logits(CLI::App& app, int& exit_code) {
         ->capture_default_str();
     command->add_option("--device", flags->device, "Device to run on: its index, a part of its name, or its UUID");
     command->add_option("--matmul", flags->matmul, "Run matrix products by kernels whose name begins so, where a device has them (matmul_dot)");
+    command->add_flag("--force", flags->force, "Replace the file if it exists");
     command->add_flag("-q,--quiet", flags->quiet, "Print errors only");
     command->callback([flags, &exit_code] {
         if (const auto done = write_logits(*flags); !done) exit_code = print_error(done.error());

@@ -9,20 +9,22 @@
 
 #include "tools/interrupt.h"
 #include "tools/progress_bar.h"
+#include "tools/terminal_text.h"
 
 namespace atlas::tools {
 
 namespace {
 
+// Whatever a file or a server put into a message, a terminal obeys none of it.
 void print_line(std::string_view kind, std::string_view text) {
-    write_stderr(fmt::format("atlas-vk: {}{}\n", kind, text));
+    write_stderr(fmt::format("atlas-vk: {}{}\n", kind, printable_lines(text)));
 }
 
 class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
     void sink_it_(const spdlog::details::log_msg& message) override {
         spdlog::memory_buf_t text;
         formatter_->format(message, text);
-        write_stderr({text.data(), text.size()});
+        write_stderr(printable_lines({text.data(), text.size()}));
     }
     void flush_() override { std::fflush(stderr); }
 };

@@ -9,7 +9,9 @@
 #include "runtime/session/perplexity.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
+#include "tools/model_path.h"
 #include "tools/open_model.h"
+#include "tools/output_file.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -22,6 +24,7 @@ struct PerplexityFlags {
     uint32_t n_chunks = 0;
     bool json = false;
     bool quiet = false;
+    bool force = false;
 };
 
 // Most logit rows per step: 64 rows of the largest vocabularies are 64 MB on the device and as much on the host.
@@ -30,7 +33,18 @@ constexpr uint32_t kMostRows = 64;
 Result<std::vector<TokenId>> tokens_of(const std::string& path, const Tokenizer& tokenizer) {
     ATLAS_TRY(const MappedFile file, MappedFile::open(path));
     const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-    return tokenizer.encode(text, {.add_special = true, .parse_special = false});
+    auto tokens = tokenizer.encode(text, {.add_special = true, .parse_special = false});
+    ATLAS_TRY_VOID(file.intact());
+    return tokens;
+}
+
+// What --save-kl-base would write may not be what is read.
+Result<void> check_base_to_save(const PerplexityFlags& flags) {
+    if (flags.save_base.empty()) return {};
+    std::vector<std::filesystem::path> inputs;
+    if (const auto model = find_model(flags.model.model)) inputs = model_files(*model);  // where it is not there yet, it may be pulled
+    if (!flags.text.empty()) inputs.emplace_back(flags.text);
+    return check_output(flags.save_base, inputs, flags.force);
 }
 
 Result<void> check_same_text(const std::vector<TokenId>& text, const KlBase& base, const PerplexityFlags& flags) {
@@ -65,6 +79,7 @@ void print_result(const PerplexityResult& r, uint32_t n_ctx) {
 Result<void> measure(PerplexityFlags flags) {
     Interrupt interrupt;
     if (flags.text.empty() && flags.base.empty()) return fail(ErrorCode::invalid_argument, "give a text (-f), or a base (--kl-base) that holds one");
+    ATLAS_TRY_VOID(check_base_to_save(flags));
     std::optional<KlBase> base;
     if (!flags.base.empty()) {
         ATLAS_TRY(KlBase opened, KlBase::open(flags.base));
@@ -106,7 +121,7 @@ Result<void> measure(PerplexityFlags flags) {
 
 void add_perplexity(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<PerplexityFlags>();
-    CLI::App* command = app.add_subcommand("perplexity", "Measures how well a model foretells a text, and how far it is from another model");
+    CLI::App* command = app.add_subcommand("perplexity", "Measure how well a model foretells a text, and how far it is from another model");
     command->footer("The text is cut into chunks of --ctx tokens; the second half of each is scored. Base files are llama-perplexity's: either reads the other's.\n"
                     "Examples:\n  atlas-vk perplexity -m model-f16.gguf -f text.txt --save-kl-base base.kld\n"
                     "  atlas-vk perplexity -m model-q4.gguf --kl-base base.kld\n"
@@ -117,6 +132,7 @@ void add_perplexity(CLI::App& app, int& exit_code) {
     command->add_option("--chunks", flags->n_chunks, "At most so many chunks");
     auto* save = command->add_option("--save-kl-base", flags->save_base, "Write this model's log probabilities to a file (2 bytes per token of the vocabulary and of the text's half)");
     command->add_option("--kl-base", flags->base, "Compare with the log probabilities in this file")->excludes(save);
+    command->add_flag("--force", flags->force, "Replace the file of --save-kl-base if it exists");
     command->add_flag("--json", flags->json, "Print JSON");
     command->add_flag("-q,--quiet", flags->quiet, "No progress");
     command->callback([flags, &exit_code] {

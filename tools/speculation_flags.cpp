@@ -114,6 +114,7 @@ Result<std::unique_ptr<LookupSpeculator>> make_lookup(const SpeculationFlags& fl
         ATLAS_TRY(const MappedFile file, MappedFile::open(path));
         const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
         auto added = lookup->add_file(tokenizer.encode(text, {.add_special = false, .parse_special = false}));
+        ATLAS_TRY_VOID(file.intact());
         if (!added) return fail_in(path, added.error());
     }
     return lookup;

@@ -10,6 +10,7 @@
 #include "bench/model_shapes.h"
 #include "bench/tune.h"
 #include "runtime/base/atomic_file.h"
+#include "runtime/base/json_text.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/kernel_choices_file.h"
 #include "tools/interrupt.h"
@@ -17,6 +18,7 @@
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
 #include "tools/open_model.h"
+#include "tools/output_file.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -24,6 +26,7 @@ namespace {
 
 struct TuneFlags {
     std::string model, shape, device, json;
+    bool force = false;
     bench::TuneOptions options;
 };
 
@@ -75,8 +78,19 @@ nlohmann::ordered_json to_json(const VkBackend& backend, const bench::TuneResult
             {"complete", result.complete}, {"measured", result.n_measured}, {"products", products}};
 }
 
+Result<void> check_json(const TuneFlags& flags) {
+    if (flags.json.empty()) return {};
+    std::vector<std::filesystem::path> inputs;
+    if (!flags.model.empty()) {
+        ATLAS_TRY(const auto path, find_model(flags.model));
+        inputs = model_files(path);
+    }
+    return check_output(flags.json, inputs, flags.force);
+}
+
 Result<void> run_tune(TuneFlags& flags) {
     Interrupt interrupt;
+    ATLAS_TRY_VOID(check_json(flags));
     flags.options.stop = interrupt.token();
     const bool terminal = isatty(STDERR_FILENO) != 0;
     flags.options.progress = [terminal](const std::string& what) {
@@ -94,7 +108,7 @@ Result<void> run_tune(TuneFlags& flags) {
     print_table(result);
     if (!flags.json.empty()) {
         ATLAS_TRY(AtomicFile file, AtomicFile::create(flags.json));
-        ATLAS_TRY_VOID(file.write(to_json(*backend, result).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
+        ATLAS_TRY_VOID(file.write(json_text(to_json(*backend, result), 1) + "\n"));
         ATLAS_TRY_VOID(file.commit());
     }
     ATLAS_TRY(const auto path, keep(*backend, result, dirs.cache / "kernels"));
@@ -108,7 +122,7 @@ Result<void> run_tune(TuneFlags& flags) {
 
 void add_tune(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<TuneFlags>();
-    CLI::App* command = app.add_subcommand("tune", "Measures which kernels are fastest for a model on this device, and keeps the result");
+    CLI::App* command = app.add_subcommand("tune", "Measure which kernels are fastest for a model on this device, and keeps the result");
     command->footer("Takes under a minute; models with the same matrix shapes share the result. A new driver or another build starts anew.\n"
                     "Examples:\n  atlas-vk tune -m smollm2-135m\n  atlas-vk tune --shape qwen2.5-coder-7b:q4_k_m");
     command->add_option("-m,--model", flags->model, "A stored model's name or a path to a .gguf file");
@@ -118,6 +132,7 @@ void add_tune(CLI::App& app, int& exit_code) {
     command->add_flag("--allow-int8", flags->options.allow_int8,
                       "Also kernels that round activations to 8 bits for few tokens: faster on some cards, and a little less exact");
     command->add_option("--json", flags->json, "Write what was measured to this file");
+    command->add_flag("--force", flags->force, "Replace the file of --json if it exists");
     command->callback([flags, &exit_code] {
         if (const auto done = run_tune(*flags); !done) exit_code = print_error(done.error());
     });

@@ -13,11 +13,13 @@ constexpr uint32_t kFewestTokens = 32;
 constexpr uint32_t kMostPositions = 2048;
 // How often the positions of the tokens are drawn: four give keys of q4_0 5 % less divergence than one (SmolLM2, 2026-11-21).
 constexpr uint32_t kDraws = 4;
+// Pieces of progress that fitting a layer counts; looking at it after a draw is one.
+constexpr uint32_t kWorkOfAFit = 4;
 
 class Fit {
   public:
-    Fit(const Model& model, std::span<const TokenId> tokens)
-        : model_(model), config_(model.config()), n_(static_cast<uint32_t>(tokens.size())), tokens_(tokens) {}
+    Fit(const Model& model, std::span<const TokenId> tokens, const FitWatch& watch)
+        : model_(model), config_(model.config()), n_(static_cast<uint32_t>(tokens.size())), tokens_(tokens), watch_(watch) {}
 
     Result<std::vector<LayerTurns>> run() {
         ATLAS_TRY_VOID(allocate());
@@ -27,18 +29,30 @@ class Fit {
             const auto words = step_words(drawn);
             backend.write(*step_, 0, std::as_bytes(std::span(words)));
             ATLAS_TRY_VOID(backend.run(*program));
-            for (uint32_t il = 0; il < config_.n_layer; ++il) ATLAS_TRY_VOID(look_at(il, drawn));
+            for (uint32_t il = 0; il < config_.n_layer; ++il) {
+                ATLAS_TRY_VOID(look_at(il, drawn));
+                ATLAS_TRY_VOID(advance(1));
+            }
         }
         std::vector<LayerTurns> turns(config_.n_layer);
         for (uint32_t il = 0; il < config_.n_layer; ++il) {
             for (const HeadStatistics& head : keys_[il]) turns[il].k.push_back(fit_head_turn(head));
+            ATLAS_TRY_VOID(advance(kWorkOfAFit / 2));
             ATLAS_TRY_VOID(weigh_values(il));
             for (const HeadStatistics& head : values_[il]) turns[il].v.push_back(fit_value_turn(head));
+            ATLAS_TRY_VOID(advance(kWorkOfAFit / 2));
         }
         return turns;
     }
 
   private:
+    Result<void> advance(uint32_t pieces) {
+        done_ += pieces;
+        if (watch_.progress) watch_.progress(done_, config_.n_layer * (kDraws + kWorkOfAFit));
+        if (watch_.stop.stop_requested()) return fail(ErrorCode::cancelled, "stopped; nothing was written");
+        return {};
+    }
+
     uint32_t n_pages() const { return pages_for(n_); }
 
     Result<Tensor> take(MemoryUse use, Format format, uint32_t rows, uint32_t cols, std::string_view name) {
@@ -160,6 +174,8 @@ class Fit {
     const ModelConfig& config_;
     uint32_t n_;
     std::span<const TokenId> tokens_;
+    const FitWatch& watch_;
+    uint32_t done_ = 0;
     std::vector<std::unique_ptr<Storage>> storages_;
     std::unique_ptr<Storage> step_;
     std::vector<KvLayer> kv_;
@@ -174,7 +190,7 @@ SessionShape fit_shape(uint32_t n_tokens) {
     return {.n_ctx = n_tokens, .n_batch = n_tokens, .max_outputs = 1, .kv_format = Format::f32};
 }
 
-Result<std::vector<LayerTurns>> fit_cache_turns(const Model& model, std::span<const TokenId> tokens) {
+Result<std::vector<LayerTurns>> fit_cache_turns(const Model& model, std::span<const TokenId> tokens, const FitWatch& watch) {
     if (tokens.size() < kFewestTokens || tokens.size() > kFitTokens) {
         return fail(ErrorCode::invalid_argument, "a text of {} tokens: expected {} .. {}", tokens.size(), kFewestTokens, kFitTokens);
     }
@@ -184,7 +200,7 @@ Result<std::vector<LayerTurns>> fit_cache_turns(const Model& model, std::span<co
     if (model.weights().layers.front().cache_turn_k) {
         return fail(ErrorCode::invalid_argument, "this model was fitted already: take the file that it was made from");
     }
-    return Fit(model, tokens).run();
+    return Fit(model, tokens, watch).run();
 }
 
 }  // namespace atlas

@@ -245,7 +245,7 @@ class Looking(Cli):
         self.assertEqual(code, 0, err)
         vocabulary = 4096
         self.assertEqual(target.stat().st_size, 3 * vocabulary * 4)
-        self.fails(1, ["99999999"], "logits", "-m", TINY, "--tokens", "1,99999999", "-o", target)
+        self.fails(1, ["99999999"], "logits", "-m", TINY, "--tokens", "1,99999999", "-o", target, "--force")
         self.assertEqual([p.name for p in Path(self.folder.name).iterdir()], ["out.f32"])
 
 

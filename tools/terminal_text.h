@@ -1,0 +1,12 @@
+#pragma once
+// Text of several lines that may come from outside, made safe for a terminal.
+
+#include <string>
+#include <string_view>
+
+namespace atlas::tools {
+
+/// printable() of every line, uncut: newlines stay, all else that a terminal could obey becomes an escape.
+std::string printable_lines(std::string_view text);
+
+}  // namespace atlas::tools
