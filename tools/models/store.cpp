@@ -48,8 +48,8 @@ std::string stored_name(std::string_view text) {
             name += '-';
         }
     }
-    // No hidden folders, and none that mean a parent.
-    name.erase(0, std::min(name.find_first_not_of("."), name.size()));
+    // No hidden folders, none that mean a parent, and none that commands take for a flag.
+    name.erase(0, std::min(name.find_first_not_of(".-"), name.size()));
     return name;
 }
 
