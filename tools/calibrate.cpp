@@ -121,6 +121,10 @@ Json read_all(const std::filesystem::path& file) {
     if (!text && (file.empty() || text.error().code == ErrorCode::not_found)) return Json::object();
     Json all = text ? Json::parse(*text, nullptr, false) : Json();
     if (all.is_object()) return all;
+    if (!text && only_unreadable(file, text.error())) {
+        warning("{}; the device is measured again", text.error().message);
+        return Json::object();
+    }
     const auto moved = set_aside(file);
     warning("{}; the device is measured again{}", text ? in_quotes(file.string(), 400) + " is no JSON object" : text.error().message,
             moved ? "; the file is now " + in_quotes(moved->string(), 400) : "");

@@ -14,6 +14,7 @@
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/session/logits_file.h"
+#include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/open_model.h"
@@ -43,7 +44,8 @@ Result<std::vector<TokenId>> read_tokens(const LogitsFlags& flags) {
     return parse_token_list(text);
 }
 
-Result<void> write_logits(const LogitsFlags& flags) {
+Result<void> write_logits(const LogitsFlags& flags, const Interrupt& interrupt) {
+    std::optional<Interrupt::AtOnce> nothing_to_lose(std::in_place);
     ATLAS_TRY(const std::vector<TokenId> tokens, read_tokens(flags));
     ATLAS_TRY(const auto path, find_model(flags.model));
     ATLAS_TRY_VOID(check_output(flags.out, model_files(path), flags.force));
@@ -66,7 +68,8 @@ Result<void> write_logits(const LogitsFlags& flags) {
         return fail(ErrorCode::limit, "{} tokens do not fit: {} was trained for {}", tokens.size(), flags.model, model->config().n_ctx_train);
     }
     ATLAS_TRY(const auto session, Session::create(model, shape));
-    ATLAS_TRY_VOID(write_logits_file(*session, tokens, flags.out));
+    nothing_to_lose.reset();
+    ATLAS_TRY_VOID(write_logits_file(*session, tokens, flags.out, {}, interrupt.token()));
     if (!flags.quiet) fmt::print(stderr, "{}: f32 [{}, {}]\n", printable(flags.out, 400), tokens.size(), model->config().n_vocab);
     return {};
 }
@@ -91,7 +94,8 @@ void add_logits(CLI::App& app, int& exit_code) {
     command->add_flag("--force", flags->force, "Replace the file if it exists");
     command->add_flag("-q,--quiet", flags->quiet, "Print errors only");
     command->callback([flags, &exit_code] {
-        if (const auto done = write_logits(*flags); !done) exit_code = print_error(done.error());
+        const Interrupt interrupt;
+        if (const auto done = write_logits(*flags, interrupt); !done) exit_code = print_error(done.error());
     });
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -185,6 +186,7 @@ int guarded_run(int argc, char** argv) {
     std::set_terminate(on_terminate);
     try {
         open_missing_streams();
+        std::signal(SIGXFSZ, SIG_IGN);  // a file that grows over ulimit -f is a failed write with a message, not the end
         atlas::tools::send_log_to_stderr();
         exit_code = run(argc, argv);
     } catch (...) {

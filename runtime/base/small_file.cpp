@@ -9,6 +9,11 @@ Result<std::string> read_small_file(const std::filesystem::path& path, size_t ma
     return os::read_regular_file(path, max_bytes);
 }
 
+bool only_unreadable(const std::filesystem::path& path, const Error& error) {
+    std::error_code ignored;
+    return error.code == ErrorCode::io && std::filesystem::is_regular_file(path, ignored);
+}
+
 Result<std::filesystem::path> set_aside(const std::filesystem::path& path) {
     std::filesystem::path damaged = path;
     damaged += ".damaged";

@@ -14,6 +14,10 @@ namespace atlas {
 /// Fails: not_found, io (no regular file, no permission, a bad disk), limit (longer than max_bytes).
 Result<std::string> read_small_file(const std::filesystem::path& path, size_t max_bytes);
 
+/// Whether `error` of read_small_file says nothing about what the file holds: it is a regular file that could not be opened or read now (no
+/// permission, no descriptor left, a bad disk). Such a file is not damaged and stays where it is.
+bool only_unreadable(const std::filesystem::path& path, const Error& error);
+
 /// Renames a damaged file to "<path>.damaged", so that the program can go on and the user can look at it; an older one of that name is
 /// replaced. Returns the new name. Fails: io.
 Result<std::filesystem::path> set_aside(const std::filesystem::path& path);

@@ -344,6 +344,10 @@ Result<Catalogue> load_catalogue(const std::filesystem::path& additions, std::st
     if (!text && text.error().code == ErrorCode::not_found) return catalogue;
     const auto read = text ? read_into(catalogue, *text, printable(additions.string(), 400)) : tl::unexpected(text.error());
     if (read) return catalogue;
+    if (!text && only_unreadable(additions, text.error())) {
+        if (warning != nullptr) *warning = text.error().message + "; going on without your models and cards";
+        return built_in;
+    }
     const auto moved = set_aside(additions);
     if (warning != nullptr) {
         *warning = fmt::format("{}; going on without your models and cards; {}", read.error().message,

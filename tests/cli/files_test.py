@@ -250,6 +250,16 @@ class Stopping(Files):
         self.assertNotIn(b"error", err)
         self.assertEqual(self.names(), [])
 
+    def test_logits_leaves_nothing_when_it_is_stopped(self):
+        for number, expected in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            process = self.start("logits", "-m", cli_test.TINY, "--tokens", ",".join(["5"] * 500), "--batch", "1", "-o", self.dir / "out.f32")
+            self.wait_for(self.is_writing)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=120)
+            self.assertEqual(process.returncode, expected, err)
+            self.assertNotIn(b"error", err)
+            self.assertEqual(self.names(), [])
+
     def test_leftovers_of_killed_runs_are_swept(self):
         for name in (".out.gguf.0123abcd.tmp", ".other.gguf.0123abcd.tmp", ".out.gguf.tmp"):
             self.file(name, b"left")
@@ -277,6 +287,12 @@ class Limits(Files):
                         self.assertIn("atlas-vk: error:", err)
                     for words_of_a_crash in SIGNAL_TEXTS:
                         self.assertNotIn(words_of_a_crash, err)
+
+    def test_a_file_that_may_not_grow_further(self):
+        code, err = self.limited("-f 100", "quantize", cli_test.TINY, self.dir / "out.gguf", "Q8_0")
+        self.assertEqual(code, 1, err)
+        self.assertIn("File too large", err)
+        self.assertEqual(self.names(), [])
 
     def test_little_memory(self):
         model, _ = self.big()

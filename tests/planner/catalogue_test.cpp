@@ -2,6 +2,7 @@
 #include "runtime/planner/catalogue.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -116,6 +117,23 @@ TEST(CatalogueFile, ADamagedOneIsSetAsideWithOneWarning) {
         EXPECT_EQ(warning, "") << how << ": it was said";
         std::filesystem::remove_all(dir / "catalogue.json.damaged");
     }
+}
+
+// A file that we cannot open now is not damaged: nothing is renamed.
+TEST(CatalogueFile, OneThatCannotBeOpenedStaysWhereItIs) {
+    const TempDir dir;
+    const auto path = dir / "catalogue.json";
+    std::ofstream(path) << R"({"schema": 1})";
+    rlimit before = {};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit none = {0, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    std::string warning;
+    const auto loaded = load_catalogue(path, &warning);
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    ASSERT_TRUE(loaded);
+    EXPECT_NE(warning.find("cannot open"), std::string::npos) << warning;
+    EXPECT_TRUE(std::filesystem::exists(path)) << warning;
 }
 
 // Whatever a header or a catalogue says, a shape is refused or planned; nothing aborts.

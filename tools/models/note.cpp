@@ -41,10 +41,8 @@ std::optional<FolderNote> read_note(const fs::path& path, const OnWarning& on_wa
     };
     const std::string shown = in_quotes(path.string(), 400);
     const auto text = read_small_file(path, kMostNoteBytes);
-    std::error_code error;
     if (!text && text.error().code == ErrorCode::not_found) return std::nullopt;
-    if (!text && text.error().code == ErrorCode::io && fs::is_regular_file(path, error)) {
-        // Not damaged: we may not read it, or the disk is bad.
+    if (!text && only_unreadable(path, text.error())) {
         warn(text.error().message);
         return std::nullopt;
     }

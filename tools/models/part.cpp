@@ -89,6 +89,8 @@ Result<void> Part::open() {
     bool fits = false;
     if (const auto note = read_small_file(note_, kMostNoteBytes)) {
         fits = is_of_request(*note);
+    } else if (only_unreadable(note_, note.error())) {
+        return tl::unexpected(note.error());  // a download that started over would lose what was received
     } else if (note.error().code != ErrorCode::not_found) {
         set_aside_with_a_word(note_, "cannot be read");
     }
