@@ -163,7 +163,7 @@ Result<void> measure_guesses(BenchFlags& flags, const Bench& bench) {
         }
         ATLAS_TRY(draft, make_draft({*bench.backend, *bench.model, bench.draft_file.get(), bench::context_for(wish), flags.options.kv}));
         wish.draft = draft.get();
-        if (!lookup && !draft) return fail(ErrorCode::invalid_argument, "nobody guesses: --lookup on or a --draft");
+        if (!lookup && !draft) return fail(ErrorCode::invalid_argument, "nothing to draft with: give --lookup on or a --draft");
     }
     ATLAS_TRY(const auto rows, bench::measure_speculation(bench.model, flags.options.kv, wish));
     fmt::print("{}", bench::markdown(rows));
@@ -180,7 +180,7 @@ Result<void> measure_profile(const BenchFlags& flags, VkBackend& backend, const 
 Result<void> measure(BenchFlags& flags) {
     Interrupt interrupt;
     if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
-    if (flags.measures_guesses() && flags.speculation.draft_max == 0) return fail(ErrorCode::invalid_argument, "--draft-max 0: no guess to measure");
+    if (flags.measures_guesses() && flags.speculation.draft_max == 0) return fail(ErrorCode::invalid_argument, "--draft-max 0: no draft tokens to measure");
     if (!flags.shape.empty() && flags.measures_guesses() && flags.guesses.shares.empty()) {
         return fail(ErrorCode::invalid_argument, "--draft, --lookup and --text need a model's file (-m); with --shape take --speculate");
     }
@@ -240,7 +240,7 @@ void add_bench(CLI::App& app, int& exit_code) {
                     "  atlas-vk bench --shape llama-2-7b:q4_0 --json result.json\n"
                     "  atlas-vk bench -m model.gguf --draft small.gguf --text prompt.txt\n"
                     "The context before a measurement at a depth is made by running a prompt of that length. --speculate, --lookup, --draft and --text\n"
-                    "measure decoding with guesses instead of the usual: plain decoding and the other in turn, on the same answer.");
+                    "measure speculative decoding instead: with draft tokens and without them in turn, on the same answer.");
     command->add_option("-m,--model", flags->model, "A stored model's name or a path to a .gguf file");
     command->add_option("--shape", flags->shape, "NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m");
     command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID");
@@ -255,7 +255,7 @@ void add_bench(CLI::App& app, int& exit_code) {
     list("--kernel-tokens", options.kernel_tokens, "Widths at which matrix products are timed alone; 0: none");
     command->add_option("-r,--repetitions", options.repetitions, "Times each is measured; the median counts")->check(CLI::Range(1u, 1000u))->capture_default_str();
     add_kv_flags(*command, flags->kv, flags->kv_rotation);
-    command->add_option("--speculate", flags->guesses.shares, "Measure decoding with guesses of which this share is right (0.5,0.8,0.95) instead; -n and -d hold")
+    command->add_option("--speculate", flags->guesses.shares, "Measure speculative decoding at these rates of acceptance (0.5,0.8,0.95) instead; -n and -d hold")
         ->delimiter(',')
         ->check(CLI::Range(0.0, 1.0));
     add_speculation_flags(*command, flags->speculation);
@@ -264,7 +264,7 @@ void add_bench(CLI::App& app, int& exit_code) {
     command->add_option("--reference", flags->reference, "The file with what counts as the answer to it (default: the model's own, of -n tokens)")
         ->group(group)
         ->needs("--text");
-    command->add_flag("--draft-always", flags->guesses.always, "As many guesses as --draft-max allows in every step, whatever that costs")->group(group);
+    command->add_flag("--draft-always", flags->guesses.always, "Check as many draft tokens as --draft-max allows in every step, whatever that costs")->group(group);
     add_keep_free_flag(*command, flags->keep_free);
     command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")->expected(0, 1)->default_str("-");

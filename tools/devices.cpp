@@ -13,6 +13,7 @@
 #include "runtime/vk/instance.h"
 #include "runtime/vk/quirks.h"
 #include "runtime/vk/slab_size.h"
+#include "tools/fit_columns.h"
 #include "tools/messages.h"
 #include "tools/subcommands.h"
 
@@ -91,7 +92,7 @@ void print_row(size_t index, const Row& row, const vk::DeviceChoice* choice) {
     const vk::DeviceCaps& caps = row.entry->caps;
     const bool chosen = choice && choice->index == index;
     fmt::print("{}: {}{}\n", index, printable(caps.name, 256), chosen ? fmt::format("   <- used: {}", printable(choice->reason, 1000)) : "");
-    auto line = [](std::string_view name, std::string_view text) { fmt::print("   {:<10} {}\n", name, printable(text, 4000)); };
+    auto line = [](std::string_view name, std::string_view text) { print_fitted(fmt::format("   {:<10} {}\n", name, printable(text, 4000))); };
     if (!row.entry->rejection.empty()) line("rejected", row.entry->rejection);
     line("type", fmt::format("{}, Vulkan {}, driver {}", name_of(caps.type), caps.api_string(), caps.driver_line()));
     line("uuid", caps.uuid_string());

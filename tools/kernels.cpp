@@ -77,7 +77,7 @@ Result<void> report(const KernelsFlags& flags) {
 
 void add_kernels(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<KernelsFlags>();
-    CLI::App* command = app.add_subcommand("kernels", "Builds every kernel for a device and shows what its compiler made of them");
+    CLI::App* command = app.add_subcommand("kernels", "Build every kernel for a device and show what its compiler made of them");
     command->footer("Works on devices that can compile and not run, too. A dash: the driver does not say.\n"
                     "Examples:\n  atlas-vk kernels\n  atlas-vk kernels --filter matvec_q4_k --assembly\n  atlas-vk kernels --json > kernels.json");
     command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID (see `atlas-vk devices`)");

@@ -81,7 +81,7 @@ void add_logits(CLI::App& app, int& exit_code) {
     CLI::App* command = app.add_subcommand("logits", "Write the logits of every token of a text to a file, to compare runtimes");
     command->footer("The file is little-endian f32 [n_tokens, n_vocab], row t the logits after token t. It appears when it is complete.\n"
                     "Examples:\n  atlas-vk logits -m model.gguf --tokens 1,2,3 -o out.f32 --kv-type f32\n"
-                    "  atlas-vk tokenize -m model.gguf \"Hello\" | tr ' ' , | atlas-vk logits -m model.gguf --tokens - -o out.f32");
+                    "  atlas-vk tokenize -m model.gguf \"Hello\" | tr ' ' , |\n      atlas-vk logits -m model.gguf --tokens - -o out.f32");
     command->add_option("-m,--model", flags->model, "A stored model's name or a GGUF file")->required();
     command->add_option("--tokens", flags->tokens, "Token ids separated by commas, or - to read them from stdin")->required();
     command->add_option("-o,--output", flags->out, "The file to write")->required();

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/vk/abandoned.h"
+#include "tools/fit_columns.h"
 #include "tools/foreign_flags.h"
 #include "tools/messages.h"
 #include "tools/nearest_name.h"
@@ -104,7 +106,10 @@ int parse(App& app, std::vector<std::string> arguments) {
         std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
         app.parse(std::move(arguments));
     } catch (const CLI::Success& help) {
-        return app.exit(help);
+        std::ostringstream text;
+        const int exit_code = app.exit(help, text, text);
+        atlas::tools::print_fitted(text.str());
+        return exit_code;
     } catch (const CLI::ParseError& error) {
         const bool is_extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
         const std::string near = command != nullptr && is_extra ? flag_near(*command, command->remaining()) : "";
@@ -116,7 +121,7 @@ int parse(App& app, std::vector<std::string> arguments) {
 int run(int argc, char** argv) {
     App app{"atlas-vk runs GGUF language models on any Vulkan device.", "atlas-vk"};
     app.set_version_flag("--version", atlas::tools::version_text(), "Print version, commit and compiler and exit");
-    app.set_help_flag("-h,--help", "Print this help and exit; 'atlas-vk COMMAND --help' tells about one command");
+    app.set_help_flag("-h,--help", "Print this help and exit; 'atlas-vk COMMAND --help' explains one command");
     app.require_subcommand(1);
     app.footer("Exit codes: 0 done, 1 error (the reason goes to stderr), 2 wrong usage.");
     int exit_code = 0;

@@ -55,10 +55,13 @@ std::string page(const std::string& name, const std::string& what, const std::st
 }
 
 std::string page_of(const CLI::App& command) {
-    std::string synopsis = fmt::format(".SH SYNOPSIS\n.B atlas\\-vk {}\n[\\fIOPTION\\fR]...", roff(command.get_name()));
+    std::string flags, words;
     for (const OptionFacts& option : options_of(command)) {
-        if (option.names.empty()) synopsis += fmt::format(" [\\fI{}\\fR]", roff(option.positional));
+        const std::string word = fmt::format("\\fI{}\\fR", roff(option.positional));
+        if (!option.positional.empty()) words += (option.is_required ? " " + word : " [" + word + "]") + (option.takes_many ? "..." : "");
+        else if (option.is_required) flags += fmt::format("\\fB{}\\fR \\fI{}\\fR ", roff(option.names.front()), roff(option.value));
     }
+    const std::string synopsis = fmt::format(".SH SYNOPSIS\n.B atlas\\-vk {}\n{}[\\fIOPTION\\fR]...{}", roff(command.get_name()), flags, words);
     return page("atlas-vk-" + command.get_name(), command.get_description(),
                 synopsis + "\n" + options_text(command) + footer_text(command) + ".SH SEE ALSO\n.BR atlas\\-vk (1)\n");
 }

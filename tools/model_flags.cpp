@@ -33,7 +33,7 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
     command.add_option("-m,--model", flags.model, "A stored model's name (see `atlas-vk list`) or a path to a .gguf file")->required();
     add_pull_flag(command, flags.pull);
     command.add_option("--device", flags.device, "Device to run on: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
-    command.add_option("-c,--ctx", flags.n_ctx, "Context in tokens (default: as much as fits in comfort, at most the model's own)")->check(whole_number(1), "");
+    command.add_option("-c,--ctx", flags.n_ctx, "Context in tokens (default: as much as fits comfortably, at most the model's own)")->check(whole_number(1), "");
     add_kv_flags(command, flags.kv_type, flags.kv_rotation);
     add_keep_free_flag(command, flags.keep_free);
     command.add_option("--memory-limit", flags.memory_limit, "Use at most this much of the device's memory: 6G, 800M")->check(byte_size(), "");

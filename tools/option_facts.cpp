@@ -30,9 +30,11 @@ OptionFacts facts_of(const CLI::Option& option) {
     OptionFacts facts;
     for (const std::string& name : option.get_snames()) facts.names.push_back("-" + name);
     for (const std::string& name : option.get_lnames()) facts.names.push_back("--" + name);
-    if (facts.names.empty()) facts.positional = option.get_name();
+    if (option.get_positional()) facts.positional = option.get_name(true);
     facts.description = option.get_description();
     facts.takes_value = option.get_items_expected_max() > 0;
+    facts.takes_many = facts.takes_value && option.get_expected_max() > 1;
+    facts.is_required = option.get_required();
     if (facts.takes_value) facts.value = option.get_type_name();
     facts.standard = option.get_default_str();
     facts.choices = choices_in(facts.value);

@@ -9,12 +9,14 @@ namespace atlas::tools {
 
 struct OptionFacts {
     std::vector<std::string> names;    // "-m", "--model"; empty for a positional one
-    std::string positional;            // "prompt"; empty for a named one
+    std::string positional;            // "prompt"; empty for one that has names only
     std::string description;           // of one paragraph
     std::string value;                 // "TEXT", "{auto,none,k}"; empty: takes none
     std::string standard;              // the default as text, or empty
     std::vector<std::string> choices;  // all values that are allowed, or empty where others are
     bool takes_value = false;
+    bool takes_many = false;
+    bool is_required = false;
     bool takes_model = false;  // a stored model's name, or a file
 };
 

@@ -121,15 +121,15 @@ Result<void> measure(PerplexityFlags flags) {
 
 void add_perplexity(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<PerplexityFlags>();
-    CLI::App* command = app.add_subcommand("perplexity", "Measure how well a model foretells a text, and how far it is from another model");
+    CLI::App* command = app.add_subcommand("perplexity", "Measure how well a model predicts a text, and how far it is from another model");
     command->footer("The text is cut into chunks of --ctx tokens; the second half of each is scored. Base files are llama-perplexity's: either reads the other's.\n"
                     "Examples:\n  atlas-vk perplexity -m model-f16.gguf -f text.txt --save-kl-base base.kld\n"
                     "  atlas-vk perplexity -m model-q4.gguf --kl-base base.kld\n"
                     "  atlas-vk perplexity -m model-f16.gguf --kl-base base.kld --kv q8_0:q4_0");
     add_model_flags(*command, flags->model);
     command->get_option("--ctx")->description("Tokens per chunk (default: 512, or the base's)")->check(CLI::Range(4u, 1u << 20));
-    command->add_option("-f,--file", flags->text, "The text; with --kl-base it may be left away");
-    command->add_option("--chunks", flags->n_chunks, "At most so many chunks");
+    command->add_option("-f,--file", flags->text, "The text; may be left out with --kl-base");
+    command->add_option("--chunks", flags->n_chunks, "Score at most this many chunks");
     auto* save = command->add_option("--save-kl-base", flags->save_base, "Write this model's log probabilities to a file (2 bytes per token of the vocabulary and of the text's half)");
     command->add_option("--kl-base", flags->base, "Compare with the log probabilities in this file")->excludes(save);
     command->add_flag("--force", flags->force, "Replace the file of --save-kl-base if it exists");

@@ -17,6 +17,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr size_t kColumns = 80;
+
 struct Part {
     char letter;
     std::string_view name;
@@ -34,15 +36,15 @@ std::vector<Part> parts_of(const PlanChoice& choice) {
 std::string speed_text(const Range& speed, bool unknown) {
     if (unknown) return "unknown";
     const int decimals = speed.low >= 10 ? 0 : speed.low >= 1 ? 1 : 2;
-    return fmt::format("{:.{}f} to {:.{}f}", speed.low, decimals, speed.high, decimals);
+    return fmt::format("{:.{}f}-{:.{}f}", speed.low, decimals, speed.high, decimals);
 }
 
-// Shell lines, indented; what belongs to the same command and does not fit on its line goes on behind a backslash.
+// Shell lines, indented; what belongs to the same command and does not fit on its line goes on after a backslash.
 std::string command_lines(const std::vector<std::string>& words) {
     std::vector<std::string> lines;
     for (const std::string& word : words) {
         const bool starts = lines.empty() || lines.back().ends_with("&&");
-        if (!starts && lines.back().size() + word.size() < 96) {
+        if (!starts && lines.back().size() + word.size() < 77) {
             lines.back() += " " + word;
             continue;
         }
@@ -75,7 +77,6 @@ std::string context_text(uint32_t n_ctx) { return n_ctx >= 1024 ? fmt::format("{
 }  // namespace
 
 std::string wrapped(const std::string& text, size_t indent) {
-    constexpr size_t kColumns = 100;
     std::string lines, line;
     size_t at = 0;
     while (at < text.size()) {
@@ -112,6 +113,12 @@ std::vector<std::string> command_of(const PlanChoice& choice, const std::string&
 std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, size_t width) {
     const uint64_t total = std::max(target.total_bytes, choice.total_bytes());
     std::string bar, legend;
+    size_t line_begin = 0;
+    const auto add = [&](const std::string& entry) {
+        const bool is_full = legend.size() - line_begin + entry.size() > kColumns - 5;
+        if (is_full) line_begin = legend.size() + 1;
+        legend += (legend.empty() ? "" : is_full ? "\n  " : "   ") + entry;
+    };
     uint64_t used = 0;
     for (const Part& part : parts_of(choice)) {
         if (part.bytes == 0) continue;
@@ -119,10 +126,11 @@ std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, s
         // Every part is seen, however small; ends are rounded, so that the bar is as long as the card.
         const size_t end = std::max(bar.size() + 1, static_cast<size_t>(double(width) * double(used) / double(total) + 0.5));
         bar.resize(std::min(width, end), part.letter);
-        legend += fmt::format("{}{} {} {}", legend.empty() ? "" : "   ", part.letter, part.name, bytes_text(part.bytes));
+        add(fmt::format("{} {} {}", part.letter, part.name, bytes_text(part.bytes)));
     }
     bar.resize(width, '.');
-    return fmt::format("  [{}]\n  {}   . free {}\n", bar, legend, bytes_text(total - used));
+    add(fmt::format(". free {}", bytes_text(total - used)));
+    return fmt::format("  [{}]\n  {}\n", bar, legend);
 }
 
 void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen, const PlanPrices& prices, const std::string& file) {
@@ -130,11 +138,16 @@ void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen,
     const bool unknown = chosen.speed.unknown;
     fmt::print("{}\n", wrapped(fmt::format("{}: {} in all, {} for a model{}", target.name, bytes_text(target.total_bytes), bytes_text(target.available_bytes),
                                           target.note.empty() ? "" : fmt::format(" ({})", target.note)), 2));
-    fmt::print("   {:<33} {:<7} {:>7} {:<9} {:>6} {:>12} {:>14}\n", "model", "weights", "context", "cache", "GiB", "tokens/s", "prompt/s");
+    size_t widest = 0, cache = 5;
+    for (const PlanChoice& c : choices) {
+        widest = std::max(widest, c.model->shape.id.size() + (c.runs ? 0 : 1));
+        cache = std::max(cache, name_of(c.kv).size());
+    }
+    fmt::print("   {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", "model", widest, "quant", "ctx", "cache", cache, "GiB", "tokens/s", "prompt/s");
     for (size_t i = 0; i < choices.size(); ++i) {
         const PlanChoice& c = choices[i];
-        fmt::print("{:>2} {:<33} {:<7} {:>7} {:<9} {:>6} {:>12} {:>14}\n", i + 1, c.model->shape.id + (c.runs ? "" : " *"), c.quant, context_text(c.n_ctx),
-                   name_of(c.kv), gib(c.total_bytes()), speed_text(c.decode, unknown), speed_text(c.prefill, unknown));
+        fmt::print("{:>2} {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", i + 1, c.model->shape.id + (c.runs ? "" : "*"), widest, c.quant,
+                   context_text(c.n_ctx), name_of(c.kv), cache, gib(c.total_bytes()), speed_text(c.decode, unknown), speed_text(c.prefill, unknown));
     }
     const bool all_run = std::all_of(choices.begin(), choices.end(), [](const PlanChoice& c) { return c.runs; });
     if (!all_run) fmt::print(" * this version cannot run its architecture yet\n");
@@ -158,10 +171,9 @@ void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen,
     if (prices.usd_per_kwh > 0 && !energy_known) fmt::print("  No energy: the watts or the speed of this card are not known.\n");
     if (energy_known) {
         const Energy energy = energy_of(target.watts, best.decode.likely, prices.usd_per_kwh);
-        fmt::print("  Energy at {:.0f} W: {:.1f} J a token, ${:.2f} a million tokens at ${:.2f}/kWh", target.watts, energy.joules_per_token,
-                   energy.usd_per_million_tokens, prices.usd_per_kwh);
-        if (prices.api_usd_per_million > 0) fmt::print("; a paid API at ${:.2f}", prices.api_usd_per_million);
-        fmt::print(".\n");
+        const std::string api = prices.api_usd_per_million > 0 ? fmt::format("; a paid API at ${:.2f}", prices.api_usd_per_million) : "";
+        fmt::print("{}", wrapped(fmt::format("  Energy at {:.0f} W: {:.1f} J a token, ${:.2f} a million tokens at ${:.2f}/kWh{}.", target.watts,
+                                            energy.joules_per_token, energy.usd_per_million_tokens, prices.usd_per_kwh, api), 2));
     }
     fmt::print("\n{}\n", memory_picture(best, target, 64));
     const auto command = command_of(best, file);
@@ -172,14 +184,14 @@ void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen,
 
 void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) {
     if (trades.empty()) return;
-    fmt::print("\nCache formats of {} {}:\n   {:<10} {:>14} {:>14} {:>16} {:>22}\n", choice.model->shape.id, choice.quant, "format", "KiB a token",
+    fmt::print("\nCache formats of {} {}:\n   {:<10} {:>12} {:>13} {:>16} {:>20}\n", choice.model->shape.id, choice.quant, "format", "KiB a token",
                "tokens a GiB", "largest context", "added perplexity");
     for (const KvTrade& trade : trades) {
-        fmt::print("   {:<10} {:>14.1f} {:>14.0f} {:>16} {:>22}\n", name_of(trade.kv), trade.bytes_per_token / 1024,
+        fmt::print("   {:<10} {:>12.1f} {:>13.0f} {:>16} {:>20}\n", name_of(trade.kv), trade.bytes_per_token / 1024,
                    double(kGiB) / trade.bytes_per_token, trade.n_ctx,
                    fmt::format("{}{:.2f} %", is_hurtful(trade.cost) ? "not advised: " : "", 100 * trade.cost.perplexity_share));
     }
-    fmt::print("   Added perplexity as it was measured on the model whose keys are most like these:\n");
+    fmt::print("   Added perplexity, as measured on the model whose keys are most like these:\n");
     std::vector<std::pair<std::string, std::string>> by_source;  // source, names
     std::string fitted;
     for (const KvTrade& trade : trades) {
@@ -192,8 +204,8 @@ void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) 
             fitted += fmt::format("{}{} {:.2f} %", fitted.empty() ? "" : ", ", name_of(trade.kv), 100 * trade.cost_fitted.perplexity_share);
         }
     }
-    for (const auto& [source, names] : by_source) fmt::print("     {}: {}\n", names, source);
-    if (!fitted.empty()) fmt::print("   Of a file written again by atlas-vk fit-cache: {}\n", fitted);
+    for (const auto& [source, names] : by_source) fmt::print("{}", wrapped(fmt::format("     {}: {}", names, source), 7));
+    if (!fitted.empty()) fmt::print("{}", wrapped(fmt::format("   Of a file written again by atlas-vk fit-cache: {}", fitted), 5));
 }
 
 std::string choices_json(const std::vector<PlanChoice>& choices, const std::vector<KvTrade>& trades, const Chosen& chosen, const PlanPrices& prices,

@@ -128,7 +128,7 @@ Result<Chosen> of_this_machine(const Catalogue& catalogue, const TargetWish& wis
         chosen.speed = factors_of(catalogue, unknown);
         chosen.speed.band = chosen.speed.band_other = {0.2, 3};
         chosen.speed.unknown = !quirks.slow;
-        chosen.speed.source = "a guess: this device is not in the catalogue and was not measured";
+        chosen.speed.source = "a rough estimate: this device is not in the catalogue and was not measured";
     }
     chosen.target.name = printable(fmt::format("{} ({})", device.name, device.driver_line()), 200);
     chosen.target.total_bytes = heap.total_bytes;

@@ -124,9 +124,9 @@ void add_run(CLI::App& app, int& exit_code) {
     CLI::App* command = app.add_subcommand("run", "Answer one prompt and exit");
     command->footer("Examples:\n  atlas-vk run -m smollm2-135m \"Name three sorting algorithms.\"\n"
                     "  atlas-vk run -m model.gguf --raw --temperature 0 \"def fibonacci(n):\"\n"
-                    "  git diff | atlas-vk run -m smollm2-135m \"Write a commit message for this change:\"\n"
+                    "  git diff | atlas-vk run -m smollm2-135m \"Write a commit message:\"\n"
                     "  atlas-vk run -m smollm2-135m \"Explain:\" - < main.py\n"
-                    "  atlas-vk run -m smollm2-135m --prompts questions.txt --parallel 8 > answers.jsonl\n"
+                    "  atlas-vk run -m smollm2-135m --prompts lines.txt --parallel 8 > answers.jsonl\n"
                     "The answer goes to stdout, everything else to stderr.\n"
                     "Stdin is added to a prompt when it is a pipe or a file that was given to this command alone. A stdin that the parent process\n"
                     "shares (in a shell's loop, in a script of a CI runner) is left to it; - reads it all the same.");

@@ -1,4 +1,4 @@
-// --lookup, --draft and --draft-max: who guesses for run and chat, and for the many prompts of run --prompts.
+// --lookup, --draft and --draft-max: where the draft tokens of run and chat come from, and for the many prompts of run --prompts.
 #include <algorithm>
 
 #include "runtime/base/in_quotes.h"
@@ -30,7 +30,7 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
                 }
                 flags.lookup = values;
             },
-            "Guess that text goes on as it did before, and check several guesses in one step: on, off, or a file that the answer may quote (may be "
+            "Draft tokens from text that went before, and check several in one step: on, off, or a file that the answer may quote (may be "
             "given more than once). The answer is the same either way")
         ->check([](const std::string& value) { return value == "on" || value == "off" ? "" : CLI::ExistingFile(value); }, "")
         ->expected(1)
@@ -40,10 +40,10 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
         ->default_str("on")
         ->group(group);
     command.add_option("--draft", flags.draft,
-                       "A small model of the same vocabulary whose guesses are checked too: a stored model's name, a file, auto (a stored one that fits), none")
+                       "Draft tokens with a small model of the same vocabulary: a stored model's name, a file, auto (a stored one that fits), none")
         ->capture_default_str()
         ->group(group);
-    command.add_option("--draft-max", flags.draft_max, "Most guesses per step; 0: none")->check(whole_number(0, kMostTokensAlike - 1), "")->capture_default_str()->group(group);
+    command.add_option("--draft-max", flags.draft_max, "Check at most this many draft tokens per step; 0: none")->check(whole_number(0, kMostTokensAlike - 1), "")->capture_default_str()->group(group);
 }
 
 uint32_t rows_for(const SpeculationFlags& flags) {

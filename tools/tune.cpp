@@ -122,7 +122,7 @@ Result<void> run_tune(TuneFlags& flags) {
 
 void add_tune(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<TuneFlags>();
-    CLI::App* command = app.add_subcommand("tune", "Measure which kernels are fastest for a model on this device, and keeps the result");
+    CLI::App* command = app.add_subcommand("tune", "Measure which kernels are fastest for a model on this device, and keep the result");
     command->footer("Takes under a minute; models with the same matrix shapes share the result. A new driver or another build starts anew.\n"
                     "Examples:\n  atlas-vk tune -m smollm2-135m\n  atlas-vk tune --shape qwen2.5-coder-7b:q4_k_m");
     command->add_option("-m,--model", flags->model, "A stored model's name or a path to a .gguf file");

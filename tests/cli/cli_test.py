@@ -3,13 +3,16 @@
 
 Usage: cli_test.py PATH_TO_ATLAS_VK TESTS_FOLDER [unittest arguments]
 """
+import fcntl
 import json
 import os
+import pty
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import unittest
 from pathlib import Path
 
@@ -50,6 +53,23 @@ class Help(Cli):
             code, text, err = atlas(name, "--help")
             self.assertEqual(code, 0, err)
             self.assertGreater(len(text.splitlines()), 4, name)
+
+    def test_help_fits_a_terminal_of_80_columns(self):
+        for name in ([], ["run"], ["chat"], ["plan"], ["pull"], ["logits"], ["quantize"], ["perplexity"]):
+            terminal, end = pty.openpty()
+            fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+            child = subprocess.Popen([PROGRAM, *name, "--help"], stdin=subprocess.DEVNULL, stdout=end)
+            os.close(end)
+            text = b""
+            try:
+                while block := os.read(terminal, 65536):
+                    text += block
+            except OSError:
+                pass  # the program closed its end
+            os.close(terminal)
+            self.assertEqual(child.wait(timeout=60), 0)
+            for line in text.decode().splitlines():
+                self.assertLessEqual(len(line), 80, line)
 
     def test_wrong_usage_is_2(self):
         self.fails(2, [], )

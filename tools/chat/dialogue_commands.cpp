@@ -95,12 +95,17 @@ Result<bool> Dialogue::clear(const std::string&) {
     conversation_.clear();
     files_.clear();
     kept_.keep(conversation_, false);
+    note("the conversation is forgotten");
     return true;
 }
 
 Result<bool> Dialogue::undo(const std::string&) {
-    if (conversation_.undo()) kept_.keep(conversation_, false);
-    else note("there is no question to take back");
+    if (!conversation_.undo()) {
+        note("there is no question to take back");
+        return true;
+    }
+    kept_.keep(conversation_, false);
+    note("the last question and its answer are forgotten");
     return true;
 }
 
@@ -126,7 +131,7 @@ Result<bool> Dialogue::read(const std::string& path) {
     if (!content) {
         print_error(content.error());
     } else if (content->find('\0') != std::string::npos) {
-        print_error({ErrorCode::invalid_argument, in_quotes(file.string(), 200) + " is no text: it holds zero bytes"});
+        print_error({ErrorCode::invalid_argument, in_quotes(file.string(), 200) + " is not text: it holds zero bytes"});
     } else {
         const std::string fence = fence_for(*content);
         files_ += fmt::format("{}:\n{}\n{}{}{}\n\n", file.filename().string(), fence, *content, content->empty() || content->ends_with('\n') ? "" : "\n", fence);

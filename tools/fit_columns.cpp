@@ -1,0 +1,68 @@
+#include "tools/fit_columns.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace atlas::tools {
+
+namespace {
+
+constexpr size_t kHelpColumn = 30;  // where CLI11 begins the text of an option
+constexpr size_t kFewest = 20;      // columns that must be left for words
+constexpr size_t kNone = std::string_view::npos;
+
+// Where the second column of `line` begins: after two or more spaces, or after the one that a long name leaves in a help text.
+size_t second_column(std::string_view line, size_t begin) {
+    const size_t gap = line.find("  ", begin);
+    const size_t at = gap == kNone ? kNone : line.find_first_not_of(' ', gap);
+    if (at != kNone && at <= kHelpColumn) return at;
+    const bool is_option = line.substr(begin).starts_with('-') && line.size() > kHelpColumn;
+    return is_option && line[kHelpColumn - 1] == ' ' && line[kHelpColumn] != ' ' ? kHelpColumn : kNone;
+}
+
+std::string fit_line(std::string_view line, size_t columns) {
+    const size_t begin = line.find_first_not_of(' ');
+    if (line.size() <= columns || begin == kNone) return std::string(line);
+    const size_t second = second_column(line, begin);
+    const bool is_command = begin > 0 && second == kNone && line.find("atlas-vk ") != kNone;
+    const size_t indent = second == kNone ? begin : second;
+    if (is_command || indent + kFewest > columns) return std::string(line);
+
+    std::string fitted(line.substr(0, indent));
+    std::string_view left = line.substr(indent);
+    const size_t width = columns - indent;
+    while (left.size() > width) {
+        size_t end = left.rfind(' ', width);
+        if (end == kNone || end == 0) end = left.find(' ', 1);  // a word that is longer than a line
+        const size_t next = end == kNone ? kNone : left.find_first_not_of(' ', end);
+        if (next == kNone) break;
+        fitted.append(left.substr(0, end)).append("\n").append(indent, ' ');
+        left.remove_prefix(next);
+    }
+    return fitted.append(left);
+}
+
+}  // namespace
+
+std::string fit_columns(std::string_view text, size_t columns) {
+    std::string fitted;
+    while (!text.empty()) {
+        const size_t end = text.find('\n');
+        fitted += fit_line(text.substr(0, end), columns);
+        if (end == kNone) break;
+        fitted += '\n';
+        text.remove_prefix(end + 1);
+    }
+    return fitted;
+}
+
+void print_fitted(std::string_view text) {
+    winsize size = {};
+    const bool is_terminal = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    const std::string shown = is_terminal ? fit_columns(text, size.ws_col) : std::string(text);
+    std::fwrite(shown.data(), 1, shown.size(), stdout);
+}
+
+}  // namespace atlas::tools
