@@ -38,6 +38,12 @@ void MappedFile::release(std::span<const std::byte> part) const {
     os::drop_pages(part.data(), part.size());
 }
 
+void MappedFile::read_alone(std::span<const std::byte> part) const {
+    if (part.empty()) return;
+    ATLAS_CHECK(inside(part, bytes()), "{} bytes that are not of this file", part.size());
+    os::read_pages_alone(part.data(), part.size());
+}
+
 void MappedFile::prefetch(std::span<const std::byte> part) const {
     if (part.empty()) return;
     ATLAS_CHECK(inside(part, bytes()), "prefetched {} bytes that are not of this file", part.size());

@@ -27,6 +27,8 @@ class MappedFile {
     /// Hints; `part` must lie inside bytes(). After release() the bytes can still be read, from the disk cache or the disk.
     void release(std::span<const std::byte> part) const;
     void prefetch(std::span<const std::byte> part) const;
+    /// A small part that is read by itself: the system reads nothing ahead of it, which may be megabytes.
+    void read_alone(std::span<const std::byte> part) const;
     /// Reads a part from the disk now. Fails: io (a bad disk, a file that became shorter), also where intact() fails.
     Result<void> populate(std::span<const std::byte> part) const;
     /// Whether all that was read so far was the file's. Fails: io (names the file).

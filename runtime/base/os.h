@@ -29,6 +29,7 @@ void unmap(const Mapping& mapping);
 /// Hints about a part of a mapping; any range inside it is allowed.
 void drop_pages(const std::byte* data, uint64_t bytes);      // all pages that it touches leave the process
 void prefetch_pages(const std::byte* data, uint64_t bytes);  // starts reading them from the disk
+void read_pages_alone(const std::byte* data, uint64_t bytes);  // touching one of them reads no more of the file than that page
 /// Reads them from the disk now. False where that failed; where the system cannot do this, nothing happens.
 bool populate_pages(const std::byte* data, uint64_t bytes);
 

@@ -119,6 +119,11 @@ void drop_pages(const std::byte* data, uint64_t bytes) {
     (void)::madvise(pages.first, pages.bytes, MADV_DONTNEED);
 }
 
+void read_pages_alone(const std::byte* data, uint64_t bytes) {
+    const Pages pages = pages_of(data, bytes);
+    (void)::madvise(pages.first, pages.bytes, MADV_RANDOM);
+}
+
 void prefetch_pages(const std::byte* data, uint64_t bytes) {
     const Pages pages = pages_of(data, bytes);
     (void)::madvise(pages.first, pages.bytes, MADV_WILLNEED);

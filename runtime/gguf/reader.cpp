@@ -202,6 +202,13 @@ Result<void> File::populate(const TensorInfo& tensor, uint64_t from_byte, uint64
     return {};
 }
 
+std::span<const std::byte> File::data_alone(const TensorInfo& tensor) const {
+    const auto bytes = data(tensor);
+    const auto& part = parts_->parts[tensor.part];
+    if (part.map) part.map->read_alone(bytes);
+    return bytes;
+}
+
 void File::prefetch(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const {
     const Parts::Part& part = parts_->parts[tensor.part];
     const auto whole = part.bytes.subspan(std::min<uint64_t>(part.data_start, part.bytes.size()));

@@ -67,6 +67,8 @@ class File {
     void release(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const;
     /// Asks the disk to start on bytes that will be needed soon; the range may reach past the tensor and past the file's end.
     void prefetch(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const;
+    /// The data of a small tensor whose neighbours nothing will read: the system reads no more of the file than it.
+    std::span<const std::byte> data_alone(const TensorInfo& tensor) const;
     /// Reads these bytes from the disk now. Fails: io (a bad disk, a file that became shorter).
     Result<void> populate(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const;
 

@@ -18,7 +18,7 @@ constexpr double kUnknown = std::numeric_limits<double>::infinity();
 double bias_left(const gguf::TensorInfo& tensor, const gguf::File& file, const ModelConfig& config) {
     if (!tensor.format || tensor.shape != std::vector<uint64_t>{config.kv_width()} || config.kv_width() % info(*tensor.format).block_elems != 0) return kUnknown;
     std::vector<float> bias(config.kv_width());
-    dequantize_row(*tensor.format, file.data(tensor), bias);
+    dequantize_row(*tensor.format, file.data_alone(tensor), bias);
     return key_bias_left(bias, config.rope, config.n_ctx_train);
 }
 

@@ -325,7 +325,7 @@ class Answers(Cli):
     def test_energy_is_shown_beside_a_paid_api(self):
         code, out, err = plan("--card", "RTX 3090", "--tariff", "0.30", "--api-price", "0.50")
         self.assertEqual(code, 0, err)
-        self.assertRegex(out, r"[0-9.]+ J a token, \$[0-9.]+ a million tokens at \$0.30/kWh; a paid API at \$0.50")
+        self.assertRegex(out, r"[0-9.]+ J a token, \$[0-9.]+ a million tokens at \$0.30/kWh; a paid\s+API at\s+\$0.50")
 
     def test_own_entries_are_taken_and_broken_ones_named(self):
         config = Path(self.folder.name) / "config"
