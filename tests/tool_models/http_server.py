@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A web server that misbehaves on purpose, for the download tests. Prints its port, serves until standard input closes.
 
-GET /MODE/NAME with the modes below; every mode serves the same 300,000 bytes (byte i is i * 7 % 251). /log gives the requests so far.
+GET /MODE/NAME with the modes below; every mode serves the same 300,000 bytes (byte i is i * 7 % 251). /log gives the requests so far,
+/release lets the owner "held" send the second half of its files.
 It is also a proxy that answers for every host, a Hugging Face with a few repositories (REPOSITORIES; /api/models/... and /OWNER/REPO/resolve/main/...),
 and serves HTTPS on a second port (/tls: the port, or 0 without the openssl program; /certificate: its authority).
 """
@@ -20,6 +21,7 @@ import zipfile
 BODY = bytes(i * 7 % 251 for i in range(300000))
 LOG = []
 COUNTS = {}
+RELEASED = threading.Event()
 TLS = {"port": 0, "certificate": b""}
 
 
@@ -52,7 +54,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_body(200, BODY, headers, cut_at)
 
     def send_repository(self, owner, name):
-        """A file of a repository, as a good server does; of the owner "slow" in small pieces."""
+        """A file of a repository, as a good server does; of the owner "slow" in small pieces, of "held" in halves."""
         body = content_of(owner)
         wanted = self.headers.get("Range")
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
@@ -65,12 +67,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         self.end_headers()
         try:
-            step = len(body) // 16 + 1 if owner == "slow" else len(body)
+            pieces = {"slow": 16, "held": 2}.get(owner, 1)
+            step = len(body) // pieces + 1
             for at in range(start, len(body), step):
                 self.wfile.write(body[at : at + step])
                 self.wfile.flush()
                 if owner == "slow":
                     time.sleep(0.005)
+                elif owner == "held" and at == start:
+                    RELEASED.wait(300)
         except OSError:
             self.close_connection = True
 
@@ -84,7 +89,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if mode != "log":
             LOG.append({"path": self.path, "range": self.headers.get("Range", ""), "if_range": self.headers.get("If-Range", ""), "host": host,
                         "authorization": self.headers.get("Authorization", ""), "proxied": is_proxied})
-        if mode == "tls":
+        if mode == "release":
+            RELEASED.set()
+            self.send_body(200, b"", {})
+        elif mode == "tls":
             self.send_body(200, str(TLS["port"]).encode(), {})
         elif mode == "certificate":
             self.send_body(200, TLS["certificate"], {})
@@ -175,6 +183,7 @@ REPOSITORIES = {
     "a": ["x.Q4_0.gguf"],
     "b": ["x.Q4_0.gguf"],
     "slow": ["x.Q4_0.gguf"],
+    "held": ["x.Q4_0.gguf"],
     "escape": ["m-\x1b[2J-Q8_0.gguf", "m-Q6_K.gguf", "m-Q5_K\u009b.gguf"],
 }
 
