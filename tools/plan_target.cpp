@@ -126,7 +126,7 @@ Result<Chosen> of_this_machine(const Catalogue& catalogue, const TargetWish& wis
         unknown.bandwidth_gbps = quirks.slow ? 10 : device.type == vk::DeviceType::discrete ? 300 : 60;
         unknown.fp32_tflops = quirks.slow ? 0.05 : 5;
         chosen.speed = factors_of(catalogue, unknown);
-        chosen.speed.band = chosen.speed.band_other = {0.2, 3};
+        chosen.speed.band = chosen.speed.band_other = chosen.speed.prefill_band = {0.2, 3};
         chosen.speed.unknown = !quirks.slow;
         chosen.speed.source = "a rough estimate: this device is not in the catalogue and was not measured";
     }

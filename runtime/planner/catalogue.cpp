@@ -210,14 +210,18 @@ Result<SpeedClass> read_class(const Json& entry, const std::string& where) {
     made.efficiency = f.number("efficiency", 0.05, 1);
     made.ms_per_layer = f.number("ms_per_layer", 0, 10);
     if (f.get("recurrent_factor", false) != nullptr) made.recurrent_factor = f.number("recurrent_factor", 1, 100);
-    made.prefill_share = f.number("prefill_share", 0.01, 1);
+    made.prefill_share = f.number("prefill_share", 0.01, 4);
     f.flag("estimated", made.estimated);
     made.source = f.text("source");
     const Json* band = f.get("band", false);
     const Json* other = f.get("band_other", false);
+    const Json* prefill = f.get("prefill_band", false);
     ATLAS_FIELDS_DONE(f);
     ATLAS_TRY(made.band, read_band(band, where + " band"));
     ATLAS_TRY(made.band_other, read_band(other != nullptr ? other : band, where + " band_other"));
+    if (prefill != nullptr) {
+        ATLAS_TRY(made.prefill_band, read_band(prefill, where + " prefill_band"));
+    }
     return made;
 }
 
@@ -227,6 +231,7 @@ Result<SpeedFacts> read_speed(const Json& entry, const std::string& where) {
     facts.kv_efficiency = f.number("kv_efficiency", 0.01, 1);
     facts.moe_layer_factor = f.number("moe_layer_factor", 1, 10);
     facts.band_calibrated = f.number("band_calibrated", 0, 1);
+    if (f.get("slow_host_factor", false) != nullptr) facts.slow_host_factor = f.number("slow_host_factor", 1, 100);
     facts.source = f.text("source");
     const Json* classes = f.get("classes", true);
     if (classes != nullptr && !classes->is_array()) f.complain("classes", "a list", *classes);

@@ -77,9 +77,10 @@ struct SpeedClass {
     double efficiency = 0;
     double ms_per_layer = 0;
     double recurrent_factor = 2;  // a layer with recurrent state costs so many times the fixed cost of a dense one
-    double prefill_share = 0;     // of the matrix peak
-    SpeedBand band;               // models whose layers are all dense
+    double prefill_share = 0;     // of the matrix peak; over 1 where 8-bit dot products are faster than the peak that the card has without matrices
+    SpeedBand band;               // models whose layers are all dense; the lower end is of a slow host, see SpeedFacts
     SpeedBand band_other;         // layers of experts or with recurrent state
+    SpeedBand prefill_band{0.35, 1.8};
     bool estimated = false;       // nobody measured a card of this class: its numbers lie between those of others
     std::string source;
 };
@@ -89,6 +90,7 @@ struct SpeedFacts {
     double kv_efficiency = 0;
     double moe_layer_factor = 0;  // a layer of experts costs so many times the fixed cost of a dense one
     double band_calibrated = 0;   // to both sides
+    double slow_host_factor = 1;  // the fixed cost of a layer under a host or an engine that starts kernels slowly, against ms_per_layer
     std::string source;
 };
 

@@ -17,9 +17,11 @@ SpeedBand band_of(const SpeedFacts& facts, const SpeedFactors& factors, LayerKin
     return layers == LayerKind::dense ? factors.band : factors.band_other;
 }
 
+constexpr uint32_t kPromptStep = 512;  // tokens of a prompt that run in one step
+
 Range around(double speed, const SpeedBand& band) { return {speed * band.low, speed * band.high, speed}; }
 
-SpeedBand widened(const SpeedBand& band, double low, double high) { return {band.low * low, band.high * high}; }
+SpeedBand widened(const SpeedBand& band, double by) { return {band.low / by, band.high * by}; }
 
 LayerKind layers_of(const ModelShape& model) {
     if (model.recurrent_full_every > 0) return LayerKind::recurrent;
@@ -41,6 +43,7 @@ SpeedFactors factors_of(const Catalogue& catalogue, const Card& card) {
         factors.prefill_share = row.prefill_share;
         factors.band = row.band;
         factors.band_other = row.band_other;
+        factors.prefill_band = row.prefill_band;
         factors.estimated = row.estimated;
         factors.source = fmt::format("{} {}{}{} ({}; {})", row.estimated ? "estimated class" : "class", row.vendor.empty() ? "any" : row.vendor,
                                      row.arch_prefix.empty() ? "" : " ", row.arch_prefix, row.source, catalogue.speed.source);
@@ -53,8 +56,10 @@ SpeedFactors factors_between(const Catalogue& catalogue, const Card& slowest, co
     SpeedFactors factors = factors_of(catalogue, Card());  // the class of cards of which nothing is known
     const double middle = std::sqrt(slowest.bandwidth_gbps * fastest.bandwidth_gbps);
     factors.bandwidth_gbps = middle;
-    factors.matrix_tflops = std::sqrt(factors_of(catalogue, slowest).matrix_tflops * factors_of(catalogue, fastest).matrix_tflops);
-    for (SpeedBand* band : {&factors.band, &factors.band_other}) *band = widened(*band, slowest.bandwidth_gbps / middle, fastest.bandwidth_gbps / middle);
+    const double least = factors_of(catalogue, slowest).matrix_tflops, most = factors_of(catalogue, fastest).matrix_tflops;
+    factors.matrix_tflops = std::sqrt(least * most);
+    for (SpeedBand* band : {&factors.band, &factors.band_other}) *band = widened(*band, fastest.bandwidth_gbps / middle);
+    factors.prefill_band = widened(factors.prefill_band, std::max(most, least) / factors.matrix_tflops);
     return factors;
 }
 
@@ -70,17 +75,23 @@ double decode_ms(const SpeedFacts& facts, const SpeedFactors& factors, const Dec
 }
 
 Range decode_speed(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load) {
-    return around(1000.0 / decode_ms(facts, factors, load), band_of(facts, factors, load.layers));
+    const SpeedBand band = band_of(facts, factors, load.layers);
+    Range range = around(1000.0 / decode_ms(facts, factors, load), band);
+    if (factors.calibrated) return range;
+    SpeedFactors slow = factors;
+    slow.ms_per_layer *= facts.slow_host_factor;
+    range.low = band.low * 1000.0 / decode_ms(facts, slow, load);
+    return range;
 }
 
 Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const ModelShape& model, const ModelSize& size, uint32_t n_tokens) {
     const double weights = 8.0 * double(size.step_bytes) / size.bits_per_weight;  // active ones
     const double attention = 2.0 * double(model.n_layer) * model.n_head * (model.head_dim + model.v_head_dim) * n_tokens / 2;
     const double flops = 2 * weights + attention;
-    const double speed = factors.prefill_share * factors.matrix_tflops * 1e12 / flops;
-    const SpeedBand band = band_of(facts, factors, layers_of(model));
-    // Few rows were measured: twice as wide, as factors.
-    return around(speed, factors.calibrated ? band : widened(band, band.low, band.high));
+    const double products_ms = n_tokens * flops / (factors.prefill_share * factors.matrix_tflops * 1e9);
+    const double steps_ms = std::ceil(double(n_tokens) / kPromptStep) * decode_ms(facts, factors, decode_load(model, size, 0));
+    const double speed = 1000.0 * n_tokens / (products_ms + steps_ms);
+    return around(speed, factors.calibrated ? band_of(facts, factors, layers_of(model)) : factors.prefill_band);
 }
 
 double speculation_speedup(double acceptance, uint32_t length, double verify_cost, double draft_cost) {

@@ -18,7 +18,7 @@ struct SpeedFactors {
     double recurrent_factor = 2;  // of the fixed cost, for layers with recurrent state
     double matrix_tflops = 0;
     double prefill_share = 0;  // of matrix_tflops
-    SpeedBand band, band_other;  // see SpeedClass
+    SpeedBand band, band_other, prefill_band;  // see SpeedClass
     bool calibrated = false;   // measured on this device and driver
     bool estimated = false;    // of a class that nobody measured
     bool unknown = false;      // the bandwidth is not known: speeds serve to rank and are not shown
@@ -48,10 +48,12 @@ struct DecodeLoad {
 };
 DecodeLoad decode_load(const ModelShape& model, const ModelSize& size, double kv_bytes);
 double decode_ms(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load);
-/// tokens/s with the band of the factors around it.
+/// tokens/s with the band of the factors around it: from a slow host and the class's slow cards to its fast cards. What differs between hosts, drivers and
+/// engines is the fixed cost of a layer, so the band of a small model is wide below, and that of a large one is not.
 Range decode_speed(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load);
 
-/// Prompt tokens/s for a prompt of n_tokens from an empty cache: 2 operations per active weight and token, and attention's.
+/// Prompt tokens/s for a prompt of n_tokens from an empty cache: 2 operations per active weight and token, and attention's; and what a step of one token
+/// costs for every 512 of them, for the weights are read and the kernels started that often.
 Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const ModelShape& model, const ModelSize& size, uint32_t n_tokens);
 
 /// Speculation: a draft of `length` tokens is proposed per step and each is accepted with probability `acceptance`; verifying costs

@@ -11,6 +11,8 @@
 #include <set>
 #include <sstream>
 
+#include "tests/planner/published_speeds.h"
+
 namespace atlas {
 namespace {
 
@@ -70,24 +72,7 @@ Range predicted(SpeedFactors factors, const Row& row) {
     return decode_speed(catalogue().speed, factors, row.measured.load);
 }
 
-struct Errors {
-    double median = 0, p90 = 0, inside = 0;
-    size_t n = 0;
-};
-Errors errors_of(const std::vector<std::pair<Row, Range>>& rows) {
-    std::vector<double> errors;
-    double inside = 0;
-    for (const auto& [row, range] : rows) {
-        errors.push_back(std::abs(range.likely / row.measured.tokens_per_s - 1));
-        inside += row.measured.tokens_per_s >= range.low && row.measured.tokens_per_s <= range.high ? 1 : 0;
-    }
-    std::sort(errors.begin(), errors.end());
-    return {errors[errors.size() / 2], errors[errors.size() * 9 / 10], inside / double(errors.size()), errors.size()};
-}
-std::ostream& operator<<(std::ostream& out, const Errors& e) {
-    return out << e.n << " rows, error " << 100 * e.median << " % at the median, " << 100 * e.p90 << " % at the 90th percentile, " << 100 * e.inside
-               << " % inside the band";
-}
+Judged judged(const SpeedFactors& factors, const Row& row) { return {row.measured.tokens_per_s, predicted(factors, row)}; }
 
 TEST(Speed, ARowAboveTheRoofOrOfAFileThatDoesNotFitIsNoPlainDecoding) {
     const Card& card = *catalogue().find_card("RTX 3090").value();
@@ -119,8 +104,8 @@ TEST(Speed, TheBandHoldsForCardsThatWereLeftOut) {
     ASSERT_GE(rows.size(), 70u);
     std::set<const Card*> cards;
     for (const Row& row : rows) cards.insert(row.card);
-    std::map<std::string, std::vector<std::pair<Row, Range>>> by_vendor;
-    std::vector<std::pair<Row, Range>> all;
+    std::map<std::string, std::vector<Judged>> by_vendor;
+    std::vector<Judged> all;
     for (const Card* left_out : cards) {
         const SpeedClass& its_class = class_of(*left_out);
         std::vector<MeasuredDecode> fitted;
@@ -136,8 +121,8 @@ TEST(Speed, TheBandHoldsForCardsThatWereLeftOut) {
         factors.band_other = its_class.band_other;
         for (const Row& row : rows) {
             if (row.card != left_out) continue;
-            by_vendor[row.card->vendor].emplace_back(row, predicted(factors, row));
-            all.emplace_back(row, predicted(factors, row));
+            by_vendor[row.card->vendor].push_back(judged(factors, row));
+            all.push_back(judged(factors, row));
         }
     }
     for (const auto& [vendor, held_out] : by_vendor) {
@@ -156,8 +141,8 @@ TEST(Speed, TheBandHoldsForCardsThatWereLeftOut) {
 TEST(Speed, TheBandOfAClassThatNobodyMeasuredIsWiderAndHolds) {
     SpeedFactors unknown = factors_of(catalogue(), Card());
     ASSERT_TRUE(unknown.estimated);
-    std::vector<std::pair<Row, Range>> all;
-    for (const Row& row : measured_rows()) all.emplace_back(row, predicted(unknown, row));
+    std::vector<Judged> all;
+    for (const Row& row : measured_rows()) all.push_back(judged(unknown, row));
     const Errors errors = errors_of(all);
     std::cout << "as an unknown class: " << errors << "\n";
     EXPECT_GE(errors.inside, 0.8);
@@ -171,9 +156,9 @@ TEST(Speed, TheBandOfAClassThatNobodyMeasuredIsWiderAndHolds) {
 }
 
 TEST(Speed, TheBuiltInClassesAreNearWhatWasMeasured) {
-    std::vector<std::pair<Row, Range>> all;
+    std::vector<Judged> all;
     for (const Row& row : measured_rows()) {
-        if (is_for_fits(row) && !class_of(*row.card).estimated) all.emplace_back(row, predicted(factors_of(catalogue(), *row.card), row));
+        if (is_for_fits(row) && !class_of(*row.card).estimated) all.push_back(judged(factors_of(catalogue(), *row.card), row));
     }
     const Errors errors = errors_of(all);
     std::cout << "built in: " << errors << "\n";
