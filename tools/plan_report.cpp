@@ -182,6 +182,15 @@ void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen,
     else fmt::print("  No published GGUF of it is known; with a file: atlas-vk plan --file FILE\n");
 }
 
+// What a cache adds, where that was measured; where it is known to hurt, that it does.
+std::string added_perplexity(const KvTrade& trade) {
+    const KvCost& cost = trade.cost;
+    const std::string share = fmt::format("{:.2f} %", 100 * cost.perplexity_share);
+    if (is_hurtful(cost)) return !cost.measured ? "not advised" : fmt::format("not advised: {}{}", cost.is_least ? ">" : "", share);
+    if (cost.source.empty()) return "none";
+    return cost.measured && !cost.is_least ? share : "not measured";
+}
+
 void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) {
     if (trades.empty()) return;
     fmt::print("\nCache formats of {} {}:\n   {:<10} {:>12} {:>13} {:>16} {:>20}\n", choice.model->shape.id, choice.quant, "format", "KiB a token",
@@ -189,18 +198,19 @@ void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) 
     for (const KvTrade& trade : trades) {
         fmt::print("   {:<10} {:>12.1f} {:>13.0f} {:>16} {:>20}\n", name_of(trade.kv), trade.bytes_per_token / 1024,
                    double(kGiB) / trade.bytes_per_token, trade.n_ctx,
-                   fmt::format("{}{:.2f} %", is_hurtful(trade.cost) ? "not advised: " : "", 100 * trade.cost.perplexity_share));
+                   added_perplexity(trade));
     }
     fmt::print("   Added perplexity, as measured on the model whose keys are most like these:\n");
     std::vector<std::pair<std::string, std::string>> by_source;  // source, names
     std::string fitted;
     for (const KvTrade& trade : trades) {
-        if (trade.cost.perplexity_share > 0) {
+        const bool is_shown = trade.cost.measured && (is_hurtful(trade.cost) || !trade.cost.is_least);
+        if (is_shown && !trade.cost.source.empty()) {
             const bool known = !by_source.empty() && by_source.back().first == trade.cost.source;
             if (known) by_source.back().second += ", " + name_of(trade.kv);
             else by_source.emplace_back(trade.cost.source, name_of(trade.kv));
         }
-        if (trade.cost_fitted.perplexity_share < trade.cost.perplexity_share) {
+        if (trade.cost_fitted.measured && !trade.cost_fitted.is_least && trade.cost_fitted.perplexity_share < trade.cost.perplexity_share) {
             fitted += fmt::format("{}{} {:.2f} %", fitted.empty() ? "" : ", ", name_of(trade.kv), 100 * trade.cost_fitted.perplexity_share);
         }
     }
@@ -256,9 +266,13 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
     out["kv_trades"] = ordered_json::array();
     for (const KvTrade& trade : trades) {
         out["kv_trades"].push_back({{"kv", name_of(trade.kv)}, {"bytes_per_token", trade.bytes_per_token}, {"largest_context_tokens", trade.n_ctx}});
-        out["kv_trades"].back()["perplexity_increase"] = trade.cost.perplexity_share;
-        out["kv_trades"].back()["perplexity_source"] = trade.cost.source;
-        out["kv_trades"].back()["perplexity_increase_fitted"] = trade.cost_fitted.perplexity_share;
+        const auto share = [](const KvCost& cost) { return cost.measured && !cost.is_least ? ordered_json(cost.perplexity_share) : ordered_json(nullptr); };
+        const bool is_least = trade.cost.measured && trade.cost.is_least && is_hurtful(trade.cost);
+        out["kv_trades"].back()["perplexity_increase"] = share(trade.cost);
+        out["kv_trades"].back()["perplexity_increase_at_least"] = is_least ? ordered_json(trade.cost.perplexity_share) : ordered_json(nullptr);
+        const bool is_shown = !trade.cost.source.empty() && (is_least || !share(trade.cost).is_null());
+        out["kv_trades"].back()["perplexity_source"] = is_shown ? ordered_json(trade.cost.source) : ordered_json(nullptr);
+        out["kv_trades"].back()["perplexity_increase_fitted"] = share(trade.cost_fitted);
     }
     return json_text(out, 2);
 }

@@ -113,11 +113,17 @@ KvCost kv_cost_of(const Catalogue& catalogue, const KvFormats& kv, const CacheTr
         return found;
     };
     KvCost cost;
+    if (is_float(kv.k) && is_float(kv.v)) {
+        cost.measured = true;
+        return cost;
+    }
     for (const double key_bias_left : measured.harder) {
-        if (const KvLoss* both = rows(key_bias_left).pair(kv)) return {both->perplexity_share, both->source, measured.all_are_easier};
+        if (const KvLoss* both = rows(key_bias_left).pair(kv)) {
+            return {both->perplexity_share, both->source, measured.all_are_easier, both->fitted == traits.fitted};
+        }
         const KvLoss* keys = is_float(kv.k) ? nullptr : rows(key_bias_left).half(kv, true);
         const KvLoss* values = is_float(kv.v) ? nullptr : values_of(key_bias_left);
-        cost = {0, "", measured.all_are_easier};
+        cost = {0, "", measured.all_are_easier, false};
         for (const KvLoss* half : {keys, values}) {
             if (half == nullptr) continue;
             cost.perplexity_share += half->perplexity_share;
@@ -146,17 +152,21 @@ std::string warning_of(const Catalogue& catalogue, const KvFormats& kv, const Ca
     if (!is_hurtful(cost)) return "";
     const auto percent = [](double share) { return fmt::format("{:.{}f} %", 100 * share, share < 0.1 ? 1 : 0); };
     const bool turned = kv == with_default_rotation(kv);
-    std::string text = fmt::format("a {} cache{} is known to hurt models with keys like this one's: {}{} more perplexity ({}).", name_of(kv),
-                                   turned ? "" : " with this --kv-rotation", cost.is_least ? "at least " : "", percent(cost.perplexity_share), printable(cost.source, 120));
+    std::string text = fmt::format("a {} cache{} is {} to hurt models with keys like this one's: {}{} more perplexity ({}{}).", name_of(kv),
+                                   turned ? "" : " with this --kv-rotation", cost.measured ? "known" : "likely",
+                                   !cost.measured ? "about " : cost.is_least ? "at least " : "", percent(cost.perplexity_share),
+                                   cost.measured ? "" : "estimated from ", printable(cost.source, 120));
     std::string instead;
     for (const KvFormats& smaller : smaller_caches(catalogue, traits)) {
-        instead += fmt::format("{}--kv {} ({})", instead.empty() ? " Better: " : ", ", name_of(smaller),
-                               percent(kv_cost_of(catalogue, smaller, traits).perplexity_share));
+        const KvCost its = kv_cost_of(catalogue, smaller, traits);
+        instead += fmt::format("{}--kv {}{}", instead.empty() ? " Better: " : ", ", name_of(smaller),
+                               its.measured && !its.is_least ? fmt::format(" ({})", percent(its.perplexity_share)) : "");
     }
     text += instead;
     const KvCost fitted = kv_cost_of(catalogue, with_default_rotation(kv), {true, traits.key_bias_left});
-    if (!traits.fitted && !is_hurtful(fitted)) {
-        text += fmt::format("{}the file that atlas-vk fit-cache writes ({})", instead.empty() ? " Better: " : ", or ", percent(fitted.perplexity_share));
+    if (!traits.fitted && fitted.measured && !is_hurtful(fitted)) {
+        text += fmt::format("{}the file that atlas-vk fit-cache writes{}", instead.empty() ? " Better: " : ", or ",
+                            fitted.is_least ? "" : fmt::format(" ({})", percent(fitted.perplexity_share)));
     }
     return text;
 }

@@ -24,6 +24,7 @@ struct KvCost {
     double perplexity_share = 0;
     std::string source;
     bool is_least = false;  // the model's keys are harder than those of every model that was measured: it may cost more
+    bool measured = false;  // with these very formats, rotation and fit (unquantized: nothing to measure); else an estimate, which serves to rank
 };
 /// Of the rows of the measured model that is as hard as this one or the next harder: the pair's own row with the same rotation (fitted: by the
 /// model's own matrices, where that was measured), else the sum of keys alone and values alone, each in this format or the next less exact one

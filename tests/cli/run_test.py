@@ -18,6 +18,7 @@ import time
 import unittest
 from pathlib import Path
 
+import biased_model
 import cli_test
 from cli_test import Cli, atlas
 
@@ -33,6 +34,45 @@ def shell(command, stdin=None, timeout=60):
     run = " ".join(f"'{word}'" for word in (cli_test.PROGRAM, *run_flags("-v")))
     done = subprocess.run(["bash", "-c", command.replace("$RUN", run)], stdin=stdin, capture_output=True, timeout=timeout)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class ACacheThatHurts(Cli):
+    """Qwen2's keys have biases, and a small cache costs such models much: `run` says so, and what costs less."""
+
+    def warned(self, *flags, bias=100.0):
+        model = biased_model.write_biased(Path(cli_test.TINY), Path(self.folder.name) / f"biased-{bias}.gguf", bias)
+        code, out, err = atlas("run", "-m", model, *GREEDY, *flags, "def f")
+        self.assertEqual(code, 0, err)
+        self.assertNotEqual(out.strip(), "")
+        return re.findall(r"^atlas-vk: warning: (a .* cache.*)$", err, re.MULTILINE)
+
+    def test_run_warns_of_it_once_and_says_what_is_better(self):
+        (line,) = self.warned("--kv", "q4_0")
+        for words in ("a q4_0 cache is known to hurt models with keys like this one's: at least ", " % more perplexity (", "Better: --kv q8_0"):
+            self.assertIn(words, line)
+        (line,) = self.warned("--kv", "q4_0", "--kv-rotation", "none")
+        self.assertIn("a q4_0 cache with this --kv-rotation is known to hurt", line)
+
+    def test_run_does_not_warn_of_what_does_not_hurt(self):
+        self.assertEqual(self.warned("--kv", "q8_0"), [])
+        self.assertEqual(self.warned(), [])
+        self.assertEqual(self.warned("--kv", "q4_0", bias=0.0), [])
+
+    def test_plan_does_not_advise_it_and_shows_only_what_was_measured(self):
+        model = biased_model.write_biased(Path(cli_test.TINY), Path(self.folder.name) / "m.gguf", 100.0)
+        flags = ("plan", "--file", model, "--card", "RTX 3090")
+        code, out, err = atlas(*flags)
+        self.assertEqual(code, 0, err)
+        rows = {line.split()[0]: " ".join(line.split()[4:]) for line in out.partition("Cache formats of")[2].splitlines()[2:7]}
+        self.assertEqual(rows["f16"], "none")
+        self.assertRegex(rows["q4_0"], r"^not advised: >\d+\.\d\d %$")
+        self.assertEqual(rows["q8_0"], "not measured", "its keys are harder than those of every model that was measured")
+        trades = {row["kv"]: row for row in json.loads(atlas(*flags, "--json")[1])["kv_trades"]}
+        self.assertEqual(trades["f16"]["perplexity_increase"], 0)
+        self.assertIsNone(trades["f16"]["perplexity_source"])
+        self.assertIsNone(trades["q8_0"]["perplexity_increase"])
+        self.assertIsNone(trades["q4_0"]["perplexity_increase"])
+        self.assertGreater(trades["q4_0"]["perplexity_increase_at_least"], 0.04)
 
 
 class WhereThePromptComesFrom(Cli):

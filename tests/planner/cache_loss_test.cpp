@@ -60,6 +60,22 @@ TEST(CacheLoss, WhatHurtsIsSaidWithWhatDoesNot) {
     }
 }
 
+// Before: a loss was shown as measured that was another format's.
+TEST(CacheLoss, OnlyAPairsOwnRowIsMeasured) {
+    const Catalogue catalogue = two_models();
+    const auto cost = [&](const KvFormats& kv, bool fitted = false) { return kv_cost_of(catalogue, with_default_rotation(kv), {fitted, 3}); };
+    EXPECT_TRUE(cost(Format::q8_0).measured);
+    EXPECT_TRUE(cost({Format::q4_0, Format::f16}).measured);
+    EXPECT_FALSE(cost({Format::q5_0, Format::f16}).measured) << "q4_0's";
+    EXPECT_FALSE(cost(Format::q5_1).measured);
+    EXPECT_TRUE(cost(Format::q4_0, true).measured);
+    EXPECT_FALSE(cost(Format::q8_0, true).measured) << "of the file as it is";
+    EXPECT_TRUE(cost(Format::f16).measured) << "there is nothing to measure";
+    EXPECT_EQ(cost(Format::f16).source, "");
+    const std::string text = warning_of(catalogue, with_default_rotation({Format::q5_0, Format::f16}), {false, 3});
+    EXPECT_NE(text.find("is likely to hurt models with keys like this one's: about 38 % more perplexity (estimated from biased)"), std::string::npos) << text;
+}
+
 TEST(CacheLoss, NothingHurtfulIsProposed) {
     const Catalogue catalogue = two_models();
     const auto names = [&](const CacheTraits& traits) {
