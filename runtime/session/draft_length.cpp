@@ -11,6 +11,8 @@ namespace {
 // What may be lost: a third of the promised 3 %, because times of single steps scatter and the booking is only as good as they are.
 constexpr double kLossShare = 0.01;
 constexpr double kLossSteps = 1.5;
+// Of an answer that is known to be short: what is left of the 3 % is for costs that are not measured yet.
+constexpr double kPromisedShare = 0.02;
 // A gain must be worth the change of ways.
 constexpr double kLeastGain = 1.01;
 // Until a width was measured: what a step costs more per token beyond the first, in steps of one. Low, so that it is tried; the booking
@@ -62,6 +64,24 @@ void DraftLength::block_took(uint32_t width, uint32_t n_tokens, double ms, doubl
     loss_ += spent - n_tokens;
 }
 
+void DraftLength::recording_took(double ms) {
+    record_ms_ = ms;
+    has_recorded_ = true;
+    const double pace = costs_.pace_ms();
+    if (pace == 0) return;
+    total_ += ms / pace;
+    loss_ += ms / pace;
+}
+
+void DraftLength::expect_recording(double ms) {
+    if (!has_recorded_) record_ms_ = ms;
+}
+
+void DraftLength::look_ahead(uint32_t n_more, uint32_t recorded_widths) {
+    n_more_ = n_more;
+    recorded_widths_ = recorded_widths;
+}
+
 void DraftLength::guess_was(uint8_t evidence, bool right) {
     ATLAS_CHECK(evidence < kEvidenceClasses, "class {}", evidence);
     const auto count = [right](Share& share) {
@@ -104,8 +124,12 @@ uint32_t DraftLength::width_for(std::span<const uint8_t> evidence, uint32_t most
     if (n_plain_ < kLeastPlain || blocks_left_ < 0) return 1;
     // After a failure comes the way back, too.
     const double resume = std::max(0.0, cost(1) - 1);
-    const double may_lose = kLossShare * total_ + kLossSteps - loss_ - resume;
+    const double at_most = std::min(kLossShare * total_ + kLossSteps, kPromisedShare * (total_ + n_more_));
+    const double may_lose = at_most - loss_ - resume;
     const double guess_cost = ms_per_guess / plain_ms();
+    const double recording = record_ms_ / plain_ms();
+    // Where an answer ends is not known; half-way is as good as anything.
+    const double follows = std::min<double>(n_more_, total_);
     // A width is tried after one of at least half of it.
     uint32_t widest = 4;
     for (size_t i = 1; i < kWidths.size(); ++i) {
@@ -125,7 +149,9 @@ uint32_t DraftLength::width_for(std::span<const uint8_t> evidence, uint32_t most
         const double spent = cost(width) + (width - 1) * guess_cost;
         // A block whose cost rests on one or two pairs waits until it can be paired again.
         const bool may_run = costs_.known(kind_of(width)) || costs_.can_pair(kind_of(width));
-        if (width == 1 || !may_run || spent - 1 > may_lose || tokens / spent <= best_rate) continue;
+        if (width == 1 || !may_run || tokens / spent <= best_rate) continue;
+        const double to_record = (recorded_widths_ >> (kind_of(width) - 1) & 1) != 0 ? 0 : recording;
+        if (spent - 1 + to_record > may_lose || follows * (1 - spent / tokens) < to_record) continue;
         best = width;
         best_rate = tokens / spent;
     }

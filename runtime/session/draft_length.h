@@ -14,8 +14,9 @@ namespace atlas {
 /// Pure: knows no clock and no device. Widths are tokens of a step: the one that is certain and the draft tokens after it. Costs are counted in plain
 /// steps, by medians of pairs of neighbouring steps (StepCosts): other programs that slow the machine down for a while change no decision.
 ///
-/// Speculation may lose at most 1 % of what was spent so far and one and a half plain steps: every block is booked against what its tokens would
-/// have cost without, and a block whose failure would go beyond that is not run. Gains are booked too.
+/// Speculation may lose at most 1 % of what was spent so far and one and a half plain steps, and never more than 2 % of an answer whose longest
+/// length is known (look_ahead): every block is booked against what its tokens would have cost without, the recording of its program too, and a
+/// block whose failure would go beyond that is not run. Gains are booked too.
 class DraftLength {
   public:
     /// Few, so that few programs are recorded; at most kMostTokensAlike.
@@ -28,6 +29,13 @@ class DraftLength {
     void plain_took(double ms);
     /// A step of one of kWidths took so long, and `draft_ms` more to make its guesses, and gave n_tokens tokens.
     void block_took(uint32_t width, uint32_t n_tokens, double ms, double draft_ms = 0);
+    /// A step was recorded for a width that had no program here.
+    void recording_took(double ms);
+    /// What recording takes, as far as the first plain step tells; counts until a width was recorded.
+    void expect_recording(double ms);
+    /// Holds until it is called again: how many tokens may follow at most, and for which of kWidths a program is there (bit i: kWidths[i]).
+    /// A width that has none is tried only where what follows can pay for its recording.
+    void look_ahead(uint32_t n_more, uint32_t recorded_widths);
     /// A guess whose forerunners were all right was so too, or not.
     void guess_was(uint8_t evidence, bool right);
 
@@ -60,6 +68,10 @@ class DraftLength {
     uint32_t n_plain_ = 0;
     double blocks_left_ = 0;  // until plain steps are due
     uint32_t fixed_width_ = 0;
+    double record_ms_ = 0;  // of the last program, or expected
+    bool has_recorded_ = false;
+    uint32_t n_more_ = UINT32_MAX;
+    uint32_t recorded_widths_ = UINT32_MAX;
     double total_ = 0;  // in plain steps, like loss_
     double loss_ = 0;
 };

@@ -63,7 +63,7 @@ class Session {
     Result<void> start_choosing(const Sampler& sampler, bool logprobs = false);
     /// The next token. With `go_on` and room in the context its step is already under way, and the token is the last of tokens();
     /// without, nothing is, and there is no further choice. Allocates and records nothing once two steps of this context bucket have run.
-    /// Fails: device_lost, invalid_argument (damaged logits). After a failure only stop_choosing may follow.
+    /// Fails: device_lost, corrupt (damaged logits). After a failure only stop_choosing may follow.
     Result<Choice> next_choice(bool go_on);
     /// Waits for what is under way and drops it: the token that was chosen last leaves the timeline again.
     void stop_choosing();
@@ -80,7 +80,7 @@ class Session {
     uint32_t most_alike() const;
     /// Appends 1 .. most_alike() tokens in one step. Of every row the device chooses a token: choices[i] is what `sampler` would choose from
     /// row i as its draw n_draws() + i; row i has the logits after tokens[i]. The sampler stays as it is. Requires can_choose() of its
-    /// options, which may hold no penalties (they would depend on what is accepted). Fails: as sync; invalid_argument (damaged logits).
+    /// options, which may hold no penalties (they would depend on what is accepted). Fails: as sync; corrupt (damaged logits).
     Result<void> verify(std::span<const TokenId> tokens, const Sampler& sampler, std::span<TokenId> choices);
     /// A verify in two parts, for tokens that the device is about to choose: of n_tokens the host knows the first ones, `known`; `before` makes the
     /// rest and writes them into guess_place(known.size()), in the same submission. Waits for the end of it; take_verified is next.
@@ -89,6 +89,8 @@ class Session {
     Result<void> take_verified(std::span<const TokenId> tokens, std::span<TokenId> choices);
     /// Where the tokens of the next verify_behind lie, of which n_known are known.
     GuessPlace guess_place(uint32_t n_known) const { return {&model_->backend(), step_storage_, n_known}; }
+    /// Whether prepare_verify would have nothing to record.
+    bool has_verify(uint32_t n_tokens, bool choose) const;
     /// Records what a verify, or an extend with logits of all, of so many tokens needs here; true if there was something to record.
     Result<bool> prepare_verify(uint32_t n_tokens, bool choose);
 
@@ -101,7 +103,7 @@ class Session {
     /// of greedy options, place.first > 0, tokens.size() + n at most n_ctx(). Fails: as sync.
     Result<void> queue_guesses(std::span<const TokenId> tokens, uint32_t n, uint32_t n_known_ids, const GuessPlace& place, QueuedGuesses& queued);
     /// What was chosen; `tokens` as before. The timeline is then those and all guesses but the last; there are no logits.
-    /// Fails: invalid_argument (damaged logits).
+    /// Fails: corrupt (damaged logits).
     Result<void> take_guesses(std::span<const TokenId> tokens, std::span<Choice> guesses);
 
     // Memory for others (session_shrink.cpp).

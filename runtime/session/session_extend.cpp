@@ -46,11 +46,15 @@ void Session::record_row_choices(const StepKey& key, Ops& ops) const {
     ops.sample(dense(*output_storage_, Format::f32, key.n_outputs, model_->config().n_vocab), tables);
 }
 
+bool Session::has_verify(uint32_t n_tokens, bool choose) const {
+    const StepKey key = verify_key(n_tokens, choose);
+    return std::any_of(recorded_.begin(), recorded_.end(), [&](const RecordedStep& step) { return step.key == key; });
+}
+
 Result<bool> Session::prepare_verify(uint32_t n_tokens, bool choose) {
     ATLAS_CHECK(n_tokens >= 1 && n_tokens <= most_alike(), "a verify of {} tokens, at most {} here", n_tokens, most_alike());
-    const StepKey key = verify_key(n_tokens, choose);
-    const bool known = std::any_of(recorded_.begin(), recorded_.end(), [&](const RecordedStep& step) { return step.key == key; });
-    ATLAS_TRY_VOID(program_for(key));
+    const bool known = has_verify(n_tokens, choose);
+    ATLAS_TRY_VOID(program_for(verify_key(n_tokens, choose)));
     return !known;
 }
 

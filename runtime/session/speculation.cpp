@@ -117,6 +117,7 @@ Result<TokenId> SpeculativeDecoder::next(uint32_t n_more) {
         book(now);
         entry_ms_ = now;
         apart_ms_ = guess_ms_ = 0;
+        has_recorded_ = false;
         took_ = Took::nothing;
         ATLAS_TRY_VOID(refill(n_more));
     }
@@ -133,14 +134,24 @@ void SpeculativeDecoder::book(double now) {
     const double ms = now - entry_ms_ - apart_ms_;
     if (took_ == Took::nothing) return;
     DraftLength& length = speculation_.length();
+    if (has_recorded_) length.recording_took(apart_ms_);
     if (took_ == Took::plain) length.plain_took(ms);
     else length.block_took(width_, n_got_, ms - guess_ms_, guess_ms_);
     const double pace = length.plain_ms();
     if (pace == 0) return;
     const bool plain = took_ == Took::plain;
     figures_.n_booked += plain ? 1 : n_got_;
-    figures_.spent_steps += plain ? 1 : length.cost(width_) + guess_ms_ / pace;
+    figures_.spent_steps += (plain ? 1 : length.cost(width_) + guess_ms_ / pace) + (has_recorded_ ? apart_ms_ / pace : 0);
     figures_.n_unpaired += plain || length.is_known(width_) ? 0 : 1;
+}
+
+void SpeculativeDecoder::look_ahead(uint32_t n_more) {
+    uint32_t recorded = 0;
+    const uint32_t alike = session_.most_alike();
+    for (size_t i = 0; i < DraftLength::kWidths.size() && DraftLength::kWidths[i] <= alike; ++i) {
+        if (session_.has_verify(DraftLength::kWidths[i], chooses_rows())) recorded |= 1u << i;
+    }
+    speculation_.length().look_ahead(n_more, recorded);
 }
 
 void SpeculativeDecoder::chosen(TokenId token) {
@@ -165,7 +176,8 @@ Result<void> SpeculativeDecoder::refill(uint32_t n_more) {
                 ATLAS_TRY_VOID(session_.start_choosing(sampler_));
                 state_ = State::chain;
                 ATLAS_TRY_VOID(from_chain(n_more, true));
-                took_ = Took::nothing;  // it only chose
+                took_ = Took::nothing;  // it only chose, and recorded the plain step
+                speculation_.length().expect_recording(now_ms() - entry_ms_);
                 return {};
             }
             if (forced_.empty()) {
@@ -185,6 +197,7 @@ Result<void> SpeculativeDecoder::refill(uint32_t n_more) {
 // The choice that is under way answers the first guess for nothing. Where the guesses behind it seem worth a block, no step is sent ahead.
 Result<void> SpeculativeDecoder::from_chain(uint32_t n_more, bool may_leave) {
     took_ = Took::plain;
+    look_ahead(n_more);
     bool leave = n_more == 0;
     if (may_leave && n_more > 0) {
         proposal_.clear();
@@ -209,6 +222,7 @@ Result<void> SpeculativeDecoder::from_chain(uint32_t n_more, bool may_leave) {
 }
 
 Result<void> SpeculativeDecoder::from_open(uint32_t n_more) {
+    look_ahead(n_more);
     const double draft_begin = now_ms();
     proposal_.clear();
     const uint32_t alike = session_.most_alike();
@@ -269,6 +283,7 @@ Result<bool> SpeculativeDecoder::joined_block(uint32_t most) {
     if (recorded || queued_.recorded) {
         apart_ms_ += ready - begin;
         figures_.record_ms += ready - begin;
+        has_recorded_ = true;
     }
     tokens_.assign(1, last_);
     tokens_.insert(tokens_.end(), proposal_.tokens.begin(), proposal_.tokens.end());
@@ -291,7 +306,7 @@ Result<void> SpeculativeDecoder::block(uint32_t width) {
     tokens_.assign(1, last_);
     tokens_.insert(tokens_.end(), proposal_.tokens.begin(), proposal_.tokens.begin() + width - 1);
     const bool device = chooses_rows();
-    ATLAS_TRY_VOID(session_.prepare_verify(width, device));
+    ATLAS_TRY(has_recorded_, session_.prepare_verify(width, device));
     const double recorded = now_ms();
     apart_ms_ += recorded - begin;
     figures_.record_ms += recorded - begin;

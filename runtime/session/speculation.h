@@ -25,7 +25,7 @@ struct SpeculationFigures {
     double total_ms = 0;      // of everything
     double draft_ms = 0;      // making guesses
     double verify_ms = 0;     // steps with guesses: the device's work and waiting for it
-    double record_ms = 0;     // recording steps of a new width
+    double record_ms = 0;     // recording steps of a new width; in spent_steps, too
     double host_ms = 0;       // the rest of a block: choosing a width, comparing, bookkeeping
     uint64_t n_booked = 0;    // tokens of the steps in spent_steps
     double spent_steps = 0;   // what those steps cost, in plain steps at the speed of the moment (DraftLength::cost)
@@ -90,7 +90,7 @@ class SpeculativeDecoder {
     /// Tells the speculators of the prompt.
     Result<void> start();
     /// The next token; the sampler has accepted it. `n_more`: how many more may be wanted after it.
-    /// Fails: device_lost, out_of_memory, invalid_argument (damaged logits).
+    /// Fails: device_lost, out_of_memory, corrupt (damaged logits).
     Result<TokenId> next(uint32_t n_more);
 
     const SpeculationFigures& figures() const { return figures_; }
@@ -113,6 +113,7 @@ class SpeculativeDecoder {
     bool chooses_rows() const { return on_device_ && !has_penalties(sampler_.options()); }
     void chosen(TokenId token);
     void book(double now_ms);
+    void look_ahead(uint32_t n_more);
     void compare_shadow(TokenId token);
     double now_ms() const;
 
@@ -140,6 +141,7 @@ class SpeculativeDecoder {
     double entry_ms_ = 0;
     double begin_ms_ = 0;
     double apart_ms_ = 0;        // recording since entry_ms_
+    bool has_recorded_ = false;  // since then: a program that was not there
     double guess_ms_ = 0;        // making guesses since entry_ms_
     uint32_t width_ = 1;
     uint32_t n_got_ = 0;

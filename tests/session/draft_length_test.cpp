@@ -1,6 +1,7 @@
 // The choice of a width in a made-up world whose costs and acceptance are known.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "runtime/session/draft_length.h"
@@ -16,6 +17,8 @@ struct World {
     double offered = 1.0;     // how often there is a guess
     double plain_ms = 10;
     bool busy = false;        // other programs come and go, and hold single steps up
+    double recording = 0;     // of a width's program, in plain steps
+    bool is_capped = false;   // it is known how many tokens are wanted
 
     double width_ms(uint32_t width) const { return plain_ms * (1 + slope * (width - 1)); }
 };
@@ -48,7 +51,10 @@ Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
     const std::vector<uint8_t> evidence(23, 3);
     Outcome outcome;
     bool after_block = false;
+    uint32_t recorded = world.recording > 0 ? 0 : UINT32_MAX;
+    length.expect_recording(world.recording * world.plain_ms);
     for (uint32_t done = 0; done < n_tokens;) {
+        length.look_ahead(world.is_capped ? n_tokens - done - 1 : UINT32_MAX, recorded);
         const bool offered = uniform(random) < world.offered;
         const uint32_t width = offered ? length.width_for(evidence, 24, 0) : 1;
         if (width == 1) {
@@ -69,6 +75,12 @@ Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
             n += right ? 1 : 0;
         }
         const double ms = world.width_ms(width);
+        const auto at = std::find(DraftLength::kWidths.begin(), DraftLength::kWidths.end(), width) - DraftLength::kWidths.begin();
+        if ((recorded >> at & 1) == 0) {
+            recorded |= 1u << at;
+            outcome.ms += world.recording * world.plain_ms;
+            length.recording_took(on_clock(world.recording * world.plain_ms));
+        }
         length.block_took(width, n, on_clock(ms));
         outcome.ms += ms;
         outcome.widest = std::max(outcome.widest, width);
@@ -90,6 +102,27 @@ TEST(DraftLength, IsNeverSlowerThanPlainByMoreThanThreePercent) {
             }
         }
     }
+}
+
+// Recording a width's program takes as long as one or two plain steps on lavapipe. An answer of 20 tokens cannot pay for it unless the draft tokens
+// hit; before recordings were booked it lost up to 23 %.
+TEST(DraftLength, ShortAnswersDoNotPayForRecordings) {
+    for (const uint32_t n_tokens : {8u, 16u, 32u, 64u, 128u}) {
+        for (const double recording : {0.3, 1.0, 2.0, 20.0}) {
+            for (const double right : {0.0, 0.3, 0.5, 0.7, 0.9}) {
+                for (uint64_t seed = 0; seed < 5; ++seed) {
+                    const Outcome outcome = decode({.right = right, .recording = recording, .is_capped = true}, n_tokens, seed);
+                    EXPECT_GT(outcome.speed_up(), 0.97) << n_tokens << " tokens, recording " << recording << ", " << right << " right, seed " << seed;
+                }
+            }
+        }
+    }
+}
+
+TEST(DraftLength, LongAnswersPayForRecordings) {
+    EXPECT_GT(decode({.right = 0.98, .slope = 0.05, .recording = 1}, 512, 1).speed_up(), 4);
+    EXPECT_GT(decode({.right = 0.9, .slope = 0.05, .recording = 1, .is_capped = true}, 256, 1).speed_up(), 2);
+    for (uint64_t seed = 0; seed < 5; ++seed) EXPECT_GT(decode({.right = 0.1, .recording = 1}, 128, seed).speed_up(), 0.97);
 }
 
 TEST(DraftLength, TakesLongBlocksWhileTheyHit) {
