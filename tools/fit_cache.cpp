@@ -14,6 +14,7 @@
 #include "runtime/session/cache_turn_fit.h"
 #include "runtime/text/tokenizer.h"
 #include "tools/fit_cache_text.h"
+#include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
@@ -49,12 +50,13 @@ Result<std::vector<TokenId>> tokens_of(const FitFlags& flags, const Tokenizer& t
 constexpr std::chrono::seconds kQuietFor{1}, kLineEvery{10};
 
 Result<std::shared_ptr<const Model>> load(const gguf::File& file, Backend& backend, uint32_t n_tokens) {
-    const Interrupt::AtOnce nothing_to_lose;
     ProgressBar bar("loading");
     return Model::load(file, backend, fit_shape(n_tokens), [&bar](uint64_t done, uint64_t total) { bar.show(done, total); });
 }
 
-Result<Turns> fit(const gguf::File& file, const FitFlags& flags, const Interrupt& interrupt) {
+// A step of 512 tokens takes seconds on a slow device, and nothing is written before all are done.
+Result<Turns> fit(const gguf::File& file, const FitFlags& flags) {
+    const Interrupt::AtOnce nothing_to_lose;
     ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
     for (const std::string& line : tokenizer->notes()) print_note(line);
     ATLAS_TRY(const auto tokens, tokens_of(flags, *tokenizer));
@@ -68,7 +70,7 @@ Result<Turns> fit(const gguf::File& file, const FitFlags& flags, const Interrupt
     ATLAS_TRY(const auto backend, make_vk_backend(options));
     ATLAS_TRY(const auto model, load(file, *backend, static_cast<uint32_t>(tokens.size())));
     ProgressBar bar("fitting", {.unit = "steps", .quiet_for = kQuietFor, .line_every = kLineEvery});
-    return fit_cache_turns(*model, tokens, {interrupt.token(), [&bar](uint32_t done, uint32_t total) { bar.show(done, total); }});
+    return fit_cache_turns(*model, tokens, {{}, [&bar](uint32_t done, uint32_t total) { bar.show(done, total); }});
 }
 
 // The model's own keys and tensors, and the turns.
@@ -97,7 +99,8 @@ Result<void> fit_cache(const FitFlags& flags) {
     if (!flags.text.empty()) inputs.emplace_back(flags.text);
     ATLAS_TRY_VOID(check_output(flags.out, inputs, flags.force));
     ATLAS_TRY(const auto file, gguf::File::open(path));
-    ATLAS_TRY(const Turns turns, fit(file, flags, interrupt));
+    ATLAS_TRY_VOID(check_model_file(file));
+    ATLAS_TRY(const Turns turns, fit(file, flags));
     ATLAS_TRY_VOID(write_fitted(file, turns, flags, interrupt));
     fmt::print("{}: keys and values of {} layers are turned by matrices of their own where --kv-rotation turns them\n", printable(flags.out, 400),
                turns.size());
@@ -116,7 +119,7 @@ void add_fit_cache(CLI::App& app, int& exit_code) {
                     "Example:\n  atlas-vk fit-cache model.gguf model-fitted.gguf");
     command->add_option("IN", flags->in, "The model: a stored model's name or a GGUF file")->required()->type_name("FILE");
     command->add_option("OUT", flags->out, "The file to write; it appears when it is complete")->required()->type_name("FILE");
-    command->add_option("-f,--file", flags->text, "A text to look at, of which the first 512 tokens count (default: one of its own)")->type_name("TEXT");
+    command->add_option("-f,--file", flags->text, "A text to look at, of which the first 512 tokens count (default: one of its own)")->check(input_file(), "")->type_name("TEXT");
     command->add_option("--device", flags->device, "Device to run on: its index, a part of its name, or its UUID");
     command->add_flag("--force", flags->force, "Replace OUT if it exists");
     command->callback([flags, &exit_code] {

@@ -1,7 +1,6 @@
 #include "tools/prompts_file.h"
 
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string_view>
 
 #include "runtime/base/in_quotes.h"
@@ -13,21 +12,25 @@ namespace {
 
 constexpr std::string_view kMark = "\xEF\xBB\xBF";
 
-// Nothing: the line is no prompt.
-std::optional<std::string> prompt_of(std::string_view line) {
-    if (line.front() != '{') return std::string(line);
-    const auto parsed = nlohmann::json::parse(line, nullptr, false);
-    if (!parsed.is_object() || !parsed.contains("prompt") || !parsed["prompt"].is_string()) return std::nullopt;
-    return parsed["prompt"].get<std::string>();
+PromptLine prompt_of(std::string_view line, const std::string& where) {
+    if (line.front() != '{') return {std::string(line), ""};
+    const PromptLine none{std::string(line), where + ": expected a text or an object with a string \"prompt\""};
+    try {
+        const auto parsed = nlohmann::json::parse(line);
+        if (!parsed.is_object() || !parsed.contains("prompt") || !parsed["prompt"].is_string()) return none;
+        return {parsed["prompt"].get<std::string>(), ""};
+    } catch (const nlohmann::json::exception& wrong) {
+        return {none.text, fmt::format("{}; {}", none.error, printable(wrong.what(), 200))};
+    }
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> read_prompts(const std::string& path) {
+Result<std::vector<PromptLine>> read_prompts(const std::string& path) {
     ATLAS_TRY(const std::string text, read_text(path));
     const std::string name = path == "-" ? "stdin" : in_quotes(path, 400);
     if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) return fail(ErrorCode::corrupt, "{} is UTF-16: expected UTF-8", name);
-    std::vector<std::string> prompts;
+    std::vector<PromptLine> prompts;
     std::string_view rest = text;
     for (int number = 1; !rest.empty(); ++number) {
         const size_t end = rest.find('\n');
@@ -37,9 +40,7 @@ Result<std::vector<std::string>> read_prompts(const std::string& path) {
         if (line.starts_with(kMark)) line.remove_prefix(kMark.size());
         if (line.ends_with('\r')) line.remove_suffix(1);
         if (line.empty()) continue;
-        auto prompt = prompt_of(line);
-        if (!prompt) return fail(ErrorCode::corrupt, "{}, line {}: expected a text or an object with a string \"prompt\"", name, number);
-        prompts.push_back(std::move(*prompt));
+        prompts.push_back(prompt_of(line, fmt::format("{}, line {}", name, number)));
     }
     if (prompts.empty()) return fail(ErrorCode::invalid_argument, "{}: no prompts: expected one on each line", name);
     return prompts;

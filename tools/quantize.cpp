@@ -14,6 +14,8 @@
 #include "runtime/base/units.h"
 #include "runtime/gguf/reader.h"
 #include "runtime/gguf/writer.h"
+#include "runtime/model/load.h"
+#include "tools/flag_checks.h"
 #include "tools/importance.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
@@ -81,6 +83,7 @@ Result<void> quantize(const QuantizeFlags& flags) {
         ATLAS_TRY_VOID(check_output(flags.out, inputs, flags.force));
     }
     ATLAS_TRY(const auto file, gguf::File::open(path));
+    ATLAS_TRY_VOID(check_model_file(file));
     Importance importance;
     if (!flags.importance.empty()) {
         ATLAS_TRY(importance, read_importance(flags.importance));
@@ -115,8 +118,8 @@ void add_quantize(CLI::App& app, int& exit_code) {
     command->add_option("RECIPE", flags->recipe, "Which formats: Q4_K_M is the usual choice, Q5_K_M and Q6_K are closer to the "
                         "original, Q8_0 is nearly lossless, Q3_K_M and Q2_K are for when nothing else fits")
         ->required()->check(check_recipe)->type_name("NAME");
-    command->add_option("--importance", flags->importance, "A GGUF file of llama-imatrix: how much each column matters")->type_name("FILE");
-    command->add_option("--threads", flags->n_threads, "How many threads work")->check(CLI::Range(1, 1024))->capture_default_str();
+    command->add_option("--importance", flags->importance, "A GGUF file of llama-imatrix: how much each column matters")->check(input_file(), "")->type_name("FILE");
+    command->add_option("--threads", flags->n_threads, "How many threads work")->check(whole_number(1, 1024), "")->capture_default_str();
     command->add_flag("--dry-run", flags->dry_run, "Only say what every tensor would become, and the size");
     command->add_flag("--requantize", flags->requantize, "Also convert tensors that are quantized already");
     command->add_flag("--force", flags->force, "Replace OUT if it exists");

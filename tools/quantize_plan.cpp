@@ -22,7 +22,9 @@ Result<MixModel> model_of(const gguf::File& file, bool has_importance) {
     MixModel model;
     ATLAS_TRY(model.n_layer, file.u32(arch + ".block_count"));
     const std::string name = printable(file.path().string(), 400);
-    if (model.n_layer > kMaxLayers) return fail(ErrorCode::corrupt, "{}: {}.block_count: expected at most {}, found {}", name, arch, kMaxLayers, model.n_layer);
+    if (model.n_layer < 1 || model.n_layer > kMaxLayers) {
+        return fail(ErrorCode::corrupt, "{}: {}.block_count: expected 1 .. {}, found {}", name, arch, kMaxLayers, model.n_layer);
+    }
     // Models without attention have no heads.
     if (file.find(arch + ".attention.head_count") != nullptr) {
         const auto heads = read_head_counts(file, arch);

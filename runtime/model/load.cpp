@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "quant/codec.h"
+#include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
 #include "runtime/gguf/intact.h"
 #include "runtime/gguf/stream.h"
@@ -208,6 +209,14 @@ Result<MemoryPlan> plan_file_on(const gguf::File& file, const SessionShape& shap
     auto plan = plan_on(*found, shape, backend, keep_free_bytes);
     if (!plan) return in_file(std::move(plan).error());
     return plan;
+}
+
+Result<void> check_model_file(const gguf::File& file) {
+    SessionShape smallest;
+    smallest.n_ctx = smallest.n_batch = 1;
+    const auto plan = plan_file(file, smallest);
+    if (plan || plan.error().code == ErrorCode::unsupported) return {};
+    return fail_in(in_quotes(file.path().string(), 400), plan.error());
 }
 
 Result<MemoryPlan> plan_file(const gguf::File& file, const SessionShape& shape) {

@@ -59,6 +59,10 @@ class Model {
 /// What a file needs, without a device: config, table and plan. Fails: as Model::load, without the memory checks.
 Result<MemoryPlan> plan_file(const gguf::File& file, const SessionShape& shape);
 
+/// Whether the numbers and the tensors of a file can be a model's, for those who do not load it: what Model::load refuses as not_found or corrupt is
+/// refused. What is whole and not supported here passes, so do other architectures. Fails: not_found, corrupt (both name the file).
+Result<void> check_model_file(const gguf::File& file);
+
 /// What a file needs on this backend as it is now, with `keep_free_bytes` left to others; with n_ctx 0 the largest context that fits, at most
 /// the model's own. Fails: as Model::load before its first byte.
 Result<MemoryPlan> plan_file_on(const gguf::File& file, const SessionShape& shape, const Backend& backend, uint64_t keep_free_bytes);

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "runtime/base/units.h"
+#include "runtime/model/limits.h"
 #include "runtime/model/weight_places.h"
 #include "runtime/ops/dry_ops.h"
 
@@ -13,7 +14,6 @@ namespace atlas {
 namespace {
 
 constexpr uint32_t kMaxBatch = 1u << 16;
-constexpr uint32_t kMaxContext = 1u << 26;
 
 Result<void> check_shape(const ModelConfig& config, const SessionShape& shape) {
     if (shape.n_ctx > kMaxContext) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -25,6 +27,15 @@ std::string supported_formats(const std::function<bool(Format)>& can_read) {
 bool is_ignorable(std::string_view name) {
     constexpr auto kEndings = std::to_array<std::string_view>({".input_scale", ".attn_rot_embd", ".rotary_emb.inv_freq", "rope.freqs"});
     return std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
+// Of "blk.7.attn_q.weight" 7.
+std::optional<uint32_t> layer_of(std::string_view name) {
+    constexpr std::string_view kStart = "blk.";
+    if (!name.starts_with(kStart)) return std::nullopt;
+    uint32_t layer = 0;
+    const auto [end, error] = std::from_chars(name.data() + kStart.size(), name.data() + name.size(), layer);
+    return error == std::errc() ? std::optional(layer) : std::nullopt;
 }
 
 class Resolver {
@@ -84,6 +95,10 @@ class Resolver {
     Result<std::vector<ResolvedWeight>> finish() && {
         for (const gguf::TensorInfo& info : tensors_) {
             if (used_.contains(info.name) || is_ignorable(info.name)) continue;
+            if (const auto layer = layer_of(info.name); layer && *layer >= config_.n_layer) {
+                return fail(ErrorCode::corrupt, "{}: a tensor of layer {}, but {}.block_count says {} layers", info.name, *layer, config_.architecture,
+                            config_.n_layer);
+            }
             return fail(ErrorCode::unsupported,
                         "{}: architecture {} as it is known here has no such tensor (of {} layers); without it the model would compute "
                         "something else",

@@ -54,10 +54,14 @@ ModelSize true_size(const gguf::File& file, const ModelShape& shape) {
     return size;
 }
 
-uint64_t device_bytes(const gguf::File& file) {
-    SessionShape smallest;
-    smallest.n_ctx = smallest.n_batch = 1;
-    if (const auto plan = plan_file(file, smallest)) return plan->weights_bytes;
+// Of an architecture that this build has, the loader's own plan, which compares every tensor's shape with the config.
+Result<uint64_t> device_bytes(const gguf::File& file) {
+    if (find_architecture(file)) {
+        SessionShape smallest;
+        smallest.n_ctx = smallest.n_batch = 1;
+        ATLAS_TRY(const MemoryPlan plan, plan_file(file, smallest));
+        return plan.weights_bytes;
+    }
     uint64_t sum = 0;
     for (const gguf::TensorInfo& tensor : file.tensors()) sum += storage_bytes(tensor.bytes);
     return sum;
@@ -133,7 +137,7 @@ Result<FileShape> read_shape(const gguf::File& file) {
     s.rope_factors = file.find_tensor("rope_freqs.weight") != nullptr;
     for (const gguf::TensorInfo& tensor : file.tensors()) s.parameters += elems_of(tensor);
     found.size = true_size(file, s);
-    found.weights_bytes = device_bytes(file);
+    ATLAS_TRY(found.weights_bytes, device_bytes(file));
     found.quant = printable(quant_of(file));
     return found;
 }

@@ -22,6 +22,7 @@ class Fit {
         : model_(model), config_(model.config()), n_(static_cast<uint32_t>(tokens.size())), tokens_(tokens), watch_(watch) {}
 
     Result<std::vector<LayerTurns>> run() {
+        ATLAS_TRY_VOID(advance(0));
         ATLAS_TRY_VOID(allocate());
         Backend& backend = model_.backend();
         ATLAS_TRY(const auto program, backend.record("fit cache", [this](Ops& ops) { pass(ops); }));
@@ -46,6 +47,7 @@ class Fit {
     }
 
   private:
+    // 0: how much there is to do.
     Result<void> advance(uint32_t pieces) {
         done_ += pieces;
         if (watch_.progress) watch_.progress(done_, config_.n_layer * (kDraws + kWorkOfAFit));

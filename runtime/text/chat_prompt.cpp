@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/text/vocabulary.h"
+
 namespace atlas {
 namespace {
 
@@ -12,13 +14,11 @@ constexpr std::string_view kChatMl =
 
 // The text of the token that `key` names by its id; empty when the file names none.
 Result<std::string> special_token(const gguf::File& file, std::string_view key) {
-    if (file.find(key) == nullptr) return std::string();
-    ATLAS_TRY(const uint32_t id, file.u32(key));
     // A file without a vocabulary has no texts for its tokens.
-    if (file.find("tokenizer.ggml.tokens") == nullptr) return std::string();
+    if (file.find(key) == nullptr || file.find("tokenizer.ggml.tokens") == nullptr) return std::string();
     ATLAS_TRY(const auto tokens, file.strings("tokenizer.ggml.tokens"));
-    if (id >= tokens.size()) return fail(ErrorCode::corrupt, "{}: the token {} is outside of the vocabulary of {} tokens", key, id, tokens.size());
-    return tokens[id];
+    ATLAS_TRY(const auto id, read_token_id(file, key, tokens.size()));
+    return id ? std::string(tokens[*id]) : std::string();
 }
 
 Result<std::optional<ChatTemplate>> named_template(const gguf::File& file, std::string_view key, const TemplateLimits& limits) {

@@ -8,14 +8,8 @@
 #include "runtime/text/token_origin.h"
 
 namespace atlas {
-namespace {
 
-constexpr size_t kMaxVocab = size_t{1} << 24;        // sixteen times the largest known
-constexpr size_t kMaxSpellingBytes = size_t{1} << 16;  // the longest known is a few hundred
-
-constexpr std::string_view kTokenTypeKey = "tokenizer.ggml.token_type";
-
-Result<std::optional<TokenId>> read_id(const gguf::File& file, std::string_view key, size_t n_vocab) {
+Result<std::optional<TokenId>> read_token_id(const gguf::File& file, std::string_view key, size_t n_vocab) {
     const gguf::KeyValue* entry = file.find(key);
     if (entry == nullptr) return std::optional<TokenId>{};
     // Converters write -1, or its unsigned twin, for "this model has none".
@@ -26,6 +20,13 @@ Result<std::optional<TokenId>> read_id(const gguf::File& file, std::string_view 
         return fail(ErrorCode::corrupt, "{}: is {}, but the vocabulary has {} tokens (ids 0 to {})", key, id, n_vocab, n_vocab - 1);
     return std::optional<TokenId>{id};
 }
+
+namespace {
+
+constexpr size_t kMaxVocab = size_t{1} << 24;        // sixteen times the largest known
+constexpr size_t kMaxSpellingBytes = size_t{1} << 16;  // the longest known is a few hundred
+
+constexpr std::string_view kTokenTypeKey = "tokenizer.ggml.token_type";
 
 Result<std::optional<bool>> read_flag(const gguf::File& file, std::string_view key) {
     if (file.find(key) == nullptr) return std::optional<bool>{};
@@ -77,7 +78,7 @@ Result<std::vector<TokenId>> read_ends(const gguf::File& file, size_t n_vocab) {
     constexpr std::array<std::string_view, 5> kEndKeys = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id", "tokenizer.ggml.fim_pad_token_id",
                                                           "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id"};
     for (const auto key : kEndKeys) {
-        ATLAS_TRY(const auto id, read_id(file, key, n_vocab));
+        ATLAS_TRY(const auto id, read_token_id(file, key, n_vocab));
         if (id) declared.push_back(*id);
     }
     if (file.find("tokenizer.ggml.eos_token_ids") != nullptr) {
@@ -114,9 +115,9 @@ Result<Vocabulary> read_vocabulary(const gguf::File& file) {
         vocabulary.merges.assign(merges.begin(), merges.end());
     }
     const size_t n_vocab = vocabulary.spellings.size();
-    ATLAS_TRY(vocabulary.bos, read_id(file, "tokenizer.ggml.bos_token_id", n_vocab));
-    ATLAS_TRY(vocabulary.eos, read_id(file, "tokenizer.ggml.eos_token_id", n_vocab));
-    ATLAS_TRY(vocabulary.unknown, read_id(file, "tokenizer.ggml.unknown_token_id", n_vocab));
+    ATLAS_TRY(vocabulary.bos, read_token_id(file, "tokenizer.ggml.bos_token_id", n_vocab));
+    ATLAS_TRY(vocabulary.eos, read_token_id(file, "tokenizer.ggml.eos_token_id", n_vocab));
+    ATLAS_TRY(vocabulary.unknown, read_token_id(file, "tokenizer.ggml.unknown_token_id", n_vocab));
     ATLAS_TRY(vocabulary.add_bos, read_flag(file, "tokenizer.ggml.add_bos_token"));
     ATLAS_TRY(vocabulary.add_eos, read_flag(file, "tokenizer.ggml.add_eos_token"));
     ATLAS_TRY(vocabulary.add_space_prefix, read_flag(file, "tokenizer.ggml.add_space_prefix"));

@@ -43,6 +43,9 @@ struct Vocabulary {
     bool is_control(TokenId token) const { return token < kinds.size() && kinds[token] == TokenKind::control; }
 };
 
+/// The token that `key` names by its id; nothing: the key is missing, or is -1 or its unsigned twin, which say "none". Fails: corrupt (no such token).
+Result<std::optional<TokenId>> read_token_id(const gguf::File& file, std::string_view key, size_t n_vocab);
+
 /// Fails: not_found (no tokens: not a model file with a vocabulary), corrupt (tables that disagree, ids out of range), limit.
 Result<Vocabulary> read_vocabulary(const gguf::File& file);
 
