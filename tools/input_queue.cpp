@@ -2,10 +2,14 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <utility>
 
 #include "runtime/base/check.h"
 
@@ -58,12 +62,55 @@ InputQueue::~InputQueue() {
     close_pipe(stop_);
 }
 
+void InputQueue::make_signals() {
+    termios settings = {};
+    if (tcgetattr(STDIN_FILENO, &settings) != 0) return;
+    constexpr std::array<std::pair<int, int>, 3> kKeys{{{VINTR, SIGINT}, {VSUSP, SIGTSTP}, {VQUIT, SIGQUIT}}};
+    for (size_t i = 0; i < kKeys.size(); ++i) {
+        const cc_t byte = settings.c_cc[kKeys[i].first];
+        keys_[i] = {static_cast<char>(byte), byte == _POSIX_VDISABLE ? 0 : kKeys[i].second};
+    }
+    makes_signals_ = true;
+}
+
+// In the order of arrival: what is text and what is a signal is decided here, once.
+void InputQueue::take(char byte) {
+    const std::string_view mark = in_paste_ ? kPasteEnd : kPasteStart;
+    n_matched_ = byte == mark[n_matched_] ? n_matched_ + 1 : byte == mark[0] ? 1 : 0;
+    if (n_matched_ == mark.size()) {
+        in_paste_ = !in_paste_;
+        n_matched_ = 0;
+    }
+    const auto key = std::find_if(keys_.begin(), keys_.end(), [&](const SignalKey& k) { return k.signal != 0 && k.byte == byte; });
+    const bool is_key = makes_signals_ && key != keys_.end();
+    ctrl_c_is_last_ = is_key && in_paste_ && key->signal == SIGINT;
+    if (is_key && !in_paste_) {
+        if (!is_collecting_) bytes_.push_back(static_cast<int16_t>(-key->signal));  // in its turn
+        else kill(getpid(), key->signal);
+    } else if (bytes_.size() < kMostCollected) {
+        bytes_.push_back(static_cast<uint8_t>(byte));
+    }
+}
+
+// Whether the last that came is a Ctrl-C in a paste, and neither more of the paste comes nor anything from `other`: a person pressed it. A terminal
+// sends a paste without a pause.
+bool InputQueue::is_stuck_in_paste(int other) {
+    constexpr int kPauseMs = 400;
+    if (!ctrl_c_is_last_) return false;
+    std::array<pollfd, 2> both{{{STDIN_FILENO, POLLIN, 0}, {other, POLLIN, 0}}};
+    if (poll(both.data(), both.size(), kPauseMs) != 0) return false;
+    ctrl_c_is_last_ = in_paste_ = false;
+    n_matched_ = 0;
+    if (!bytes_.empty()) bytes_.pop_back();
+    return true;
+}
+
 bool InputQueue::read_some() {
     std::array<char, 4096> block;
     const auto got = read(STDIN_FILENO, block.data(), block.size());
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) return true;
     if (got <= 0) return false;
-    bytes_.insert(bytes_.end(), block.begin(), block.begin() + got);
+    for (ssize_t i = 0; i < got; ++i) take(block[static_cast<size_t>(i)]);
     return true;
 }
 
@@ -77,12 +124,23 @@ InputQueue::Next InputQueue::next() {
         }
         ended_ = !read_some();
     }
-    const char byte = bytes_.front();
+    if (bytes_.size() == 1 && is_stuck_in_paste(g_wake[0])) bytes_.push_back(-SIGINT);
+    const int16_t byte = bytes_.front();
     bytes_.pop_front();
-    return {Event::byte, byte};
+    if (byte >= 0) return {Event::byte, static_cast<char>(byte)};
+    // What follows belongs to whoever reads after the signal was answered.
+    kill(getpid(), -byte);
+    constexpr int kLongestMs = 1000;
+    pollfd woken = {g_wake[0], POLLIN, 0};
+    while (poll(&woken, 1, kLongestMs) < 0 && errno == EINTR) {
+    }
+    empty_pipe(g_wake[0]);
+    return {Event::woken, 0};
 }
 
-void InputQueue::unread(std::string_view bytes) { bytes_.insert(bytes_.begin(), bytes.begin(), bytes.end()); }
+void InputQueue::unread(std::string_view bytes) {
+    for (auto it = bytes.rbegin(); it != bytes.rend(); ++it) bytes_.push_front(static_cast<uint8_t>(*it));
+}
 
 void InputQueue::wake() {
     const int saved = errno;
@@ -92,7 +150,11 @@ void InputQueue::wake() {
 }
 
 void InputQueue::run_collector() {
-    while (!ended_ && bytes_.size() < kMostCollected) {
+    while (!ended_ && (makes_signals_ || bytes_.size() < kMostCollected)) {
+        if (is_stuck_in_paste(stop_[0])) {
+            for (const char byte : kPasteEnd) bytes_.push_back(static_cast<uint8_t>(byte));
+            kill(getpid(), SIGINT);
+        }
         if (first_is_ready(stop_[0], STDIN_FILENO)) return;
         ended_ = !read_some();
     }
@@ -100,6 +162,7 @@ void InputQueue::run_collector() {
 
 void InputQueue::collect() {
     ATLAS_CHECK(!collector_.joinable(), "collecting already");
+    is_collecting_ = true;
     collector_ = std::thread([this] { run_collector(); });
 }
 
@@ -108,6 +171,7 @@ void InputQueue::stop_collecting() {
     const char byte = 1;
     [[maybe_unused]] const auto written = write(stop_[1], &byte, 1);
     collector_.join();
+    is_collecting_ = false;
     empty_pipe(stop_[0]);
 }
 

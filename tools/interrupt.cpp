@@ -49,13 +49,16 @@ extern "C" void on_signal(int number) {
     errno = saved;
 }
 
+extern "C" void on_signal_by_default(int number) { end_now(number); }
+
 constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
 std::array<struct sigaction, kSignals.size()> g_before;
 
-void install_handlers() {
+void install_handlers(void (*handler)(int)) {
+    g_terminal = isatty(STDERR_FILENO) != 0;
     for (size_t i = 0; i < kSignals.size(); ++i) {
         struct sigaction action = {};
-        action.sa_handler = on_signal;
+        action.sa_handler = handler;
         sigemptyset(&action.sa_mask);
         action.sa_flags = 0;  // no SA_RESTART: reading a line ends with EINTR
         sigaction(kSignals[i], nullptr, &g_before[i]);
@@ -87,15 +90,14 @@ Interrupt::Interrupt() {
     ATLAS_CHECK(!g_watcher.joinable(), "two Interrupts");
     ATLAS_CHECK(sem_init(&g_wake, 0, 0) == 0, "no semaphore: errno {}", errno);
     g_ended = false;
-    // Where the system has no thread to give, signals do what they do by themselves.
+    // Where the system has no thread to give, signals go on to do what they did.
     try {
         g_watcher = std::thread(watch);
     } catch (const std::system_error&) {
         sem_destroy(&g_wake);
         return;
     }
-    g_terminal = isatty(STDERR_FILENO) != 0;
-    install_handlers();
+    install_handlers(on_signal);
 }
 
 Interrupt::~Interrupt() {
@@ -123,6 +125,8 @@ int Interrupt::exit_code() { return 128 + g_signal; }
 bool Interrupt::must_leave() { return g_signal != SIGINT; }
 
 void Interrupt::before_exit(void (*hook)()) { g_before_exit = hook; }
+
+void Interrupt::end_at_once_by_default() { install_handlers(on_signal_by_default); }
 
 Interrupt::AtOnce::AtOnce() {
     ++g_at_once;

@@ -22,7 +22,7 @@ class Interrupt {
     /// What a program returns that a signal stopped: 128 plus the number of the first signal since the start or reset(); 130 before any.
     static int exit_code();
     /// While one lives, the first signal ends the process at once with exit_code(): before there is anything that could be lost, while input is
-    /// read and a model is loaded. Without an Interrupt signals do what they do by themselves.
+    /// read and a model is loaded.
     class AtOnce {
       public:
         AtOnce();
@@ -32,6 +32,8 @@ class Interrupt {
     };
     /// Whether SIGTERM or SIGHUP came: an interactive program leaves, too.
     static bool must_leave();
+    /// From here on a signal ends the process at once with exit_code() and a line that says so, for commands without an Interrupt and before theirs.
+    static void end_at_once_by_default();
     /// Called in the handler before a signal ends the process; null: nothing.
     static void before_exit(void (*hook)());
     /// Forgets a Ctrl-C that was answered, but nothing that says to leave; tokens handed out before stay stopped.

@@ -49,7 +49,7 @@ struct LineEditor::State {
 
 namespace {
 
-constexpr std::string_view kPasteStart = "\033[200~", kPasteEnd = "\033[201~";
+constexpr std::string_view kPasteStart = InputQueue::kPasteStart, kPasteEnd = InputQueue::kPasteEnd;
 constexpr int kHistoryEntries = 1000;
 constexpr size_t kLongestHistoryEntry = 64 << 10;
 constexpr size_t kLongestPlainLine = 16 << 20;
@@ -120,6 +120,9 @@ unsigned char take_paste(EditLine* edit, wint_t) {
     return CC_REFRESH;
 }
 
+// Bound to the end of a paste that was left with Ctrl-C.
+unsigned char ignore_paste_end(EditLine*, wint_t) { return CC_NORM; }
+
 }  // namespace
 
 // To the end of the paste; nothing: the input ended or was stopped.
@@ -165,12 +168,14 @@ void LineEditor::State::open_editor() {
     // Returns and newlines arrive as they were sent (-d is while reading).
     const wchar_t* const raw[] = {L"-icanon", L"-echo", L"-echoe", L"-echok", L"-echoctl", L"-iexten"};
     for (const wchar_t* flag : raw) el_wset(edit, EL_SETTY, L"-x", flag, nullptr);
-    el_wset(edit, EL_SETTY, L"-x", L"+noflsh", nullptr);  // Ctrl-C stops the answer and drops nothing that was typed
     for (const wchar_t* mode : {L"-x", L"-d"}) {
-        for (const wchar_t* flag : {L"-icrnl", L"-inlcr", L"-igncr", L"-istrip"}) el_wset(edit, EL_SETTY, mode, flag, nullptr);
+        for (const wchar_t* flag : {L"-icrnl", L"-inlcr", L"-igncr", L"-istrip", L"-isig"}) el_wset(edit, EL_SETTY, mode, flag, nullptr);
     }
+    queue.make_signals();
     el_wset(edit, EL_ADDFN, L"atlas-paste", L"Insert what is pasted", take_paste);
     el_wset(edit, EL_BIND, L"\\e[200~", L"atlas-paste", nullptr);
+    el_wset(edit, EL_ADDFN, L"atlas-paste-end", L"Ignore the end of a paste", ignore_paste_end);
+    el_wset(edit, EL_BIND, L"\\e[201~", L"atlas-paste-end", nullptr);
     el_wset(edit, EL_BIND, L"\\t", L"ed-insert", nullptr);
 }
 

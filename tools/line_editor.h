@@ -8,7 +8,7 @@
 
 namespace atlas::tools {
 
-/// On a terminal, from the constructor to the destructor: nothing is lost of what is typed or pasted while nobody reads, neither tabs nor
+/// On a terminal, from the constructor to the destructor: Ctrl-C works while somebody reads or a TypeAhead lives, and nothing is lost of what is typed or pasted while nobody reads, neither tabs nor
 /// what is longer than the terminal's own 4095 bytes, and nothing of it is echoed into an answer. One at a time (see TerminalGuard).
 class LineEditor {
   public:

@@ -211,7 +211,84 @@ class Pasting(Chat):
         self.assertEqual(terminal.wait_for_messages(3)[2]["content"], "first and more")
 
 
+    def test_a_control_byte_in_a_paste_is_text(self):
+        terminal = self.open(*self.SHORT)
+        terminal.paste("a\x03b\n\x1ac\x1cd")
+        terminal.send("\r")
+        self.assertEqual(terminal.wait_for_messages(2)[0]["content"], "a\x03b\n\x1ac\x1cd")
+        terminal.send("/bye\r")
+        terminal.ends(0)
+
+    def test_a_control_byte_in_a_paste_during_an_answer_stops_nothing(self):
+        terminal = self.open(*self.ENDLESS)
+        terminal.send("tell\r")
+        terminal.expect_more_output()
+        terminal.paste("p\x03q")
+        time.sleep(1)
+        self.assertEqual(len(terminal.kept()), 1, "the answer goes on")
+        terminal.send("\x03")
+        terminal.wait_for_messages(2)
+        terminal.send("\r")
+        self.assertEqual(terminal.wait_for_messages(3)[2]["content"], "p\x03q")
+
+    def test_ctrl_c_ends_a_paste_that_does_not_end(self):
+        terminal = self.open(*self.SHORT)
+        terminal.send(START + b"half of it\r")
+        time.sleep(0.3)
+        terminal.send("\x03")
+        terminal.expect("Ctrl-D leaves")
+        terminal.send(END + b"hello\r")  # the end comes late, and is no text
+        self.assertEqual(terminal.wait_for_messages(2)[0]["content"], "hello")
+        terminal.send("/bye\r")
+        terminal.ends(0)
+
+    def test_ctrl_c_in_a_paste_that_does_not_end_stops_the_answer(self):
+        terminal = self.open(*self.ENDLESS)
+        terminal.send("tell\r")
+        terminal.expect_more_output()
+        terminal.send(START + b"half")
+        time.sleep(0.3)
+        terminal.send("\x03")
+        terminal.wait_for_messages(2)
+        terminal.send(" of it\r")
+        self.assertEqual(terminal.wait_for_messages(3)[2]["content"], "half of it")
+
+
+class Commands(Chat):
+    def test_commands_without_an_argument_say_what_is_set(self):
+        terminal = self.open(*self.SHORT, "--system", "Be short.")
+        terminal.send("/system\r")
+        terminal.expect("the system message is 'Be short.'")
+        terminal.send("/stats\r")
+        terminal.expect("figures after each answer are on")
+        terminal.send("hello\r")
+        terminal.wait_for_messages(3)
+        terminal.send("/stats\r")
+        terminal.expect("[prompt ")
+        terminal.send('/system ""\r')
+        terminal.expect("starts over")
+        terminal.send("/system\r")
+        terminal.expect("there is no system message")
+
+    def test_commands_in_any_case_and_near_misses(self):
+        terminal = self.open(*self.SHORT)
+        terminal.send("/HELP\r")
+        terminal.expect("Forget the conversation")
+        terminal.send("/Hepl\r")
+        terminal.expect("did you mean /help?")
+        terminal.send("/Bye\r")
+        terminal.ends(0)
+        self.assertEqual(terminal.kept(), [])
+
+
 class Stopping(Chat):
+    def test_what_follows_ctrl_c_in_one_write_is_read(self):
+        for text in ("\x03/bye\r", "to be dropped\x03/bye\r"):
+            terminal = self.open(*self.SHORT)
+            terminal.send(text)
+            terminal.ends(0, timeout=30)
+            self.assertEqual(terminal.kept(), [])
+
     def test_ctrl_c_stops_the_answer_or_drops_the_line(self):
         terminal = self.open(*self.ENDLESS)
         terminal.send("tell\r")

@@ -1,4 +1,6 @@
 // atlas-vk chat: a conversation at the terminal.
+#include <optional>
+
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/text/chat_prompt.h"
@@ -42,6 +44,7 @@ Result<void> chat(const ChatFlags& flags) {
     const auto state = state_folder(flags);
     LineEditor editor(state.empty() ? state : state / "chat_history", system_environment("TERM").value_or(""));
     Interrupt::before_exit(TerminalGuard::restore);
+    std::optional<LineEditor::TypeAhead> while_loading(editor);
     ATLAS_TRY(OpenModel open, open_model(flags.model, flags.speculation));
     ATLAS_TRY(const auto chat_prompt, ChatPrompt::open(*open.file));
     if (!chat_prompt.note().empty()) print_note(chat_prompt.note());
@@ -55,6 +58,7 @@ Result<void> chat(const ChatFlags& flags) {
     options.verbose = flags.report.verbose;
     options.resume = flags.resume;
     options.resume_command = fmt::format("atlas-vk chat -m {} --resume", printable(flags.model.model, 200));
+    while_loading.reset();
     ATLAS_TRY_VOID(Dialogue(options, replies, kept, interrupt, editor).run());
     return check_validation(flags.model, open);
 }
@@ -69,10 +73,11 @@ void add_chat(CLI::App& app, int& exit_code) {
     command->add_option("--system", flags->system, "Set the system message");
     command->add_flag("--resume", flags->resume, "Go on with the last chat");
     command->add_flag("--private", flags->is_private, "Keep nothing of this chat on the disk, and no history of what is typed");
-    const std::map<std::string, ContextPolicy> policies{{"shift", ContextPolicy::shift}, {"stop", ContextPolicy::stop}};
-    command->add_option("--context-policy", flags->policy,
-                        "When the context is full: shift leaves out the oldest turns (not the system message), stop ends the answer (default: shift)")
-        ->transform(CLI::CheckedTransformer(policies).description("shift|stop"));
+    command
+        ->add_option_function<std::string>(
+            "--context-policy", [flags](const std::string& policy) { flags->policy = policy == "stop" ? ContextPolicy::stop : ContextPolicy::shift; },
+            "When the context is full: shift leaves out the oldest turns (not the system message), stop ends the answer (default: shift)")
+        ->check(CLI::IsMember({"shift", "stop"}));
     add_report_flags(*command, flags->report);
     add_sampling_flags(*command, flags->sampling);
     add_speculation_flags(*command, flags->speculation);

@@ -1,6 +1,7 @@
 #include "tools/chat/dialogue.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <utility>
 
@@ -25,7 +26,7 @@ std::string_view typed_part(const LineEditor::Input& input) {
 bool is_command(const LineEditor::Input& input) {
     if (input.n_pasted > 0 || !input.text.starts_with('/')) return false;
     const std::string word = input.text.substr(1, input.text.find_first_of(" \t") - 1);
-    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || c == '!'; };
+    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '!'; };
     return !word.empty() && std::all_of(word.begin(), word.end(), is_letter);
 }
 
@@ -97,7 +98,8 @@ LineEditor::Input Dialogue::read_block() {
 
 Result<bool> Dialogue::command(const std::string& line) {
     const auto space = line.find_first_of(" \t");
-    const std::string name = line.substr(0, space);
+    std::string name = line.substr(0, space);
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     const auto begin = line.find_first_not_of(" \t", space);
     std::string argument = space == std::string::npos || begin == std::string::npos ? "" : line.substr(begin);
     while (argument.ends_with(' ') || argument.ends_with('\t')) argument.pop_back();
@@ -142,6 +144,7 @@ Result<void> Dialogue::answer(const Conversation& before) {
     }
     kept_.keep(conversation_, false);
     if (options_.stats) replies_.print_figures(*report, options_.verbose);
+    last_report_ = std::move(*report);
     return {};
 }
 

@@ -63,6 +63,7 @@ class Dialogue {
     Result<bool> load(const std::string& path);
     Result<bool> resume_last(const std::string&);
     Result<bool> set_stats(const std::string& word);
+    void show_stats();
     Result<bool> leave(const std::string&);
     Result<void> save_to(const std::string& path, bool may_replace);
 
@@ -74,6 +75,7 @@ class Dialogue {
     Conversation conversation_;
     std::string files_;  // of /read, for the next question
     std::optional<KeptTalk::Found> last_;
+    std::optional<GenerateReport> last_report_;
     bool said_how_to_leave_ = false;
 };
 

@@ -42,13 +42,13 @@ std::span<const Dialogue::Command> Dialogue::commands() {
         {"/retry /again", "", "Answer the last question anew", &Dialogue::retry},
         {"/undo", "", "Forget the last question and its answer", &Dialogue::undo},
         {"/clear", "", "Forget the conversation", &Dialogue::clear},
-        {"/system", "TEXT", "Set the system message and start over", &Dialogue::set_system},
+        {"/system", "[TEXT]", "Show the system message, or set it and start over", &Dialogue::set_system},
         {"/read", "FILE", "Put a file into the next message", &Dialogue::read, true},
         {"/save", "FILE", "Write the conversation as JSON; /save! replaces a file", &Dialogue::save, true},
         {"/save!", "FILE", "", &Dialogue::save_over, true},
         {"/load", "FILE", "Go on with a conversation that /save wrote", &Dialogue::load, true},
         {"/resume", "", "Go on with the last chat", &Dialogue::resume_last},
-        {"/stats", "on|off", "Show figures after each answer, or do not", &Dialogue::set_stats},
+        {"/stats", "[on|off]", "Show the last figures; on, off: after each answer", &Dialogue::set_stats},
         {"/bye /exit /quit", "", "Leave, as Ctrl-D does", &Dialogue::leave},
     };
     return kCommands;
@@ -120,8 +120,15 @@ Result<bool> Dialogue::retry(const std::string&) {
 }
 
 Result<bool> Dialogue::set_system(const std::string& text) {
-    conversation_.start_over(text);
+    if (text.empty()) {
+        const std::string& now = conversation_.system();
+        if (now.empty()) note("there is no system message; /system TEXT sets one and starts over");
+        else note("the system message is {}; /system TEXT sets another and starts over, /system \"\" goes without", in_quotes(now, 2000));
+        return true;
+    }
+    conversation_.start_over(text == "\"\"" ? "" : text);
     kept_.keep(conversation_, false);
+    note("the system message is set; the conversation starts over");
     return true;
 }
 
@@ -171,9 +178,15 @@ Result<bool> Dialogue::resume_last(const std::string&) {
 }
 
 Result<bool> Dialogue::set_stats(const std::string& word) {
-    if (word == "on" || word == "off" || word.empty()) options_.stats = word != "off";
+    if (word == "on" || word == "off") options_.stats = word == "on";
+    if (word.empty() || word == "on" || word == "off") show_stats();
     else print_error({ErrorCode::invalid_argument, fmt::format("/stats {}: expected on or off", printable(word))});
     return true;
+}
+
+void Dialogue::show_stats() {
+    if (last_report_) replies_.print_figures(*last_report_, true);
+    note("figures after each answer are {}; /stats {} changes that", options_.stats ? "on" : "off", options_.stats ? "off" : "on");
 }
 
 Result<bool> Dialogue::leave(const std::string&) { return false; }
