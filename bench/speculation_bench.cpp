@@ -206,7 +206,7 @@ Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<co
 }
 
 std::string markdown(const std::vector<SpeculationRow>& rows) {
-    std::string out = "| guesses | tokens/s plain | tokens/s | speed-up | by processor time | tokens per step | accepted | verify ms per step | host ms per step |\n"
+    std::string out = "| draft tokens from | tokens/s plain | tokens/s | speed-up | by processor time | tokens per step | acceptance | verify ms per step | host ms per step |\n"
                       "|---|---|---|---|---|---|---|---|---|\n";
     for (const SpeculationRow& row : rows) {
         const SpeculationFigures& f = row.figures;

@@ -18,7 +18,9 @@
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/os.h"
 #include "runtime/base/user_dirs.h"
+#include "runtime/model/limits.h"
 #include "tools/fit_cache_text.h"
+#include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
@@ -195,6 +197,7 @@ Result<void> measure(BenchFlags& flags) {
     result.commit = bench::built_from_commit();
     result.version = ATLAS_VERSION;
     if (!flags.no_check && !flags.no_limits) {
+        const Interrupt::AtOnce nothing_to_lose;
         show_progress("measuring what the device can do");
         ATLAS_TRY(result.limits, bench::measure_limits(flags.device));
     }
@@ -232,6 +235,7 @@ Result<void> measure(BenchFlags& flags) {
 }  // namespace
 
 void add_bench(CLI::App& app, int& exit_code) {
+    constexpr uint32_t kMostColumns = 1u << 16;
     auto flags = std::make_shared<BenchFlags>();
     bench::BenchOptions& options = flags->options;
     CLI::App* command = app.add_subcommand("bench", "Measure how fast a model runs, from a file or from a shape with random weights");
@@ -242,26 +246,29 @@ void add_bench(CLI::App& app, int& exit_code) {
                     "The context before a measurement at a depth is made by running a prompt of that length. --speculate, --lookup, --draft and --text\n"
                     "measure speculative decoding instead: with draft tokens and without them in turn, on the same answer.");
     command->add_option("-m,--model", flags->model, "A stored model's name or a path to a .gguf file");
-    command->add_option("--shape", flags->shape, "NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m");
+    command->add_option("--shape", flags->shape, "NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m")->check(shape_name(), "");
     command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID");
-    const auto list = [&](const char* name, std::vector<uint32_t>& values, const char* help) {
-        command->add_option(name, values, help)->delimiter(',')->capture_default_str();
+    const auto list = [&](const char* name, std::vector<uint32_t>& values, const char* help, uint32_t most) {
+        command->add_option(name, values, help)->delimiter(',')->check(whole_number(0, most), "")->capture_default_str();
     };
-    list("-p,--prompt", options.prefill, "Prompt lengths; 0: none");
-    list("-n,--answer", options.decode, "Answer lengths; 0: none");
-    list("-d,--depth", options.depths, "Tokens of context before them");
-    list("--verify", options.verify, "Columns of verify steps; 0: none");
-    list("--batch", options.batch, "Sequences of batch steps; 0: none");
-    list("--kernel-tokens", options.kernel_tokens, "Widths at which matrix products are timed alone; 0: none");
-    command->add_option("-r,--repetitions", options.repetitions, "Times each is measured; the median counts")->check(CLI::Range(1u, 1000u))->capture_default_str();
+    list("-p,--prompt", options.prefill, "Prompt lengths; 0: none", kMaxContext);
+    list("-n,--answer", options.decode, "Answer lengths; 0: none", kMaxContext);
+    list("-d,--depth", options.depths, "Tokens of context before them", kMaxContext);
+    list("--verify", options.verify, "Columns of verify steps; 0: none", kMostColumns);
+    list("--batch", options.batch, "Sequences of batch steps; 0: none", kMostColumns);
+    list("--kernel-tokens", options.kernel_tokens, "Widths at which matrix products are timed alone; 0: none", kMostColumns);
+    command->add_option("-r,--repetitions", options.repetitions, "Times each is measured; the median counts")->check(whole_number(1, 1000), "")->capture_default_str();
     add_kv_flags(*command, flags->kv, flags->kv_rotation);
     command->add_option("--speculate", flags->guesses.shares, "Measure speculative decoding at these rates of acceptance (0.5,0.8,0.95) instead; -n and -d hold")
         ->delimiter(',')
-        ->check(CLI::Range(0.0, 1.0));
+        ->check(number(0, 1), "");
     add_speculation_flags(*command, flags->speculation);
     const std::string group = "Speculation";
-    command->add_option("--text", flags->text, "Measure --lookup and --draft on the text in this file (default: one of its own)")->group(group);
+    command->add_option("--text", flags->text, "Measure --lookup and --draft on the text in this file (default: one of its own)")
+        ->check(input_file(), "")
+        ->group(group);
     command->add_option("--reference", flags->reference, "The file with what counts as the answer to it (default: the model's own, of -n tokens)")
+        ->check(input_file(), "")
         ->group(group)
         ->needs("--text");
     command->add_flag("--draft-always", flags->guesses.always, "Check as many draft tokens as --draft-max allows in every step, whatever that costs")->group(group);

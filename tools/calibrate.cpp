@@ -152,10 +152,14 @@ std::optional<SpeedFactors> read_calibration(const std::filesystem::path& file, 
     return sane ? std::optional(factors) : std::nullopt;
 }
 
-Result<SpeedFactors> calibrate(VkBackend& backend) {
+Result<SpeedFactors> calibrate(VkBackend& backend, const std::function<void(uint32_t done, uint32_t total)>& progress) {
+    constexpr uint32_t kParts = 3;
     SpeedFactors factors;
+    progress(0, kParts);
     ATLAS_TRY(factors.bandwidth_gbps, matvec_gbps(backend));
+    progress(1, kParts);
     ATLAS_TRY(factors.ms_per_layer, layer_ms(backend));
+    progress(2, kParts);
     ATLAS_TRY(factors.matrix_tflops, prefill_tflops(backend));
     factors.efficiency = factors.prefill_share = 1;
     factors.calibrated = true;

@@ -58,10 +58,26 @@ std::string fit_columns(std::string_view text, size_t columns) {
     return fitted;
 }
 
-void print_fitted(std::string_view text) {
+namespace {
+
+size_t columns_of(int terminal) {
     winsize size = {};
-    const bool is_terminal = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-    const std::string shown = is_terminal ? fit_columns(text, size.ws_col) : std::string(text);
+    return ioctl(terminal, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+std::string fitted_to(int terminal, std::string_view text) {
+    const size_t columns = columns_of(terminal);
+    return columns > 0 ? fit_columns(text, columns) : std::string(text);
+}
+
+}  // namespace
+
+size_t output_columns() { return columns_of(STDOUT_FILENO); }
+
+std::string fitted_to_stderr(std::string_view text) { return fitted_to(STDERR_FILENO, text); }
+
+void print_fitted(std::string_view text) {
+    const std::string shown = fitted_to(STDOUT_FILENO, text);
     std::fwrite(shown.data(), 1, shown.size(), stdout);
 }
 

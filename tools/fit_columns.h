@@ -10,6 +10,12 @@ namespace atlas::tools {
 /// else under its beginning. Examples of commands are left whole, so that they can be copied.
 std::string fit_columns(std::string_view text, size_t columns);
 
+/// As wide as the terminal on stderr, unchanged where it is none.
+std::string fitted_to_stderr(std::string_view text);
+
+/// Columns of the terminal on stdout; 0: it is none.
+size_t output_columns();
+
 /// Prints to stdout: as wide as its terminal, unchanged where it is none.
 void print_fitted(std::string_view text);
 

@@ -4,7 +4,9 @@
 
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 
+#include "bench/shape_model.h"
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
 #include "runtime/session/session.h"
@@ -39,7 +41,7 @@ FlagCheck number(double low, double high) {
         } catch (const std::exception&) {
             used = 0;
         }
-        if (used == text.size() && !text.empty() && value >= low && value <= high) return "";
+        if (used == text.size() && !text.empty() && std::isfinite(value) && value >= low && value <= high) return "";
         return fmt::format("expected a number {}, found {}", range_text(fmt::format("{:g}", low), std::isinf(high) ? "" : fmt::format("{:g}", high)),
                            in_quotes(text));
     };
@@ -49,6 +51,26 @@ FlagCheck byte_size() {
     return [](const std::string& text) -> std::string {
         const auto bytes = parse_bytes(text);
         return bytes ? "" : bytes.error().message;
+    };
+}
+
+FlagCheck input_file() {
+    return [](const std::string& text) -> std::string {
+        std::error_code error;
+        const auto status = std::filesystem::status(text, error);
+        if (!std::filesystem::exists(status)) return fmt::format("{}: there is no such file", in_quotes(text, 400));
+        return std::filesystem::is_directory(status) ? fmt::format("{} is a folder: expected a file", in_quotes(text, 400)) : "";
+    };
+}
+
+FlagCheck input_file_or_stdin() {
+    return [](const std::string& text) -> std::string { return text == "-" ? "" : input_file()(text); };
+}
+
+FlagCheck shape_name() {
+    return [](const std::string& text) -> std::string {
+        const auto wish = bench::find_shape(text);
+        return wish ? "" : wish.error().message;
     };
 }
 

@@ -13,10 +13,16 @@ using FlagCheck = std::function<std::string(const std::string&)>;
 
 /// A whole number in this range; `high` at its type's maximum is not mentioned.
 FlagCheck whole_number(uint64_t low, uint64_t high = std::numeric_limits<uint32_t>::max());
-/// A number in this range; an infinite bound is not mentioned.
+/// A number in this range, neither infinite nor NaN; an infinite bound is not mentioned.
 FlagCheck number(double low, double high = std::numeric_limits<double>::infinity());
-/// A number of bytes as people type it: 6G, 800M.
+/// A number of bytes as people type it: 6G, 800M; a bare number below 4096 means GiB (parse_bytes).
 FlagCheck byte_size();
+/// A file or a pipe that is there.
+FlagCheck input_file();
+/// The same, or - for stdin.
+FlagCheck input_file_or_stdin();
+/// A model of the catalogue in a quantization: qwen2.5-coder-7b:q4_k_m.
+FlagCheck shape_name();
 /// Formats of the KV cache: q8_0, or q8_0:q4_0.
 FlagCheck cache_formats();
 

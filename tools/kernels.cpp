@@ -10,6 +10,8 @@
 #include "bench/every_kernel.h"
 #include "bench/model_shapes.h"
 #include "runtime/base/in_quotes.h"
+#include "runtime/vk/device_title.h"
+#include "tools/flag_checks.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/open_model.h"
@@ -68,7 +70,7 @@ Result<void> report(const KernelsFlags& flags) {
     }
     std::vector<bench::KernelReport> reports;
     for (const bench::CompiledKernel& kernel : kernels) reports.push_back(kernel.report);
-    fmt::print("{}, {}: {} kernels\n{}", printable(caps.name, 256), printable(caps.driver_line(), 256), kernels.size(), bench::table_text(reports));
+    fmt::print("{}: {} kernels\n{}", printable(vk::device_title(caps), 512), kernels.size(), bench::table_text(reports));
     if (!caps.pipeline_executable_properties) note("this driver says nothing about compiled kernels");
     return {};
 }
@@ -82,7 +84,7 @@ void add_kernels(CLI::App& app, int& exit_code) {
                     "Examples:\n  atlas-vk kernels\n  atlas-vk kernels --filter matvec_q4_k --assembly\n  atlas-vk kernels --json > kernels.json");
     command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
     command->add_option("-m,--model", flags->model, "Only the kernels of this model: a stored name or a path");
-    command->add_option("--shape", flags->shape, "Only the kernels of this shape, as qwen2.5-coder-7b:q4_k_m");
+    command->add_option("--shape", flags->shape, "Only the kernels of this shape, as qwen2.5-coder-7b:q4_k_m")->check(shape_name(), "");
     command->add_option("--filter", flags->filter, "Only kernels with this in their name");
     command->add_flag("--json", flags->json, "Print everything as JSON");
     command->add_flag("--assembly", flags->assembly, "Print the compiler's assembly instead of figures");

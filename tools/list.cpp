@@ -11,8 +11,10 @@
 #include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
 #include "runtime/gguf/reader.h"
+#include "tools/fit_columns.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
+#include "tools/models/environment.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -60,6 +62,32 @@ void print_json(const std::vector<Row>& rows) {
     fmt::print("{}\n", json_text(out, 2));
 }
 
+std::string last_column(const Row& row) {
+    return printable(row.problem.empty() ? row.model.path.string() : "cannot be read: " + row.problem, kMostShown);
+}
+
+// As a person writes it, where it is only read.
+std::string shortened(std::string path) {
+    const std::string home = system_environment("HOME").value_or("");
+    return home.size() > 1 && path.starts_with(home + "/") ? "~" + path.substr(home.size()) : path;
+}
+
+// One line a model; on a terminal that is too narrow for that the paths stand on lines of their own.
+void print_table(const std::vector<Row>& rows, size_t width) {
+    const auto first = [&](std::string_view name, std::string_view size, std::string_view architecture, std::string_view quant) {
+        return fmt::format("{:<{}}  {:>9}  {:<12}  {:<7}", name, width, size, architecture, quant);
+    };
+    const std::string title = first("NAME", "SIZE", "ARCHITECTURE", "QUANT");
+    const size_t columns = output_columns();
+    const bool fits = std::ranges::all_of(rows, [&](const Row& row) { return columns == 0 || title.size() + 2 + last_column(row).size() <= columns; });
+    fmt::print("{}{}\n", title, fits ? "  PATH" : "");
+    for (const Row& row : rows) {
+        const std::string line = first(printable(row.model.name), bytes_text(row.model.bytes), printable(row.architecture), row.quant);
+        if (fits) fmt::print("{}  {}\n", line, last_column(row));
+        else fmt::print("{}\n{}", line, fit_columns("  " + shortened(last_column(row)) + "\n", columns));
+    }
+}
+
 int print_names() {
     const auto store = user_store();
     const auto models = store ? store->list() : tl::unexpected(store.error());
@@ -86,10 +114,7 @@ int run(bool json) {
         note("no model is stored in {}; 'atlas-vk pull NAME' fetches one", printable(store->folder().string(), kMostShown));
         return 0;
     }
-    fmt::print("{:<{}}  {:>9}  {:<12}  {:<7}  {}\n", "NAME", width, "SIZE", "ARCHITECTURE", "QUANT", "PATH");
-    for (const Row& row : rows)
-        fmt::print("{:<{}}  {:>9}  {:<12}  {:<7}  {}\n", printable(row.model.name), width, bytes_text(row.model.bytes), printable(row.architecture), row.quant,
-                   printable(row.problem.empty() ? row.model.path.string() : "cannot be read: " + row.problem, kMostShown));
+    print_table(rows, width);
     return 0;
 }
 

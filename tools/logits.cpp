@@ -14,6 +14,7 @@
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/session/logits_file.h"
+#include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
@@ -44,12 +45,21 @@ Result<std::vector<TokenId>> read_tokens(const LogitsFlags& flags) {
     return parse_token_list(text);
 }
 
+Result<void> check_tokens(const std::vector<TokenId>& tokens, const gguf::File& file) {
+    const gguf::TensorInfo* embedding = file.find_tensor("token_embd.weight");
+    if (embedding == nullptr || embedding->shape.size() != 2) return {};  // loading says so
+    const TokenId largest = *std::max_element(tokens.begin(), tokens.end());
+    if (largest < embedding->shape[0]) return {};
+    return fail(ErrorCode::invalid_argument, "--tokens: token {}, expected ids below {} (the vocabulary)", largest, embedding->shape[0]);
+}
+
 Result<void> write_logits(const LogitsFlags& flags, const Interrupt& interrupt) {
     std::optional<Interrupt::AtOnce> nothing_to_lose(std::in_place);
     ATLAS_TRY(const std::vector<TokenId> tokens, read_tokens(flags));
     ATLAS_TRY(const auto path, find_model(flags.model));
     ATLAS_TRY_VOID(check_output(flags.out, model_files(path), flags.force));
     ATLAS_TRY(const gguf::File file, gguf::File::open(path));
+    ATLAS_TRY_VOID(check_tokens(tokens, file));
     VkBackendOptions options;
     options.device = flags.device;
     options.forced_matmul = flags.matmul;
@@ -87,7 +97,7 @@ void add_logits(CLI::App& app, int& exit_code) {
     command->add_option("-o,--output", flags->out, "The file to write")->required();
     add_kv_flags(*command, flags->kv_type, flags->kv_rotation);
     command->add_option("--batch", flags->n_batch, "Tokens per step; 1 takes the path that generates text")
-        ->check(CLI::Range(1u, 4096u))
+        ->check(whole_number(1, 4096), "")
         ->capture_default_str();
     command->add_option("--device", flags->device, "Device to run on: its index, a part of its name, or its UUID");
     command->add_option("--matmul", flags->matmul, "Run matrix products by kernels whose name begins so, where a device has them (matmul_dot)");

@@ -18,15 +18,18 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/vk/abandoned.h"
 #include "tools/fit_columns.h"
 #include "tools/foreign_flags.h"
+#include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/nearest_name.h"
 #include "tools/subcommands.h"
+#include "tools/usage_text.h"
 #include "tools/version.h"
 
 namespace {
@@ -74,6 +77,18 @@ void sort_into_groups(App& app) {
     }
 }
 
+// "" is what a script's unset variable gives: it names nothing and is not the same as leaving the flag out. Texts may be empty.
+void refuse_empty_values(App& app) {
+    constexpr std::array<std::string_view, 4> kTexts = {"--prompt", "--system", "TEXT", "--filter"};
+    const auto check = [](const std::string& value) { return value.empty() ? std::string("expected a value, found an empty one") : std::string(); };
+    for (App* command : app.get_subcommands({})) {
+        for (CLI::Option* option : command->get_options()) {
+            const bool is_text = std::any_of(kTexts.begin(), kTexts.end(), [&](std::string_view name) { return option->check_name(std::string(name)); });
+            if (option->get_items_expected_max() > 0 && !is_text) option->check(check, "");
+        }
+    }
+}
+
 // Says what is wrong with a first word that is no subcommand. CLI11 alone would only complain about "extra arguments".
 int explain_unknown(const App& app, const std::string& typed) {
     const auto names = command_names(app);
@@ -99,6 +114,13 @@ int parse(App& app, std::vector<std::string> arguments) {
     if (command != nullptr) {
         auto ours = atlas::tools::in_our_spelling(*command, {arguments.begin() + 1, arguments.end()});
         if (!ours) return atlas::tools::print_wrong_usage(name, ours.error().message);
+        // The parser would take the next word.
+        const auto is_empty = [&](const std::string& text) {
+            return text.starts_with("--") && text.ends_with('=') && command->get_option_no_throw(text.substr(0, text.size() - 1)) != nullptr;
+        };
+        if (const auto empty = std::find_if(ours->begin(), ours->end(), is_empty); empty != ours->end()) {
+            return atlas::tools::print_wrong_usage(name, fmt::format("{}: expected a value, found an empty one", empty->substr(0, empty->size() - 1)));
+        }
         arguments.resize(1);
         arguments.insert(arguments.end(), ours->begin(), ours->end());
     }
@@ -111,9 +133,8 @@ int parse(App& app, std::vector<std::string> arguments) {
         atlas::tools::print_fitted(text.str());
         return exit_code;
     } catch (const CLI::ParseError& error) {
-        const bool is_extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
-        const std::string near = command != nullptr && is_extra ? flag_near(*command, command->remaining()) : "";
-        return atlas::tools::print_wrong_usage(name, atlas::printable(error.what(), 1000) + near);
+        const std::string near = command != nullptr ? flag_near(*command, command->remaining()) : "";
+        return atlas::tools::print_wrong_usage(name, atlas::printable(atlas::tools::usage_text(error, command), 1000) + near);
     }
     return 0;
 }
@@ -127,6 +148,7 @@ int run(int argc, char** argv) {
     int exit_code = 0;
     for (const auto& add : atlas::tools::kSubcommands) add(app, exit_code);
     sort_into_groups(app);
+    refuse_empty_values(app);
 
     if (argc < 2) {
         std::fputs(app.help().c_str(), stderr);
@@ -169,7 +191,10 @@ void say_exception(const std::exception_ptr& exception) noexcept {
         std::fputs(kOutOfMemory, stderr);
     } catch (const std::exception& error) {
         try {
-            atlas::tools::print_error({atlas::ErrorCode::io, error.what()});
+            // fmt::print throws where stdout cannot be written, and says only "file".
+            const auto* system = dynamic_cast<const std::system_error*>(&error);
+            const bool is_stdout = system != nullptr && std::ferror(stdout) != 0;
+            atlas::tools::print_error({atlas::ErrorCode::io, is_stdout ? "cannot write to stdout: " + system->code().message() : error.what()});
         } catch (...) {
             std::fputs(kOutOfMemory, stderr);
         }
@@ -189,6 +214,7 @@ void say_exception(const std::exception_ptr& exception) noexcept {
 int guarded_run(int argc, char** argv) {
     int exit_code = 1;
     std::set_terminate(on_terminate);
+    atlas::tools::Interrupt::end_at_once_by_default();
     try {
         open_missing_streams();
         std::signal(SIGXFSZ, SIG_IGN);  // a file that grows over ulimit -f is a failed write with a message, not the end

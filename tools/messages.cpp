@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 
+#include "tools/fit_columns.h"
 #include "tools/interrupt.h"
 #include "tools/progress_bar.h"
 #include "tools/terminal_text.h"
@@ -17,14 +18,14 @@ namespace {
 
 // Whatever a file or a server put into a message, a terminal obeys none of it.
 void print_line(std::string_view kind, std::string_view text) {
-    write_stderr(fmt::format("atlas-vk: {}{}\n", kind, printable_lines(text)));
+    write_stderr(fitted_to_stderr(fmt::format("atlas-vk: {}{}\n", kind, printable_lines(text))));
 }
 
 class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
     void sink_it_(const spdlog::details::log_msg& message) override {
         spdlog::memory_buf_t text;
         formatter_->format(message, text);
-        write_stderr(printable_lines({text.data(), text.size()}));
+        write_stderr(fitted_to_stderr(printable_lines({text.data(), text.size()})));
     }
     void flush_() override { std::fflush(stderr); }
 };
@@ -41,7 +42,7 @@ int print_error(const Error& error) {
         return Interrupt::exit_code();
     }
     print_line("error: ", error.message);
-    return 1;
+    return error.code == ErrorCode::invalid_argument ? 2 : 1;
 }
 
 int print_wrong_usage(std::string_view command, std::string_view text) {

@@ -13,8 +13,8 @@ namespace atlas::tools {
 void print_note(std::string_view text);
 void print_warning(std::string_view text);
 
-/// Prints the error and returns the exit code that fits it: 1, or 128 plus the signal's number where the user stopped the program (Ctrl-C: 130,
-/// SIGTERM: 143). What was stopped is no error and is not called one.
+/// Prints the error and returns the exit code that fits it: 2 for invalid_argument (what was asked for makes no sense, whatever found that), else 1,
+/// or 128 plus the signal's number where the user stopped the program (Ctrl-C: 130, SIGTERM: 143). What was stopped is no error and is not called one.
 int print_error(const Error& error);
 
 /// Says what is wrong with the command line and where its rules are; returns 2. `command` is empty where there is none.

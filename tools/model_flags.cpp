@@ -3,6 +3,7 @@
 #include <charconv>
 #include <random>
 
+#include "runtime/model/limits.h"
 #include "tools/flag_checks.h"
 #include "tools/offer_pull.h"
 
@@ -26,17 +27,17 @@ void add_kv_flags(CLI::App& command, std::string& kv_type, std::string& rotation
 }
 
 void add_keep_free_flag(CLI::App& command, std::string& keep_free) {
-    command.add_option("--keep-free", keep_free, "Leave this much of the device's memory to others: 1G")->check(byte_size(), "");
+    command.add_option("--keep-free", keep_free, "Leave this much of the device's memory to others: 1G, 800M; a bare number means GiB")->check(byte_size(), "");
 }
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
     command.add_option("-m,--model", flags.model, "A stored model's name (see `atlas-vk list`) or a path to a .gguf file")->required();
     add_pull_flag(command, flags.pull);
     command.add_option("--device", flags.device, "Device to run on: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
-    command.add_option("-c,--ctx", flags.n_ctx, "Context in tokens (default: as much as fits comfortably, at most the model's own)")->check(whole_number(1), "");
+    command.add_option("-c,--ctx", flags.n_ctx, "Context in tokens (default: as much as fits comfortably, at most the model's own)")->check(whole_number(1, kMaxContext), "");
     add_kv_flags(command, flags.kv_type, flags.kv_rotation);
     add_keep_free_flag(command, flags.keep_free);
-    command.add_option("--memory-limit", flags.memory_limit, "Use at most this much of the device's memory: 6G, 800M")->check(byte_size(), "");
+    command.add_option("--memory-limit", flags.memory_limit, "Use at most this much of the device's memory: 6G, 800M; a bare number means GiB")->check(byte_size(), "");
     command.add_flag("--validate", flags.validate, "Run under Vulkan's validation layers (slow; for developers)");
 }
 

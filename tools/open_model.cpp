@@ -1,5 +1,8 @@
 #include "tools/open_model.h"
 
+#include <algorithm>
+
+#include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/planner/cache_loss.h"
@@ -101,8 +104,15 @@ Result<void> warn_of_cache(const gguf::File& file, const KvFormats& kv) {
     return {};
 }
 
-// `speculation` null: nothing proposes draft tokens.
-Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* speculation, SessionShape& shape) {
+// What is wrong with the file, or with the flags for this file, whatever the device.
+Result<void> check_without_device(const gguf::File& file, SessionShape shape) {
+    shape.n_ctx = std::max(shape.n_ctx, 1u);
+    if (const auto plan = plan_file(file, shape); !plan) return fail_in(in_quotes(file.path().string(), 400), plan.error());
+    return {};
+}
+
+// `speculation` null: nothing proposes draft tokens. `on_files`: asked before the device is opened; may be empty.
+Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* speculation, SessionShape& shape, const CheckFiles& on_files = {}) {
     const Interrupt::AtOnce nothing_to_lose;
     OpenModel open;
     ATLAS_TRY(shape.kv_format, kv_formats(flags.kv_type, flags.kv_rotation));
@@ -112,11 +122,13 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
     if (speculation != nullptr) ATLAS_TRY_VOID(warn_of_cache(*open.file, shape.kv_format));  // nothing that measures: there it is meant
     ATLAS_TRY(open.tokenizer, Tokenizer::load(*open.file));
     for (const std::string& line : open.tokenizer->notes()) print_note(line);
-    ATLAS_TRY(open.backend, make_backend(flags));
-    shape.n_ctx = flags.n_ctx;
     if (speculation != nullptr) {
         ATLAS_TRY(open.draft_file, open_draft_file(*speculation, *open.file, *open.tokenizer));
     }
+    shape.n_ctx = flags.n_ctx;
+    ATLAS_TRY_VOID(check_without_device(*open.file, shape));
+    if (on_files) ATLAS_TRY_VOID(on_files(open));
+    ATLAS_TRY(open.backend, make_backend(flags));
     auto fitted = fit_context(*open.file, *open.backend, shape, flags.keep_free, open.draft_file.get());
     if (!fitted && open.draft_file && speculation->draft == "auto" && fitted.error().code == ErrorCode::out_of_memory) {
         open.draft_file.reset();
@@ -133,9 +145,9 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
 
 }  // namespace
 
-Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation) {
+Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation, const CheckFiles& on_files) {
     SessionShape shape;
-    ATLAS_TRY(OpenModel open, load_model(flags, &speculation, shape));
+    ATLAS_TRY(OpenModel open, load_model(flags, &speculation, shape, on_files));
     open.watch = std::make_unique<BudgetWatch>(*open.backend, tell_of_memory);
     return open;
 }

@@ -1,6 +1,7 @@
 #pragma once
 // What every subcommand that runs a model does first: find the file, take a device, load with a progress bar, make a session.
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -41,8 +42,10 @@ struct OpenModel {
 Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs = 1);
 /// The same with room for who guesses: for as many rows as are checked in a step, and for the draft in the device's memory.
 Result<OpenModel> open_model(const ModelFlags& flags, const SpeculationFlags& speculation);
+/// A look at the files of a model and its draft before a device is opened.
+using CheckFiles = std::function<Result<void>(const OpenModel&)>;
 /// The same without a session, for those who hold many timelines: its cache is not taken.
-Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation);
+Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation, const CheckFiles& on_files);
 
 /// Prints what the validation layers said (--validate); fails if they said anything.
 Result<void> check_validation(const ModelFlags& flags, OpenModel& open);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/session/perplexity.h"
+#include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
@@ -127,11 +128,11 @@ void add_perplexity(CLI::App& app, int& exit_code) {
                     "  atlas-vk perplexity -m model-q4.gguf --kl-base base.kld\n"
                     "  atlas-vk perplexity -m model-f16.gguf --kl-base base.kld --kv q8_0:q4_0");
     add_model_flags(*command, flags->model);
-    command->get_option("--ctx")->description("Tokens per chunk (default: 512, or the base's)")->check(CLI::Range(4u, 1u << 20));
-    command->add_option("-f,--file", flags->text, "The text; may be left out with --kl-base");
-    command->add_option("--chunks", flags->n_chunks, "Score at most this many chunks");
+    command->get_option("--ctx")->description("Tokens per chunk (default: 512, or the base's)")->check(whole_number(4, 1u << 20), "");
+    command->add_option("-f,--file", flags->text, "The text; may be left out with --kl-base")->check(input_file(), "");
+    command->add_option("--chunks", flags->n_chunks, "Score at most this many chunks")->check(whole_number(1), "");
     auto* save = command->add_option("--save-kl-base", flags->save_base, "Write this model's log probabilities to a file (2 bytes per token of the vocabulary and of the text's half)");
-    command->add_option("--kl-base", flags->base, "Compare with the log probabilities in this file")->excludes(save);
+    command->add_option("--kl-base", flags->base, "Compare with the log probabilities in this file")->excludes(save)->check(input_file(), "");
     command->add_flag("--force", flags->force, "Replace the file of --save-kl-base if it exists");
     command->add_flag("--json", flags->json, "Print JSON");
     command->add_flag("-q,--quiet", flags->quiet, "No progress");

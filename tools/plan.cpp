@@ -15,7 +15,10 @@
 #include "runtime/base/user_dirs.h"
 #include "runtime/model/limits.h"
 #include "runtime/planner/file_shape.h"
+#include "tools/fit_columns.h"
+#include "tools/flag_checks.h"
 #include "tools/messages.h"
+#include "tools/model_flags.h"
 #include "tools/model_path.h"
 #include "tools/models/catalogue.h"
 #include "tools/models/environment.h"
@@ -52,16 +55,10 @@ Result<uint32_t> parse_context(const std::string& text) {
     return rest.empty() ? n : n * 1024;
 }
 
-// Wrong usage is exit code 2, whatever found it.
-int print_failure(const Error& error) {
-    const int code = print_error(error);
-    return error.code == ErrorCode::invalid_argument ? 2 : code;
-}
-
 int print_size(const CatalogueModel& model, const std::string& wanted, const PlanFlags& flags) {
     const std::string quant = !wanted.empty() ? wanted : !model.native_quant.empty() ? model.native_quant : "Q4_K_M";
     const auto size = size_of(model.shape, quant, flags.importance);
-    if (!size) return print_failure(size.error());
+    if (!size) return print_error(size.error());
     if (flags.json) {
         const nlohmann::ordered_json out = {{"model", model.shape.id},
                                             {"quant", quant},
@@ -70,8 +67,8 @@ int print_size(const CatalogueModel& model, const std::string& wanted, const Pla
                                             {"bits_per_weight", size->bits_per_weight}};
         fmt::print("{}\n", json_text(out, 2));
     } else {
-        fmt::print("{} {}: file {} ({} bytes), tensors {} bytes, {:.2f} bits per weight\n", model.shape.id, quant, bytes_text(size->file_bytes),
-                   size->file_bytes, size->tensor_bytes, size->bits_per_weight);
+        print_fitted(fmt::format("{} {}: file {} ({} bytes), tensors {} bytes, {:.2f} bits per weight\n", model.shape.id, quant,
+                                 bytes_text(size->file_bytes), size->file_bytes, size->tensor_bytes, size->bits_per_weight));
     }
     return 0;
 }
@@ -154,7 +151,7 @@ std::string what_fits_instead(const Catalogue& catalogue, PlanRequest request) {
 // Nothing fits: what would.
 int explain_nothing(const Catalogue& catalogue, const PlanRequest& request, const PlanTarget& target) {
     const auto need = smallest_need(catalogue, request);
-    if (!need) return print_failure(need.error());
+    if (!need) return print_error(need.error());
     const double times = double(need->total_bytes()) / double(std::max<uint64_t>(1, target.available_bytes));
     return print_error({ErrorCode::out_of_memory,
                         fmt::format("{} in the {} that {} has for a model. The smallest choice{}, {} {} with {} tokens of context and a {} cache, "
@@ -189,7 +186,7 @@ Result<Wishes> check_flags(const PlanFlags& flags) {
 
 int print_plan(const Catalogue& catalogue, const PlanFlags& flags, const Chosen& chosen, const PlanRequest& request) {
     const auto choices = choose(catalogue, request, flags.n_choices);
-    if (!choices) return print_failure(choices.error());
+    if (!choices) return print_error(choices.error());
     if (choices->empty()) return explain_nothing(catalogue, request, chosen.target);
 
     const PlanChoice& best = choices->front();
@@ -223,7 +220,7 @@ int run_plan(const PlanFlags& flags) {
     const auto dirs = user_dirs(system_environment);
     wishes->target.card = named->card;
     const auto chosen = choose_target(*catalogue, wishes->target, dirs ? dirs->cache / "speed.json" : std::filesystem::path());
-    if (!chosen) return print_failure(chosen.error());
+    if (!chosen) return print_error(chosen.error());
     PlanRequest& request = (*asked)->request;
     request.available_bytes = chosen->target.available_bytes;
     request.max_storage_bytes = chosen->target.max_storage_bytes;
@@ -237,8 +234,8 @@ void add_plan(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<PlanFlags>();
     CLI::App* command = app.add_subcommand("plan", "Say which model fits a card, with how much context, and how fast it will be");
     command->add_option("--card", flags->target.card, "A card by name (\"RX 7900 GRE\") instead of this machine's");
-    command->add_option("--vram", flags->target.vram, "Any card with this much memory: 12G; its speed is unknown but for --bandwidth");
-    command->add_option("--bandwidth", flags->target.bandwidth_gbps, "With --vram: the card's memory bandwidth in GB/s")->check(CLI::Range(1.0, 100000.0));
+    command->add_option("--vram", flags->target.vram, "Any card with this much memory: 12G; its speed is unknown but for --bandwidth")->check(byte_size(), "");
+    command->add_option("--bandwidth", flags->target.bandwidth_gbps, "With --vram: the card's memory bandwidth in GB/s")->check(number(1, 100000), "");
     command->add_flag("--headless", flags->target.headless, "With --card or --vram: no desktop runs on the card, keep nothing for one");
     command->add_option("--device", flags->target.device, "This machine's device: index, part of the name, or UUID (see `atlas-vk devices`)");
     command->add_option("--model", flags->model, "Only this model of the catalogue");
@@ -246,16 +243,16 @@ void add_plan(CLI::App& app, int& exit_code) {
     command->add_option("--quant", flags->quant, "Only this quantization: Q4_K_M, Q8_0, ...");
     command->add_option("--ctx", flags->context, "Context in tokens (16384, 16k), or max: as much as fits");
     command->add_option("--kv", flags->kv, "Cache format: f16, q8_0, q4_0 ..., or two as K:V");
-    command->add_option("--parallel", flags->n_sequences, "Sequences at once, each with its own context")->check(CLI::Range(1u, 1024u));
+    command->add_option("--parallel", flags->n_sequences, "Sequences at once, each with its own context")->check(whole_number(1, 1024), "");
     command->add_option("--draft", flags->draft, "A draft model for speculation: a model's name, auto or none")->capture_default_str();
-    command->add_option("--keep-free", flags->target.keep_free, "Leave this much memory to others: 1G");
+    add_keep_free_flag(*command, flags->target.keep_free);
     command->add_option("--for", flags->purpose, "What for")->check(CLI::IsMember({"coding", "chat"}))->capture_default_str();
-    command->add_option("--choices", flags->n_choices, "How many choices to show")->check(CLI::Range(1u, 100u))->capture_default_str();
+    command->add_option("--choices", flags->n_choices, "How many choices to show")->check(whole_number(1, 100), "")->capture_default_str();
     command->add_flag("--measure", flags->target.measure, "Measure this device again");
     command->add_flag("--no-measure", flags->target.no_measure, "Do not measure this device: speeds by its class");
     command->add_flag("--all", flags->all, "Also models whose architecture this version cannot run yet");
-    command->add_option("--tariff", flags->prices.usd_per_kwh, "Price of energy in $/kWh: shows joules and cost")->check(CLI::Range(0.0, 10.0));
-    command->add_option("--api-price", flags->prices.api_usd_per_million, "A paid API's $ per million tokens, to compare")->check(CLI::Range(0.0, 10000.0));
+    command->add_option("--tariff", flags->prices.usd_per_kwh, "Price of energy in $/kWh: shows joules and cost")->check(number(0, 10), "");
+    command->add_option("--api-price", flags->prices.api_usd_per_million, "A paid API's $ per million tokens, to compare")->check(number(0, 10000), "");
     command->add_option("--size-of", flags->size_of, "Print how large this model's file is in --quant, nothing else");
     command->add_flag("--imatrix", flags->importance, "With --size-of: made with an importance matrix");
     command->add_flag("--json", flags->json, "Print JSON");

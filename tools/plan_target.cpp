@@ -1,17 +1,18 @@
 #include "tools/plan_target.h"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <optional>
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
+#include "runtime/vk/device_title.h"
 #include "runtime/vk/instance.h"
 #include "runtime/vk/quirks.h"
 #include "runtime/vk/slab_size.h"
 #include "tools/calibrate.h"
 #include "tools/messages.h"
+#include "tools/progress_bar.h"
 
 namespace atlas::tools {
 
@@ -87,13 +88,16 @@ Result<SpeedFactors> measured_factors(const vk::DeviceCaps& device, const std::s
     if (!again) {
         if (const auto factors = read_calibration(kept, key)) return *factors;
     }
-    note("measuring this device once ...");
+    note("measuring this device ...");
+    ProgressBar bar("measuring", {.unit = "parts", .quiet_for = std::chrono::milliseconds(300)});
+    const auto progress = [&bar](uint32_t done, uint32_t total) { bar.show(done, total); };
     VkBackendOptions options;
     options.device = wish;
     if (!kept.empty()) options.pipeline_cache = kept.parent_path() / "pipelines";  // what is compiled here need not be again
     ATLAS_TRY(const auto backend, make_vk_backend(options));
     const auto start = std::chrono::steady_clock::now();
-    ATLAS_TRY(const SpeedFactors factors, calibrate(*backend));
+    ATLAS_TRY(const SpeedFactors factors, calibrate(*backend, progress));
+    bar.wipe();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (const auto done = keep_calibration(kept, key, factors); !done) warning("{}", done.error().message);
     else note("measured in {:.1f} s; kept in {}", seconds, printable(kept.string(), 400));
@@ -130,7 +134,7 @@ Result<Chosen> of_this_machine(const Catalogue& catalogue, const TargetWish& wis
         chosen.speed.unknown = !quirks.slow;
         chosen.speed.source = "a rough estimate: this device is not in the catalogue and was not measured";
     }
-    chosen.target.name = printable(fmt::format("{} ({})", device.name, device.driver_line()), 200);
+    chosen.target.name = printable(vk::device_title(device), 200);
     chosen.target.total_bytes = heap.total_bytes;
     chosen.target.available_bytes = heap.available_bytes;
     chosen.target.max_storage_bytes = quirks.max_slab_bytes;
@@ -140,23 +144,13 @@ Result<Chosen> of_this_machine(const Catalogue& catalogue, const TargetWish& wis
 
 }  // namespace
 
-Result<uint64_t> parse_memory(std::string_view flag, const std::string& text) {
-    // Nobody means 16 bytes by 16.
-    constexpr double kMostGiB = 4096;
-    double number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-    const bool bare = error == std::errc() && end == text.data() + text.size();
-    const auto bytes = parse_bytes(bare && number < kMostGiB ? text + "G" : text);
-    if (!bytes) return fail_in(flag, bytes.error());
-    return bytes;
-}
-
 Result<TargetWish> check_target(const TargetFlags& flags) {
     const int targets = !flags.card.empty() + !flags.vram.empty() + !flags.device.empty();
     if (targets > 1) return fail(ErrorCode::invalid_argument, "--card, --vram and --device: give one of them");
     const bool elsewhere = !flags.card.empty() || !flags.vram.empty();
     if (flags.headless && !elsewhere) {
-        return fail(ErrorCode::invalid_argument, "--headless goes with --card or --vram: what this machine's desktop takes is known");
+        return fail(ErrorCode::invalid_argument, "--headless is for a card that is not here: give --card NAME or --vram SIZE, too. Of this machine's card the "
+                    "driver says how much is in use, a desktop's share with it");
     }
     if (flags.bandwidth_gbps > 0 && flags.vram.empty()) return fail(ErrorCode::invalid_argument, "--bandwidth goes with --vram: a card has its own");
     if ((flags.measure || flags.no_measure) && elsewhere) {
@@ -166,14 +160,14 @@ Result<TargetWish> check_target(const TargetFlags& flags) {
     TargetWish wish{.device = flags.device, .bandwidth_gbps = flags.bandwidth_gbps, .headless = flags.headless, .measure = flags.measure,
                     .no_measure = flags.no_measure};
     if (!flags.vram.empty()) {
-        ATLAS_TRY(wish.vram_bytes, parse_memory("--vram", flags.vram));
+        ATLAS_TRY(wish.vram_bytes, parse_bytes(flags.vram));
         if (wish.vram_bytes < kSmallestCard) {
             return fail(ErrorCode::invalid_argument, "--vram {}: {} is no card's memory; expected something like 12G", printable(flags.vram),
                         bytes_text(wish.vram_bytes));
         }
     }
     if (!flags.keep_free.empty()) {
-        ATLAS_TRY(wish.keep_free_bytes, parse_memory("--keep-free", flags.keep_free));
+        ATLAS_TRY(wish.keep_free_bytes, parse_bytes(flags.keep_free));
     }
     return wish;
 }

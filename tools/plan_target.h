@@ -24,9 +24,6 @@ struct TargetWish {
     bool headless = false, measure = false, no_measure = false;
 };
 
-/// "12G", "800M"; a bare number below 4096 means GiB. Fails: invalid_argument (names the flag).
-Result<uint64_t> parse_memory(std::string_view flag, const std::string& text);
-
 /// Fails: invalid_argument (flags that make no sense, or none together). Opens nothing.
 Result<TargetWish> check_target(const TargetFlags& flags);
 

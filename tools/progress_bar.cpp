@@ -47,9 +47,13 @@ std::string cut(std::string_view text, size_t columns) {
     return out + std::string(std::min<size_t>(columns, 3), '.');
 }
 
+// Work of a single step would stay at 0 % to its end.
+bool is_under_way(const Progress& p) { return p.has_begun && (p.done > 0 || p.total.value_or(0) == 0); }
+
 std::string amount_text(const Progress& p) {
+    if (!p.has_begun) return "";
     const auto number = [&](uint64_t n) { return p.unit.empty() ? bytes_text(n) : fmt::format("{}", n); };
-    std::string text = p.total ? fmt::format("{} of {}", number(p.done), number(*p.total)) : number(p.done);
+    std::string text = !is_under_way(p) ? number(*p.total) : p.total ? fmt::format("{} of {}", number(p.done), number(*p.total)) : number(p.done);
     if (!p.unit.empty()) text += " " + p.unit;
     return text;
 }
@@ -61,6 +65,7 @@ std::string speed_text(const Progress& p) {
 }
 
 std::string left_text(const Progress& p) {
+    if (!is_under_way(p)) return p.seconds < 1 ? "" : p.seconds < 60 ? fmt::format("{} s", static_cast<int>(p.seconds)) : duration_text(p.seconds);
     if (!p.total || p.per_second <= 0 || p.done >= *p.total) return "";
     return duration_text(static_cast<double>(*p.total - p.done) / p.per_second) + " left";
 }
@@ -78,11 +83,12 @@ std::string bar_text(double share, size_t width) {
 }  // namespace
 
 std::string progress_line(const Progress& p, size_t columns) {
-    const std::string percent = p.total ? fmt::format(" {:3.0f} %", share_of(p) * 100) : "";
+    const bool has_bar = p.total && is_under_way(p);
+    const std::string percent = has_bar ? fmt::format(" {:3.0f} %", share_of(p) * 100) : "";
     const std::array<std::string, 3> parts = {amount_text(p), left_text(p), speed_text(p)};  // in the order in which they get room
     size_t all = percent.size();
     for (const std::string& part : parts) all += part.empty() ? 0 : part.size() + 2;
-    const size_t bar = p.total ? kNarrowestBar + 3 : 0;
+    const size_t bar = has_bar ? kNarrowestBar + 3 : 0;
     const std::string label = cut(printable(p.label, 200), std::max(columns / 3, columns - std::min(columns, all + bar)));
 
     std::string tail = percent;
@@ -91,10 +97,10 @@ std::string progress_line(const Progress& p, size_t columns) {
         const size_t taken = columns_of(label) + tail.size() + (i == 0 ? 0 : bar);
         if (parts[i].empty()) continue;
         if (taken + parts[i].size() + 2 > columns) break;
-        tail += (i == 0 ? "  " : ", ") + parts[i];
+        tail += (tail.size() == percent.size() ? "  " : ", ") + parts[i];
     }
     const size_t left = columns - std::min(columns, columns_of(label) + tail.size());
-    const std::string drawn = p.total && left >= bar ? bar_text(share_of(p), std::min(kWidestBar, left - 3)) : "";
+    const std::string drawn = has_bar && left >= bar ? bar_text(share_of(p), std::min(kWidestBar, left - 3)) : "";
     return cut(label + drawn + tail, columns);
 }
 
@@ -165,6 +171,7 @@ void ProgressBar::keep() {
     const std::scoped_lock lock(g_mutex);
     is_active_ = false;
     if (g_shown != this) return;
+    if (!first_) return erase();
     draw();
     put("\n");
     g_shown = nullptr;
@@ -187,7 +194,8 @@ void ProgressBar::draw_from_time_to_time(const std::stop_token& stop) {
 
 Progress ProgressBar::state() const {
     Progress progress = progress_;
-    const double passed = seconds();
+    const double passed = progress.seconds = seconds();
+    progress.has_begun = first_.has_value();
     // The first tenths of a second tell no speed.
     if (first_ && passed > 0.2 && progress.done > *first_) progress.per_second = static_cast<double>(progress.done - *first_) / passed;
     return progress;

@@ -24,10 +24,12 @@ struct Progress {
     uint64_t done = 0;
     std::optional<uint64_t> total;
     double per_second = 0;  // 0: not known yet
+    double seconds = 0;     // since the start
+    bool has_begun = true;  // false: nothing is known of the amount
 };
 
 /// "label [####....]  42 %  1.20 GiB of 2.86 GiB, 34 s left, 48 MiB/s", in at most `columns` columns: what matters least is left out first (speed,
-/// time left, bar, amount), then the label is cut.
+/// time left, bar, amount), then the label is cut. Before the first part of the work is done: how much there is, and for how long it has been going on.
 std::string progress_line(const Progress& progress, size_t columns);
 
 /// Columns of the terminal on stderr; 80 where that is not known.
@@ -50,7 +52,7 @@ class ProgressBar {
     void start(std::string label);
     /// Call as often as you like, from one thread. `total`: nothing where it is not known.
     void show(uint64_t done, std::optional<uint64_t> total);
-    /// Leaves the line as it stands, goes to the next one, and draws no more before start().
+    /// Leaves the line as it stands, goes to the next one, and draws no more before start(). Without a show() there was nothing to tell: the line is wiped.
     void keep();
     /// Wipes the line and draws no more before start().
     void wipe();

@@ -32,7 +32,7 @@ Result<void> remove_model(const RmFlags& flags) {
         fmt::print(stderr, "{} [y/N] ", question_of(removal, stored_name(flags.name)));
         std::string answer;
         std::getline(std::cin, answer);
-        if (answer != "y" && answer != "Y" && answer != "yes") return fail(ErrorCode::invalid_argument, "nothing was deleted (--yes does not ask)");
+        if (answer != "y" && answer != "Y" && answer != "yes") return fail(ErrorCode::not_found, "nothing was deleted (--yes does not ask)");
     }
     return store.remove(flags.name);
 }

@@ -4,6 +4,7 @@
 
 #include "runtime/text/chat_prompt.h"
 #include "tools/answer_report.h"
+#include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/open_model.h"
@@ -111,7 +112,7 @@ Result<void> run_many(const RunFlags& flags) {
 void add_prompt_flags(CLI::App& command, RunFlags& flags) {
     auto* words = command.add_option("prompt,-p,--prompt", flags.prompt.words,
                                      "The prompt. Text on stdin is added to it (see below); a word - says where");
-    auto* file = command.add_option("-f,--file", flags.prompt.file, "Add the text of this file to the prompt");
+    auto* file = command.add_option("-f,--file", flags.prompt.file, "Add the text of this file to the prompt")->check(input_file_or_stdin(), "");
     auto* system = command.add_option("--system", flags.system, "A system message for the chat template");
     command.add_flag("--raw", flags.raw, "Continue the text as it is, without the chat template")->excludes(system);
     for (CLI::Option* other : {words, file, command.get_option("--stop")}) command.get_option("--prompts")->excludes(other);

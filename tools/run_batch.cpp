@@ -10,6 +10,7 @@
 
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/json_text.h"
+#include "runtime/model/limits.h"
 #include "runtime/session/engine.h"
 #include "tools/answer_lines.h"
 #include "tools/flag_checks.h"
@@ -91,8 +92,8 @@ class BatchRun {
                 {"tokens_per_s", rate(prompt_tokens_ + answer_tokens_)},
                 {"decode_tokens_per_s", decode_seconds_ > 0 ? double(decode_tokens_) / decode_seconds_ : 0.0},
                 {"decode_tokens", decode_tokens_},
-                {"guesses", guesses_},
-                {"right_guesses", right_guesses_},
+                {"draft_tokens", draft_tokens_},
+                {"accepted_tokens", accepted_tokens_},
                 {"steps", counts.steps},
                 {"tokens_run", counts.tokens},
                 {"padded_tokens", counts.padded_tokens},
@@ -145,8 +146,8 @@ class BatchRun {
         prompt_tokens_ += result.prompt_tokens;
         reused_tokens_ += result.reused_tokens;
         answer_tokens_ += result.answer.size();
-        guesses_ += result.proposed_tokens;
-        right_guesses_ += result.accepted_tokens;
+        draft_tokens_ += result.proposed_tokens;
+        accepted_tokens_ += result.accepted_tokens;
         if (result.finish != EngineFinish::failed) ++n_answers_;
         Json rest{{"answer", open_.tokenizer->decode(result.answer)}, {"finish", words_for(result.finish)}, {"prompt_tokens", result.prompt_tokens},
                   {"reused_tokens", result.reused_tokens}, {"answer_tokens", result.answer.size()}};
@@ -160,7 +161,7 @@ class BatchRun {
     AnswerLines& lines_;
     std::vector<TokenId> end_tokens_;
     std::map<RequestId, size_t> numbers_;  // of their prompts
-    uint64_t prompt_tokens_ = 0, reused_tokens_ = 0, answer_tokens_ = 0, n_answers_ = 0, guesses_ = 0, right_guesses_ = 0;
+    uint64_t prompt_tokens_ = 0, reused_tokens_ = 0, answer_tokens_ = 0, n_answers_ = 0, draft_tokens_ = 0, accepted_tokens_ = 0;
     double seconds_ = 0;
     uint64_t decode_tokens_ = 0;
     double decode_seconds_ = 0;
@@ -219,11 +220,11 @@ Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFl
 void add_batch_flags(CLI::App& command, BatchFlags& flags) {
     const std::string group = "Many prompts";
     CLI::Option* prompts = command.add_option("--prompts", flags.prompts, "Answer every line of this file (- is stdin): a text, or {\"prompt\": \"...\"}. "
-                                              "Answers are lines of JSON on stdout, in order")->group(group);
+                                              "Answers are lines of JSON on stdout, in order")->check(input_file_or_stdin(), "")->group(group);
     command.add_option("--parallel", flags.parallel, "Prompts that are answered at a time")->check(whole_number(1, 256), "")->capture_default_str()
         ->group(group)->needs(prompts);
     command.add_option("--pool", flags.pool_tokens, "Tokens of the KV cache that they share (default: a context for each, or what fits)")
-        ->check(whole_number(1), "")->group(group)->needs(prompts);
+        ->check(whole_number(1, kMaxContext), "")->group(group)->needs(prompts);
     CLI::Option* json = command.add_option("--json", flags.json, "Write the figures at the end to this file, or - for stdout")
                             ->expected(0, 1)->default_str("-")->group(group)->needs(prompts);
     command.add_flag("--force", flags.force, "Replace the file of --json if it exists")->group(group)->needs(json);
@@ -234,20 +235,25 @@ namespace {
 void print_figures(const Json& figures, bool verbose) {
     const auto n = [&](const char* name) { return figures[name].get<uint64_t>(); };
     const auto real = [&](const char* name) { return figures[name].get<double>(); };
+    const std::string prompts = fmt::format("{} prompt{}", n("prompts"), n("prompts") == 1 ? "" : "s");
     if (!verbose) {
-        write_stderr(fmt::format("[{} prompts, {} tokens, {:.1f} tokens/s]\n", n("prompts"), n("answer_tokens"), real("answer_tokens_per_s")));
+        write_stderr(fmt::format("[{}, {} tokens, {:.1f} tokens/s]\n", prompts, n("answer_tokens"), real("answer_tokens_per_s")));
         return;
     }
-    write_stderr(fmt::format("[{} prompts, {} tokens ({} reused); answers {} tokens, {:.1f} tokens/s; {} of {} draft tokens accepted, {} steps; {:.1f} s]\n", n("prompts"),
-               n("prompt_tokens"), n("reused_tokens"), n("answer_tokens"), real("answer_tokens_per_s"), n("right_guesses"), n("guesses"), n("steps"),
-               real("seconds")));
+    write_stderr(fmt::format("[{}, {} tokens ({} reused); answers {} tokens, {:.1f} tokens/s; {} of {} draft tokens accepted, {} steps; {:.1f} s]\n", prompts,
+                             n("prompt_tokens"), n("reused_tokens"), n("answer_tokens"), real("answer_tokens_per_s"), n("accepted_tokens"),
+                             n("draft_tokens"), n("steps"), real("seconds")));
 }
 
 // Of what can become tokens; the others have their lines then.
-std::vector<Prompt> encode(const OpenModel& open, const std::vector<std::string>& texts, const PromptTokens& tokens_of, AnswerLines& lines) {
+std::vector<Prompt> encode(const OpenModel& open, const std::vector<PromptLine>& read, const PromptTokens& tokens_of, AnswerLines& lines) {
     std::vector<Prompt> prompts;
-    for (size_t number = 0; number < texts.size(); ++number) {
-        auto tokens = tokens_of(open, texts[number]);
+    for (size_t number = 0; number < read.size(); ++number) {
+        if (!read[number].error.empty()) {
+            lines.put_failed(number, read[number].error);
+            continue;
+        }
+        auto tokens = tokens_of(open, read[number].text);
         if (tokens) prompts.push_back({number, std::move(*tokens)});
         else lines.put_failed(number, tokens.error().message);
     }
@@ -297,15 +303,16 @@ Result<void> check_figures_file(const Batch& batch, const OpenModel* open) {
 Result<void> run_batch(const Batch& batch, const PromptTokens& tokens_of) {
     Interrupt interrupt;
     ATLAS_TRY_VOID(check_figures_file(batch, nullptr));
-    std::vector<std::string> texts;
+    std::vector<PromptLine> read;
     {
         const Interrupt::AtOnce nothing_to_lose;
-        ATLAS_TRY(texts, read_prompts(batch.flags.prompts));
+        ATLAS_TRY(read, read_prompts(batch.flags.prompts));
     }
-    ATLAS_TRY(OpenModel open, open_without_session(batch.model, batch.speculation));
-    ATLAS_TRY_VOID(check_figures_file(batch, &open));
+    std::vector<std::string> texts;
+    for (const PromptLine& line : read) texts.push_back(line.text);
+    ATLAS_TRY(OpenModel open, open_without_session(batch.model, batch.speculation, [&](const OpenModel& files) { return check_figures_file(batch, &files); }));
     AnswerLines lines(texts, stdout);
-    auto prompts = encode(open, texts, tokens_of, lines);
+    auto prompts = encode(open, read, tokens_of, lines);
     auto done = answer(batch, open, std::move(prompts), lines, interrupt.token());
     lines.fail_rest(done ? "" : done.error().message);
     if (!lines.can_write()) done = fail(ErrorCode::io, "cannot write the answers to stdout");
@@ -313,7 +320,7 @@ Result<void> run_batch(const Batch& batch, const PromptTokens& tokens_of) {
     if (!done) return fail_in(missing, done.error());
     ATLAS_TRY_VOID(check_validation(batch.model, open));
     if (interrupt.requested()) return fail(ErrorCode::cancelled, "stopped");
-    if (lines.n_failed() > 0) return fail(ErrorCode::invalid_argument, "{}; their lines say why", missing);
+    if (lines.n_failed() > 0) return fail(ErrorCode::limit, "{}; their lines say why", missing);
     return {};
 }
 

@@ -24,7 +24,7 @@ using PromptTokens = std::function<Result<std::vector<TokenId>>(const OpenModel&
 
 /// Answers every prompt of the file. Each gets a line of JSON on stdout, in the order of the prompts, as soon as its turn comes; figures go to
 /// stderr. What a prompt cannot be answered for stands in its own line; when the device fails, the unfinished ones get such lines, too.
-/// Fails: not_found, io, corrupt (a line that is no prompt: names it), invalid_argument (some prompts have no answer), and whatever loading and
+/// Fails: not_found, io, limit (some prompts have no answer), and whatever loading and
 /// running a model fails with.
 Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, const SpeculationFlags& speculation, const BatchFlags& flags,
                        const ReportFlags& report, const PromptTokens& tokens_of);

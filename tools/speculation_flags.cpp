@@ -16,6 +16,12 @@ namespace {
 
 bool is_word(const std::vector<std::string>& values, const char* word) { return values.size() == 1 && values.front() == word; }
 
+std::string check_draft(const std::string& name) {
+    if (name == "auto" || name == "none") return "";
+    const auto found = find_model(name);
+    return found ? "" : found.error().message;
+}
+
 }  // namespace
 
 void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
@@ -32,7 +38,7 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
             },
             "Draft tokens from text that went before, and check several in one step: on, off, or a file that the answer may quote (may be "
             "given more than once). The answer is the same either way")
-        ->check([](const std::string& value) { return value == "on" || value == "off" ? "" : CLI::ExistingFile(value); }, "")
+        ->check([](const std::string& value) { return value == "on" || value == "off" ? "" : input_file()(value); }, "")
         ->expected(1)
         ->take_all()
         ->allow_extra_args(false)  // what follows is the prompt
@@ -41,6 +47,7 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
         ->group(group);
     command.add_option("--draft", flags.draft,
                        "Draft tokens with a small model of the same vocabulary: a stored model's name, a file, auto (a stored one that fits), none")
+        ->check(check_draft, "")
         ->capture_default_str()
         ->group(group);
     command.add_option("--draft-max", flags.draft_max, "Check at most this many draft tokens per step; 0: none")->check(whole_number(0, kMostTokensAlike - 1), "")->capture_default_str()->group(group);

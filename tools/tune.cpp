@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "bench/model_shapes.h"
@@ -13,6 +14,7 @@
 #include "runtime/base/json_text.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/kernel_choices_file.h"
+#include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
@@ -31,7 +33,6 @@ struct TuneFlags {
 };
 
 Result<std::vector<MatmulShape>> wanted_shapes(const TuneFlags& flags, const vk::DeviceCaps& caps) {
-    if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
     bench::PlanBackend nowhere(caps);
     if (!flags.shape.empty()) {
         ATLAS_TRY(const auto model, bench::plan_shape(flags.shape, nowhere));
@@ -90,6 +91,7 @@ Result<void> check_json(const TuneFlags& flags) {
 
 Result<void> run_tune(TuneFlags& flags) {
     Interrupt interrupt;
+    if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
     ATLAS_TRY_VOID(check_json(flags));
     flags.options.stop = interrupt.token();
     const bool terminal = isatty(STDERR_FILENO) != 0;
@@ -100,7 +102,9 @@ Result<void> run_tune(TuneFlags& flags) {
     options.device = flags.device;
     ATLAS_TRY(const UserDirs dirs, user_dirs(system_environment));
     options.pipeline_cache = dirs.cache / "pipelines";
+    std::optional<Interrupt::AtOnce> nothing_to_lose(std::in_place);
     ATLAS_TRY(const auto backend, make_vk_backend(options));
+    nothing_to_lose.reset();
     ATLAS_TRY(const auto shapes, wanted_shapes(flags, backend->caps()));
     auto tuned = bench::tune(*backend, shapes, flags.options);
     if (terminal) fmt::print(stderr, "\r\033[K");
@@ -126,9 +130,9 @@ void add_tune(CLI::App& app, int& exit_code) {
     command->footer("Takes under a minute; models with the same matrix shapes share the result. A new driver or another build starts anew.\n"
                     "Examples:\n  atlas-vk tune -m smollm2-135m\n  atlas-vk tune --shape qwen2.5-coder-7b:q4_k_m");
     command->add_option("-m,--model", flags->model, "A stored model's name or a path to a .gguf file");
-    command->add_option("--shape", flags->shape, "NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m");
+    command->add_option("--shape", flags->shape, "NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m")->check(shape_name(), "");
     command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID");
-    command->add_option("--seconds", flags->options.seconds, "Longest time to spend")->check(CLI::Range(1.0, 3600.0))->capture_default_str();
+    command->add_option("--seconds", flags->options.seconds, "Longest time to spend")->check(number(1, 3600), "")->capture_default_str();
     command->add_flag("--allow-int8", flags->options.allow_int8,
                       "Also kernels that round activations to 8 bits for few tokens: faster on some cards, and a little less exact");
     command->add_option("--json", flags->json, "Write what was measured to this file");

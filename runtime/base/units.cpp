@@ -59,6 +59,8 @@ Result<uint64_t> parse_bytes(std::string_view text) {
     for (char& c : unit) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     if (unit.ends_with("ib")) unit.resize(unit.size() - 2);
     else if (unit.ends_with("b")) unit.resize(unit.size() - 1);
+    constexpr double kMostGiB = 4096;
+    if (!text.empty() && unit.empty() && rest == text.data() + text.size() && value < kMostGiB) unit.push_back('g');
     constexpr std::string_view kUnits = "kmgt";
     const size_t power = unit.empty() ? 0 : kUnits.find(unit) + 1;
     if (error != std::errc() || unit.size() > 1 || (!unit.empty() && power == 0) || !std::isfinite(value) || value < 0) {

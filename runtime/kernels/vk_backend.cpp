@@ -5,6 +5,7 @@
 
 #include "runtime/kernels/tested_variants.h"
 #include "runtime/kernels/vk_ops.h"
+#include "runtime/vk/device_title.h"
 #include "runtime/vk/memory_type.h"
 #include "runtime/vk/profiler.h"
 #include "runtime/vk/recorder.h"
@@ -97,7 +98,7 @@ VkBackend::VkBackend(std::unique_ptr<State> state) : state_(std::move(state)) {}
 VkBackend::~VkBackend() = default;
 
 std::string VkBackend::describe() const {
-    return fmt::format("{}, {}{}", caps().name, caps().driver_line(), is_software() ? ", no GPU: slow" : "");
+    return fmt::format("{}{}", vk::device_title(caps()), is_software() ? ", no GPU: slow" : "");
 }
 
 const vk::DeviceCaps& VkBackend::caps() const { return state_->device().caps(); }

@@ -55,7 +55,7 @@ class BatchRunner {
 
     /// Of the last run, [n_outputs, n_vocab]: the rows that this item wanted. Valid until the next run. Requires an item without choices.
     std::span<const float> logits(size_t item) const;
-    /// What the device chose from row `row` of the item's outputs. Requires an item with choices. Fails: invalid_argument (damaged logits).
+    /// What the device chose from row `row` of the item's outputs. Requires an item with choices. Fails: corrupt (damaged logits).
     Result<TokenId> chosen(size_t item, uint32_t row) const;
     /// Whether the device can choose by such options; else the host samples from logits. The tokens are the same.
     bool can_choose(const SamplerOptions& options) const;

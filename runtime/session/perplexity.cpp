@@ -12,13 +12,13 @@ namespace {
 // with leaving them out.
 constexpr double kLeastTold = -16;
 
-/// In place: logits become log probabilities. Fails: invalid_argument when they are none.
+/// In place: logits become log probabilities. Fails: corrupt when they are none.
 Result<void> to_log_probabilities(std::span<float> row) {
     const float best = *std::max_element(row.begin(), row.end());
     double sum = 0;
     for (const float logit : row) sum += std::exp(double{logit} - double{best});
     const double shift = double{best} + std::log(sum);
-    if (!std::isfinite(shift)) return fail(ErrorCode::invalid_argument, "the model's output is damaged: the logits of a token sum to {}", shift);
+    if (!std::isfinite(shift)) return fail(ErrorCode::corrupt, "the model's output is damaged: the logits of a token sum to {}", shift);
     for (float& logit : row) logit = static_cast<float>(double{logit} - shift);
     return {};
 }

@@ -60,10 +60,10 @@ std::array<uint32_t, kParamWords> sample_params(const SamplerOptions& options, u
 }
 
 Error damaged_logits(uint32_t status, uint32_t id, uint32_t rank, uint64_t n_vocab) {
-    if (status == kImpossible) return {ErrorCode::invalid_argument, fmt::format("no token has a finite logit (of {})", n_vocab)};
+    if (status == kImpossible) return {ErrorCode::corrupt, fmt::format("no token has a finite logit (of {})", n_vocab)};
     // A kernel that never ran, or a device that is being lost.
     if (status == kChosen) return {ErrorCode::device_lost, fmt::format("the device chose token {} of {}: it wrote nonsense", id, n_vocab)};
-    return {ErrorCode::invalid_argument, fmt::format("logit of token {} is {}: the model's output is damaged", id, logit_of(rank))};
+    return {ErrorCode::corrupt, fmt::format("logit of token {} is {}: the model's output is damaged", id, logit_of(rank))};
 }
 
 Result<Sampler> Sampler::create(const SamplerOptions& options) {

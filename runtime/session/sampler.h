@@ -49,7 +49,7 @@ class Sampler {
     static Result<Sampler> create(const SamplerOptions& options);
 
     /// The next token. Does not accept it. logits: [n_vocab], any of them may be -inf.
-    /// Fails: invalid_argument when a logit is not a number, +inf, or all are -inf (names the first such token).
+    /// Fails: corrupt when a logit is not a number, +inf, or all are -inf (names the first such token).
     Result<uint32_t> sample(std::span<const float> logits);
 
     /// Tells that `token` is now part of the timeline, for the penalties (also for the prompt's tokens, in order).

@@ -30,7 +30,7 @@ class CheckedTree {
   public:
     /// [n_vocab], after the node's token. Valid until the runner's next step. Requires that nothing was to be chosen.
     std::span<const float> logits(uint32_t node) const;
-    /// What was chosen to stand behind the node. Requires choices. Fails: invalid_argument (damaged logits).
+    /// What was chosen to stand behind the node. Requires choices. Fails: corrupt (damaged logits).
     Result<TokenId> chosen(uint32_t node) const;
 
     /// Makes `timeline`, of which this is a check, end behind `node`; the other branches go.

@@ -14,6 +14,15 @@ TEST(ParseBytes, TakesWhatPeopleType) {
     EXPECT_EQ(parse_bytes("0").value(), 0u);
 }
 
+// Nobody means 16 bytes by 16.
+TEST(ParseBytes, ASmallBareNumberMeansGiB) {
+    EXPECT_EQ(parse_bytes("1").value(), kGiB);
+    EXPECT_EQ(parse_bytes("0.5").value(), kGiB / 2);
+    EXPECT_EQ(parse_bytes("4095").value(), 4095 * kGiB);
+    EXPECT_EQ(parse_bytes("4096").value(), 4096u);
+    EXPECT_EQ(parse_bytes("1B").value(), 1u);
+}
+
 TEST(ParseBytes, RefusesTheRest) {
     for (const char* text : {"", "G", "-1G", "12X", "12GG", "1e300T", "nan", "inf", "12 G", "9999999999T"}) {
         EXPECT_FALSE(parse_bytes(text).has_value()) << text;

@@ -43,7 +43,15 @@ def gguf(keys, tensors):
 
 
 def llama(*more, arch="llama"):
-    return [key("general.architecture", STRING, arch), key(arch + ".block_count", U32, 2), key(arch + ".attention.head_count", U32, 4), *more]
+    numbers = {"block_count": 2, "embedding_length": 64, "feed_forward_length": 64, "context_length": 64, "attention.head_count": 4}
+    return [key("general.architecture", STRING, arch), *(key(f"{arch}.{name}", U32, value) for name, value in numbers.items()), *more]
+
+
+def with_number(model, name, value):
+    """The bytes of a file whose key `name`, an unsigned number, is another one."""
+    before = text(name) + struct.pack("<I", U32)
+    at = model.index(before) + len(before)
+    return model[:at] + struct.pack("<I", value) + model[at + 4:]
 
 
 class Files(Cli):
@@ -59,7 +67,7 @@ class Files(Cli):
 
     def big(self):
         """A model that takes some seconds to quantize, and no room on the disk."""
-        return self.sparse("big.gguf", llama(), [(f"blk.{i}.attn_q.weight", 4096, 4096) for i in range(6)])
+        return self.sparse("big.gguf", llama(arch="gemma"), [(f"blk.{i}.attn_q.weight", 4096, 4096) for i in range(6)])
 
     def names(self):
         return sorted(path.name for path in self.dir.iterdir())
@@ -70,10 +78,15 @@ class Files(Cli):
             self.assertLess(time.monotonic(), end, "waited too long")
             time.sleep(0.02)
 
-    def start(self, *arguments):
-        process = subprocess.Popen([cli_test.PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def start(self, *arguments, **options):
+        process = subprocess.Popen([cli_test.PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         self.addCleanup(process.kill)
         return process
+
+    def listens(self, process):
+        """Whether the program has handlers for signals: from its first lines on."""
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return int(status.split("SigCgt:")[1].split()[0], 16) >> (signal.SIGINT - 1) & 1
 
     def is_writing(self):
         return any(name.startswith(".") and name.endswith(".tmp") for name in self.names())
@@ -95,7 +108,7 @@ class Outputs(Files):
         text_file = self.file("words.txt", b"one two three")
         for name, arguments in self.writers(model, out, text_file).items():
             with self.subTest(name):
-                self.fails(1, [words], *arguments, *force)
+                self.fails(2, [words], *arguments, *force)
                 self.assertEqual({path: path.read_bytes() for path in inputs}, before)
 
     def test_a_model_is_not_replaced_by_what_is_made_of_it(self):
@@ -126,8 +139,8 @@ class Outputs(Files):
         self.assertEqual(len(stored), 1, stored)
         listed = json.loads(atlas("list", "--json", env=env)[1])
         name = (listed["models"] if isinstance(listed, dict) else listed)[0]["name"]
-        self.fails(1, ["destroy"], "quantize", name, stored[0], "Q8_0", "--force", env=env)
-        self.fails(1, ["destroy"], "logits", "-m", name, "--tokens", "1", "-o", stored[0], "--force", env=env)
+        self.fails(2, ["destroy"], "quantize", name, stored[0], "Q8_0", "--force", env=env)
+        self.fails(2, ["destroy"], "logits", "-m", name, "--tokens", "1", "-o", stored[0], "--force", env=env)
         self.assertEqual(stored[0].read_bytes(), Path(cli_test.TINY).read_bytes())
 
     def test_other_inputs_are_not_replaced_either(self):
@@ -136,9 +149,9 @@ class Outputs(Files):
         for arguments in (["fit-cache", cli_test.TINY, words, "-f", words], ["quantize", cli_test.TINY, words, "Q8_0", "--importance", words],
                           ["perplexity", "-m", cli_test.TINY, "-f", words, "--save-kl-base", words],
                           ["bench", "-m", cli_test.TINY, "--lookup", words, "--json", words], ["bench", "-m", cli_test.TINY, "--text", words, "--csv", words]):
-            self.fails(1, ["destroy"], *arguments, "--force")
+            self.fails(2, ["destroy"], *arguments, "--force")
             self.assertEqual(words.read_bytes(), before)
-        self.fails(1, ["the same file"], "bench", "-m", cli_test.TINY, "--json", self.dir / "x", "--csv", self.dir / "x")
+        self.fails(2, ["the same file"], "bench", "-m", cli_test.TINY, "--json", self.dir / "x", "--csv", self.dir / "x")
 
     def test_what_exists_is_replaced_with_force_only(self):
         other = self.file("other", b"precious")
@@ -149,7 +162,7 @@ class Outputs(Files):
         code, _, err = atlas("logits", "-m", cli_test.TINY, "--tokens", "1,2", "-o", other, "--force")
         self.assertEqual(code, 0, err)
         self.assertNotEqual(other.read_bytes()[:4], b"GGUF")
-        self.fails(1, ["folder"], "quantize", cli_test.TINY, self.dir, "Q8_0", "--force")
+        self.fails(2, ["folder"], "quantize", cli_test.TINY, self.dir, "Q8_0", "--force")
 
 
 class Damage(Files):
@@ -188,6 +201,23 @@ class Damage(Files):
             code, _, err = atlas("inspect", model)
             self.assertEqual(code, 0, err)
         self.assertEqual(self.names(), ["m.gguf"])
+
+    def test_a_config_that_run_refuses_is_refused_by_all(self):
+        whole = Path(cli_test.TINY).read_bytes()
+        for name, value in (("llama.block_count", 0), ("llama.block_count", 1), ("llama.block_count", 99), ("llama.context_length", 0),
+                            ("llama.embedding_length", 0), ("llama.feed_forward_length", 0), ("llama.feed_forward_length", 8)):
+            model = self.file("m.gguf", with_number(whole, name, value))
+            for arguments in (["run", "-m", model, "x"], ["quantize", model, self.dir / "out.gguf", "Q8_0"], ["plan", "--card", "RTX 3090", "--file", model],
+                              ["fit-cache", model, self.dir / "out.gguf"]):
+                with self.subTest(f"{name} {value}: {arguments[0]}"):
+                    self.fails(1, ["m.gguf"], *arguments)
+                    self.assertEqual(self.names(), ["m.gguf"])
+
+    def test_no_token_is_spelt_in_two_ways(self):
+        model = self.file("m.gguf", with_number(Path(cli_test.TINY).read_bytes(), "tokenizer.ggml.bos_token_id", 0xFFFFFFFF))
+        for arguments in (["run", "-m", model, "-n", "1", "x"], ["tokenize", "-m", model, "x"], ["inspect", model]):
+            code, _, err = atlas(*arguments)
+            self.assertEqual(code, 0, (arguments, err))
 
     def test_a_weight_that_is_no_number_is_found_where_it_is_only_copied(self):
         described = json.loads(atlas("inspect", "--json", cli_test.TINY)[1])
@@ -238,17 +268,36 @@ class Stopping(Files):
             self.assertEqual(self.names(), ["big.gguf"])
 
     def test_fit_cache_leaves_nothing_when_it_is_stopped(self):
-        process = self.start("fit-cache", cli_test.TINY, self.dir / "out.gguf")
+        for pause in (0, 0.3, 1, 2):
+            process = self.start("fit-cache", cli_test.TINY, self.dir / "out.gguf")
+            self.wait_for(lambda: self.listens(process))
+            time.sleep(pause)
+            process.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            _, err = process.communicate(timeout=120)
+            self.assertLess(time.monotonic() - began, 2)
+            self.assertEqual(process.returncode, 130, err)
+            self.assertNotIn(b"error", err)
+            self.assertEqual(self.names(), [])
 
-        def listens():
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            return int(status.split("SigCgt:")[1].split()[0], 16) >> (signal.SIGINT - 1) & 1
-        self.wait_for(listens)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=120)
-        self.assertEqual(process.returncode, 130, err)
-        self.assertNotIn(b"error", err)
-        self.assertEqual(self.names(), [])
+    def test_every_command_ends_with_a_word_from_its_start(self):
+        """Those without anything to lose, and those with, before they have."""
+        cache = {"XDG_CACHE_HOME": str(self.dir / "cache")}
+        commands = (["plan", "--measure"], ["kernels"], ["run", "-m", cli_test.TINY, "x"], ["quantize", cli_test.TINY, self.dir / "out.gguf", "Q8_0"],
+                    ["bench", "-m", cli_test.TINY], ["devices", "--validate"], ["perplexity", "-m", cli_test.TINY, "-f", __file__])
+        for arguments in commands:
+            for pause in (0, 0.4) if arguments[0] in ("plan", "kernels") else (0,):
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    with self.subTest(f"{arguments[0]} {number.name} after {pause} s"):
+                        process = self.start(*arguments, env=dict(os.environ, **cache))
+                        while not self.listens(process):
+                            pass
+                        time.sleep(pause)
+                        process.send_signal(number)
+                        _, err = process.communicate(timeout=60)
+                        self.assertEqual(process.returncode, 128 + number, err)
+                        self.assertIn(b"atlas-vk: stopped", err)
+                        self.assertNotIn(b"error", err)
 
     def test_logits_leaves_nothing_when_it_is_stopped(self):
         for number, expected in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):

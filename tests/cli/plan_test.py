@@ -159,8 +159,8 @@ class ContextThatFits(Cli):
         self.assertEqual(code, 0, err)
         rows = [line.split("|")[1].strip() for line in out.splitlines() if line.startswith("|")]
         self.assertEqual(rows[2:], ["lookup", "draft", "lookup and draft"])
-        self.fails(1, ["--speculate"], "bench", "--shape", "qwen2.5-coder-0.5b:q4_0", "--draft", draft_file())
-        self.fails(1, ["nothing to draft with"], "bench", "-m", cli_test.TINY, "--lookup", "off", "--no-limits")
+        self.fails(2, ["--speculate"], "bench", "--shape", "qwen2.5-coder-0.5b:q4_0", "--draft", draft_file())
+        self.fails(2, ["nothing to draft with"], "bench", "-m", cli_test.TINY, "--lookup", "off", "--no-limits")
 
     def test_what_is_to_stay_free_stays_free(self):
         self.fails(1, ["do not fit", "kept free as asked"], "run", "-m", cli_test.TINY, "--keep-free", "1000G", "--ctx", "512", "def")

@@ -117,7 +117,7 @@ class WhereThePromptComesFrom(Cli):
         alone = self.answer("explain")[0]
         self.assertEqual(shell("$RUN explain </dev/null")[1], alone)
         self.assertEqual(shell("$RUN explain <&-")[1], alone)
-        self.assertEqual(shell("$RUN <&-")[0], 1)
+        self.assertEqual(shell("$RUN <&-")[0], 2)
 
     def test_endless_stdin_is_refused(self):
         code, _, err = shell("$RUN explain - </dev/zero")
@@ -140,6 +140,18 @@ class ManyPrompts(Cli):
         lines, _ = self.lines(1, "--prompts", self.file("q.txt", ("word " * 400).encode()), "--ctx", "64")
         self.assertEqual(lines[0]["finish"], "failed")
 
+    def test_a_line_that_is_no_prompt_costs_no_other(self):
+        bad = (b'{"prompt": "\\ud800"}', b'{"text": 1}', b'{"prompt": 1}', b"{", b'{"prompt": "\xff"}')
+        for line in bad:
+            lines, err = self.lines(1, "--prompts", self.file("bad.jsonl", b"one\n" + line + b'\n{"prompt": "three"}\n'))
+            self.assertEqual([line["finish"] for line in lines], ["max_tokens", "failed", "max_tokens"], lines)
+            self.assertIn("line 2", lines[1]["error"])
+            self.assertIn("1 of 3", err)
+
+    def test_one_prompt_is_no_prompts(self):
+        lines, err = self.lines(0, "--prompts", self.file("p.txt", b"x\n"), "--json", "-")
+        self.assertIn("[1 prompt, 8 tokens", err)
+
     def test_byte_order_marks(self):
         mark = b"\xef\xbb\xbf"
         path = self.file("bom.jsonl", mark + b'{"prompt":"one"}\n{"prompt":"two"}\n' + mark + b"three\r\n")
@@ -150,10 +162,10 @@ class ManyPrompts(Cli):
     def test_figures_replace_no_file_in_silence(self):
         prompts = self.file("p.txt", b"import\n")
         precious = self.file("precious.json", b"mine")
-        self.fails(1, ["precious.json", "--force"], *run_flags("--prompts", prompts, "--json", precious))
+        self.fails(2, ["precious.json", "--force"], *run_flags("--prompts", prompts, "--json", precious))
         self.assertEqual(precious.read_bytes(), b"mine")
-        self.fails(1, ["destroy"], *run_flags("--prompts", prompts, "--json", prompts, "--force"))
-        self.fails(1, ["a device"], *run_flags("--prompts", prompts, "--json", "/dev/null", "--force"))
+        self.fails(2, ["destroy"], *run_flags("--prompts", prompts, "--json", prompts, "--force"))
+        self.fails(2, ["a device"], *run_flags("--prompts", prompts, "--json", "/dev/null", "--force"))
         self.lines(0, "--prompts", prompts, "--json", precious, "--force")
         self.assertEqual(json.loads(precious.read_text())["prompts"], 1)
 
@@ -177,13 +189,14 @@ class ManyPrompts(Cli):
 
 class Flags(Cli):
     def test_wrong_flags_are_2_before_a_model_is_looked_for(self):
+        p = str(self.file("p", b"x"))
         for words, arguments in (
                 (["--kv", "q9"], ["--kv", "q9"]), (["--memory-limit", "6X"], ["--memory-limit", "6X"]), (["--keep-free", "much"], ["--keep-free", "much"]),
                 (["--temperature", "from 0 to 10000"], ["--temperature", "-1"]), (["--top-p", "from 0 to 1"], ["--top-p", "2"]), (["--min-p"], ["--min-p", "nan"]),
                 (["--repeat-penalty"], ["--repeat-penalty", "0"]), (["--top-k"], ["--top-k", "-3"]), (["--seed", "-1"], ["--seed", "-2"]),
-                (["--max-tokens", "'many'"], ["-n", "many"]), (["--ctx", "from 1,"], ["--ctx", "0"]), (["--ctx"], ["--ctx", "99999999999"]),
-                (["--draft-max"], ["--draft-max", "99"]), (["--parallel", "1 to 256"], ["--prompts", "p", "--parallel", "0"]),
-                (["--prompts", "--stop"], ["--prompts", "p", "--stop", "x"]), (["--prompts"], ["--prompts", "p", "hello"]), (["--raw", "--system"], ["--raw", "--system", "x"]),
+                (["--max-tokens", "'many'"], ["-n", "many"]), (["--ctx", "from 1 to"], ["--ctx", "0"]), (["--ctx"], ["--ctx", "99999999999"]),
+                (["--draft-max"], ["--draft-max", "99"]), (["--parallel", "1 to 256"], ["--prompts", p, "--parallel", "0"]),
+                (["--prompts", "--stop"], ["--prompts", p, "--stop", "x"]), (["--prompts"], ["--prompts", p, "hello"]), (["--raw", "--system"], ["--raw", "--system", "x"]),
                 (["--quiet", "--verbose"], ["-q", "-v"]), (["--temprature", "did you mean --temperature"], ["--temprature", "1"]),
                 (["-ngl", "all layers", "--device"], ["-ngl", "99"]), (["-ctk", "--kv"], ["-ctk", "q8_0"]), (["--lookup"], ["--lookup", "off", "--lookup", "x"])):
             err = self.fails(2, words, "run", "-m", "/nonexistent.gguf", *arguments)
@@ -191,6 +204,58 @@ class Flags(Cli):
             self.assertLess(len(err.splitlines()[0]), 160)
         self.fails(2, ["--kv", "q9"], "chat", "-m", "/nonexistent.gguf", "--kv", "q9")
         self.fails(2, ["--kv", "q9"], "bench", "-m", "/nonexistent.gguf", "--kv", "q9")
+
+    def test_wrong_usage_is_found_before_a_device_is_opened(self):
+        no_device = {"VK_DRIVER_FILES": "/nonexistent.json", "VK_ICD_FILENAMES": "/nonexistent.json"}
+        tiny, prompts = cli_test.TINY, self.file("p.txt", b"x\n")
+        run = ["run", "-m", tiny, "x"]
+        for words, arguments in (
+                (["--ctx", "67108864"], [*run, "--ctx", "99999999"]), (["--draft", "nope"], [*run, "--draft", "nope"]), (["--draft", "nope"], ["chat", "-m", tiny, "--draft", "nope"]),
+                (["--draft", "nope"], ["bench", "-m", tiny, "--draft", "nope"]), (["destroy"], ["run", "-m", tiny, "--prompts", prompts, "--json", tiny, "--force"]),
+                (["destroy"], ["run", "-m", tiny, "--prompts", prompts, "--draft", tiny, "--json", tiny, "--force"]),
+                (["nope.txt"], [*run, "-f", "nope.txt"]), (["nope.txt"], ["run", "-m", tiny, "--prompts", "nope.txt"]), (["nope.txt"], ["perplexity", "-m", tiny, "-f", "nope.txt"]),
+                (["nope"], ["bench", "--shape", "nope:q4_0"]), (["nope"], ["tune", "--shape", "nope:q4_0"]), (["-m"], ["tune"]), (["99999999"], ["logits", "-m", tiny, "--tokens", "99999999", "-o", prompts, "--force"]),
+                (["-p"], ["bench", "-m", tiny, "-p", "99999999999"]), (["--verify"], ["bench", "-m", tiny, "--verify", "-1"])):
+            self.fails(2, words, *arguments, env=no_device)
+        self.assertEqual(Path(tiny).read_bytes()[:4], b"GGUF")
+
+    def test_a_device_that_is_not_there_is_2_everywhere(self):
+        for arguments in (["run", "-m", cli_test.TINY, "x"], ["plan"], ["kernels"], ["bench", "-m", cli_test.TINY], ["tune", "-m", cli_test.TINY],
+                          ["logits", "-m", cli_test.TINY, "--tokens", "1", "-o", Path(self.folder.name) / "o"], ["devices"]):
+            self.fails(2, ["there is no device 77"], *arguments, "--device", "77")
+
+    def test_numbers_that_are_none(self):
+        flags = {"plan": ["--bandwidth", "--tariff", "--api-price"], "tune": ["--seconds"], "bench": ["--speculate"],
+                 "run": ["--temperature", "--top-p", "--min-p", "--repeat-penalty", "--frequency-penalty", "--presence-penalty"]}
+        for command, names in flags.items():
+            for name in names:
+                for value in ("nan", "inf", "-inf", "-1e9", "1e999", "x", "1x"):
+                    err = self.fails(2, [name], command, *(["--vram", "12G"] if name == "--bandwidth" else []), *(["-m", "x"] if command == "run" else []), name, value)
+                    self.assertIn("expected a number", err)
+
+    def test_an_empty_value_is_not_the_same_as_no_flag(self):
+        texts = {"--system", "--filter", "--prompt"}
+        n_flags = 0
+        for command in re.findall(r"^  ([a-z-]+) ", atlas("--help")[1], re.M):
+            for name in re.findall(r"(--[a-z-]+) (?:TEXT|FILE|FOLDER|INT|UINT|FLOAT|NAME|WISH)", atlas(command, "--help")[1]):
+                if name not in texts and (command, name) not in (('run', '--json'), ('bench', '--json'), ('bench', '--csv')):
+                    n_flags += 1
+                    self.fails(2, [name[:4]], command, name, "")  # it may be said by its other name
+        self.assertGreater(n_flags, 50)
+        self.fails(2, ["--card"], "plan", "--card=")
+
+    def test_a_bare_number_of_memory_means_gib_everywhere(self):
+        for arguments in (["--memory-limit", "1"], ["--keep-free", "0.01"]):
+            code, _, err = atlas(*run_flags(*arguments, "x"))
+            self.assertEqual(code, 0, err)
+        self.fails(1, ["1000 GiB kept free"], *run_flags("--keep-free", "1000", "x"))
+
+    def test_the_parsers_own_texts_have_our_shape(self):
+        for words, arguments in (("there is no flag --no-such", ["run", "-m", "x", "--no-such"]), ("--model is missing", ["run", "x"]), ("does not go with --raw", ["run", "-m", "x", "--raw", "--system", "y"]),
+                                 ("--parallel goes with --prompts", ["run", "-m", "x", "--parallel", "2", "y"]), ("--ctx: expected a value", ["run", "-m", "x", "--ctx"]),
+                                 ("--for: expected one of coding, chat, found 'cooking'", ["plan", "--for", "cooking"]), ("expected one of", ["chat", "-m", "x", "--context-policy", "y"]),
+                                 ("expected one of bash, zsh, fish", ["completion", "tcsh"]), ("https alone", ["pull", "http://example.org/m.gguf"]), ("--card NAME or --vram", ["plan", "--headless"])):
+            self.assertRegex(self.fails(2, [words], *arguments), r"^atlas-vk: error: ")
 
     def test_the_spellings_of_others(self):
         expected = atlas("run", "-m", cli_test.TINY, "--raw", "--temperature", "0.5", "--seed", "3", "--ctx", "256", "-n", "8", "import")
@@ -306,6 +371,53 @@ class Output(Cli):
         self.assertTrue(bars, text)
         self.assertLess(max(map(len, bars)), 60)
         self.assertTrue(text.rindex(b"\r\x1b[K") > text.rindex(bars[-1]), "the bar is wiped")
+
+
+class Look(Cli):
+    """On a terminal of 80 columns."""
+
+    def on_terminal(self, *arguments, env=None):
+        child, terminal = pty.fork()
+        if child == 0:
+            time.sleep(0.2)  # the size is set
+            os.execve(cli_test.PROGRAM, [cli_test.PROGRAM, *map(str, arguments)], dict(os.environ, **(env or {})))
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        text = b""
+        while True:
+            try:
+                text += os.read(terminal, 4096)
+            except OSError:
+                break
+        os.waitpid(child, 0)
+        os.close(terminal)
+        return text.decode()
+
+    def lines_fit(self, text):
+        for line in re.split(r"\r\n|\r\x1b\[K|\r", text):
+            self.assertLessEqual(len(line.replace("\x1b[K", "")), 80, text)
+
+    def test_messages_and_tables_fit(self):
+        cache = {"XDG_CACHE_HOME": str(Path(self.folder.name) / ("long" * 12))}
+        self.assertEqual(atlas("pull", cli_test.TINY, "--name", "a-model-with-a-name", env=cache)[0], 0)
+        listed = self.on_terminal("list", env=dict(cache, HOME=self.folder.name))
+        self.assertIn("a-model-with-a-name", listed)
+        self.assertIn("~/longlong", listed)
+        for line in listed.splitlines()[:2]:
+            self.assertLessEqual(len(line), 80)
+        for arguments in (["plan", "--size-of", "Qwen2.5-Coder-7B", "--quant", "Q4_K_M"], ["run", "-m", cli_test.TINY, "--device", "77", "x"], ["plan", "--headless"],
+                          ["run", "-m", cli_test.TINY, "--raw", "-n", "2", "x"], ["run", "-m", "x", "--draft-max", "99"], ["pull", "http://example.org/a/model.gguf"]):
+            self.lines_fit(self.on_terminal(*arguments))
+
+    def test_a_device_is_named_once(self):
+        err = atlas(*run_flags("x"))[2]
+        running = re.search("running on (.*)", err)
+        if running is None:
+            self.skipTest("only software devices are named")
+        self.assertEqual(running.group(1).count("llvmpipe"), 1 if "llvmpipe" in running.group(1) else 0)
+
+    def test_measuring_shows_progress(self):
+        cache = {"XDG_CACHE_HOME": self.folder.name}
+        self.assertRegex(self.on_terminal("plan", "--measure", env=cache), r"\rmeasuring.* parts")
 
 
 if __name__ == "__main__":

@@ -239,7 +239,7 @@ TEST_F(DraftSubmission, DamagedLogitsOfTheDraftAreAnError) {
     Result<TokenId> token = 0;
     for (uint32_t i = 0; i < 8 && token; ++i) token = decoder.next(60);
     ASSERT_FALSE(token);
-    EXPECT_EQ(token.error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(token.error().code, ErrorCode::corrupt);
 }
 
 }  // namespace

@@ -30,6 +30,14 @@ TEST(ProgressLine, CountsOtherThingsThanBytesAndUnknownTotals) {
     EXPECT_THAT(progress_line({"empty", "", 0, 0, 0}, 79), HasSubstr("100 %"));
 }
 
+// A prompt of one step, a download of which nothing has come, work of unknown amount: no bar that stands at 0 %.
+TEST(ProgressLine, BeforeTheFirstStepThereIsNoBar) {
+    EXPECT_EQ(progress_line({"reading the prompt", "tokens", 0, 300, 0, 4.2}, 79), "reading the prompt  300 tokens, 4 s");
+    EXPECT_EQ(progress_line({"reading the prompt", "tokens", 0, 300, 0, 0.4}, 79), "reading the prompt  300 tokens");
+    EXPECT_EQ(progress_line({"smollm2-135m", "", 0, {}, 0, 3, false}, 79), "smollm2-135m  3 s");
+    EXPECT_EQ(progress_line({"smollm2-135m", "", 0, {}, 0, 0, false}, 79), "smollm2-135m");
+}
+
 TEST(ProgressLine, ForeignNamesAreEscapedAndWideCharactersCounted) {
     EXPECT_THAT(progress_line({"a\033[2Jb", "", 1, 2, 0}, 79), Not(HasSubstr("\033")));
     const std::string line = progress_line({"模型模型模型模型模型模型模型模型模型模型模型模型模型模型.gguf", "", 1, 2, 0}, 40);

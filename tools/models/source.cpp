@@ -54,6 +54,10 @@ Result<Source> parse_source(std::string_view text) {
         if (!lower(name).ends_with(".gguf") || !is_safe_file_name(name)) return fail(ErrorCode::invalid_argument, "{}: expected the address of a .gguf file", in_quotes(text, 400));
         return Source{std::string(text), stored_name(name.substr(0, name.size() - 5))};
     }
+    if (const size_t scheme = text.find("://"); scheme != std::string_view::npos && !text.starts_with("hf:") && !text.starts_with("pypi:")) {
+        return fail(ErrorCode::invalid_argument, "{}: models are fetched over https alone, which nobody on the way can change: expected https://{}", in_quotes(text, 400),
+                    printable(text.substr(scheme + 3), 400));
+    }
     const bool is_short = is_repository(text);
     if (is_short || text.starts_with("hf:")) {
         ATLAS_TRY(const Repository repository, parse_repository(is_short ? text : text.substr(3)));
