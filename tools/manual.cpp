@@ -11,16 +11,22 @@
 namespace atlas::tools {
 namespace {
 
-// Text as roff takes it: hyphens stay hyphens, and no line is a request.
+// Text as roff takes it: what it would typeset (hyphens, quotes, accents) stays what can be copied into a shell, and no line is a request.
 std::string roff(std::string_view text) {
     std::string out;
     bool line_begins = true;
     for (const char c : text) {
-        if (line_begins && (c == '.' || c == '\'')) out += "\\&";
+        if (line_begins && c == '.') out += "\\&";
         line_begins = c == '\n';
-        if (c == '\\') out += "\\e";
-        else if (c == '-') out += "\\-";
-        else out += c;
+        switch (c) {
+            case '\\': out += "\\e"; break;
+            case '-': out += "\\-"; break;
+            case '\'': out += "\\(aq"; break;
+            case '`': out += "\\(ga"; break;
+            case '~': out += "\\(ti"; break;
+            case '^': out += "\\(ha"; break;
+            default: out += c;
+        }
     }
     return out;
 }
@@ -51,7 +57,7 @@ std::string footer_text(const CLI::App& command) {
 }
 
 std::string page(const std::string& name, const std::string& what, const std::string& body) {
-    return fmt::format(".TH {} 1 \"\" \"atlas\\-vk {}\" \"atlas\\-vk\"\n.SH NAME\n{} \\- {}\n{}", roff(upper(name)), ATLAS_VERSION, roff(name), roff(what), body);
+    return fmt::format(".TH {} 1 \"\" \"atlas\\-vk {}\" \"atlas\\-vk\"\n.nh\n.SH NAME\n{} \\- {}\n{}", roff(upper(name)), ATLAS_VERSION, roff(name), roff(what), body);
 }
 
 std::string page_of(const CLI::App& command) {

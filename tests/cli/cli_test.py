@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import struct
 import subprocess
@@ -82,6 +83,27 @@ class Help(Cli):
         code, out, _ = atlas("--version")
         self.assertEqual(code, 0)
         self.assertRegex(out, r"^atlas-vk \d+\.\d+\.\d+")
+
+    def test_man_pages_show_what_help_says(self):
+        code, _, err = atlas("manual", self.folder.name)
+        self.assertEqual(code, 0, err)
+        page = Path(self.folder.name) / "atlas-vk-run.1"
+        if not shutil.which("groff"):
+            self.skipTest("groff is not installed")
+        shown = subprocess.run(["groff", "-man", "-Tutf8", "-P-cbou", "-ww", page], capture_output=True, text=True, timeout=60)
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        text = " ".join(shown.stdout.split())
+        self.assertIn("names as 'atlas-vk pull' takes them", text)  # with quotes that a shell takes, and no word broken
+        self.assertIn("(see `atlas-vk list`)", text)
+
+    def test_completion_scripts_load(self):
+        for shell in ("bash", "zsh", "fish"):
+            code, script, err = atlas("completion", shell)
+            self.assertEqual(code, 0, err)
+            if not shutil.which(shell):
+                continue
+            check = subprocess.run([shell, "-n", self.file(shell, script.encode())], capture_output=True, text=True, timeout=60)
+            self.assertEqual((check.returncode, check.stderr), (0, ""), shell)
 
 
 class WrongFiles(Cli):
