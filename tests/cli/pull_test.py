@@ -119,7 +119,7 @@ class Models(unittest.TestCase):
         listed, _ = self.atlas("list")
         self.assertIn("my-model", listed)
         self.assertIn("copied", listed)
-        _, err = self.atlas("pull", self.folder, code=1)
+        _, err = self.atlas("pull", self.folder, code=2)
         self.assertIn("is a directory", err)
         _, err = self.atlas("pull", self.folder / "missing.gguf", code=1)
         self.assertIn("missing.gguf", err)
@@ -130,7 +130,7 @@ class Models(unittest.TestCase):
             _, err = self.atlas("run", "-m", name, "hello", code=1)
             self.assertIn(f"'atlas-vk pull {name}'", err)
             self.assertIn("--pull", err)
-        _, err = self.atlas("run", "-m", self.folder, "hello", code=1)
+        _, err = self.atlas("run", "-m", self.folder, "hello", code=2)
         self.assertIn("is a directory", err)
         self.assertFalse(self.store.exists(), "nothing is pulled unasked")
 

@@ -190,7 +190,13 @@ TEST(FileShape, AFittedFileIsKnownAsOne) {
     const TempDir dir;
     testing::TinyShape shape = testing::tiny_shape("llama");
     testing::write_tiny_model(dir / "plain.gguf", shape);
-    shape.more = [](gguf::Writer& writer) { writer.add_tensor("blk.0.cache_turn_k.weight", {24, 24}, Format::f32, [](std::span<std::byte>) {}); };
+    shape.more = [](gguf::Writer& writer) {
+        for (const char* name : {"cache_turn_k.weight", "cache_turn_q.weight", "cache_turn_k_feedback.weight", "cache_turn_v.weight", "cache_turn_v_back.weight",
+                                 "cache_turn_v_feedback.weight"}) {
+            writer.add_tensor(fmt::format("blk.0.{}", name), {24, 24}, Format::f32, [](std::span<std::byte>) {});
+        }
+        writer.add_tensor("blk.0.cache_turn_k.bias", {24}, Format::f32, [](std::span<std::byte>) {});
+    };
     testing::write_tiny_model(dir / "fitted.gguf", shape);
     for (const bool fitted : {false, true}) {
         const auto file = gguf::File::open(dir / (fitted ? "fitted.gguf" : "plain.gguf"));

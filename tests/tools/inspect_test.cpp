@@ -99,7 +99,7 @@ TEST(Inspect, WrongFilesAreExplained) {
     EXPECT_EQ(page.out, "");
     EXPECT_THAT(page.err, HasSubstr("a web page (the download failed"));
     EXPECT_EQ(run("inspect /nope.gguf").exit_code, 1);
-    EXPECT_EQ(run("inspect " + folder.path().string()).exit_code, 1);
+    EXPECT_EQ(run("inspect " + folder.path().string()).exit_code, 2) << "a folder is no model file";
 }
 
 TEST(Main, MisuseIsTwo) {
