@@ -149,7 +149,7 @@ class ManyPrompts(Cli):
             self.assertIn("1 of 3", err)
 
     def test_one_prompt_is_no_prompts(self):
-        lines, err = self.lines(0, "--prompts", self.file("p.txt", b"x\n"), "--json", "-")
+        lines, err = self.lines(0, "--prompts", self.file("p.txt", b"x\n"))
         self.assertIn("[1 prompt, 8 tokens", err)
 
     def test_byte_order_marks(self):
