@@ -52,7 +52,7 @@ Result<void> plan_fused_matmuls(PlanBackend& backend, Format format, Layout layo
     return plan(backend, "fused products", [&](Ops& ops) {
         ops.matmul_add(q.w, x, q.b, q.y);
         ops.matmul_group(group, x);
-        ops.matmul_silu_mul(gate, up, x, q.y);
+        ops.matmul_gated(Activation::silu, gate, up, x, q.y);
     });
 }
 
@@ -109,7 +109,8 @@ Result<void> plan_small_operations(PlanBackend& backend, uint32_t cols) {
         ops.rms_norm(a, gain, 1e-5f, y);
         ops.add_rms_norm(a, b, gain, 1e-5f, sum, y);
         ops.add(a, b, y);
-        ops.silu_mul(a, b, y);
+        ops.gated_mul(Activation::silu, a, b, y);
+        ops.gated_mul(Activation::gelu_tanh, a, b, y);
         ops.rope(a, rope, positions, {});
         ops.sample(logits, tables);
     });

@@ -7,6 +7,7 @@
 #include "bench/model_bench.h"
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/kernels/matmul_variant.h"
+#include "runtime/model/common_weights.h"
 
 namespace atlas::bench {
 
@@ -16,13 +17,10 @@ using ShapeKey = std::tuple<Format, uint32_t, uint32_t, Layout>;  // format, n_o
 
 std::map<ShapeKey, std::vector<Tensor>> matrices_by_shape(const Weights& weights) {
     std::map<ShapeKey, std::vector<Tensor>> found;
-    const auto add = [&](const Tensor& w) {
-        if (w && w.rows > 1) found[{w.format, w.rows, w.cols, w.layout}].push_back(w);
+    const auto add = [&](WeightId id, const Tensor& w) {
+        if (is_product(id, w)) found[{w.format, w.rows, w.cols, w.layout}].push_back(w);
     };
-    for (const LayerWeights& layer : weights.layers) {
-        for (const Tensor& w : {layer.attn_q, layer.attn_k, layer.attn_v, layer.attn_output, layer.ffn_gate, layer.ffn_up, layer.ffn_down}) add(w);
-    }
-    add(weights.output);
+    weights.for_each(add);
     return found;
 }
 

@@ -16,36 +16,42 @@ namespace {
 
 /// The shape that llama.cpp is compared with on software devices (no published model), and one for tests.
 ModelShape test_shape(std::string_view id) {
-    ModelShape shape;
-    shape.id = id;
-    shape.arch = "qwen2";
-    shape.n_ctx = 32768;
+    KeyMap keys("qwen2");
+    keys.set_name(std::string(id));
+    keys.set("context_length", 32768).set("attention.key_length", 64).put("attention.layer_norm_rms_epsilon", 1e-6);
     if (id == "test-281m") {
-        shape.n_layer = 16, shape.n_embd = 1024, shape.n_head = 16, shape.n_head_kv = 4, shape.n_ff = 2816, shape.n_vocab = 49152;
+        keys.set("block_count", 16).set("embedding_length", 1024).set("feed_forward_length", 2816).set("vocab_size", 49152);
+        keys.set("attention.head_count", 16).set("attention.head_count_kv", 4);
     } else {
-        shape.n_layer = 2, shape.n_embd = 256, shape.n_head = 4, shape.n_head_kv = 2, shape.n_ff = 512, shape.n_vocab = 1000;
+        keys.set("block_count", 2).set("embedding_length", 256).set("feed_forward_length", 512).set("vocab_size", 1000);
+        keys.set("attention.head_count", 4).set("attention.head_count_kv", 2);
     }
-    shape.head_dim = shape.v_head_dim = 64;
-    return shape;
+    auto shape = shape_of_keys(std::move(keys), id);
+    ATLAS_CHECK(shape.has_value(), "{}", shape.error().message);
+    return std::move(*shape);
 }
 
 // What forward passes read; the tokenizer's keys are not needed.
 void add_keys(const ShapeWish& wish, gguf::Writer& writer) {
     const ModelShape& s = wish.shape;
-    const auto add = [&](std::string_view key, auto value) { writer.add(fmt::format("{}.{}", s.arch, key), value); };
     writer.add("general.architecture", s.arch);
     writer.add("general.name", wish.name());
-    add("block_count", s.n_layer);
-    add("context_length", s.n_ctx);
-    add("embedding_length", s.n_embd);
-    add("feed_forward_length", s.n_ff);
-    add("attention.head_count", s.n_head);
-    add("attention.head_count_kv", s.n_head_kv);
-    add("attention.key_length", s.head_dim);
-    add("attention.value_length", s.v_head_dim == 0 ? s.head_dim : s.v_head_dim);
-    add("attention.layer_norm_rms_epsilon", 1e-6f);
-    add("rope.freq_base", 1e6f);
-    if (s.n_expert > 0) add("expert_count", s.n_expert);
+    for (const auto& [key, value] : s.keys.entries()) {
+        const std::string name = s.keys.full(key);
+        if (const auto* numbers = std::get_if<std::vector<int64_t>>(&value)) {
+            const std::vector<int32_t> narrow(numbers->begin(), numbers->end());
+            if (narrow.size() == 1) writer.add(name, static_cast<uint32_t>(narrow[0]));
+            else writer.add(name, narrow);
+        } else if (const auto* number = std::get_if<double>(&value)) {
+            writer.add(name, static_cast<float>(*number));
+        } else if (const auto* text = std::get_if<std::string>(&value)) {
+            writer.add(name, *text);
+        } else {
+            writer.add(name, std::get<bool>(value));
+        }
+    }
+    // Speed does not depend on it; models of these sizes have about this one.
+    if (!s.keys.has("rope.freq_base")) writer.add(s.keys.full("rope.freq_base"), 1e6f);
 }
 
 /// A file under the temporary folder that is gone at the end.

@@ -9,6 +9,7 @@
 #include "bench/random_weights.h"
 #include "bench/samples.h"
 #include "runtime/kernels/self_test.h"
+#include "runtime/model/common_weights.h"
 #include "runtime/ops/dry_ops.h"
 
 namespace atlas::bench {
@@ -141,16 +142,13 @@ class Tuner {
 
 std::vector<MatmulShape> matrix_shapes(const Weights& weights) {
     std::vector<MatmulShape> shapes;
-    const auto add = [&](const Tensor& w) {
-        if (!w || w.rows <= 1) return;
+    const auto add = [&](WeightId id, const Tensor& w) {
+        if (!is_product(id, w)) return;
         const MatmulShape shape{w.format, w.rows, w.cols, 0, w.layout};
         const bool known = std::any_of(shapes.begin(), shapes.end(), [&](const MatmulShape& s) { return tuning_key(s) == tuning_key(shape); });
         if (!known) shapes.push_back(shape);
     };
-    for (const LayerWeights& layer : weights.layers) {
-        for (const Tensor& w : {layer.attn_q, layer.attn_k, layer.attn_v, layer.attn_output, layer.ffn_gate, layer.ffn_up, layer.ffn_down}) add(w);
-    }
-    add(weights.output);
+    weights.for_each(add);
     return shapes;
 }
 

@@ -105,7 +105,7 @@ Result<double> layer_ms(VkBackend& backend) {
             ops.attention(q, cache, tables, attention, h);
             ops.matmul(w, h, q);
             ops.add_rms_norm(x, q, gain, 1e-5f, x, h);
-            ops.matmul_silu_mul({w, {}, {}}, {w, {}, {}}, h, k);
+            ops.matmul_gated(Activation::silu, {w, {}, {}}, {w, {}, {}}, h, k);
             ops.matmul(w, k, q);
             ops.add_rms_norm(x, q, gain, 1e-5f, x, h);
         }

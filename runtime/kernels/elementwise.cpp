@@ -30,9 +30,9 @@ void VkOps::elementwise(const KernelModule& module, const Tensor& a, const Tenso
 
 void VkOps::add(const Tensor& a, const Tensor& b, const Tensor& y) { elementwise(kernel_module(KernelFamily::add), a, b, y, 1); }
 
-void VkOps::silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) {
+void VkOps::gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) {
     ATLAS_CHECK_EQ(gate.rows, up.rows);
-    elementwise(kernel_module(KernelFamily::silu_mul), gate, up, y, 10);
+    elementwise(kernel_module(activation == Activation::silu ? KernelFamily::silu_mul : KernelFamily::gelu_mul), gate, up, y, 10);
 }
 
 }  // namespace atlas

@@ -33,12 +33,12 @@ void VkOps::matmul_group(std::span<const MatmulTerm> terms, const Tensor& x) {
     }
 }
 
-void VkOps::matmul_silu_mul(const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y) {
-    const auto one_after_the_other = [&] { Ops::matmul_silu_mul(gate, up, x, y); };
+void VkOps::matmul_gated(Activation activation, const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y) {
+    const auto one_after_the_other = [&] { Ops::matmul_gated(activation, gate, up, x, y); };
     const Tensor both = joined_rows(gate.w, up.w);
     const uint32_t n_ff = gate.w.rows;
-    if (!context_.fused || !both || gate.b || up.b || up.w.rows != n_ff) return one_after_the_other();
-    ATLAS_CHECK(both.cols == x.cols && n_ff == y.cols && x.rows == y.rows, "matmul_silu_mul: gate [{}, {}], x [{}, {}], y [{}, {}]", n_ff, both.cols,
+    if (!context_.fused || activation != Activation::silu || !both || gate.b || up.b || up.w.rows != n_ff) return one_after_the_other();
+    ATLAS_CHECK(both.cols == x.cols && n_ff == y.cols && x.rows == y.rows, "matmul_gated: gate [{}, {}], x [{}, {}], y [{}, {}]", n_ff, both.cols,
                 x.rows, x.cols, y.rows, y.cols);
     const uint32_t most_rows = max_rows(both);
     if (most_rows <= n_ff || max_rows(x) < x.rows || max_rows(y) < y.rows) return one_after_the_other();

@@ -82,7 +82,7 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
 /// The preferred candidate if there is one, else the first that was not rejected, else the baseline.
 MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape);
 
-/// The variant of matvec_gated that does a gate and an `up` of this shape each (matmul_silu_mul), if the products alone would be matvec_subgroup's:
+/// The variant of matvec_gated that does a gate and an `up` of this shape each (matmul_gated), if the products alone would be matvec_subgroup's:
 /// it adds up as that does.
 std::optional<MatmulVariant> choose_gated(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape);
 

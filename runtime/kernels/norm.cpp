@@ -9,21 +9,31 @@ namespace atlas {
 void VkOps::rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) {
     ATLAS_CHECK(x.rows == y.rows && x.cols == y.cols && gain.cols == x.cols, "rms_norm: [{}, {}] by [{}] to [{}, {}]", x.rows, x.cols,
                 gain.cols, y.rows, y.cols);
+    norm_rows(x, gain, eps, y, 1);
+}
+
+void VkOps::rms_norm_heads(const Tensor& x, const Tensor& gain, float eps) {
+    if (!context_.fused) return Ops::rms_norm_heads(x, gain, eps);
+    ATLAS_CHECK(gain.cols > 0 && x.cols % gain.cols == 0, "rms_norm_heads: {} columns in heads of {}", x.cols, gain.cols);
+    norm_rows(x, gain, eps, x, x.cols / gain.cols);
+}
+
+void VkOps::norm_rows(const Tensor& x, const Tensor& gain, float eps, const Tensor& y, uint32_t n_head) {
     const double elems = double(x.rows) * x.cols;
     const uint32_t most = std::min({max_rows(x), max_rows(y), context_.max_groups[0]});
     for_row_parts(x.rows, most, {4 * elems, 12 * elems}, [&](uint32_t first, uint32_t count, const vk::Cost& cost) {
         const Bound x_bound = bind(x.row_range(first, count), vk::Access::read), gain_bound = bind(gain, vk::Access::read);
         const Bound y_bound = bind(y.row_range(first, count), vk::Access::write);
         push::RmsNormPush push{};
-        push.cols = x.cols;
+        push.cols = gain.cols;
         push.x_at = x_bound.at;
         push.x_stride = x.row_stride_elems;
         push.gain_at = gain_bound.at;
         push.y_at = y_bound.at;
         push.y_stride = y.row_stride_elems;
         push.eps = eps;
-        dispatch(kernel_module(KernelFamily::rms_norm), {choose_row_lanes(context_.caps, x.cols)},
-                 {x_bound.binding, gain_bound.binding, y_bound.binding}, push, {count, 1, 1}, cost);
+        dispatch(kernel_module(KernelFamily::rms_norm), {choose_row_lanes(context_.caps, gain.cols)},
+                 {x_bound.binding, gain_bound.binding, y_bound.binding}, push, {count, n_head, 1}, cost);
     });
 }
 

@@ -134,7 +134,7 @@ Result<void> run(Backend& backend, TestProduct& test) {
     const auto pass = [&](Ops& ops) {
         const Tensor w = dense(*w_storage, shape.weight, n_rows, shape.n_in, 0, shape.layout);
         const Tensor x = dense(*x_storage, Format::f32, shape.n_tokens, shape.n_in), y = dense(*y_storage, Format::f32, shape.n_tokens, shape.n_out);
-        if (test.gated) ops.matmul_silu_mul({w.row_range(0, shape.n_out), {}, {}}, {w.row_range(shape.n_out, shape.n_out), {}, {}}, x, y);
+        if (test.gated) ops.matmul_gated(Activation::silu, {w.row_range(0, shape.n_out), {}, {}}, {w.row_range(shape.n_out, shape.n_out), {}, {}}, x, y);
         else ops.matmul(w, x, y);
     };
     DryOps counted;

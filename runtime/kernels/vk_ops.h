@@ -44,7 +44,7 @@ class VkOps final : public Ops {
     void matmul(const Tensor& w, const Tensor& x, const Tensor& y) override;
     void rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) override;
     void add(const Tensor& a, const Tensor& b, const Tensor& y) override;
-    void silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) override;
+    void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void hadamard(const Tensor& x, uint32_t block) override;
     void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
@@ -55,9 +55,10 @@ class VkOps final : public Ops {
     void sample(const Tensor& logits, const SampleTables& tables) override;
     void matmul_add(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y) override;
     void matmul_group(std::span<const MatmulTerm> terms, const Tensor& x) override;
-    void matmul_silu_mul(const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y) override;
+    void matmul_gated(Activation activation, const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y) override;
     void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
                        const Tensor& factors, const KvLayer& cache, const U32View& slots) override;
+    void rms_norm_heads(const Tensor& x, const Tensor& gain, float eps) override;
     void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y) override;
 
   private:
@@ -80,6 +81,8 @@ class VkOps final : public Ops {
     }
     void dispatch_bytes(const KernelModule& module, std::vector<uint32_t> constants, std::span<const vk::Binding> bindings,
                         std::span<const std::byte> push, std::array<uint32_t, 3> groups, const vk::Cost& cost, uint32_t subgroup_size = 0);
+
+    void norm_rows(const Tensor& x, const Tensor& gain, float eps, const Tensor& y, uint32_t n_head);
 
     /// How many rows of this view fit in a binding; an empty view fits always. If not one row fits, the plan fails.
     uint32_t max_rows(const Tensor& tensor);

@@ -1,39 +1,89 @@
 #pragma once
-// The numbers that shape a model, read from its GGUF keys and checked: whoever holds a ModelConfig may trust it.
+// The numbers that shape a model, layer by layer, read from its keys and checked: whoever holds a ModelConfig may trust it.
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
-#include "runtime/base/error.h"
-#include "runtime/gguf/reader.h"
 #include "runtime/ops/ops.h"
 
 namespace atlas {
+
+/// How a layer lets a token see the ones before it.
+enum class Mixer {
+    attention,         // keys and values of every head
+    latent_attention,  // one vector per token from which keys and values are made (DeepSeek-V2, arXiv:2405.04434)
+    delta_net,         // a recurrent state of fixed size (gated delta net, arXiv:2412.06464)
+};
+
+/// A feed-forward block of experts; n 0: it is dense.
+struct ExpertsConfig {
+    uint32_t n = 0;
+    uint32_t n_used = 0;  // by one token
+    uint32_t n_ff = 0;    // width of one
+    uint32_t n_ff_shared = 0;
+};
+
+struct LatentConfig {
+    uint32_t kv_rank = 0;
+    uint32_t q_rank = 0;    // 0: queries come from the activations directly
+    uint32_t rope_dim = 0;  // dimensions of a head that carry the position; cached once for all heads
+};
+
+struct DeltaNetConfig {
+    uint32_t n_k_heads = 0;
+    uint32_t n_v_heads = 0;
+    uint32_t head_dim = 0;
+    uint32_t conv_width = 0;
+
+    uint32_t v_width() const { return n_v_heads * head_dim; }
+    uint32_t channels() const { return 2 * n_k_heads * head_dim + v_width(); }  // of the convolution
+};
+
+/// What a layer keeps of the tokens before. Everything that plans, allocates, copies or saves a cache asks this.
+struct CacheShape {
+    // Elements per token, and the size of the heads that they are made of: blocks of a format must divide it. 0: nothing. Values of width 0 beside keys
+    // are a view of the keys.
+    uint32_t k_width = 0, k_head = 0;
+    uint32_t v_width = 0, v_head = 0;
+    uint32_t window = 0;       // tokens that a token sees, itself included; 0: all
+    uint64_t state_bytes = 0;  // of one sequence, whatever its length
+};
+
+struct LayerConfig {
+    Mixer mixer = Mixer::attention;
+    uint32_t n_head = 0;
+    uint32_t n_head_kv = 0;   // divides n_head
+    uint32_t head_dim = 0;    // of queries and keys
+    uint32_t v_head_dim = 0;  // of values
+    uint32_t window = 0;      // as CacheShape::window
+    RopeParams rope;
+    LatentConfig latent;
+    DeltaNetConfig delta_net;
+    uint32_t n_ff = 0;  // of a dense feed-forward block
+    ExpertsConfig experts;
+
+    uint32_t q_width() const { return n_head * head_dim; }
+    uint32_t k_width() const { return n_head_kv * head_dim; }
+    uint32_t v_width() const { return n_head_kv * v_head_dim; }
+    CacheShape cache() const;
+};
 
 struct ModelConfig {
     std::string architecture;  // "llama"
     std::string name;          // general.name, for people; may be empty
 
-    uint32_t n_layer = 0;
     uint32_t n_embd = 0;
-    uint32_t n_head = 0;
-    uint32_t n_head_kv = 0;  // divides n_head
-    uint32_t head_dim = 0;   // a multiple of 8, at most 256
-    uint32_t n_ff = 0;
     uint32_t n_vocab = 0;      // rows of token_embd.weight
     uint32_t n_ctx_train = 0;  // positions the model was trained (or extended) for
-
-    float rms_eps = 0;
+    float norm_eps = 0;
     float attention_scale = 0;
-    RopeParams rope;
+    std::vector<LayerConfig> layers;  // at least one
 
-    uint32_t q_width() const { return n_head * head_dim; }
-    uint32_t kv_width() const { return n_head_kv * head_dim; }
+    uint32_t n_layer() const { return static_cast<uint32_t>(layers.size()); }
 };
 
-/// Reads the keys that llama-like decoders share ("<architecture>.block_count" ...).
-/// Fails: not_found (a required key), corrupt (a value out of its bounds: names key, expected and found), unsupported (mixture of experts,
-/// heads that differ from layer to layer, an unknown rope scaling).
-Result<ModelConfig> read_decoder_config(const gguf::File& file, RopeParams::Pairing pairing);
+/// Whether a cache of these formats can hold every layer's heads: whole blocks.
+bool fits_heads(const KvFormats& kv, const ModelConfig& config);
 
 }  // namespace atlas

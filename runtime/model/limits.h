@@ -16,6 +16,7 @@ inline constexpr uint32_t kMaxWidth = 1u << 18;
 inline constexpr uint32_t kMaxHeads = 1024;
 inline constexpr uint32_t kMaxVocab = 1u << 22;
 inline constexpr uint32_t kMaxContext = 1u << 26;
+inline constexpr uint32_t kMaxExperts = 4096;
 
 struct HeadCounts {
     uint32_t n_head = 0;

@@ -25,8 +25,8 @@ struct Resolution {
 Result<Resolution> resolve(const gguf::File& file, const std::function<bool(Format)>& can_read) {
     Resolution found;
     ATLAS_TRY(found.architecture, find_architecture(file));
-    ATLAS_TRY(found.config, found.architecture->read_config(file));
-    ATLAS_TRY(found.weights, resolve_weights(file, found.architecture->weights(), found.config, can_read));
+    ATLAS_TRY(found.config, found.architecture->read_config(FileKeys(file)));
+    ATLAS_TRY(found.weights, resolve_weights(file, found.architecture->weights(found.config), found.config, can_read));
     return found;
 }
 
@@ -73,7 +73,7 @@ class Streamer {
         for (uint32_t r = 0; r < weight.rows; ++r) {
             dequantize_row(from, data.subspan(r * row_bytes, row_bytes), row);
             for (float& value : row) value *= weight.scale;
-            if (weight.content == Content::key_shift) row = key_shift(row, config_.rope, config_.n_ctx_train);
+            if (weight.content == Content::key_shift) row = key_shift(row, config_.layers[*weight.layer].rope, config_.n_ctx_train);
             ATLAS_TRY_VOID(backend_.upload(to, first_byte_ + r * row.size() * sizeof(float), std::as_bytes(std::span(row))));
             advance(row.size() * sizeof(float));
         }

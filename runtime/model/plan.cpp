@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 
+#include "runtime/base/largest_fitting.h"
 #include "runtime/base/units.h"
 #include "runtime/model/limits.h"
 #include "runtime/model/weight_places.h"
@@ -30,9 +31,12 @@ Result<void> check_shape(const ModelConfig& config, const SessionShape& shape) {
         if (!is_kv_format(format)) {
             return fail(ErrorCode::invalid_argument, "KV cache of {}: expected f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0", f.name);
         }
-        if (config.head_dim % f.block_elems != 0) {
+        for (const LayerConfig& layer : config.layers) {
+            const CacheShape cache = layer.cache();
+            const uint32_t head = cache.k_head % f.block_elems != 0 ? cache.k_head : cache.v_head;
+            if (head % f.block_elems == 0) continue;
             return fail(ErrorCode::invalid_argument, "KV cache of {}: its blocks of {} do not fit this model's heads of {}; take f16", f.name,
-                        f.block_elems, config.head_dim);
+                        f.block_elems, head);
         }
     }
     return {};
@@ -69,9 +73,13 @@ class Planner {
         const ModelConfig& c = input_.config;
         const auto view = [&](uint32_t count) { return U32View{&nowhere_, 0, count}; };
         const uint32_t n_outputs = std::min(n_tokens, shape_.max_outputs);
-        const std::vector<KvLayer> kv(c.n_layer, KvLayer{
-            {&nowhere_, shape_.kv_format.k, 0, n_ctx, c.kv_width(), c.kv_width()},
-            {&nowhere_, shape_.kv_format.v, 0, n_ctx, c.kv_width(), c.kv_width()}, kPageTokens, shape_.kv_format.rotate_k, shape_.kv_format.rotate_v});
+        std::vector<KvLayer> kv;
+        for (const LayerConfig& layer : c.layers) {
+            const CacheShape cache = layer.cache();
+            kv.push_back({{&nowhere_, shape_.kv_format.k, 0, n_ctx, cache.k_width, cache.k_width},
+                          {&nowhere_, shape_.kv_format.v, 0, n_ctx, cache.v_width, cache.v_width}, kPageTokens, shape_.kv_format.rotate_k,
+                          shape_.kv_format.rotate_v});
+        }
         StepViews step{view(n_tokens), view(n_tokens), view(n_tokens), view(n_tokens), view(pages_for(n_ctx)), view(n_outputs)};
         step.max_pages = pages_for(n_ctx);
         step.max_kv_tokens = n_ctx;
@@ -106,20 +114,12 @@ uint64_t missing_bytes(const MemoryPlan& plan, const PlanInput& input, bool weig
 // The largest context of at most `most` tokens that needs at most `available` bytes; 0: not even one page.
 uint32_t largest_context(Planner& planner, const PlanInput& input, uint32_t most, uint64_t available, bool weights_loaded) {
     const auto fits = [&](uint32_t pages) { return missing_bytes(planner.at(pages * kPageTokens), input, weights_loaded) <= available; };
-    uint32_t good = 0;
-    uint32_t bad = pages_for(most) + 1;
-    while (bad - good > 1) {
-        const uint32_t middle = good + (bad - good) / 2;
-        (fits(middle) ? good : bad) = middle;
-    }
-    return good * kPageTokens;
+    return largest_fitting(0, pages_for(most), fits) * kPageTokens;
 }
 
 }  // namespace
 
-uint64_t kv_layer_bytes(const ModelConfig& config, uint32_t n_ctx, Format format) {
-    return uint64_t{whole_pages(n_ctx)} * kv_row_bytes(format, config.kv_width());
-}
+uint64_t kv_side_bytes(uint32_t width, uint32_t n_ctx, Format format) { return uint64_t{whole_pages(n_ctx)} * kv_row_bytes(format, width); }
 
 std::vector<uint64_t> storages_of(std::span<const ResolvedWeight> weights, uint64_t max_storage_bytes) {
     std::vector<uint64_t> storages;
@@ -129,8 +129,10 @@ std::vector<uint64_t> storages_of(std::span<const ResolvedWeight> weights, uint6
 
 std::vector<uint64_t> kv_storages(const ModelConfig& config, uint32_t n_ctx, const KvFormats& formats) {
     std::vector<uint64_t> storages;
-    for (uint32_t il = 0; il < config.n_layer; ++il) {
-        for (const Format format : {formats.k, formats.v}) storages.push_back(storage_bytes(kv_layer_bytes(config, n_ctx, format)));
+    for (const LayerConfig& layer : config.layers) {
+        const CacheShape cache = layer.cache();
+        if (cache.k_width > 0) storages.push_back(storage_bytes(kv_side_bytes(cache.k_width, n_ctx, formats.k)));
+        if (cache.v_width > 0) storages.push_back(storage_bytes(kv_side_bytes(cache.v_width, n_ctx, formats.v)));
     }
     return storages;
 }

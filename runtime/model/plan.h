@@ -90,7 +90,7 @@ inline constexpr uint64_t kChainResultBytes = 2 * 256;
 inline constexpr uint64_t kGuessStepsAtBytes = kMostTokensAlike * 16 * sizeof(uint32_t);
 inline constexpr uint64_t kVerifyParamBytes = kGuessStepsAtBytes + kMostTokensAlike * 4 * sizeof(uint32_t);
 inline constexpr uint64_t kVerifyResultBytes = kMostTokensAlike * 8 * sizeof(uint32_t);
-/// One of K and V of one layer.
-uint64_t kv_layer_bytes(const ModelConfig& config, uint32_t n_ctx, Format format);
+/// The keys or the values of one layer, `width` elements per token (CacheShape).
+uint64_t kv_side_bytes(uint32_t width, uint32_t n_ctx, Format format);
 
 }  // namespace atlas

@@ -1,30 +1,62 @@
 #include "runtime/model/registry.h"
 
+#include <algorithm>
 #include <array>
 
 namespace atlas {
 
-extern const Architecture kLlama;
-extern const Architecture kQwen2;
+extern const Architecture kLlama, kQwen2, kQwen3;
+extern const Architecture kDeepseek2, kGemma2, kGemma3, kGemma4, kGlm4, kGptOss, kGranite, kPhi3, kQwen3Moe, kQwen35, kQwen35Moe, kStarcoder, kStarcoder2;
 
 namespace {
 
 constexpr auto kArchitectures = std::to_array<const Architecture*>({
+    // These run.
     &kLlama,
     &kQwen2,
+    &kQwen3,
+    // These are planned: their files are understood, their forward passes are not there yet.
+    &kDeepseek2,
+    &kGemma2,
+    &kGemma3,
+    &kGemma4,
+    &kGlm4,
+    &kGptOss,
+    &kGranite,
+    &kPhi3,
+    &kQwen3Moe,
+    &kQwen35,
+    &kQwen35Moe,
+    &kStarcoder,
+    &kStarcoder2,
 });
 
 }  // namespace
 
+WeightTable Architecture::weights(const ModelConfig& config) const {
+    WeightTable table{model_weights(), {}, ignorable};
+    for (const LayerConfig& layer : config.layers) table.layers.push_back(layer_weights(config, layer));
+    return table;
+}
+
 std::span<const Architecture* const> architectures() { return kArchitectures; }
+
+std::vector<const Architecture*> runnable_architectures() {
+    std::vector<const Architecture*> all;
+    std::copy_if(kArchitectures.begin(), kArchitectures.end(), std::back_inserter(all), [](const Architecture* a) { return a->runs(); });
+    return all;
+}
+
+const Architecture* architecture_named(std::string_view name) {
+    const auto found = std::find_if(kArchitectures.begin(), kArchitectures.end(), [&](const Architecture* a) { return a->name == name; });
+    return found == kArchitectures.end() ? nullptr : *found;
+}
 
 Result<const Architecture*> find_architecture(const gguf::File& file) {
     ATLAS_TRY(const std::string_view name, file.string("general.architecture"));
-    for (const Architecture* architecture : kArchitectures) {
-        if (architecture->name == name) return architecture;
-    }
+    if (const Architecture* found = architecture_named(name); found != nullptr && found->runs()) return found;
     std::string known;
-    for (const Architecture* architecture : kArchitectures) known += (known.empty() ? "" : ", ") + std::string(architecture->name);
+    for (const Architecture* architecture : runnable_architectures()) known += (known.empty() ? "" : ", ") + std::string(architecture->name);
     return fail(ErrorCode::unsupported, "general.architecture: '{}' is not known (known: {})", name, known);
 }
 

@@ -1,17 +1,10 @@
 #include "runtime/model/weight_places.h"
 
 #include <algorithm>
-#include <array>
 
 namespace atlas {
 
 namespace {
-
-using Slot = Tensor LayerWeights::*;
-constexpr Slot kNone = nullptr;
-constexpr std::array<std::array<Slot, 4>, 3> kTogether = {{{&LayerWeights::attn_q, &LayerWeights::attn_k, &LayerWeights::attn_v},
-                                                           {&LayerWeights::attn_q_bias, &LayerWeights::attn_k_bias, &LayerWeights::attn_v_bias, &LayerWeights::key_shift},
-                                                           {&LayerWeights::ffn_gate, &LayerWeights::ffn_up}}};
 
 constexpr size_t kNowhere = SIZE_MAX;
 
@@ -24,12 +17,8 @@ class Placer {
     WeightPlaces place() {
         for (size_t i = 0; i < weights_.size(); ++i) {
             if (places_.of[i].storage != kNowhere) continue;
-            for (const auto& slots : kTogether) {
-                if (weights_[i].layer_slot != nullptr && std::find(slots.begin(), slots.end(), weights_[i].layer_slot) != slots.end()) {
-                    place_layer(weights_[i].layer, slots);
-                }
-            }
-            if (places_.of[i].storage == kNowhere) open(i);
+            if (weights_[i].together == Together::none) open(i);
+            else place_group(i);
         }
         return std::move(places_);
     }
@@ -43,12 +32,16 @@ class Placer {
         places_.storages.push_back({name_of(weights_[i]), weights_[i].bytes()});
     }
 
-    // The weights of a layer in the order of its slots: each behind the one before if they fit together, else in a storage of its own.
-    void place_layer(uint32_t layer, std::span<const Slot> slots) {
+    // The weights that go together with this one, in the order of the rules: each after the one before if they fit together, else in a storage of
+    // its own.
+    void place_group(size_t first) {
+        std::vector<size_t> group;
+        for (size_t i = first; i < weights_.size(); ++i) {
+            if (weights_[i].layer == weights_[first].layer && weights_[i].together == weights_[first].together) group.push_back(i);
+        }
+        std::sort(group.begin(), group.end(), [&](size_t a, size_t b) { return weights_[a].rule < weights_[b].rule; });
         size_t before = kNowhere;
-        for (const Slot slot : slots) {
-            const size_t i = find(layer, slot);
-            if (i == kNowhere) continue;
+        for (const size_t i : group) {
             if (before != kNowhere && fits_behind(weights_[before], weights_[i])) {
                 WeightPlaces::Piece& piece = places_.storages[places_.of[before].storage];
                 places_.of[i] = {places_.of[before].storage, piece.bytes};
@@ -67,13 +60,6 @@ class Placer {
                (before.rows == 1 || before.cols == next.cols) &&
                before.bytes() == bytes_of(before.format, uint64_t{before.rows} * before.cols) &&  // no half-filled group of blocks at its end
                places_.storages[places_.of[i].storage].bytes + next.bytes() <= max_storage_bytes_;
-    }
-
-    size_t find(uint32_t layer, Slot slot) const {
-        if (slot == kNone) return kNowhere;
-        const auto found = std::find_if(weights_.begin(), weights_.end(),
-                                        [&](const ResolvedWeight& w) { return w.layer_slot == slot && w.layer == layer; });
-        return found == weights_.end() ? kNowhere : size_t(found - weights_.begin());
     }
 
     std::span<const ResolvedWeight> weights_;

@@ -24,8 +24,8 @@ struct WeightPlaces {
     std::vector<Piece> storages;  // in the order of their first weights
 };
 
-/// q, k and v of a layer share a storage, and their biases do, and gate and up: in this order, those of equal format, layout and columns. A storage never takes
-/// more than max_storage_bytes because of it.
+/// Weights of a layer that go together (WeightRule::together) share a storage in the order of their rules, those of equal format, layout and columns.
+/// A storage never takes more than max_storage_bytes because of it.
 WeightPlaces place_weights(std::span<const ResolvedWeight> weights, uint64_t max_storage_bytes);
 
 }  // namespace atlas

@@ -1,4 +1,4 @@
-#include "runtime/model/weights.h"
+#include "runtime/model/common_weights.h"
 
 #include <algorithm>
 #include <array>
@@ -24,9 +24,10 @@ std::string supported_formats(const std::function<bool(Format)>& can_read) {
 
 // Tensors that a file may carry and that change nothing: rotary tables of old converters, scales of quantized activations
 // (they only steer 4-bit activation kernels).
-bool is_ignorable(std::string_view name) {
-    constexpr auto kEndings = std::to_array<std::string_view>({".input_scale", ".attn_rot_embd", ".rotary_emb.inv_freq", "rope.freqs"});
-    return std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) { return name.ends_with(ending); });
+constexpr auto kIgnorable = std::to_array<std::string_view>({".input_scale", ".attn_rot_embd", ".rotary_emb.inv_freq", "rope.freqs"});
+
+bool ends_with_any(std::string_view name, std::span<const std::string_view> endings) {
+    return std::any_of(endings.begin(), endings.end(), [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
 // Of "blk.7.attn_q.weight" 7.
@@ -48,17 +49,16 @@ class Resolver {
     }
 
     Result<std::vector<ResolvedWeight>> all(const WeightTable& table) && {
-        for (const ModelWeightRule& rule : table.model) {
-            ResolvedWeight weight;
-            weight.model_slot = rule.slot;
-            ATLAS_TRY_VOID(add(rule, std::string(rule.name), weight));
+        ignorable_ = table.ignorable;
+        ATLAS_CHECK_EQ(table.layers.size(), config_.layers.size());
+        for (uint32_t i = 0; i < table.model.size(); ++i) {
+            const WeightRule& rule = table.model[i];
+            ATLAS_TRY_VOID(add(rule, i, std::string(rule.tensor()), std::nullopt));
         }
-        for (uint32_t layer = 0; layer < config_.n_layer; ++layer) {
-            for (const LayerWeightRule& rule : table.layer) {
-                ResolvedWeight weight;
-                weight.layer = layer;
-                weight.layer_slot = rule.slot;
-                ATLAS_TRY_VOID(add(rule, fmt::format("blk.{}.{}", layer, rule.name), weight));
+        for (uint32_t layer = 0; layer < table.layers.size(); ++layer) {
+            for (uint32_t i = 0; i < table.layers[layer].size(); ++i) {
+                const WeightRule& rule = table.layers[layer][i];
+                ATLAS_TRY_VOID(add(rule, i, fmt::format("blk.{}.{}", layer, rule.tensor()), layer));
             }
         }
         return std::move(*this).finish();
@@ -70,50 +70,50 @@ class Resolver {
         return found == by_name_.end() ? nullptr : found->second;
     }
 
-    template <class Rule>
-    Result<void> add(const Rule& rule, const std::string& name, ResolvedWeight weight) {
+    Result<void> add(const WeightRule& rule, uint32_t index, const std::string& name, std::optional<uint32_t> layer) {
         const gguf::TensorInfo* info = find(name);
         if (info == nullptr) {
-            if (rule.need == Need::optional) return {};
+            if (rule.need != Need::required) return {};
             return fail(ErrorCode::not_found, "{}: the file has no such tensor, and {} needs it", name, config_.architecture);
         }
         used_.insert(info->name);
+        const Dims dims = rule.dims(config_, config_.layers[layer.value_or(0)]);
+        ResolvedWeight weight;
         weight.source = info;
-        weight.rows = rule.rows == nullptr ? 1 : rule.rows(config_);
-        weight.cols = rule.cols(config_);
-        const bool is_vector = rule.rows == nullptr;
-        ATLAS_TRY_VOID(check_shape(*info, is_vector, weight));
-        ATLAS_TRY_VOID(check_format(*info, is_vector, weight));
-        if constexpr (requires { rule.content; }) weight.content = rule.content;
-        if constexpr (requires { rule.scale; }) {
-            if (rule.scale != Scale::refused) ATLAS_TRY_VOID(find_scale(name, rule.scale, weight));
-        }
+        weight.id = rule.id;
+        weight.layer = layer;
+        weight.rule = index;
+        weight.rows = static_cast<uint32_t>(dims.rows());
+        weight.cols = static_cast<uint32_t>(dims.cols());
+        weight.content = rule.content;
+        weight.together = rule.together;
+        ATLAS_TRY_VOID(check_shape(*info, dims));
+        ATLAS_TRY_VOID(check_format(*info, dims.is_vector(), weight));
+        if (rule.scale != Scale::refused) ATLAS_TRY_VOID(find_scale(name, rule.scale, weight));
         resolved_.push_back(weight);
         return {};
     }
 
     Result<std::vector<ResolvedWeight>> finish() && {
         for (const gguf::TensorInfo& info : tensors_) {
-            if (used_.contains(info.name) || is_ignorable(info.name)) continue;
-            if (const auto layer = layer_of(info.name); layer && *layer >= config_.n_layer) {
+            if (used_.contains(info.name) || ends_with_any(info.name, kIgnorable) || ends_with_any(info.name, ignorable_)) continue;
+            if (const auto layer = layer_of(info.name); layer && *layer >= config_.n_layer()) {
                 return fail(ErrorCode::corrupt, "{}: a tensor of layer {}, but {}.block_count says {} layers", info.name, *layer, config_.architecture,
-                            config_.n_layer);
+                            config_.n_layer());
             }
             return fail(ErrorCode::unsupported,
                         "{}: architecture {} as it is known here has no such tensor (of {} layers); without it the model would compute "
                         "something else",
-                        info.name, config_.architecture, config_.n_layer);
+                        info.name, config_.architecture, config_.n_layer());
         }
         return std::move(resolved_);
     }
 
-    static Result<void> check_shape(const gguf::TensorInfo& info, bool is_vector, const ResolvedWeight& weight) {
+    static Result<void> check_shape(const gguf::TensorInfo& info, const Dims& dims) {
         std::vector<uint64_t> found = info.shape;
-        while (found.size() > (is_vector ? 1u : 2u) && found.front() == 1) found.erase(found.begin());
-        const bool fits = is_vector ? found == std::vector<uint64_t>{weight.cols} : found == std::vector<uint64_t>{weight.rows, weight.cols};
-        if (fits) return {};
-        const std::string expected = is_vector ? fmt::format("[{}]", weight.cols) : fmt::format("[{}, {}]", weight.rows, weight.cols);
-        return fail(ErrorCode::corrupt, "{}: expected shape {}, found [{}] (outermost first)", info.name, expected,
+        while (found.size() > dims.n && found.front() == 1) found.erase(found.begin());
+        if (std::equal(found.begin(), found.end(), dims.span().begin(), dims.span().end())) return {};
+        return fail(ErrorCode::corrupt, "{}: expected shape [{}], found [{}] (outermost first)", info.name, fmt::join(dims.span(), ", "),
                     fmt::join(info.shape, ", "));
     }
 
@@ -156,31 +156,29 @@ class Resolver {
     const gguf::File* file_;
     const ModelConfig& config_;
     const std::function<bool(Format)>& can_read_;
+    std::span<const std::string_view> ignorable_;
     std::vector<ResolvedWeight> resolved_;
     std::unordered_set<std::string_view> used_;
     std::unordered_map<std::string_view, const gguf::TensorInfo*> by_name_;
 };
 
-constexpr auto kCacheTurnSlots = std::to_array({&LayerWeights::cache_turn_k, &LayerWeights::cache_turn_k_shift, &LayerWeights::cache_turn_q,
-                                                &LayerWeights::cache_turn_k_feedback, &LayerWeights::cache_turn_v, &LayerWeights::cache_turn_v_back,
-                                                &LayerWeights::cache_turn_v_feedback});
+constexpr auto kCacheTurns = std::to_array<WeightId>({kTurnK, kTurnKShift, kTurnQ, kTurnKFeedback, kTurnV, kTurnVBack, kTurnVFeedback});
 
 // The matrices that turn keys and queries belong together, and kernels read them as f32.
 Result<std::vector<ResolvedWeight>> with_whole_cache_turns(Result<std::vector<ResolvedWeight>> resolved, const ModelConfig& config) {
     if (!resolved) return resolved;
-    std::vector<int> parts(config.n_layer, 0);
+    std::vector<size_t> parts(config.n_layer(), 0);
     for (const ResolvedWeight& weight : *resolved) {
-        const auto slot = weight.layer_slot;
-        if (std::find(kCacheTurnSlots.begin(), kCacheTurnSlots.end(), slot) == kCacheTurnSlots.end()) continue;
-        ++parts[weight.layer];
+        if (!weight.layer || std::find(kCacheTurns.begin(), kCacheTurns.end(), weight.id) == kCacheTurns.end()) continue;
+        ++parts[*weight.layer];
         if (weight.format == Format::f32) continue;
         return fail(ErrorCode::unsupported, "{}: stored as {}, expected f32: write the file again with atlas-vk fit-cache", weight.source->name,
                     info(weight.format).name);
     }
-    for (uint32_t il = 0; il < config.n_layer; ++il) {
-        if (parts[il] == 0 || parts[il] == int(kCacheTurnSlots.size())) continue;
+    for (uint32_t il = 0; il < config.n_layer(); ++il) {
+        if (parts[il] == 0 || parts[il] == kCacheTurns.size()) continue;
         return fail(ErrorCode::not_found, "layer {} has {} of its {} tensors cache_turn_*: expected all or none; write the file again with atlas-vk fit-cache",
-                    il, parts[il], kCacheTurnSlots.size());
+                    il, parts[il], kCacheTurns.size());
     }
     return resolved;
 }
@@ -199,11 +197,42 @@ Result<std::vector<ResolvedWeight>> resolve_tensors(std::span<const gguf::Tensor
 
 Weights assemble_weights(const ModelConfig& config, std::span<const ResolvedWeight> resolved,
                          const std::function<Tensor(const ResolvedWeight&)>& make) {
-    Weights weights;
-    weights.layers.resize(config.n_layer);
-    for (const ResolvedWeight& weight : resolved) weight.slot(weights) = make(weight);
-    if (!weights.output) weights.output = weights.token_embd;
+    Weights weights(config.n_layer());
+    for (const ResolvedWeight& weight : resolved) {
+        if (weight.layer) weights.set(*weight.layer, weight.id, make(weight));
+        else weights.set(weight.id, make(weight));
+    }
+    if (!weights[kOutput]) weights.set(kOutput, weights[kTokenEmbd]);
     return weights;
+}
+
+WeightRules join_rules(std::initializer_list<WeightRules> lists) {
+    WeightRules all;
+    for (const WeightRules& list : lists) all.insert(all.end(), list.begin(), list.end());
+    return all;
+}
+
+const Tensor& Weights::find(const Entries& entries, WeightId id) {
+    static const Tensor kNone;
+    const auto at = std::lower_bound(entries.begin(), entries.end(), id.hash, [](const Entry& entry, uint64_t hash) { return entry.id.hash < hash; });
+    return at != entries.end() && at->id == id ? at->tensor : kNone;
+}
+
+void Weights::put(Entries& entries, WeightId id, const Tensor& tensor) {
+    const auto at = std::lower_bound(entries.begin(), entries.end(), id.hash, [](const Entry& entry, uint64_t hash) { return entry.id.hash < hash; });
+    if (at == entries.end() || !(at->id == id)) {
+        entries.insert(at, {id, tensor});
+        return;
+    }
+    ATLAS_CHECK_EQ(at->id.name, id.name);  // two names with one hash
+    at->tensor = tensor;
+}
+
+void Weights::for_each(const std::function<void(WeightId, const Tensor&)>& take) const {
+    for (const Entries& layer : layers_) {
+        for (const Entry& entry : layer) take(entry.id, entry.tensor);
+    }
+    for (const Entry& entry : model_) take(entry.id, entry.tensor);
 }
 
 uint64_t total_bytes(std::span<const ResolvedWeight> resolved) {

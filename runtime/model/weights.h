@@ -1,7 +1,10 @@
 #pragma once
-// The tensors of a model and the tables that name them. An architecture's table is the only place where its tensor names and shapes stand.
+// The tensors of a model and the rules that name them. A rule is the only place where a tensor's name and shape stand: the loader, the planner,
+// the benchmarks and the tests walk the same rules, and a forward pass finds its tensors by the rules' ids.
 
+#include <array>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,28 +16,24 @@
 
 namespace atlas {
 
-/// Tensors of one layer, GGUF's names. Empty where the file has none.
-struct LayerWeights {
-    Tensor attn_norm;
-    Tensor attn_q, attn_k, attn_v, attn_output;
-    Tensor attn_q_bias, attn_k_bias, attn_v_bias, attn_output_bias;
-    Tensor cache_turn_k, cache_turn_k_shift, cache_turn_q, cache_turn_k_feedback, cache_turn_v, cache_turn_v_back, cache_turn_v_feedback;  // ours, see runtime/model/cache_turn.h
-    Tensor key_shift;  // made of attn_k_bias, see runtime/model/key_shift.h
-    Tensor ffn_norm;
-    Tensor ffn_gate, ffn_up, ffn_down;
-    Tensor ffn_gate_bias, ffn_up_bias, ffn_down_bias;
+/// Which of its layer's (or model's) tensors one is. Made of a name, GGUF's where the file has such a tensor: "attn_q.weight".
+struct WeightId {
+    std::string_view name;
+    uint64_t hash = 0;
+
+    constexpr WeightId() = default;
+    constexpr WeightId(std::string_view text) : name(text), hash(14695981039346656037u) {  // NOLINT: a rule begins with a name; FNV-1a
+        for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+    }
+    constexpr WeightId(const char* text) : WeightId(std::string_view(text)) {}  // NOLINT
+    friend constexpr bool operator==(const WeightId& a, const WeightId& b) { return a.hash == b.hash; }
 };
 
-struct Weights {
-    Tensor token_embd;   // [n_vocab, n_embd]
-    Tensor output_norm;  // [1, n_embd]
-    Tensor output;       // [n_vocab, n_embd]; token_embd again when the file has none
-    Tensor output_bias;
-    Tensor rope_freqs;  // [1, n_rot / 2]: factors that divide the angles
-    std::vector<LayerWeights> layers;
+enum class Need {
+    required,
+    usual,     // optional; most files have it, and the planner counts it where no file says otherwise
+    optional,  // most files do not have it
 };
-
-enum class Need { required, optional };
 
 /// What becomes of "<tensor>.scale", a factor that some writers put beside "<tensor>.weight" (quantizers to 4-bit floats; test models).
 enum class Scale {
@@ -49,49 +48,90 @@ enum class Content {
     key_shift,  // of a bias of keys: what runtime/model/key_shift.h makes of it, f32
 };
 
-/// How long a side of a tensor is. nullptr as `rows`: a vector, which becomes one f32 row whatever the file stores.
-using Extent = uint32_t (*)(const ModelConfig&);
+/// Weights of a layer that read the same activations lie side by side, in the order of the rules, so that a backend can run them as one matrix.
+enum class Together : uint8_t { none, qkv, qkv_bias, gate_up };
 
-struct ModelWeightRule {
-    std::string_view name;  // "output.weight"
-    Need need;
-    Extent rows;
-    Extent cols;
-    Tensor Weights::*slot;
+/// Outermost first. One side: a vector, which becomes one f32 row whatever the file stores. Three: one matrix per expert.
+struct Dims {
+    std::array<uint64_t, 3> sides{};
+    uint32_t n = 0;
+
+    constexpr Dims(std::initializer_list<uint64_t> list) {  // NOLINT: rules list sides
+        for (const uint64_t side : list) sides.at(n++) = side;
+    }
+    std::span<const uint64_t> span() const { return {sides.data(), n}; }
+    bool is_vector() const { return n == 1; }
+    uint64_t cols() const { return sides[n - 1]; }
+    uint64_t rows() const { return n == 3 ? sides[0] * sides[1] : n == 2 ? sides[0] : 1; }
 };
 
-struct LayerWeightRule {
-    std::string_view name;  // behind "blk.<layer>.": "attn_q.weight"
-    Need need;
-    Extent rows;
-    Extent cols;
-    Tensor LayerWeights::*slot;
+struct WeightRule {
+    WeightId id;
+    Need need = Need::required;
+    Dims (*dims)(const ModelConfig& model, const LayerConfig& layer) = nullptr;  // of the model's own weights `layer` is the first
     Scale scale = Scale::refused;
+    Together together = Together::none;
     Content content = Content::as_stored;
+    std::string_view stored_as = {};  // the tensor's name where it is not the id's
+
+    std::string_view tensor() const { return stored_as.empty() ? id.name : stored_as; }
+};
+using WeightRules = std::vector<WeightRule>;
+
+/// One list of all.
+WeightRules join_rules(std::initializer_list<WeightRules> lists);
+
+/// The rules of an architecture for one model.
+struct WeightTable {
+    WeightRules model;
+    std::vector<WeightRules> layers;  // [n_layer], of what follows "blk.<layer>."
+    /// Endings of names that this architecture's files may have and that change nothing.
+    std::span<const std::string_view> ignorable = {};
 };
 
-struct WeightTable {
-    std::span<const ModelWeightRule> model;
-    std::span<const LayerWeightRule> layer;
+/// Views of a model's weights, found by the ids of the rules. Empty where the file has none.
+class Weights {
+  public:
+    Weights() = default;
+    explicit Weights(uint32_t n_layer) : layers_(n_layer) {}
+
+    const Tensor& operator[](WeightId id) const { return find(model_, id); }
+    const Tensor& at(uint32_t layer, WeightId id) const { return find(layers_.at(layer), id); }
+    void set(WeightId id, const Tensor& tensor) { put(model_, id, tensor); }
+    void set(uint32_t layer, WeightId id, const Tensor& tensor) { put(layers_.at(layer), id, tensor); }
+    uint32_t n_layer() const { return static_cast<uint32_t>(layers_.size()); }
+
+    /// Every weight, the layers' first.
+    void for_each(const std::function<void(WeightId id, const Tensor& tensor)>& take) const;
+
+  private:
+    struct Entry {
+        WeightId id;
+        Tensor tensor;
+    };
+    using Entries = std::vector<Entry>;  // by hash
+    static const Tensor& find(const Entries& entries, WeightId id);
+    static void put(Entries& entries, WeightId id, const Tensor& tensor);
+
+    Entries model_;
+    std::vector<Entries> layers_;
 };
 
 /// One tensor of the file with its place in Weights.
 struct ResolvedWeight {
     const gguf::TensorInfo* source = nullptr;
-    Format format = Format::f32;  // on the device
+    WeightId id;
+    std::optional<uint32_t> layer;  // nothing: the model's own
+    Format format = Format::f32;    // on the device
     Layout layout = Layout::blocks;
-    uint32_t rows = 0;
+    uint32_t rows = 0;  // of all experts, one behind the other
     uint32_t cols = 0;
     float scale = 1.0f;  // multiplies every element at load
     Content content = Content::as_stored;
-    uint32_t layer = 0;
-    Tensor Weights::*model_slot = nullptr;  // one of the two is set
-    Tensor LayerWeights::*layer_slot = nullptr;
+    Together together = Together::none;
+    uint32_t rule = 0;  // its place among the layer's rules
 
     uint64_t bytes() const { return stored_bytes(format, layout, uint64_t{rows} * cols); }
-    Tensor& slot(Weights& weights) const {
-        return model_slot != nullptr ? weights.*model_slot : weights.layers[layer].*layer_slot;
-    }
 };
 
 /// Finds every tensor of the table in the file and checks type and shape. `can_read`: which formats the backend's kernels know.
@@ -105,7 +145,7 @@ Result<std::vector<ResolvedWeight>> resolve_weights(const gguf::File& file, cons
 Result<std::vector<ResolvedWeight>> resolve_tensors(std::span<const gguf::TensorInfo> tensors, const WeightTable& table,
                                                     const ModelConfig& config, const std::function<bool(Format)>& can_read);
 
-/// Puts a tensor view into every slot; `make` gives the view of one weight. Ties the output to the embedding where the file has no own.
+/// Gives every weight its view; `make` makes the view of one. Ties the output to the embedding where the file has no own.
 Weights assemble_weights(const ModelConfig& config, std::span<const ResolvedWeight> resolved,
                          const std::function<Tensor(const ResolvedWeight&)>& make);
 

@@ -61,7 +61,7 @@ void DryOps::add(const Tensor& a, const Tensor& b, const Tensor& y) {
     count(1.0 * a.rows * a.cols);
 }
 
-void DryOps::silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) {
+void DryOps::gated_mul(Activation, const Tensor& gate, const Tensor& up, const Tensor& y) {
     ATLAS_CHECK_EQ(gate.cols, up.cols);
     ATLAS_CHECK_EQ(gate.rows, y.rows);
     count(8.0 * gate.rows * gate.cols);

@@ -14,12 +14,12 @@ void Ops::matmul_group(std::span<const MatmulTerm> terms, const Tensor& x) {
     for (const MatmulTerm& term : terms) matmul_add(term.w, x, term.b, term.y);
 }
 
-void Ops::matmul_silu_mul(const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y) {
+void Ops::matmul_gated(Activation activation, const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y) {
     const ScratchScope scope(*this);
     const Tensor factor = scratch(y.rows, y.cols, "ffn_up");
     matmul_add(gate.w, x, gate.b, y);
     matmul_add(up.w, x, up.b, factor);
-    silu_mul(y, factor, y);
+    gated_mul(activation, y, factor, y);
 }
 
 void Ops::rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
@@ -37,6 +37,11 @@ void Ops::rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const
     if (cache.rotate_v && cache.fitted_v) turn_heads(v, cache.fitted_v.in, {});
     else if (cache.rotate_v) hadamard(v, hadamard_block(v.cols / (k.cols / params.head_dim)));
     kv_write(k, v, cache, slots);
+}
+
+void Ops::rms_norm_heads(const Tensor& x, const Tensor& gain, float eps) {
+    ATLAS_CHECK(gain.cols > 0 && x.cols % gain.cols == 0, "rms_norm_heads: {} columns in heads of {}", x.cols, gain.cols);
+    for (uint32_t at = 0; at < x.cols; at += gain.cols) rms_norm(x.col_range(at, gain.cols), gain, eps, x.col_range(at, gain.cols));
 }
 
 void Ops::add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y) {

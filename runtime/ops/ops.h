@@ -96,6 +96,12 @@ struct SampleTables {
     U32View results;      // [n_rows * kResultWords]
 };
 
+/// What a gated feed-forward block makes of its gate.
+enum class Activation {
+    silu,       // g / (1 + exp(-g))
+    gelu_tanh,  // g / (1 + exp(-2 u)), u = sqrt(2 / pi) (g + 0.044715 g^3)
+};
+
 /// One matrix product of several: w [n_out, n_in] any format; b as in matmul_add or empty; y [n_tokens, n_out].
 struct MatmulTerm {
     Tensor w;
@@ -128,8 +134,8 @@ class Ops {
     /// y = a + b.  b: the shape of a, or one row that is added to every row (a bias).  y may be a or b.
     virtual void add(const Tensor& a, const Tensor& b, const Tensor& y) = 0;
 
-    /// y = gate / (1 + exp(-gate)) * up.  All [n_tokens, n_ff].  y may be gate or up.
-    virtual void silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) = 0;
+    /// y = activation(gate) * up.  All [n_tokens, n_ff].  y may be gate or up.
+    virtual void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) = 0;
 
     /// Rotates every head of x in place.  x: [n_tokens, n_head * head_dim]; positions: [n_tokens]; factors: f32 [1, n_rot/2] or empty
     /// (then all are 1).
@@ -171,13 +177,16 @@ class Ops {
     /// Every term's y = x w^T + b: matrices that share their activations, as q, k and v. No y may be another's b.
     virtual void matmul_group(std::span<const MatmulTerm> terms, const Tensor& x);
 
-    /// y = silu(x gate.w^T + gate.b) * (x up.w^T + up.b).  gate.y and up.y are not looked at; y: [n_tokens, n_ff].
-    virtual void matmul_silu_mul(const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y);
+    /// y = activation(x gate.w^T + gate.b) * (x up.w^T + up.b).  gate.y and up.y are not looked at; y: [n_tokens, n_ff].
+    virtual void matmul_gated(Activation activation, const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y);
 
     /// rope(q), rope(k), hadamard or turn_heads of what the cache wants turned, kv_write(k, v): what stands between the projections and attention. k and v
     /// are undefined afterwards.
     virtual void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
                                const Tensor& factors, const KvLayer& cache, const U32View& slots);
+
+    /// rms_norm of every head in place.  x: f32 [n_tokens, n_head * d]; gain: f32 [1, d], the same for all heads.
+    virtual void rms_norm_heads(const Tensor& x, const Tensor& gain, float eps);
 
     /// sum = a + b; y = rms_norm(sum).  sum may be a or b.
     virtual void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y);

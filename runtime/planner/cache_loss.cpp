@@ -6,6 +6,7 @@
 
 #include "quant/codec.h"
 #include "runtime/base/in_quotes.h"
+#include "runtime/model/common_weights.h"
 #include "runtime/model/key_shift.h"
 #include "runtime/model/registry.h"
 
@@ -15,11 +16,12 @@ namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::infinity();
 
-double bias_left(const gguf::TensorInfo& tensor, const gguf::File& file, const ModelConfig& config) {
-    if (!tensor.format || tensor.shape != std::vector<uint64_t>{config.kv_width()} || config.kv_width() % info(*tensor.format).block_elems != 0) return kUnknown;
-    std::vector<float> bias(config.kv_width());
+double bias_left(const gguf::TensorInfo& tensor, const gguf::File& file, const LayerConfig& layer, uint32_t n_ctx_train) {
+    const uint32_t width = layer.k_width();
+    if (!tensor.format || tensor.shape != std::vector<uint64_t>{width} || width % info(*tensor.format).block_elems != 0) return kUnknown;
+    std::vector<float> bias(width);
     dequantize_row(*tensor.format, file.data_alone(tensor), bias);
-    return key_bias_left(bias, config.rope, config.n_ctx_train);
+    return key_bias_left(bias, layer.rope, n_ctx_train);
 }
 
 // The rows that count for one measured model: its own and everybody's.
@@ -93,13 +95,18 @@ bool is_float(Format format) { return format == Format::f32 || format == Format:
 CacheTraits cache_traits(const ModelShape& model) { return {model.fitted_cache, model.key_bias_left}; }
 
 CacheTraits cache_traits(const gguf::File& file) {
-    CacheTraits traits{file.find_tensor("blk.0.cache_turn_k.weight") != nullptr, 0};
+    CacheTraits traits{file.find_tensor(fmt::format("blk.0.{}", kTurnK.name)) != nullptr, 0};
     const auto architecture = find_architecture(file);
-    const auto config = architecture ? (*architecture)->read_config(file) : Result<ModelConfig>(tl::unexpected(architecture.error()));
-    for (const gguf::TensorInfo& tensor : file.tensors()) {
-        if (tensor.name.ends_with(".attn_k.bias")) traits.key_bias_left = std::max(traits.key_bias_left, config ? bias_left(tensor, file, *config) : kUnknown);
-        if (tensor.name.ends_with(".attn_qkv.bias")) traits.key_bias_left = kUnknown;
+    const auto config = architecture ? (*architecture)->read_config(FileKeys(file)) : Result<ModelConfig>(tl::unexpected(architecture.error()));
+    for (uint32_t il = 0; config && il < config->n_layer(); ++il) {
+        const gguf::TensorInfo* bias = file.find_tensor(fmt::format("blk.{}.{}", il, kAttnKBias.name));
+        if (bias != nullptr) traits.key_bias_left = std::max(traits.key_bias_left, bias_left(*bias, file, config->layers[il], config->n_ctx_train));
     }
+    if (config) return traits;
+    const bool has_bias = std::any_of(file.tensors().begin(), file.tensors().end(), [](const gguf::TensorInfo& tensor) {
+        return tensor.name.ends_with(kAttnKBias.name) || tensor.name.ends_with(kAttnQkvBias.name);
+    });
+    if (has_bias) traits.key_bias_left = kUnknown;
     return traits;
 }
 

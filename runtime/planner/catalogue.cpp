@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <cctype>
 #include <limits>
-#include <nlohmann/json.hpp>
 
-#include "runtime/base/in_quotes.h"
-#include "runtime/base/json_text.h"
 #include "runtime/base/small_file.h"
 #include "runtime/base/units.h"
+#include "runtime/planner/catalogue_fields.h"
 
 namespace atlas {
 
@@ -18,154 +16,6 @@ using Json = nlohmann::json;
 
 constexpr int kSchema = 1;
 constexpr uint64_t kMaxFileBytes = 16 * kMiB;
-constexpr double kMostKeyBias = 1e6;
-
-// Fields of one entry, with the first thing wrong kept until the end.
-class Fields {
-  public:
-    Fields(const Json& json, std::string where) : json_(json), where_(std::move(where)) {
-        if (!json.is_object()) complain("an object", json);
-    }
-
-    std::string text(const char* key, bool required = true) {
-        const Json* found = get(key, required);
-        if (found == nullptr) return {};
-        if (!found->is_string()) return complain(key, "a text", *found), std::string();
-        return checked(key, *found);
-    }
-    std::vector<std::string> texts(const char* key) {
-        std::vector<std::string> all;
-        const Json* found = get(key, false);
-        if (found == nullptr) return all;
-        if (!found->is_array()) return complain(key, "a list of texts", *found), all;
-        for (const Json& one : *found) {
-            if (!one.is_string()) return complain(key, "a list of texts", one), all;
-            all.push_back(checked(key, one));
-        }
-        return all;
-    }
-    double number(const char* key, double low, double high, bool required = true) {
-        const Json* found = get(key, required);
-        if (found == nullptr) return 0;
-        if (!found->is_number() || !(found->get<double>() >= low && found->get<double>() <= high)) {
-            return complain(key, fmt::format("a number in {} .. {}", low, high), *found), 0.0;
-        }
-        return found->get<double>();
-    }
-    template <class Int>
-    void count(const char* key, Int& to, double high, bool required = true) {
-        const Json* found = get(key, required);
-        if (found == nullptr) return;
-        if (!found->is_number_unsigned() || found->get<double>() > high) return complain(key, fmt::format("a whole number up to {}", high), *found);
-        to = static_cast<Int>(found->get<uint64_t>());
-    }
-    void flag(const char* key, bool& to) {
-        const Json* found = get(key, false);
-        if (found == nullptr) return;
-        if (!found->is_boolean()) return complain(key, "true or false", *found);
-        to = found->get<bool>();
-    }
-    const Json* get(const char* key, bool required) {
-        const auto found = json_.is_object() ? json_.find(key) : json_.end();
-        if (json_.is_object() && found != json_.end() && !found->is_null()) return &*found;
-        if (required && json_.is_object()) complain(fmt::format("{}: missing field '{}'", where_, key));
-        return nullptr;
-    }
-    void complain(const std::string& message) {
-        if (!error_) error_ = Error{ErrorCode::corrupt, message};
-    }
-    void complain(const std::string& expected, const Json& found) {
-        complain(fmt::format("{}: expected {}, found {}", where_, expected, printable(json_text(found), 60)));
-    }
-    void complain(const char* key, const std::string& expected, const Json& found) {
-        complain(fmt::format("{}: field '{}': expected {}, found {}", where_, key, expected, printable(json_text(found), 60)));
-    }
-    const std::optional<Error>& error() const { return error_; }
-
-  private:
-    // What is read here is printed later, in tables and commands: nothing in it may move a cursor.
-    std::string checked(const char* key, const Json& found) {
-        auto text = found.get<std::string>();
-        if (printable(text, text.size()) != text) complain(key, "a text without control characters", found);
-        return text;
-    }
-
-    const Json& json_;
-    std::string where_;
-    std::optional<Error> error_;
-};
-
-#define ATLAS_FIELDS_DONE(fields) \
-    if ((fields).error()) return tl::unexpected(*(fields).error())
-
-Result<std::optional<QualityFigure>> read_quality(const Json& entry, const char* kind, const std::string& where) {
-    const auto quality = entry.find("quality");
-    if (quality == entry.end() || !quality->is_object() || !quality->contains(kind)) return std::optional<QualityFigure>();
-    Fields f((*quality)[kind], where + " quality");
-    QualityFigure figure{f.number("score", 0, 100), f.text("benchmark"), f.text("source")};
-    ATLAS_FIELDS_DONE(f);
-    return std::optional(std::move(figure));
-}
-
-// As Hugging Face names repositories; it becomes a word of a command.
-bool is_repository(std::string_view name) {
-    constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
-    return std::count(name.begin(), name.end(), '/') == 1 && name.find_first_not_of(kAllowed) == std::string_view::npos;
-}
-
-Result<CatalogueModel> read_model(const Json& entry, const std::string& where) {
-    Fields f(entry, where);
-    CatalogueModel model;
-    ModelShape& s = model.shape;
-    s.id = f.text("id");
-    s.arch = f.text("arch");
-    f.count("parameters", s.parameters, 1e13);
-    f.count("n_layer", s.n_layer, 1024);
-    f.count("n_embd", s.n_embd, 1 << 18);
-    f.count("n_head", s.n_head, 1024);
-    f.count("n_head_kv", s.n_head_kv, 1024);
-    f.count("head_dim", s.head_dim, 1024);
-    s.v_head_dim = s.head_dim;
-    f.count("v_head_dim", s.v_head_dim, 1024, false);
-    f.count("n_ff", s.n_ff, 1 << 20);
-    f.count("n_vocab", s.n_vocab, 1 << 22);
-    f.count("n_ctx", s.n_ctx, 1 << 26);
-    f.flag("tied", s.tied);
-    f.count("n_expert", s.n_expert, 4096, false);
-    f.count("n_expert_used", s.n_expert_used, 4096, false);
-    f.count("n_ff_expert", s.n_ff_expert, 1 << 20, false);
-    f.count("n_ff_shared", s.n_ff_shared, 1 << 20, false);
-    f.count("n_dense_layers", s.n_dense_layers, 1024, false);
-    f.count("window", s.window, 1 << 26, false);
-    f.count("full_every", s.full_every, 1024, false);
-    f.count("full_head_dim", s.full_head_dim, 1024, false);
-    f.count("full_n_head_kv", s.full_n_head_kv, 1024, false);
-    f.count("recurrent_full_every", s.recurrent_full_every, 1024, false);
-    f.count("recurrent_v_heads", s.recurrent_v_heads, 1024, false);
-    f.count("recurrent_bytes", s.recurrent_bytes, 1e12, false);
-    f.count("kv_lora_rank", s.kv_lora_rank, 1 << 16, false);
-    f.count("q_lora_rank", s.q_lora_rank, 1 << 16, false);
-    f.count("rope_head_dim", s.rope_head_dim, 1024, false);
-    f.flag("rope_factors", s.rope_factors);
-    f.flag("qkv_bias", s.qkv_bias);
-    s.key_bias_left = f.get("key_bias_left", false) != nullptr ? f.number("key_bias_left", 0, kMostKeyBias)
-                      : has_key_bias(s)                        ? std::numeric_limits<double>::infinity()
-                                                               : 0;
-    s.approximate = f.text("approximate", false);
-    model.licence = f.text("licence", false);
-    model.gguf = f.text("gguf", false);
-    if (!model.gguf.empty() && !is_repository(model.gguf)) f.complain("gguf", "owner/repository", model.gguf);
-    model.native_quant = f.text("native_quant", false);
-    model.pull = f.text("pull", false);
-    model.source = f.text("source", false);
-    s.aliases = f.texts("aliases");
-    ATLAS_FIELDS_DONE(f);
-    ATLAS_TRY_VOID(check_shape(s, where + ": "));
-    ATLAS_TRY(model.coding, read_quality(entry, "coding", where));
-    ATLAS_TRY(model.humaneval, read_quality(entry, "humaneval", where));
-    ATLAS_TRY(model.chat, read_quality(entry, "chat", where));
-    return model;
-}
 
 Result<Card> read_card(const Json& entry, const std::string& where) {
     Fields f(entry, where);
@@ -324,7 +174,7 @@ Result<void> read_into(Catalogue& to, std::string_view text, std::string_view na
     f.count("schema", schema, 1000);
     ATLAS_FIELDS_DONE(f);
     if (schema != kSchema) return fail(ErrorCode::corrupt, "{}: schema {} is not known, expected {}", where, schema, kSchema);
-    ATLAS_TRY_VOID(read_list(root, "models", to.models, where, read_model, [](const CatalogueModel& m) { return m.shape.id; }));
+    ATLAS_TRY_VOID(read_list(root, "models", to.models, where, read_catalogue_model, [](const CatalogueModel& m) { return m.shape.id; }));
     ATLAS_TRY_VOID(read_list(root, "cards", to.cards, where, read_card, [](const Card& c) { return c.name; }));
     ATLAS_TRY_VOID(read_losses(root, to, where));
     if (const auto speed = root.find("speed"); speed != root.end()) {

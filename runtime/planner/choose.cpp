@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "runtime/base/largest_fitting.h"
 #include "runtime/base/units.h"
 
 namespace atlas {
@@ -64,16 +65,16 @@ std::vector<KvFormats> caches_of(const Catalogue& catalogue, const PlanRequest& 
     std::vector<KvFormats> all;
     for (const Format format : {Format::f16, Format::q8_0}) {
         const bool hurts = is_hurtful(kv_cost_of(catalogue, with_default_rotation(format), cache_traits(model)));
-        if (!request.kv && !hurts && fits_heads({format, format}, model)) all.push_back({format, format});
+        if (!request.kv && !hurts && fits_heads({format, format}, model.config)) all.push_back({format, format});
     }
-    if (request.kv && fits_heads(*request.kv, model)) all.push_back(*request.kv);
+    if (request.kv && fits_heads(*request.kv, model.config)) all.push_back(*request.kv);
     return all;
 }
 
 void add_speeds(const Catalogue& catalogue, const PlanRequest& request, const ModelFit& fit, PlanChoice& choice) {
     const auto at = [&](uint32_t depth) {
         return decode_speed(catalogue.speed, request.speed,
-                            decode_load(fit.model(), fit.size(), double(cache_read_bytes(fit.model(), depth, choice.kv))));
+                            decode_load(fit.model(), fit.size(), double(cache_read_bytes(fit.model().config, depth, choice.kv))));
     };
     choice.decode = at(std::min(choice.n_ctx, kTypicalDepth));
     choice.decode_full = at(choice.n_ctx);
@@ -82,7 +83,7 @@ void add_speeds(const Catalogue& catalogue, const PlanRequest& request, const Mo
 
 // Drafts and targets must mean the same by a token id; padding of the tables may differ.
 bool same_vocabulary(const ModelShape& a, const ModelShape& b) {
-    const uint32_t larger = std::max(a.n_vocab, b.n_vocab), smaller = std::min(a.n_vocab, b.n_vocab);
+    const uint32_t larger = std::max(a.config.n_vocab, b.config.n_vocab), smaller = std::min(a.config.n_vocab, b.config.n_vocab);
     return a.arch == b.arch && larger - smaller <= 1024;
 }
 
@@ -99,21 +100,17 @@ struct Pair {
     /// The longest context from `least` to `most` that both have room for; 0: none.
     uint32_t longest(uint32_t least, uint32_t most) const {
         if (fits(most)) return most;
-        uint32_t low = pages_for(least), high = most / kPageTokens;  // pages; `high` does not fit
+        const uint32_t low = pages_for(least), high = most / kPageTokens;  // pages; `high` does not fit
         if (low >= high || !fits(low * kPageTokens)) return 0;
-        while (high - low > 1) {
-            const uint32_t middle = (low + high) / 2;
-            (fits(middle * kPageTokens) ? low : high) = middle;
-        }
-        return low * kPageTokens;
+        return largest_fitting(low, high - 1, [&](uint32_t pages) { return fits(pages * kPageTokens); }) * kPageTokens;
     }
 };
 
 Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const PlanRequest& request, const PlanChoice& choice,
                                              const CatalogueModel& candidate, const ModelFit& target) {
-    const std::string quant = choice.model->shape.n_embd == candidate.shape.n_embd ? "Q4_0" : "Q4_K_M";
+    const std::string quant = choice.model->shape.config.n_embd == candidate.shape.config.n_embd ? "Q4_0" : "Q4_K_M";
     ATLAS_TRY(const ModelFit fit, ModelFit::create(candidate.shape, quant));
-    const KvFormats kv = fits_heads(choice.kv, candidate.shape) ? choice.kv : KvFormats(Format::f16);
+    const KvFormats kv = fits_heads(choice.kv, candidate.shape.config) ? choice.kv : KvFormats(Format::f16);
     const Pair pair{request, target, fit, choice.kv, kv};
     const bool stays = request.n_ctx > 0 || request.max_context;
     const uint32_t n_ctx = pair.longest(stays ? choice.n_ctx : std::min(choice.n_ctx, request.min_context), choice.n_ctx);
@@ -122,7 +119,7 @@ Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const P
     const uint32_t depth = std::min(n_ctx, kTypicalDepth);
     const auto ms = [&](const ModelFit& of) {
         return decode_ms(catalogue.speed, request.speed,
-                         decode_load(of.model(), of.size(), double(cache_read_bytes(of.model(), depth, kv))));
+                         decode_load(of.model(), of.size(), double(cache_read_bytes(of.model().config, depth, kv))));
     };
     draft.cost = ms(fit) / ms(target);
     draft.speedup_low = best_speculation(kAcceptances[0], draft.cost).speedup;
@@ -218,7 +215,7 @@ class Chooser {
     }
 
     std::optional<PlanChoice> try_one(const CatalogueModel& model, const ModelFit& fit, const std::string& quant, const KvFormats& kv) const {
-        const uint32_t native = model.shape.n_ctx;
+        const uint32_t native = model.shape.n_ctx();
         const uint32_t least = std::min(native, request_.n_ctx > 0 ? request_.n_ctx : request_.min_context);
         const uint32_t most = request_.n_ctx > 0 ? std::min(native, request_.n_ctx) : native;
         if (request_.n_ctx > native) return std::nullopt;
@@ -309,8 +306,8 @@ Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& 
     const CatalogueModel* longest = nullptr;
     for (const CatalogueModel* candidate : candidates(catalogue, request)) {
         const CatalogueModel& model = *candidate;
-        if (longest == nullptr || model.shape.n_ctx > longest->shape.n_ctx) longest = &model;
-        if (request.n_ctx > model.shape.n_ctx) continue;
+        if (longest == nullptr || model.shape.n_ctx() > longest->shape.n_ctx()) longest = &model;
+        if (request.n_ctx > model.shape.n_ctx()) continue;
         for (const std::string& quant : quants_of(request, model)) {
             ATLAS_TRY(const ModelFit fit, fit_of(request, model, quant));
             for (const KvFormats& kv : caches_of(catalogue, request, model.shape)) {
@@ -319,14 +316,14 @@ Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& 
                 choice.quant = quant;
                 choice.kv = kv;
                 const uint32_t least = request.may_be_shorter ? kPageTokens : request.min_context;
-                choice.n_ctx = std::min(model.shape.n_ctx, request.n_ctx > 0 ? request.n_ctx : least);
+                choice.n_ctx = std::min(model.shape.n_ctx(), request.n_ctx > 0 ? request.n_ctx : least);
                 choice.footprint = fit.at(choice.n_ctx, kv, request.n_sequences);
                 if (!smallest || choice.total_bytes() < smallest->total_bytes()) smallest = choice;
             }
         }
     }
-    if (!smallest && longest != nullptr && request.n_ctx > longest->shape.n_ctx) {
-        return fail(ErrorCode::invalid_argument, "{} tokens of context: {} was made for {}{}", request.n_ctx, longest->shape.id, longest->shape.n_ctx,
+    if (!smallest && longest != nullptr && request.n_ctx > longest->shape.n_ctx()) {
+        return fail(ErrorCode::invalid_argument, "{} tokens of context: {} was made for {}{}", request.n_ctx, longest->shape.id, longest->shape.n_ctx(),
                     request.model == nullptr ? ", and no other model here for more" : "");
     }
     if (!smallest) return fail(ErrorCode::invalid_argument, "nothing in the catalogue allows this cache format: its blocks do not divide the heads");
@@ -339,11 +336,11 @@ std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, 
     const CacheTraits traits = cache_traits(fit.model());
     std::vector<KvTrade> trades;
     for (const KvFormats& kv : kTrades) {
-        if (!fits_heads(kv, fit.model())) continue;
+        if (!fits_heads(kv, fit.model().config)) continue;
         const KvFormats turned = with_default_rotation(kv);
-        KvTrade trade{kv, fit.largest_context(available_bytes, fit.model().n_ctx, kv, n_sequences), 0,
+        KvTrade trade{kv, fit.largest_context(available_bytes, fit.model().n_ctx(), kv, n_sequences), 0,
                       kv_cost_of(catalogue, turned, traits), kv_cost_of(catalogue, turned, {true, traits.key_bias_left})};
-        const uint64_t far = cache_bytes(fit.model(), 1 << 20, kv, 512), near = cache_bytes(fit.model(), 1 << 19, kv, 512);
+        const uint64_t far = cache_bytes(fit.model().config, 1 << 20, kv, 512), near = cache_bytes(fit.model().config, 1 << 19, kv, 512);
         trade.bytes_per_token = double(far - near) / (1 << 19);
         trades.push_back(trade);
     }

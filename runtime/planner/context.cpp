@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/base/largest_fitting.h"
 #include "runtime/base/units.h"
 #include "runtime/planner/choose.h"
 
@@ -47,14 +48,12 @@ class ContextChooser {
         if (const auto fit = with_draft(*longest, kv, free_bytes)) return fit;
         if (n_ctx > 0) return std::nullopt;
         std::optional<Fit> best;
-        uint32_t good = 0, bad = longest->n_ctx / kPageTokens;
-        while (bad - good > 1) {
-            const uint32_t middle = good + (bad - good) / 2;
-            const auto plan = alone(middle * kPageTokens, kv, free_bytes);
+        largest_fitting(0, longest->n_ctx / kPageTokens - 1, [&](uint32_t pages) {
+            const auto plan = alone(pages * kPageTokens, kv, free_bytes);
             const auto fit = plan ? with_draft(*plan, kv, free_bytes) : std::nullopt;
-            (fit ? good : bad) = middle;
             if (fit) best = fit;
-        }
+            return fit.has_value();
+        });
         return best;
     }
 
@@ -150,12 +149,9 @@ class ContextChooser {
     }
 
     std::optional<Fit> fitting_up_to(uint32_t n_ctx, const KvFormats& kv) const {
-        uint32_t good = 0, bad = pages_for(n_ctx);
-        while (bad - good > 1) {
-            const uint32_t middle = good + (bad - good) / 2;
-            (fitting(middle * kPageTokens, kv, wish_.keep_free_bytes) ? good : bad) = middle;
-        }
-        return good > 0 ? fitting(good * kPageTokens, kv, wish_.keep_free_bytes) : std::nullopt;
+        const auto fit = [&](uint32_t pages) { return fitting(pages * kPageTokens, kv, wish_.keep_free_bytes); };
+        const uint32_t most = largest_fitting(0, pages_for(n_ctx) - 1, [&](uint32_t pages) { return fit(pages).has_value(); });
+        return most > 0 ? fit(most) : std::nullopt;
     }
 
     std::string smaller_model(uint32_t n_ctx, uint64_t there) const {
@@ -184,11 +180,10 @@ class ContextChooser {
 
 Result<SessionShape> draft_session(const gguf::File& draft, uint32_t n_ctx, const KvFormats& kv) {
     ATLAS_TRY(const Architecture* architecture, find_architecture(draft));
-    ATLAS_TRY(const ModelConfig config, architecture->read_config(draft));
+    ATLAS_TRY(const ModelConfig config, architecture->read_config(FileKeys(draft)));
     SessionShape shape;
     shape.n_ctx = std::min(n_ctx, config.n_ctx_train);
-    const bool fits = config.head_dim % info(kv.k).block_elems == 0 && config.head_dim % info(kv.v).block_elems == 0;
-    shape.kv_format = fits ? kv : KvFormats(Format::f16);
+    shape.kv_format = fits_heads(kv, config) ? kv : KvFormats(Format::f16);
     return shape;
 }
 
@@ -203,7 +198,7 @@ Result<ContextChoice> choose_context(const gguf::File& file, const Backend& back
         if (!plan) return fail_in(wish.draft->path().string(), plan.error());
     }
     ATLAS_TRY(const Architecture* architecture, find_architecture(file));
-    ATLAS_TRY(const ModelConfig config, architecture->read_config(file));
+    ATLAS_TRY(const ModelConfig config, architecture->read_config(FileKeys(file)));
     return ContextChooser(file, backend, wish, catalogue, config.n_ctx_train).choose();
 }
 

@@ -5,7 +5,6 @@
 
 #include "quant/recipe.h"
 #include "runtime/base/in_quotes.h"
-#include "runtime/model/limits.h"
 #include "runtime/model/load.h"
 #include "runtime/model/registry.h"
 #include "runtime/planner/cache_loss.h"
@@ -13,23 +12,6 @@
 namespace atlas {
 
 namespace {
-
-class Keys {
-  public:
-    Keys(const gguf::File& file, std::string arch) : file_(file), arch_(std::move(arch)) {}
-
-    /// A number, or the largest of one per layer. Missing: the fallback.
-    uint32_t count(const char* key, uint32_t fallback) const {
-        const auto values = file_.integers(fmt::format("{}.{}", arch_, key));
-        if (!values || values->empty()) return fallback;
-        const int64_t largest = *std::max_element(values->begin(), values->end());
-        return largest >= 0 && largest <= UINT32_MAX ? static_cast<uint32_t>(largest) : fallback;
-    }
-
-  private:
-    const gguf::File& file_;
-    std::string arch_;
-};
 
 uint64_t elems_of(const gguf::TensorInfo& tensor) {
     uint64_t product = 1;
@@ -39,14 +21,15 @@ uint64_t elems_of(const gguf::TensorInfo& tensor) {
 
 ModelSize true_size(const gguf::File& file, const ModelShape& shape) {
     ModelSize size;
+    const ExpertsConfig experts = shape.experts();
     double elems = 0, step = 0;
     for (const gguf::TensorInfo& tensor : file.tensors()) {
         size.tensor_bytes += tensor.bytes;
         size.largest_tensor_bytes = std::max(size.largest_tensor_bytes, tensor.bytes);
         elems += double(elems_of(tensor));
         if (tensor.name == "token_embd.weight" && !shape.tied) continue;
-        const bool experts = tensor.name.find("_exps.") != std::string::npos && shape.n_expert > 0;
-        step += double(tensor.bytes) * (experts ? double(shape.n_expert_used) / shape.n_expert : 1.0);
+        const bool is_expert = tensor.name.find("_exps.") != std::string::npos && experts.n > 0;
+        step += double(tensor.bytes) * (is_expert ? double(experts.n_used) / experts.n : 1.0);
     }
     size.file_bytes = file.file_bytes();
     size.step_bytes = static_cast<uint64_t>(step);
@@ -84,52 +67,19 @@ std::string quant_of(const gguf::File& file) {
 
 namespace {
 
-// Where this build has the architecture its own reading of the keys counts, the one that loading goes by; it refuses what cannot be run.
-Result<void> read_sizes(const gguf::File& file, const Keys& keys, ModelShape& s) {
-    if (const auto architecture = find_architecture(file)) {
-        ATLAS_TRY(const ModelConfig config, (*architecture)->read_config(file));
-        s.n_layer = config.n_layer;
-        s.n_embd = config.n_embd;
-        s.n_head = config.n_head;
-        s.n_head_kv = config.n_head_kv;
-        s.head_dim = s.v_head_dim = config.head_dim;
-        s.n_ff = config.n_ff;
-        s.n_ctx = config.n_ctx_train;
-        return {};
-    }
-    ATLAS_TRY(const HeadCounts heads, read_head_counts(file, s.arch));
-    s.n_layer = keys.count("block_count", 0);
-    s.n_embd = keys.count("embedding_length", 0);
-    s.n_head = heads.n_head;
-    s.n_head_kv = heads.n_head_kv;
-    s.n_ff = keys.count("feed_forward_length", 0);
-    s.n_ctx = keys.count("context_length", 0);
-    s.head_dim = keys.count("attention.key_length", s.n_embd / s.n_head);
-    s.v_head_dim = keys.count("attention.value_length", s.head_dim);
-    s.n_expert = keys.count("expert_count", 0);
-    s.n_expert_used = std::min(keys.count("expert_used_count", 0), s.n_expert);
-    s.n_ff_expert = keys.count("expert_feed_forward_length", s.n_expert > 0 ? s.n_ff : 0);
-    s.n_dense_layers = keys.count("leading_dense_block_count", 0);
-    s.kv_lora_rank = keys.count("attention.kv_lora_rank", 0);
-    s.rope_head_dim = keys.count("rope.dimension_count", 0);
-    s.window = keys.count("attention.sliding_window", 0);
-    if (s.window > 0 && (s.arch == "gemma2" || s.arch == "gpt-oss")) s.full_every = 2;
-    if (s.window > 0 && s.arch == "gemma3") s.full_every = 6;
-    return {};
+// Architectures that this build knows read their own keys: what is planned is what loading would do, and what loading refuses is refused.
+Result<ModelConfig> config_of(const gguf::File& file, std::string_view architecture) {
+    const Architecture* known = architecture_named(architecture);
+    return known != nullptr ? known->read_config(FileKeys(file)) : read_any_config(FileKeys(file));
 }
 
 Result<FileShape> read_shape(const gguf::File& file) {
     ATLAS_TRY(const std::string_view arch, file.string("general.architecture"));
-    const Keys keys(file, std::string(arch));
     FileShape found;
     ModelShape& s = found.shape;
     s.id = printable(file.string_or("general.name", file.path().filename().string()));
     s.arch = arch;
-    ATLAS_TRY_VOID(read_sizes(file, keys, s));
-    const gguf::TensorInfo* embd = file.find_tensor("token_embd.weight");
-    if (embd == nullptr || embd->shape.size() != 2) return fail(ErrorCode::corrupt, "no token_embd.weight of two dimensions");
-    s.n_vocab = static_cast<uint32_t>(std::min<uint64_t>(embd->shape[0], UINT32_MAX));
-    ATLAS_TRY_VOID(check_shape(s, ""));
+    ATLAS_TRY(s.config, config_of(file, arch));
     s.tied = file.find_tensor("output.weight") == nullptr;
     const CacheTraits traits = cache_traits(file);
     s.fitted_cache = traits.fitted;

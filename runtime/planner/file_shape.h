@@ -13,8 +13,7 @@ struct FileShape {
     std::string quant;  // "Q4_K_M" as the file says, or the format of most of its bytes
 };
 
-/// Works for every architecture whose keys are the usual ones, runnable or not; of those that this build has it goes by the reading of the keys that
-/// loading goes by. Names from the file are escaped. Fails: not_found, corrupt (a key that is missing or makes no sense), unsupported.
+/// Works for every architecture whose keys are the usual ones; those that this build knows read their own keys. Names from the file are escaped. Fails: not_found, corrupt (a key that is missing or makes no sense), unsupported.
 Result<FileShape> shape_of_file(const gguf::File& file);
 
 }  // namespace atlas

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "runtime/base/largest_fitting.h"
 #include "runtime/base/units.h"
 #include "runtime/model/registry.h"
 
@@ -11,13 +12,6 @@ namespace atlas {
 namespace {
 
 constexpr uint32_t kBatch = 512;  // SessionShape's own default
-
-const Architecture* architecture_of(std::string_view name) {
-    for (const Architecture* architecture : architectures()) {
-        if (architecture->name == name) return architecture;
-    }
-    return nullptr;
-}
 
 std::vector<gguf::TensorInfo> infos_of(std::span<const QuantizedTensor> tensors) {
     std::vector<gguf::TensorInfo> infos;
@@ -35,72 +29,56 @@ std::vector<gguf::TensorInfo> infos_of(std::span<const QuantizedTensor> tensors)
 // A decoder of two layers with the model's dimensions that this build can run, to count scratch with.
 ModelShape stand_in(const ModelShape& model) {
     ModelShape two = model;
-    two.n_layer = std::min(2u, model.n_layer);
-    if (architecture_of(model.arch) != nullptr) return two;
-    two.arch = "llama";
-    // Experts of one token side by side are as wide as a dense layer of that size.
-    two.n_ff = std::max(model.n_ff, model.n_expert_used * model.n_ff_expert + model.n_ff_shared);
-    two.n_expert = two.recurrent_full_every = two.full_every = two.full_head_dim = two.kv_lora_rank = 0;
-    two.v_head_dim = two.head_dim;
+    two.config.layers.resize(std::min(2u, model.n_layer()));
+    if (can_run(model)) return two;
+    two.arch = two.config.architecture = "llama";
+    // Layers as large as the largest, and experts of one token side by side are as wide as a dense layer of that size.
+    LayerConfig plain;
+    for (const LayerConfig& layer : model.config.layers) {
+        plain.n_head = std::max(plain.n_head, layer.n_head);
+        plain.n_head_kv = std::max(plain.n_head_kv, layer.n_head_kv);
+        plain.head_dim = std::max(plain.head_dim, layer.head_dim);
+        plain.n_ff = std::max({plain.n_ff, layer.n_ff, layer.experts.n_used * layer.experts.n_ff + layer.experts.n_ff_shared});
+    }
+    plain.v_head_dim = plain.rope.head_dim = plain.rope.n_rot = plain.head_dim;
+    std::fill(two.config.layers.begin(), two.config.layers.end(), plain);
     return two;
-}
-
-ModelConfig config_of(const ModelShape& model) {
-    ModelConfig config;
-    config.architecture = model.arch;
-    config.name = model.id;
-    config.n_layer = model.n_layer;
-    config.n_embd = model.n_embd;
-    config.n_head = model.n_head;
-    config.n_head_kv = model.n_head_kv;
-    config.head_dim = model.head_dim;
-    config.n_ff = model.n_ff;
-    config.n_vocab = model.n_vocab;
-    config.n_ctx_train = model.n_ctx;
-    config.rms_eps = 1e-5f;
-    config.attention_scale = 1.0f;
-    config.rope.head_dim = config.rope.n_rot = model.head_dim;
-    return config;
 }
 
 uint64_t whole_pages(uint64_t n_tokens) { return (n_tokens + kPageTokens - 1) / kPageTokens * kPageTokens; }
 
 // K and V bytes of one token in one layer.
-uint64_t layer_row_bytes(const ModelShape& m, uint32_t il, const KvFormats& kv) {
-    if (m.is_recurrent(il)) return 0;
-    if (m.kv_lora_rank > 0) return kv_row_bytes(kv.k, m.kv_lora_rank + m.rope_head_dim);
-    const bool other = m.full_head_dim > 0 && !m.is_windowed(il);
-    const uint32_t n_kv = other ? m.full_n_head_kv : m.n_head_kv;
-    const uint32_t k_dim = other ? m.full_head_dim : m.head_dim, v_dim = other ? m.full_head_dim : m.v_head_dim;
-    return kv_row_bytes(kv.k, n_kv * k_dim) + kv_row_bytes(kv.v, n_kv * v_dim);
+uint64_t row_bytes(const CacheShape& cache, const KvFormats& kv) {
+    return (cache.k_width > 0 ? kv_row_bytes(kv.k, cache.k_width) : 0) + (cache.v_width > 0 ? kv_row_bytes(kv.v, cache.v_width) : 0);
 }
 
 }  // namespace
 
-bool fits_heads(const KvFormats& kv, const ModelShape& model) {
-    return model.head_dim % info(kv.k).block_elems == 0 && model.v_head_dim % info(kv.v).block_elems == 0;
-}
-
-uint64_t cache_bytes(const ModelShape& model, uint32_t n_ctx, const KvFormats& kv, uint32_t n_batch) {
-    uint64_t sum = model.recurrent_bytes;
-    for (uint32_t il = 0; il < model.n_layer; ++il) {
+uint64_t cache_bytes(const ModelConfig& config, uint32_t n_ctx, const KvFormats& kv, uint32_t n_batch) {
+    uint64_t sum = 0;
+    for (const LayerConfig& layer : config.layers) {
+        const CacheShape cache = layer.cache();
         uint64_t tokens = whole_pages(n_ctx);
-        if (model.is_windowed(il)) tokens = std::min(tokens, whole_pages(uint64_t{model.window} + n_batch));
-        sum += tokens * layer_row_bytes(model, il, kv);
+        if (cache.window > 0) tokens = std::min(tokens, whole_pages(uint64_t{cache.window} + n_batch));
+        sum += cache.state_bytes + tokens * row_bytes(cache, kv);
     }
     return sum;
 }
 
-uint64_t cache_read_bytes(const ModelShape& model, uint32_t n_tokens, const KvFormats& kv) {
-    uint64_t sum = model.recurrent_bytes;
-    for (uint32_t il = 0; il < model.n_layer; ++il) {
-        const uint64_t tokens = model.is_windowed(il) ? std::min(n_tokens, model.window) : n_tokens;
-        sum += tokens * layer_row_bytes(model, il, kv);
+uint64_t cache_read_bytes(const ModelConfig& config, uint32_t n_tokens, const KvFormats& kv) {
+    uint64_t sum = 0;
+    for (const LayerConfig& layer : config.layers) {
+        const CacheShape cache = layer.cache();
+        const uint64_t tokens = cache.window > 0 ? std::min(n_tokens, cache.window) : n_tokens;
+        sum += cache.state_bytes + tokens * row_bytes(cache, kv);
     }
     return sum;
 }
 
-bool can_run(const ModelShape& model) { return architecture_of(model.arch) != nullptr; }
+bool can_run(const ModelShape& model) {
+    const Architecture* known = architecture_named(model.arch);
+    return known != nullptr && known->runs();
+}
 
 Result<ModelFit> ModelFit::create(const ModelShape& model, std::string_view quant, bool has_importance) {
     ATLAS_TRY(const auto tensors, quantized_tensors(model, quant, has_importance));
@@ -110,9 +88,10 @@ Result<ModelFit> ModelFit::create(const ModelShape& model, std::string_view quan
     ATLAS_TRY(fit.size_, size_of(model, quant, has_importance));
     fit.weights_bytes_ = 0;
     for (const QuantizedTensor& t : tensors) fit.weights_bytes_ += storage_bytes(t.bytes);
-    if (const Architecture* architecture = architecture_of(model.arch)) {
+    if (can_run(model)) {
         const auto infos = infos_of(tensors);
-        ATLAS_TRY(const auto resolved, resolve_tensors(infos, architecture->weights(), config_of(model), [](Format) { return true; }));
+        const WeightTable table = architecture_named(model.arch)->weights(model.config);
+        ATLAS_TRY(const auto resolved, resolve_tensors(infos, table, model.config, [](Format) { return true; }));
         const auto storages = storages_of(resolved);
         fit.weights_bytes_ = std::accumulate(storages.begin(), storages.end(), uint64_t{0});
     }
@@ -132,12 +111,12 @@ Result<ModelFit> ModelFit::of_file(const ModelShape& model, std::string_view qua
 
 Result<void> ModelFit::prepare_scratch() {
     const ModelShape two = stand_in(*model_);
-    const Architecture* architecture = architecture_of(two.arch);
-    two_layers_ = config_of(two);
+    const Architecture* architecture = architecture_named(two.arch);
+    two_layers_ = two.config;
     forward_ = architecture->forward;
     ATLAS_TRY(const auto tensors, quantized_tensors(two, "F16", false));  // scratch does not depend on the weights' formats
     const auto infos = infos_of(tensors);
-    ATLAS_TRY(two_layer_weights_, resolve_tensors(infos, architecture->weights(), two_layers_, [](Format) { return true; }));
+    ATLAS_TRY(two_layer_weights_, resolve_tensors(infos, architecture->weights(two_layers_), two_layers_, [](Format) { return true; }));
     for (ResolvedWeight& weight : two_layer_weights_) weight.source = nullptr;
     return {};
 }
@@ -149,32 +128,27 @@ MemoryPlan ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequence
     auto plan = plan_memory({two_layers_, two_layer_weights_, forward_}, shape);
     ATLAS_CHECK(plan.has_value(), "{}", plan ? "" : plan.error().message);
     plan->weights_bytes = weights_bytes_;
-    plan->kv_bytes = n_sequences * cache_bytes(*model_, n_ctx, kv, kBatch);
+    plan->kv_bytes = n_sequences * cache_bytes(model_->config, n_ctx, kv, kBatch);
     plan->other_bytes = kPipelineAllowanceBytes;
     return *plan;
 }
 
 uint64_t ModelFit::largest_storage_bytes(uint32_t n_ctx, const KvFormats& kv) const {
-    const ModelShape& m = *model_;
-    const uint64_t k_width = m.kv_lora_rank > 0 ? m.kv_lora_rank + m.rope_head_dim : uint64_t{m.n_head_kv} * m.head_dim;
-    const uint64_t row = std::max(kv_row_bytes(kv.k, static_cast<uint32_t>(k_width)), kv_row_bytes(kv.v, m.n_head_kv * m.v_head_dim));
+    uint64_t row = 0;
+    for (const LayerConfig& layer : model_->config.layers) {
+        const CacheShape cache = layer.cache();
+        row = std::max({row, kv_row_bytes(kv.k, cache.k_width), kv_row_bytes(kv.v, cache.v_width)});
+    }
     return std::max(size_.largest_tensor_bytes, whole_pages(n_ctx) * row);
 }
 
 uint32_t ModelFit::largest_context(uint64_t available, uint32_t most, const KvFormats& kv, uint32_t n_sequences) const {
     if (at(most, kv, n_sequences).total_bytes() <= available) return static_cast<uint32_t>(whole_pages(most));
-    const auto search = [&](const auto& total) {
-        uint32_t good = 0, bad = pages_for(most) + 1;
-        while (bad - good > 1) {
-            const uint32_t middle = good + (bad - good) / 2;
-            (total(middle * kPageTokens) <= available ? good : bad) = middle;
-        }
-        return good * kPageTokens;
-    };
     // Scratch is dear to count and hardly grows with the context: first as if it were that of the largest, then exactly from there.
     const MemoryPlan largest = at(most, kv, n_sequences);
     const uint64_t fixed = largest.total_bytes() - largest.kv_bytes;
-    uint32_t n_ctx = search([&](uint32_t n) { return fixed + n_sequences * cache_bytes(*model_, n, kv, kBatch); });
+    const auto about_fits = [&](uint32_t pages) { return fixed + n_sequences * cache_bytes(model_->config, pages * kPageTokens, kv, kBatch) <= available; };
+    uint32_t n_ctx = largest_fitting(0, pages_for(most), about_fits) * kPageTokens;
     while (n_ctx + kPageTokens <= most && at(n_ctx + kPageTokens, kv, n_sequences).total_bytes() <= available) n_ctx += kPageTokens;
     return n_ctx;
 }

@@ -9,14 +9,11 @@
 
 namespace atlas {
 
-/// Whether heads of this size can be cached so: whole blocks.
-bool fits_heads(const KvFormats& kv, const ModelShape& model);
-
 /// Cache bytes of `n_ctx` tokens of one sequence, counted per layer: windows hold window + n_batch tokens, latent attention one vector,
 /// recurrent layers a state of fixed size.
-uint64_t cache_bytes(const ModelShape& model, uint32_t n_ctx, const KvFormats& kv, uint32_t n_batch);
+uint64_t cache_bytes(const ModelConfig& config, uint32_t n_ctx, const KvFormats& kv, uint32_t n_batch);
 /// Cache bytes that one decoding token at depth `n_tokens` reads.
-uint64_t cache_read_bytes(const ModelShape& model, uint32_t n_tokens, const KvFormats& kv);
+uint64_t cache_read_bytes(const ModelConfig& config, uint32_t n_tokens, const KvFormats& kv);
 
 /// Whether this build has the architecture.
 bool can_run(const ModelShape& model);

@@ -1,6 +1,6 @@
 #pragma once
-// A model as the catalogue knows it: the numbers that give every tensor's shape, without a file. For many more architectures than this
-// build can run, because people ask what would fit before they ask what runs.
+// A model as the catalogue knows it: the keys that its file would have, what its architecture makes of them, and a few facts that no key says. For
+// more architectures than this build can run, because people ask what would fit before they ask what runs.
 
 #include <cstdint>
 #include <string>
@@ -8,6 +8,9 @@
 #include <vector>
 
 #include "runtime/base/error.h"
+#include "runtime/model/config.h"
+#include "runtime/model/key_map.h"
+#include "runtime/model/registry.h"
 
 namespace atlas {
 
@@ -17,54 +20,31 @@ struct ModelShape {
     std::vector<std::string> aliases;
     uint64_t parameters = 0;  // as published, of the text model
 
-    uint32_t n_layer = 0;
-    uint32_t n_embd = 0;
-    uint32_t n_head = 0;
-    uint32_t n_head_kv = 0;
-    uint32_t head_dim = 0;    // of q and k
-    uint32_t v_head_dim = 0;  // of v
-    uint32_t n_ff = 0;
-    uint32_t n_vocab = 0;
-    uint32_t n_ctx = 0;  // native context in tokens
-    bool tied = false;   // the output matrix is the embedding
-    bool fitted_cache = false;  // its file has matrices that turn keys and values (atlas-vk fit-cache)
-    double key_bias_left = 0;   // see runtime/planner/cache_loss.h; infinite: its keys have biases that nobody looked at
+    KeyMap keys;         // empty where the shape is a file's
+    ModelConfig config;  // of the keys
 
-    // Mixture of experts; n_expert 0: none.
-    uint32_t n_expert = 0;
-    uint32_t n_expert_used = 0;
-    uint32_t n_ff_expert = 0;
-    uint32_t n_ff_shared = 0;
-    uint32_t n_dense_layers = 0;  // the first layers without experts
-
-    // Sliding windows: layer il sees everything if il % full_every == full_every - 1, else `window` tokens. full_every 0: all see everything.
-    uint32_t window = 0;
-    uint32_t full_every = 0;
-    uint32_t full_head_dim = 0;   // where layers that see everything have other heads
-    uint32_t full_n_head_kv = 0;
-
-    // Recurrent layers (gated delta nets): all but every recurrent_full_every-th.
-    uint32_t recurrent_full_every = 0;
-    uint32_t recurrent_v_heads = 0;
-    uint64_t recurrent_bytes = 0;  // state of one sequence
-
-    // Multi-head latent attention: what is cached is one vector of kv_lora_rank + rope_head_dim per layer.
-    uint32_t kv_lora_rank = 0;
-    uint32_t q_lora_rank = 0;
-    uint32_t rope_head_dim = 0;
-
-    bool rope_factors = false;  // a tensor of head_dim / 2 factors
-    bool qkv_bias = true;       // where the architecture has one at all
+    bool tied = false;          // the output matrix is the embedding
+    bool rope_factors = false;  // a tensor of factors, one per pair of rope
+    bool qkv_bias = true;       // where the architecture usually has one
+    bool fitted_cache = false;  // its file has matrices that rotate keys and values (atlas-vk fit-cache)
+    double key_bias_left = 0;   // see runtime/planner/cache_loss.h; infinite: its keys have biases that nothing has looked at
     std::string approximate;    // not empty: why tensors are not exact
 
-    bool is_recurrent(uint32_t il) const { return recurrent_full_every > 0 && il % recurrent_full_every != recurrent_full_every - 1; }
-    bool is_windowed(uint32_t il) const { return full_every > 0 && il % full_every != full_every - 1; }
-    bool has_experts(uint32_t il) const { return n_expert > 0 && il >= n_dense_layers; }
+    uint32_t n_layer() const { return config.n_layer(); }
+    uint32_t n_ctx() const { return config.n_ctx_train; }
+    /// Whether any layer is of this kind, or has experts.
+    bool has(Mixer mixer) const;
+    ExpertsConfig experts() const;  // of the layers that have some; n 0: none has
+    /// The largest of the layers': what a dense model of the same width has.
+    uint32_t n_head() const;
+    uint32_t n_head_kv() const;
 };
 
-/// Whether the numbers can be one decoder's: within the bounds of runtime/model/limits.h and fitting together. Whoever makes a shape, from a file or
-/// from a catalogue, asks here. `where` begins every message. Fails: corrupt.
-Result<void> check_shape(const ModelShape& shape, std::string_view where);
+/// The shape of these keys by the rules of their architecture; of an architecture that is not known, as a plain decoder. `where` begins every
+/// message. Fails: what read_config refuses.
+Result<ModelShape> shape_of_keys(KeyMap keys, std::string_view where);
+/// The config of any model whose keys are the usual ones, layer by layer. Fails: not_found, corrupt.
+Result<ModelConfig> read_any_config(const KeySource& keys);
 
 struct TensorShape {
     std::string name;             // GGUF's
@@ -72,8 +52,8 @@ struct TensorShape {
     uint64_t elems() const;
 };
 
-/// Every tensor of the model's GGUF file, in no particular order. Source: the tensor tables of GGUF's architectures; that the elements sum up
-/// to the published parameter count is tested for every model of the catalogue.
+/// Every tensor of the model's GGUF file, in no particular order, by the rules of its architecture. That the elements sum up to the published
+/// parameter count is tested for every model of the catalogue.
 std::vector<TensorShape> tensors_of(const ModelShape& model);
 
 /// Whether keys have a bias.

@@ -45,9 +45,10 @@ Result<std::vector<QuantizedTensor>> quantized_tensors(const ModelShape& model, 
     if (recipe == nullptr && !mxfp4) {
         return fail(ErrorCode::not_found, "no quantization {}; known: {}", in_quotes(quant), fmt::join(known_quantizations(), ", "));
     }
-    const MixModel mix{.n_layer = model.n_layer,
-                       .n_gqa = model.n_head / model.n_head_kv,
-                       .n_expert = model.n_expert,
+    const ExpertsConfig experts = model.experts();
+    const MixModel mix{.n_layer = model.n_layer(),
+                       .n_gqa = model.n_head() / std::max(1u, model.n_head_kv()),
+                       .n_expert = experts.n,
                        .tied_output = model.tied,
                        .has_importance = has_importance};
     std::vector<QuantizedTensor> tensors;
@@ -65,15 +66,16 @@ Result<ModelSize> size_of(const ModelShape& model, std::string_view quant, bool 
     ATLAS_TRY(const auto tensors, quantized_tensors(model, quant, has_importance));
     ModelSize size;
     double elems = 0, step = 0;
+    const ExpertsConfig experts = model.experts();
     for (const QuantizedTensor& t : tensors) {
         size.tensor_bytes += t.bytes;
         size.largest_tensor_bytes = std::max(size.largest_tensor_bytes, t.bytes);
         elems += double(t.tensor.elems());
         if (t.tensor.name == "token_embd.weight" && !model.tied) continue;
-        const bool experts = t.tensor.name.find("_exps.") != std::string::npos;
-        step += double(t.bytes) * (experts ? double(model.n_expert_used) / model.n_expert : 1.0);
+        const bool is_expert = experts.n > 0 && t.tensor.name.find("_exps.") != std::string::npos;
+        step += double(t.bytes) * (is_expert ? double(experts.n_used) / experts.n : 1.0);
     }
-    size.file_bytes = size.tensor_bytes + metadata_bytes(model.n_vocab);
+    size.file_bytes = size.tensor_bytes + metadata_bytes(model.config.n_vocab);
     size.step_bytes = static_cast<uint64_t>(step);
     size.bits_per_weight = 8.0 * double(size.tensor_bytes) / elems;
     return size;

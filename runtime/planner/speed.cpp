@@ -24,8 +24,8 @@ Range around(double speed, const SpeedBand& band) { return {speed * band.low, sp
 SpeedBand widened(const SpeedBand& band, double by) { return {band.low / by, band.high * by}; }
 
 LayerKind layers_of(const ModelShape& model) {
-    if (model.recurrent_full_every > 0) return LayerKind::recurrent;
-    return model.n_expert > 0 ? LayerKind::experts : LayerKind::dense;
+    if (model.has(Mixer::delta_net)) return LayerKind::recurrent;
+    return model.experts().n > 0 ? LayerKind::experts : LayerKind::dense;
 }
 
 }  // namespace
@@ -64,7 +64,7 @@ SpeedFactors factors_between(const Catalogue& catalogue, const Card& slowest, co
 }
 
 DecodeLoad decode_load(const ModelShape& model, const ModelSize& size, double kv_bytes) {
-    return {double(size.step_bytes), model.n_layer, layers_of(model), kv_bytes};
+    return {double(size.step_bytes), model.n_layer(), layers_of(model), kv_bytes};
 }
 
 double decode_ms(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load) {
@@ -86,7 +86,9 @@ Range decode_speed(const SpeedFacts& facts, const SpeedFactors& factors, const D
 
 Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const ModelShape& model, const ModelSize& size, uint32_t n_tokens) {
     const double weights = 8.0 * double(size.step_bytes) / size.bits_per_weight;  // active ones
-    const double attention = 2.0 * double(model.n_layer) * model.n_head * (model.head_dim + model.v_head_dim) * n_tokens / 2;
+    double heads = 0;
+    for (const LayerConfig& layer : model.config.layers) heads += double(layer.n_head) * (layer.head_dim + layer.v_head_dim);
+    const double attention = 2.0 * heads * n_tokens / 2;
     const double flops = 2 * weights + attention;
     const double products_ms = n_tokens * flops / (factors.prefill_share * factors.matrix_tflops * 1e9);
     const double steps_ms = std::ceil(double(n_tokens) / kPromptStep) * decode_ms(facts, factors, decode_load(model, size, 0));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/model/common_weights.h"
 #include "runtime/session/watching_ops.h"
 
 namespace atlas {
@@ -19,7 +20,7 @@ constexpr uint32_t kWorkOfAFit = 4;
 class Fit {
   public:
     Fit(const Model& model, std::span<const TokenId> tokens, const FitWatch& watch)
-        : model_(model), config_(model.config()), n_(static_cast<uint32_t>(tokens.size())), tokens_(tokens), watch_(watch) {}
+        : model_(model), config_(model.config()), layer_(config_.layers.front()), n_(static_cast<uint32_t>(tokens.size())), tokens_(tokens), watch_(watch) {}
 
     Result<std::vector<LayerTurns>> run() {
         ATLAS_TRY_VOID(advance(0));
@@ -30,13 +31,13 @@ class Fit {
             const auto words = step_words(drawn);
             backend.write(*step_, 0, std::as_bytes(std::span(words)));
             ATLAS_TRY_VOID(backend.run(*program));
-            for (uint32_t il = 0; il < config_.n_layer; ++il) {
+            for (uint32_t il = 0; il < config_.n_layer(); ++il) {
                 ATLAS_TRY_VOID(look_at(il, drawn));
                 ATLAS_TRY_VOID(advance(1));
             }
         }
-        std::vector<LayerTurns> turns(config_.n_layer);
-        for (uint32_t il = 0; il < config_.n_layer; ++il) {
+        std::vector<LayerTurns> turns(config_.n_layer());
+        for (uint32_t il = 0; il < config_.n_layer(); ++il) {
             for (const HeadStatistics& head : keys_[il]) turns[il].k.push_back(fit_head_turn(head));
             ATLAS_TRY_VOID(advance(kWorkOfAFit / 2));
             ATLAS_TRY_VOID(weigh_values(il));
@@ -50,7 +51,7 @@ class Fit {
     // 0: how much there is to do.
     Result<void> advance(uint32_t pieces) {
         done_ += pieces;
-        if (watch_.progress) watch_.progress(done_, config_.n_layer * (kDraws + kWorkOfAFit));
+        if (watch_.progress) watch_.progress(done_, config_.n_layer() * (kDraws + kWorkOfAFit));
         if (watch_.stop.stop_requested()) return fail(ErrorCode::cancelled, "stopped; nothing was written");
         return {};
     }
@@ -65,22 +66,22 @@ class Fit {
 
     Result<void> allocate() {
         Backend& backend = model_.backend();
-        ATLAS_TRY(const MemoryPlan plan, model_.plan_session(fit_shape(std::max(n_, config_.head_dim))));
+        ATLAS_TRY(const MemoryPlan plan, model_.plan_session(fit_shape(std::max(n_, layer_.head_dim))));
         ATLAS_TRY_VOID(backend.reserve_scratch(plan.scratch_bytes));
         const uint32_t n_rows = n_pages() * kPageTokens;
-        for (uint32_t il = 0; il < config_.n_layer; ++il) {
-            ATLAS_TRY(const Tensor k, take(MemoryUse::kv, Format::f32, n_rows, config_.kv_width(), fmt::format("fit.{}.k", il)));
-            ATLAS_TRY(const Tensor v, take(MemoryUse::kv, Format::f32, n_rows, config_.kv_width(), fmt::format("fit.{}.v", il)));
+        for (uint32_t il = 0; il < config_.n_layer(); ++il) {
+            ATLAS_TRY(const Tensor k, take(MemoryUse::kv, Format::f32, n_rows, layer_.k_width(), fmt::format("fit.{}.k", il)));
+            ATLAS_TRY(const Tensor v, take(MemoryUse::kv, Format::f32, n_rows, layer_.k_width(), fmt::format("fit.{}.v", il)));
             kv_.push_back({k, v, kPageTokens});
-            ATLAS_TRY(const Tensor q_copy, take(MemoryUse::output, Format::f32, n_, config_.q_width(), fmt::format("fit.{}.q copy", il)));
-            ATLAS_TRY(const Tensor k_copy, take(MemoryUse::output, Format::f32, n_, config_.kv_width(), fmt::format("fit.{}.k copy", il)));
-            ATLAS_TRY(const Tensor v_copy, take(MemoryUse::output, Format::f32, n_, config_.kv_width(), fmt::format("fit.{}.v copy", il)));
+            ATLAS_TRY(const Tensor q_copy, take(MemoryUse::output, Format::f32, n_, layer_.q_width(), fmt::format("fit.{}.q copy", il)));
+            ATLAS_TRY(const Tensor k_copy, take(MemoryUse::output, Format::f32, n_, layer_.k_width(), fmt::format("fit.{}.k copy", il)));
+            ATLAS_TRY(const Tensor v_copy, take(MemoryUse::output, Format::f32, n_, layer_.k_width(), fmt::format("fit.{}.v copy", il)));
             copies_.push_back({q_copy, k_copy, v_copy});
         }
-        ATLAS_TRY(nothing_q_, take(MemoryUse::output, Format::f32, 1, config_.q_width(), "fit.zeros"));
-        ATLAS_TRY(nothing_k_, take(MemoryUse::output, Format::f32, 1, config_.kv_width(), "fit.zeros"));
-        ATLAS_TRY(unit_rows_, take(MemoryUse::output, Format::f32, config_.head_dim, config_.q_width(), "fit.unit rows"));
-        ATLAS_TRY(head_columns_, take(MemoryUse::output, Format::f32, config_.head_dim, config_.n_embd, "fit.head columns"));
+        ATLAS_TRY(nothing_q_, take(MemoryUse::output, Format::f32, 1, layer_.q_width(), "fit.zeros"));
+        ATLAS_TRY(nothing_k_, take(MemoryUse::output, Format::f32, 1, layer_.k_width(), "fit.zeros"));
+        ATLAS_TRY(unit_rows_, take(MemoryUse::output, Format::f32, layer_.head_dim, layer_.q_width(), "fit.unit rows"));
+        ATLAS_TRY(head_columns_, take(MemoryUse::output, Format::f32, layer_.head_dim, config_.n_embd, "fit.head columns"));
         ATLAS_TRY(step_, backend.allocate(MemoryUse::step, (5ull * n_ + n_pages() + 1) * sizeof(uint32_t), "fit.step"));
         return {};
     }
@@ -121,14 +122,14 @@ class Fit {
         const std::vector<float> q = floats_of(copies_[il].q), k = floats_of(copies_[il].k), v = floats_of(copies_[il].v);
         const auto bad = [](const std::vector<float>& values) { return std::any_of(values.begin(), values.end(), [](float x) { return !std::isfinite(x); }); };
         if (bad(q) || bad(k) || bad(v)) return fail(ErrorCode::corrupt, "this model's keys, queries or values are not finite: nothing can be fitted to them");
-        const uint32_t d = config_.head_dim, heads = config_.n_head / config_.n_head_kv;
-        keys_.resize(config_.n_layer);
-        values_.resize(config_.n_layer);
-        for (uint32_t g = 0; g < config_.n_head_kv; ++g) {
+        const uint32_t d = layer_.head_dim, heads = layer_.n_head / layer_.n_head_kv;
+        keys_.resize(config_.n_layer());
+        values_.resize(config_.n_layer());
+        for (uint32_t g = 0; g < layer_.n_head_kv; ++g) {
             std::vector<float> keys, queries, values;
             for (uint32_t t = 0; t < n_; ++t) {
-                const auto kv_at = int64_t{t} * config_.kv_width() + g * d;
-                const auto q_at = q.begin() + int64_t{t} * config_.q_width() + int64_t{g} * heads * d;
+                const auto kv_at = int64_t{t} * layer_.k_width() + g * d;
+                const auto q_at = q.begin() + int64_t{t} * layer_.q_width() + int64_t{g} * heads * d;
                 keys.insert(keys.end(), k.begin() + kv_at, k.begin() + kv_at + d);
                 values.insert(values.end(), v.begin() + kv_at, v.begin() + kv_at + d);
                 if (t > 0) queries.insert(queries.end(), q_at, q_at + int64_t{heads} * d);
@@ -149,11 +150,11 @@ class Fit {
     // matrix. The device gives W^T as its product with rows of the unit matrix.
     Result<void> weigh_values(uint32_t il) {
         Backend& backend = model_.backend();
-        const uint32_t d = config_.head_dim, heads = config_.n_head / config_.n_head_kv, width = config_.q_width();
-        const Tensor& w = model_.weights().layers[il].attn_output;
+        const uint32_t d = layer_.head_dim, heads = layer_.n_head / layer_.n_head_kv, width = layer_.q_width();
+        const Tensor& w = model_.weights().at(il, kAttnOutput);
         ATLAS_TRY(const auto program, backend.record("fit values", [&](Ops& ops) { ops.matmul(w, unit_rows_, head_columns_); }));
         for (HeadStatistics& statistics : values_[il]) statistics.query_moments.assign(uint64_t{d} * d, 0);
-        for (uint32_t h = 0; h < config_.n_head; ++h) {
+        for (uint32_t h = 0; h < layer_.n_head; ++h) {
             std::vector<float> units(uint64_t{d} * width, 0);
             for (uint32_t i = 0; i < d; ++i) units[uint64_t{i} * width + h * d + i] = 1;
             backend.write(*unit_rows_.storage, unit_rows_.offset_bytes, std::as_bytes(std::span(units)));
@@ -174,6 +175,7 @@ class Fit {
 
     const Model& model_;
     const ModelConfig& config_;
+    const LayerConfig& layer_;  // all are equal
     uint32_t n_;
     std::span<const TokenId> tokens_;
     const FitWatch& watch_;
@@ -199,8 +201,14 @@ Result<std::vector<LayerTurns>> fit_cache_turns(const Model& model, std::span<co
     for (const TokenId token : tokens) {
         if (token >= model.config().n_vocab) return fail(ErrorCode::invalid_argument, "token {} in a vocabulary of {}", token, model.config().n_vocab);
     }
-    if (model.weights().layers.front().cache_turn_k) {
+    if (model.weights().at(0, kTurnK)) {
         return fail(ErrorCode::invalid_argument, "this model was fitted already: take the file that it was made from");
+    }
+    for (const LayerConfig& layer : model.config().layers) {
+        const LayerConfig& first = model.config().layers.front();
+        const bool is_equal = layer.mixer == Mixer::attention && layer.q_width() == first.q_width() && layer.k_width() == first.k_width() &&
+                              layer.head_dim == first.head_dim && layer.v_head_dim == layer.head_dim && layer.window == 0;
+        if (!is_equal) return fail(ErrorCode::unsupported, "the layers of this model differ: their caches cannot be fitted");
     }
     return Fit(model, tokens, watch).run();
 }

@@ -5,33 +5,42 @@
 namespace atlas {
 
 Result<KvLayers> KvLayers::create(Backend& backend, const ModelConfig& config, uint32_t n_tokens, const KvFormats& formats, std::string_view name) {
-    const uint64_t k_bytes = kv_layer_bytes(config, n_tokens, formats.k), v_bytes = kv_layer_bytes(config, n_tokens, formats.v);
-    if (std::max(k_bytes, v_bytes) > backend.max_storage_bytes()) {
+    const std::vector<uint64_t> storages = kv_storages(config, n_tokens, formats);
+    const uint64_t largest = storages.empty() ? 0 : *std::max_element(storages.begin(), storages.end());
+    if (largest > backend.max_storage_bytes()) {
         return fail(ErrorCode::limit, "the keys of one layer for {} tokens need {} bytes, this device hands out at most {} in one piece: take fewer tokens (a shorter "
-                    "context, a smaller pool)", n_tokens, std::max(k_bytes, v_bytes), backend.max_storage_bytes());
+                    "context, a smaller pool)", n_tokens, largest, backend.max_storage_bytes());
     }
     KvLayers layers;
     layers.formats_ = formats;
-    backend.expect(MemoryUse::kv, kv_storages(config, n_tokens, formats));
-    for (uint32_t il = 0; il < config.n_layer; ++il) {
-        ATLAS_TRY(auto k, backend.allocate(MemoryUse::kv, k_bytes, fmt::format("{}.{}.k", name, il)));
-        ATLAS_TRY(auto v, backend.allocate(MemoryUse::kv, v_bytes, fmt::format("{}.{}.v", name, il)));
-        layers.views_.push_back({dense(*k, formats.k, n_tokens, config.kv_width()), dense(*v, formats.v, n_tokens, config.kv_width()), kPageTokens,
-                                 formats.rotate_k, formats.rotate_v});
-        layers.storages_.push_back(std::move(k));
-        layers.storages_.push_back(std::move(v));
+    backend.expect(MemoryUse::kv, storages);
+    for (uint32_t il = 0; il < config.n_layer(); ++il) {
+        const CacheShape cache = config.layers[il].cache();
+        KvLayer view{{}, {}, kPageTokens, formats.rotate_k, formats.rotate_v};
+        const auto add = [&](Tensor& side, uint32_t width, Format format, const char* which) -> Result<void> {
+            if (width == 0) return {};
+            ATLAS_TRY(auto storage, backend.allocate(MemoryUse::kv, kv_side_bytes(width, n_tokens, format), fmt::format("{}.{}.{}", name, il, which)));
+            side = dense(*storage, format, n_tokens, width);
+            layers.storages_.push_back(std::move(storage));
+            return {};
+        };
+        ATLAS_TRY_VOID(add(view.k, cache.k_width, formats.k, "k"));
+        ATLAS_TRY_VOID(add(view.v, cache.v_width, formats.v, "v"));
+        layers.views_.push_back(view);
     }
     return layers;
 }
 
 Result<void> KvLayers::shrink(Backend& backend, const ModelConfig& config, uint32_t n_tokens) {
     backend.expect(MemoryUse::kv, kv_storages(config, n_tokens, formats_));
-    for (size_t i = 0; i < storages_.size(); ++i) {
-        const bool values = i % 2 == 1;
-        const Format format = values ? formats_.v : formats_.k;
-        ATLAS_TRY_VOID(backend.shrink(storages_[i], kv_layer_bytes(config, n_tokens, format)));
-        KvLayer& view = views_[i / 2];
-        (values ? view.v : view.k) = dense(*storages_[i], format, n_tokens, config.kv_width());
+    size_t next = 0;
+    for (KvLayer& view : views_) {
+        for (Tensor* side : {&view.k, &view.v}) {
+            if (!*side) continue;
+            auto& storage = storages_[next++];
+            ATLAS_TRY_VOID(backend.shrink(storage, kv_side_bytes(side->cols, n_tokens, side->format)));
+            *side = dense(*storage, side->format, n_tokens, side->cols);
+        }
     }
     return {};
 }

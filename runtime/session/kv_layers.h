@@ -27,7 +27,7 @@ class KvLayers {
 
   private:
     KvFormats formats_;
-    std::vector<std::unique_ptr<Storage>> storages_;  // k and v of each layer
+    std::vector<std::unique_ptr<Storage>> storages_;  // of what each layer has of keys and values
     std::vector<KvLayer> views_;
 };
 

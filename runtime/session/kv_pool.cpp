@@ -93,8 +93,9 @@ Result<void> KvPool::run_copies() {
         const U32View from{copy_ids_.get(), 0, kCopiesPerRun}, to{copy_ids_.get(), kCopiesPerRun * sizeof(uint32_t), kCopiesPerRun};
         ATLAS_TRY(copy_program_, backend.record("copy pages", [this, from, to](Ops& ops) {
             for (const KvLayer& layer : layers()) {
-                ops.kv_copy(layer.k, from, layer.k, to, kPageTokens);
-                ops.kv_copy(layer.v, from, layer.v, to, kPageTokens);
+                for (const Tensor* side : {&layer.k, &layer.v}) {
+                    if (*side) ops.kv_copy(*side, from, *side, to, kPageTokens);
+                }
             }
         }));
     }
@@ -112,21 +113,24 @@ Result<void> KvPool::run_copies() {
 }
 
 uint64_t KvPool::page_bytes() const {
-    const uint32_t width = model_->config().kv_width();
-    return uint64_t{kPageTokens} * layers().size() * (kv_row_bytes(formats_.k, width) + kv_row_bytes(formats_.v, width));
+    uint64_t row_bytes = 0;
+    for (const KvLayer& layer : layers()) {
+        for (const Tensor* side : {&layer.k, &layer.v}) row_bytes += *side ? kv_row_bytes(side->format, side->cols) : 0;
+    }
+    return kPageTokens * row_bytes;
 }
 
 std::vector<KvLayer> KvPool::staged_layers(Storage& stage) const {
-    const uint32_t width = model_->config().kv_width();
     std::vector<KvLayer> staged;
     uint64_t at = 0;
-    const auto next = [&](Format format) {
-        const Tensor page = dense(stage, format, kPageTokens, width, at);
-        at += uint64_t{kPageTokens} * kv_row_bytes(format, width);
+    const auto next = [&](const Tensor& side) {
+        if (!side) return Tensor();
+        const Tensor page = dense(stage, side.format, kPageTokens, side.cols, at);
+        at += uint64_t{kPageTokens} * kv_row_bytes(side.format, side.cols);
         return page;
     };
-    for (size_t il = 0; il < layers().size(); ++il) {
-        const Tensor k = next(formats_.k), v = next(formats_.v);
+    for (const KvLayer& layer : layers()) {
+        const Tensor k = next(layer.k), v = next(layer.v);
         staged.push_back({k, v, kPageTokens});
     }
     return staged;
@@ -145,6 +149,7 @@ Result<void> KvPool::move_page(std::unique_ptr<Storage>& stage, std::unique_ptr<
         const auto staged = staged_layers(*stage);
         ATLAS_TRY(program, backend.record(out ? "page out" : "page in", [this, from, to, staged, out](Ops& ops) {
             const auto move = [&](const Tensor& pool, const Tensor& one) {
+                if (!pool) return;
                 if (out) ops.kv_copy(pool, from, one, to, kPageTokens);
                 else ops.kv_copy(one, from, pool, to, kPageTokens);
             };

@@ -56,8 +56,8 @@ Header header_for(const KvPool& pool, uint32_t n_tokens) {
     set_text(header.k_format, format_text(pool.formats().k, pool.formats().rotate_k));
     set_text(header.v_format, format_text(pool.formats().v, pool.formats().rotate_v));
     set_text(header.model, model.identity());
-    header.n_layer = model.config().n_layer;
-    header.kv_width = model.config().kv_width();
+    header.n_layer = model.config().n_layer();
+    header.kv_width = model.config().layers.front().cache().k_width;
     header.n_tokens = n_tokens;
     header.page_bytes = pool.page_bytes();
     return header;

@@ -1,13 +1,13 @@
 #pragma once
-// Another Ops with an eye on it: hands every operation on, and copies queries and keys as they are before rope, and values.
+// Copies a pass's queries and keys as they are before rope, and its values.
 
 #include <vector>
 
-#include "runtime/ops/ops.h"
+#include "runtime/ops/forwarding_ops.h"
 
 namespace atlas {
 
-class WatchingOps final : public Ops {
+class WatchingOps final : public ForwardingOps {
   public:
     /// Where the copies of a layer go: q [n_tokens, n_head * head_dim], k and v [n_tokens, n_head_kv * head_dim].
     struct Copies {
@@ -16,7 +16,7 @@ class WatchingOps final : public Ops {
     /// `copies`: one for each layer in the order of the pass; q and k are turned by rope to `positions`. nothing_q, nothing_k: rows of zeros as
     /// wide as q and k.
     WatchingOps(Ops& ops, std::span<const Copies> copies, const U32View& positions, const Tensor& nothing_q, const Tensor& nothing_k)
-        : ops_(ops), copies_(copies), positions_(positions), nothing_q_(nothing_q), nothing_k_(nothing_k) {}
+        : ForwardingOps(ops), copies_(copies), positions_(positions), nothing_q_(nothing_q), nothing_k_(nothing_k) {}
 
     void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
                        const Tensor& factors, const KvLayer& cache, const U32View& slots) override {
@@ -30,40 +30,7 @@ class WatchingOps final : public Ops {
         ops_.rope_kv_write(q, k, v, params, positions, factors, cache, slots);
     }
 
-    Tensor scratch(uint32_t rows, uint32_t cols, std::string_view name) override { return ops_.scratch(rows, cols, name); }
-    uint64_t mark() override { return ops_.mark(); }
-    void release(uint64_t mark) override { ops_.release(mark); }
-    void label(std::string_view name) override { ops_.label(name); }
-    void get_rows(const Tensor& table, const U32View& ids, const Tensor& out) override { ops_.get_rows(table, ids, out); }
-    void matmul(const Tensor& w, const Tensor& x, const Tensor& y) override { ops_.matmul(w, x, y); }
-    void rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) override { ops_.rms_norm(x, gain, eps, y); }
-    void add(const Tensor& a, const Tensor& b, const Tensor& y) override { ops_.add(a, b, y); }
-    void silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) override { ops_.silu_mul(gate, up, y); }
-    void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override {
-        ops_.rope(x, params, positions, factors);
-    }
-    void hadamard(const Tensor& x, uint32_t block) override { ops_.hadamard(x, block); }
-    void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override { ops_.turn_heads(x, w, shift); }
-    void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override { ops_.kv_write(k, v, cache, slots); }
-    void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) override {
-        ops_.kv_copy(from, from_pages, to, to_pages, page_tokens);
-    }
-    void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
-                   const Tensor& y) override {
-        ops_.attention(q, cache, tables, params, y);
-    }
-    void sample(const Tensor& logits, const SampleTables& tables) override { ops_.sample(logits, tables); }
-    void matmul_add(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y) override { ops_.matmul_add(w, x, b, y); }
-    void matmul_group(std::span<const MatmulTerm> terms, const Tensor& x) override { ops_.matmul_group(terms, x); }
-    void matmul_silu_mul(const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y) override {
-        ops_.matmul_silu_mul(gate, up, x, y);
-    }
-    void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y) override {
-        ops_.add_rms_norm(a, b, gain, eps, sum, y);
-    }
-
   private:
-    Ops& ops_;
     std::span<const Copies> copies_;
     U32View positions_;
     Tensor nothing_q_, nothing_k_;

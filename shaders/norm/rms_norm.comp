@@ -3,7 +3,7 @@
 // math: y[t, i] = s[t, i] * gain[i] / sqrt(mean_i(s[t, i]^2) + eps).  rms_norm: s = x.  add_rms_norm (WITH_ADD): s = x + b, written to sum.
 // shapes: x, y, sum [rows, cols]; b [rows, cols] or [1, cols] (b_stride 0); gain [cols]; f32.
 // layout: offsets and strides in elements, see push/rms_norm.h.
-// grid: a workgroup owns a row; invocation i owns the columns i, i + size, ...
+// grid: a workgroup owns a row; invocation i owns the columns i, i + size, ...  In y: the heads of a row, which lie side by side (rms_norm_heads).
 // requires: Vulkan 1.2; local size a power of two, at most 256. y may be x, sum may be x or b: a column is read and written by its owner alone.
 // bound by: memory bandwidth (the second read of the row comes from cache).
 // source: RMSNorm, arXiv:1910.07467.
@@ -22,7 +22,8 @@ shared float partial[256];
 
 void main() {
     const uint row = gl_WorkGroupID.x, lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
-    const uint x_row = pc.x_at + row * pc.x_stride;
+    const uint head_at = gl_WorkGroupID.y * pc.cols;
+    const uint x_row = pc.x_at + row * pc.x_stride + head_at;
 #ifdef WITH_ADD
     const uint b_row = pc.b_at + row * pc.b_stride, sum_row = pc.sum_at + row * pc.sum_stride;
 #endif
@@ -43,7 +44,7 @@ void main() {
     }
     barrier();
     const float factor = 1.0 / sqrt(partial[0] / float(pc.cols) + pc.eps);
-    const uint y_row = pc.y_at + row * pc.y_stride;
+    const uint y_row = pc.y_at + row * pc.y_stride + head_at;
     for (uint i = lane; i < pc.cols; i += lanes) {
 #ifdef WITH_ADD
         const float s = sum[sum_row + i];

@@ -13,6 +13,7 @@
 #include "bench/step_runner.h"
 #include "quant/codec.h"
 #include "runtime/kernels/vk_backend.h"
+#include "runtime/model/common_weights.h"
 #include "tests/vk/made_up_devices.h"
 
 namespace atlas::bench {
@@ -50,8 +51,8 @@ TEST(Shapes, LoadWithoutHostMemoryOfTheirSize) {
     const auto model = load_shape(*wish, backend, {.n_ctx = 512});
     ASSERT_TRUE(model) << model.error().message;
     EXPECT_NEAR(double((*model)->weights_bytes()), 19.85e9, 0.1e9);  // the published file has 19,851,335,520 bytes
-    EXPECT_EQ((*model)->weights().layers[0].attn_q.format, Format::q4_k);
-    EXPECT_EQ((*model)->weights().output.format, Format::q6_k);
+    EXPECT_EQ((*model)->weights().at(0, kAttnQ).format, Format::q4_k);
+    EXPECT_EQ((*model)->weights()[kOutput].format, Format::q6_k);
 }
 
 TEST(RandomWeights, AreFiniteAndOfTheWantedSizeInEveryFormat) {

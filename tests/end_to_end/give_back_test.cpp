@@ -36,7 +36,7 @@ TEST_F(DeviceGivesBack, ASessionGoesOnToTheBit) {
         Session& session = *running.session;
         ASSERT_TRUE(session.sync(std::span(text).first(100)) && twin.session->sync(std::span(text).first(100)));
         const vk::UseStatistics before = cache_memory();
-        const uint64_t largest = kv_layer_bytes(session.model().config(), 8192, formats.k);
+        const uint64_t largest = kv_side_bytes(session.model().config().layers[0].cache().k_width, 8192, formats.k);
         const auto given = session.give_back(UINT64_MAX);
         ASSERT_TRUE(given) << given.error().message;
         const vk::UseStatistics after = cache_memory();

@@ -1,4 +1,4 @@
-// add, silu_mul, rms_norm and add_rms_norm.
+// add, gated_mul, rms_norm, rms_norm_heads and add_rms_norm.
 #include "tests/kernels/twin.h"
 
 namespace atlas::test {
@@ -35,6 +35,32 @@ double silu_bound(double gate, double expected) {
     return kUlp * 2 * (3 + 2 * std::abs(gate) + 2.5 + 4) * std::abs(expected) + (gate < -88.7 ? 2 * 89 / 3.4e38 : 0);
 }
 
+/// The exponent of gelu comes from five roundings of its own, and exp carries what it is off by: 6 |s| units.
+double gelu_bound(double gate, double expected) {
+    const double s = 1.5957691216057308 * (gate + 0.044715 * gate * gate * gate);
+    return kUlp * 2 * (3 + 8 * std::abs(s) + 2.5 + 4) * std::abs(expected) + (s < -88.7 ? 2 * 20 / 3.4e38 : 0);
+}
+
+TEST_F(Elementwise, GeluMul) {
+    for (const uint32_t cols : {1u, 65u, 300u}) {
+        Twin gate(backend(), Format::f32, 7, cols), up(backend(), Format::f32, 7, cols), y(backend(), Format::f32, 7, cols);
+        gate.randomize(random_, -12, 12);
+        up.randomize(random_);
+        const Tensor gates = gate.on(Side::host);
+        run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) { ops.gated_mul(Activation::gelu_tanh, gate.on(side), up.on(side), y.on(side)); });
+        y.expect_near([&](uint32_t r, uint32_t c, double expected) { return gelu_bound(read_row(gates, r)[c], expected); }, "y");
+    }
+}
+
+TEST_F(Elementwise, GeluOfTheLargestNumbersIsNoNan) {
+    Twin gate(backend(), Format::f32, 1, 4), up(backend(), Format::f32, 1, 4), y(backend(), Format::f32, 1, 4);
+    constexpr float kEnds[] = {-1e30f, -40.0f, 40.0f, 1e30f};
+    gate.fill([&](uint32_t, uint32_t c) { return kEnds[c]; });
+    up.fill([](uint32_t, uint32_t) { return 2; });
+    run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) { ops.gated_mul(Activation::gelu_tanh, gate.on(side), up.on(side), y.on(side)); });
+    y.expect_near([](uint32_t, uint32_t, double expected) { return kUlp * 4 * std::abs(expected); }, "y");
+}
+
 TEST_F(Elementwise, SiluMul) {
     for (const uint32_t n : kTokens) {
         for (const uint32_t cols : {1u, 65u, 300u}) {
@@ -42,7 +68,7 @@ TEST_F(Elementwise, SiluMul) {
             gate.randomize(random_, -20, 20);
             up.randomize(random_);
             const Tensor gates = gate.on(Side::host);
-            run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) { ops.silu_mul(gate.on(side), up.on(side), y.on(side)); });
+            run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) { ops.gated_mul(Activation::silu, gate.on(side), up.on(side), y.on(side)); });
             const auto bound = [&](uint32_t r, uint32_t c, double expected) { return silu_bound(read_row(gates, r)[c], expected); };
             y.expect_near(bound, "y");
         }
@@ -55,8 +81,8 @@ TEST_F(Elementwise, SiluMulInPlaceAndAtTheEnds) {
     gate.fill([&](uint32_t, uint32_t c) { return kEnds[c]; });
     up.fill([](uint32_t, uint32_t) { return 2; });
     run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) {
-        ops.silu_mul(gate.on(side), up.on(side), y.on(side));
-        ops.silu_mul(gate.on(side), up.on(side), up.on(side));  // y is up
+        ops.gated_mul(Activation::silu, gate.on(side), up.on(side), y.on(side));
+        ops.gated_mul(Activation::silu, gate.on(side), up.on(side), up.on(side));  // y is up
     });
     const auto bound = [&](uint32_t, uint32_t c, double expected) { return silu_bound(std::clamp(kEnds[c], -90.0f, 90.0f), expected); };
     y.expect_near(bound, "y");
@@ -65,6 +91,26 @@ TEST_F(Elementwise, SiluMulInPlaceAndAtTheEnds) {
 
 /// A sum of n squares, a square root, two divisions and two products.
 double norm_bound(uint32_t cols, double expected) { return kUlp * (std::sqrt(double(cols)) + 12) * std::abs(expected); }
+
+TEST_F(Elementwise, RmsNormOfHeads) {
+    for (const bool gpu : {false, true}) {
+        for (const uint32_t n : kTokens) {
+            for (const uint32_t dim : {8u, 24u, 64u, 128u, 256u}) {
+                for (const uint32_t n_head : {1u, 3u, 16u}) {
+                    VkBackend& vk = backend(gpu);
+                    // Of a wider row, as the queries of one product of q, k and v.
+                    Twin wide(vk, Format::f32, n, n_head * dim + 8), gain(vk, Format::f32, 1, dim);
+                    wide.randomize(random_);
+                    gain.randomize(random_);
+                    run_both(vk, {&wide, &gain}, [&](Ops& ops, Side side) {
+                        ops.rms_norm_heads(wide.on(side).col_range(4, n_head * dim), gain.on(side), 1e-5f);
+                    });
+                    wide.expect_near([&](uint32_t, uint32_t, double expected) { return norm_bound(dim, expected); }, "heads");
+                }
+            }
+        }
+    }
+}
 
 TEST_F(Elementwise, RmsNorm) {
     for (const bool gpu : {false, true}) {

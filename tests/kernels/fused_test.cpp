@@ -24,7 +24,7 @@ class Fused : public KernelTest {
         x.randomize(random_);
         const auto pass = [&](Ops& ops, Side side) {
             const Tensor both = w.on(side);
-            ops.matmul_silu_mul({both.row_range(0, n_ff), {}, {}}, {both.row_range(n_ff, n_ff), {}, {}}, x.on(side), y.on(side));
+            ops.matmul_gated(Activation::silu, {both.row_range(0, n_ff), {}, {}}, {both.row_range(n_ff, n_ff), {}, {}}, x.on(side), y.on(side));
         };
         run_both(vk, {&w, &x, &y}, pass);
         // Both sums in f32, silu climbs by at most 1.1, exp and a division.
@@ -60,7 +60,7 @@ TEST_F(Fused, GateAndUpThatLieApartRunOneAfterTheOther) {
     VkBackend& vk = backend(true);
     Twin gate(vk, Format::q8_0, 9, 64), up(vk, Format::q8_0, 9, 64), x(vk, Format::f32, 2, 64), y(vk, Format::f32, 2, 9);
     for (Twin* twin : {&gate, &up, &x}) twin->randomize(random_);
-    const auto pass = [&](Ops& ops, Side side) { ops.matmul_silu_mul({gate.on(side), {}, {}}, {up.on(side), {}, {}}, x.on(side), y.on(side)); };
+    const auto pass = [&](Ops& ops, Side side) { ops.matmul_gated(Activation::silu, {gate.on(side), {}, {}}, {up.on(side), {}, {}}, x.on(side), y.on(side)); };
     run_both(vk, {&gate, &up, &x, &y}, pass);
     y.expect_near([](uint32_t, uint32_t, double expected) { return 1e-4 * (1 + std::abs(expected)); }, "y");
     EXPECT_EQ(n_dispatches(vk, pass), 3u);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "runtime/model/common_weights.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
 #include "tests/support/watched_backend.h"
@@ -47,26 +48,26 @@ TEST_F(Loading, ReadsTheShape) {
     const auto model = load(tiny_shape("llama rope_freqs biases"), *backend).value();
     const ModelConfig& c = model->config();
     EXPECT_EQ(c.architecture, "llama");
-    EXPECT_EQ(c.n_layer, 2u);
+    EXPECT_EQ(c.n_layer(), 2u);
     EXPECT_EQ(c.n_embd, 96u);
-    EXPECT_EQ(c.n_head, 3u);
-    EXPECT_EQ(c.n_head_kv, 1u);
-    EXPECT_EQ(c.head_dim, 24u);
-    EXPECT_EQ(c.n_ff, 160u);
+    EXPECT_EQ(c.layers[1].n_head, 3u);
+    EXPECT_EQ(c.layers[1].n_head_kv, 1u);
+    EXPECT_EQ(c.layers[1].head_dim, 24u);
+    EXPECT_EQ(c.layers[1].n_ff, 160u);
     EXPECT_EQ(c.n_vocab, 97u);
     EXPECT_EQ(c.n_ctx_train, 256u);
-    EXPECT_FLOAT_EQ(c.rms_eps, 1e-5f);
+    EXPECT_FLOAT_EQ(c.norm_eps, 1e-5f);
     EXPECT_FLOAT_EQ(c.attention_scale, 0.20412415f);
-    EXPECT_TRUE(model->weights().rope_freqs);
-    EXPECT_TRUE(model->weights().layers[1].ffn_up_bias);
-    EXPECT_NE(model->weights().output.storage, model->weights().token_embd.storage);
+    EXPECT_TRUE(model->weights()[kRopeFreqs]);
+    EXPECT_TRUE(model->weights().at(1, kFfnUpBias));
+    EXPECT_NE(model->weights()[kOutput].storage, model->weights()[kTokenEmbd].storage);
 }
 
 TEST_F(Loading, TiesTheOutput) {
     const auto backend = make_ref_backend();
     const auto model = load(tiny_shape("qwen2 tied"), *backend).value();
-    EXPECT_EQ(model->weights().output.storage, model->weights().token_embd.storage);
-    EXPECT_EQ(model->config().rope.pairing, RopeParams::Pairing::halves);
+    EXPECT_EQ(model->weights()[kOutput].storage, model->weights()[kTokenEmbd].storage);
+    EXPECT_EQ(model->config().layers[0].rope.pairing, RopeParams::Pairing::halves);
 }
 
 TEST_F(Loading, ReportsProgressUpToTheEnd) {
@@ -209,8 +210,8 @@ TEST_F(Loading, VectorsOfOtherFormatsBecomeFloats) {
     };
     const auto backend = make_ref_backend();
     const auto model = load(shape, *backend).value();
-    EXPECT_EQ(model->weights().output_norm.format, Format::f32);
-    EXPECT_EQ(read_row(model->weights().output_norm, 0), std::vector<float>(96, 1.0f));
+    EXPECT_EQ(model->weights()[kOutputNorm].format, Format::f32);
+    EXPECT_EQ(read_row(model->weights()[kOutputNorm], 0), std::vector<float>(96, 1.0f));
 }
 
 }  // namespace

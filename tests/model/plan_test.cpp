@@ -16,8 +16,8 @@ class Planning : public ::testing::Test {
         testing::write_tiny_model(dir_ / "tiny.gguf", testing::tiny_shape("llama"));
         file_ = std::make_unique<gguf::File>(gguf::File::open(dir_ / "tiny.gguf").value());
         architecture_ = find_architecture(*file_).value();
-        config_ = architecture_->read_config(*file_).value();
-        weights_ = resolve_weights(*file_, architecture_->weights(), config_, [](Format) { return true; }).value();
+        config_ = architecture_->read_config(FileKeys(*file_)).value();
+        weights_ = resolve_weights(*file_, architecture_->weights(config_), config_, [](Format) { return true; }).value();
     }
     PlanInput input() const { return {config_, weights_, architecture_->forward}; }
 
@@ -60,7 +60,8 @@ TEST_F(Planning, MoreOfAnythingNeverNeedsLess) {
 // Attention cuts long keys in pieces when few tokens are asked for: a step of one can need more scratch than the whole batch.
 TEST_F(Planning, ScratchCoversTheSmallStepsToo) {
     const SessionShape shape{.n_ctx = 1u << 20, .n_batch = 2, .max_outputs = 1, .kv_format = Format::f16};
-    const AttentionParams attention{config_.n_head, config_.n_head_kv, config_.head_dim, 1.0f};
+    const LayerConfig& layer = config_.layers[0];
+    const AttentionParams attention{layer.n_head, layer.n_head_kv, layer.head_dim, 1.0f};
     const uint64_t needed = attention_scratch_bytes(1, attention, 1u << 20);
     ASSERT_GT(needed, 0u);
     EXPECT_GE(plan_memory(input(), shape).value().scratch_bytes, needed);

@@ -22,7 +22,7 @@ TEST(Fit, CacheBytesPerTokenAreThePublishedOnes) {
     const auto kib = [](std::string_view name) {
         const ModelShape& m = shape_of(name);
         // Two depths, so that windows and states of fixed size drop out.
-        const uint64_t a = cache_bytes(m, 32768, kF16, 512), b = cache_bytes(m, 65536, kF16, 512);
+        const uint64_t a = cache_bytes(m.config, 32768, kF16, 512), b = cache_bytes(m.config, 65536, kF16, 512);
         return double(b - a) / 32768 / 1024;
     };
     EXPECT_DOUBLE_EQ(kib("qwen2.5-coder-7b"), 56);
@@ -44,9 +44,9 @@ TEST(Fit, TwoLayersGiveTheScratchOfAll) {
     for (const std::string_view name : {"smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-14b", "llama-3.2-1b"}) {
         const ModelShape& model = shape_of(name);
         ModelShape six = model;
-        six.n_layer = 6;
+        six.config.layers.resize(6);
         ModelShape nine = model;
-        nine.n_layer = 9;
+        nine.config.layers.resize(9);
         const auto a = ModelFit::create(model, "Q4_K_M"), b = ModelFit::create(six, "Q4_K_M"), c = ModelFit::create(nine, "Q4_K_M");
         ASSERT_TRUE(a && b && c);
         for (const uint32_t n_ctx : {512u, 4096u, 32768u}) {
@@ -75,7 +75,7 @@ TEST(Fit, LargestContextIsTheLargest) {
         const CatalogueModel& model = catalogue().models[random() % catalogue().models.size()];
         const auto fit = ModelFit::create(model.shape, "Q4_K_M").value();
         const uint64_t available = fit.size().tensor_bytes + (random() % 8192) * kMiB;
-        const uint32_t most = model.shape.n_ctx;
+        const uint32_t most = model.shape.n_ctx();
         const uint32_t n_ctx = fit.largest_context(available, most, kQ8);
         if (n_ctx > 0) {
             EXPECT_LE(fit.at(n_ctx, kQ8).total_bytes(), available) << model.shape.id;

@@ -110,13 +110,21 @@ void RefOps::add(const Tensor& a, const Tensor& b, const Tensor& y) {
     }
 }
 
-void RefOps::silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) {
+namespace {
+
+double activated(Activation activation, double g) {
+    // 0.7978845608028654: sqrt(2 / pi)
+    const double slope = activation == Activation::silu ? g : 2 * 0.7978845608028654 * (g + 0.044715 * g * g * g);
+    return g / (1.0 + std::exp(-slope));
+}
+
+}  // namespace
+
+void RefOps::gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) {
     for (uint32_t t = 0; t < gate.rows; ++t) {
         auto values = read_row(gate, t);
         const auto factors = read_row(up, t);
-        for (uint32_t i = 0; i < gate.cols; ++i) {
-            values[i] = static_cast<float>(values[i] / (1.0 + std::exp(-double{values[i]})) * factors[i]);
-        }
+        for (uint32_t i = 0; i < gate.cols; ++i) values[i] = static_cast<float>(activated(activation, values[i]) * factors[i]);
         write_row(y, t, values);
     }
 }

@@ -38,7 +38,7 @@ class RefOps final : public Ops {
     void add(const Tensor& a, const Tensor& b, const Tensor& y) override;
     void hadamard(const Tensor& x, uint32_t block) override;
     void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
-    void silu_mul(const Tensor& gate, const Tensor& up, const Tensor& y) override;
+    void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
     void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) override;

@@ -72,13 +72,11 @@ int main(int argc, char** argv) {
     const auto number = [&](int i) { return static_cast<uint32_t>(std::strtoul(argv[i], nullptr, 10)); };
     Wish wish;
     wish.shape = must(bench::find_shape("test-tiny:" + std::string(argv[5])));
-    ModelShape& shape = wish.shape.shape;
-    shape.n_embd = number(2);
-    shape.n_layer = number(3);
-    shape.n_vocab = number(4);
-    shape.n_head = shape.n_embd / 64;
-    shape.n_head_kv = std::max(1u, shape.n_head / 4);
-    shape.n_ff = shape.n_embd * 3;
+    KeyMap keys = wish.shape.shape.keys;
+    const uint32_t n_embd = number(2), n_head = n_embd / 64;
+    keys.set("embedding_length", n_embd).set("block_count", number(3)).set("vocab_size", number(4)).set("feed_forward_length", n_embd * 3);
+    keys.set("attention.head_count", n_head).set("attention.head_count_kv", std::max(1u, n_head / 4));
+    wish.shape.shape = must(shape_of_keys(std::move(keys), "memory_growth"));
     wish.session.n_ctx = number(6);
     wish.session.kv_format = must(parse_kv_formats(argv[7]));
     return run(argv[1], std::move(wish));

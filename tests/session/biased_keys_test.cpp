@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "runtime/model/common_weights.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"
@@ -58,7 +59,7 @@ TEST_F(BiasedModel, AnExactCacheGivesTheSameTurnedAndShifted) {
     KvFormats turned = Format::f32;
     turned.rotate_k = turned.rotate_v = true;
     EXPECT_LT(distance(logits_of(turned), expected), 1e-6);
-    EXPECT_TRUE(start_model(dir_ / "biased.gguf", *backend_, {.n_ctx = 96}).model->weights().layers.front().key_shift);
+    EXPECT_TRUE(start_model(dir_ / "biased.gguf", *backend_, {.n_ctx = 96}).model->weights().at(0, kKeyShift));
 }
 
 // Mean squared difference of the logits with keys of q4_0 and q8_0: as they are 0.62 and 0.060, turned without the shift 0.34 and 0.0017, with it

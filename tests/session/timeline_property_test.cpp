@@ -1,5 +1,6 @@
 // After any interleaving of fork, step, verify, rewind, snapshot, restore, evict and cancel every live timeline goes on as a fresh prefill of
 // its tokens would, and no page is lost.
+#include "runtime/model/common_weights.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/fitted_model.h"
 #include "tests/support/interleaving.h"
@@ -35,7 +36,7 @@ TEST(TimelineProperty, TenThousandInterleavings) {
     KvFormats fours{Format::q4_0, Format::q8_0}, eights{Format::q8_0, Format::q4_0};
     fours.rotate_k = eights.rotate_k = eights.rotate_v = true;
     World plain(dir / "tiny.gguf", *backend, Format::f32), turned_fours(dir / "fitted.gguf", *backend, fours), turned_eights(dir / "fitted.gguf", *backend, eights);
-    ASSERT_TRUE(turned_fours.batch.model->weights().layers.front().cache_turn_k) << "the model was not fitted";
+    ASSERT_TRUE(turned_fours.batch.model->weights().at(0, kTurnK)) << "the model was not fitted";
     for (uint32_t seed = 0; seed < 10000; ++seed) {
         World& world = seed % 32 == 5 ? turned_fours : seed % 32 == 21 ? turned_eights : plain;
         world.interleaving.run(seed, 6 + seed / 32 % 24);

@@ -6,6 +6,9 @@
 
 #include "quant/codec.h"
 #include "runtime/base/check.h"
+#include "runtime/model/common_weights.h"
+#include "runtime/model/key_map.h"
+#include "runtime/model/registry.h"
 
 namespace atlas::testing {
 
@@ -73,12 +76,11 @@ namespace {
 
 class TinyWriter {
   public:
-    explicit TinyWriter(const TinyShape& shape) : s_(shape) {}
+    explicit TinyWriter(const TinyShape& shape) : s_(shape), right_keys_(shape.architecture) {}
 
     void write(const std::filesystem::path& path) {
         add_keys();
-        add_model_tensors();
-        for (uint32_t il = 0; il < s_.n_layer; ++il) add_layer(fmt::format("blk.{}.", il));
+        add_tensors();
         if (s_.more) s_.more(writer_);
         const auto done = writer_.write(path);
         ATLAS_CHECK(done.has_value(), "{}", done.error().message);
@@ -86,6 +88,7 @@ class TinyWriter {
 
   private:
     void number(const std::string& key, uint32_t value) {
+        right_keys_.set(key, value);
         const std::string name = s_.architecture + "." + key;
         for (const auto& [other, replacement] : s_.override_keys) {
             if (other == name) value = replacement;
@@ -106,6 +109,7 @@ class TinyWriter {
         number("attention.value_length", s_.head_dim);
         number("rope.dimension_count", s_.head_dim);
         writer_.add(s_.architecture + ".attention.layer_norm_rms_epsilon", 1e-5f);
+        right_keys_.put("attention.layer_norm_rms_epsilon", 1e-5).set("vocab_size", s_.n_vocab);
         writer_.add(s_.architecture + ".rope.freq_base", 10000.0f);
         if (!s_.rope_scaling.empty()) {
             writer_.add(s_.architecture + ".rope.scaling.type", s_.rope_scaling);
@@ -142,43 +146,53 @@ class TinyWriter {
         });
     }
 
-    void matrix(const std::string& name, uint32_t rows, uint32_t cols) {
-        add(name, {rows, cols}, s_.format, 1.0 / std::sqrt(cols), 0);
-    }
-    void gain(const std::string& name, uint32_t n) { add(name, {n}, Format::f32, 0.1, 1.0); }
-    void bias(const std::string& name, uint32_t n) { add(name, {n}, Format::f32, 0.3, 0.0); }
-
-    void add_model_tensors() {
-        add("token_embd.weight", {s_.n_vocab, s_.n_embd}, s_.format, 1.0, 0);
-        gain("output_norm.weight", s_.n_embd);
-        if (!s_.tied) add("output.weight", {s_.n_vocab, s_.n_embd}, s_.format, 3.0 / std::sqrt(s_.n_embd), 0);
-        if (s_.rope_freqs) add("rope_freqs.weight", {s_.head_dim / 2}, Format::f32, 0.5, 2.0);
+    // What of the rules the file gets. Biases: those that the architecture usually has; where it has no usual ones all that it can have.
+    bool is_written(const WeightRule& rule, bool has_usual_biases) const {
+        if (rule.content != Content::as_stored || rule.id.name.starts_with("cache_turn_")) return false;
+        if (rule.id == kOutput) return !s_.tied;
+        if (rule.id == kRopeFreqs) return s_.rope_freqs;
+        if (rule.id == kOutputBias) return false;
+        if (rule.need == Need::required) return true;
+        return is_bias(rule) && s_.biases && (rule.need == Need::usual || !has_usual_biases);
     }
 
-    void add_layer(const std::string& layer) {
-        const uint32_t q_width = s_.n_head * s_.head_dim;
-        const uint32_t kv_width = s_.n_head_kv * s_.head_dim;
-        gain(layer + "attn_norm.weight", s_.n_embd);
-        matrix(layer + "attn_q.weight", q_width, s_.n_embd);
-        matrix(layer + "attn_k.weight", kv_width, s_.n_embd);
-        matrix(layer + "attn_v.weight", kv_width, s_.n_embd);
-        matrix(layer + "attn_output.weight", s_.n_embd, q_width);
-        gain(layer + "ffn_norm.weight", s_.n_embd);
-        matrix(layer + "ffn_gate.weight", s_.n_ff, s_.n_embd);
-        matrix(layer + "ffn_up.weight", s_.n_ff, s_.n_embd);
-        matrix(layer + "ffn_down.weight", s_.n_embd, s_.n_ff);
-        if (!s_.biases) return;
-        bias(layer + "attn_q.bias", q_width);
-        bias(layer + "attn_k.bias", kv_width);
-        bias(layer + "attn_v.bias", kv_width);
-        if (s_.architecture == "qwen2") return;
-        bias(layer + "attn_output.bias", s_.n_embd);
-        bias(layer + "ffn_gate.bias", s_.n_ff);
-        bias(layer + "ffn_up.bias", s_.n_ff);
-        bias(layer + "ffn_down.bias", s_.n_embd);
+    static bool is_bias(const WeightRule& rule) { return rule.tensor().ends_with(".bias"); }
+
+    void add(const WeightRule& rule, const std::string& prefix, const LayerConfig& layer) {
+        const Dims dims = rule.dims(config_, layer);
+        const std::string name = prefix + std::string(rule.tensor());
+        const std::vector<uint64_t> shape(dims.span().begin(), dims.span().end());
+        if (rule.id == kRopeFreqs) return add(name, shape, Format::f32, 0.5, 2.0);
+        if (is_bias(rule)) return add(name, shape, Format::f32, 0.3, 0.0);
+        if (dims.is_vector()) return add(name, shape, Format::f32, 0.1, 1.0);
+        const double scale = rule.id == kTokenEmbd ? 1.0 : (rule.id == kOutput ? 3.0 : 1.0) / std::sqrt(double(dims.cols()));
+        add(name, shape, s_.format, scale, 0);
+    }
+
+    // Biases come last, as they always did: a tensor's seed is its number.
+    void add_rules(const WeightRules& rules, const std::string& prefix, const LayerConfig& layer) {
+        const bool has_usual = std::any_of(rules.begin(), rules.end(), [](const WeightRule& rule) { return is_bias(rule) && rule.need == Need::usual; });
+        for (const bool biases : {false, true}) {
+            for (const WeightRule& rule : rules) {
+                if (is_bias(rule) == biases && is_written(rule, has_usual)) add(rule, prefix, layer);
+            }
+        }
+    }
+
+    void add_tensors() {
+        const Architecture* architecture = architecture_named(s_.architecture);
+        if (architecture == nullptr) architecture = architecture_named("llama");
+        auto config = architecture->read_config(right_keys_);
+        ATLAS_CHECK(config.has_value(), "tiny model: {}", config.error().message);
+        config_ = std::move(*config);
+        const WeightTable table = architecture->weights(config_);
+        add_rules(table.model, "", config_.layers.front());
+        for (uint32_t il = 0; il < config_.n_layer(); ++il) add_rules(table.layers[il], fmt::format("blk.{}.", il), config_.layers[il]);
     }
 
     const TinyShape& s_;
+    KeyMap right_keys_;  // without the wrong numbers that tests ask for
+    ModelConfig config_;
     gguf::Writer writer_;
     uint64_t n_tensors_ = 0;
 };

@@ -4,7 +4,9 @@
 
 #include "runtime/base/units.h"
 #include "runtime/kernels/vk_ops.h"
+#include "runtime/model/common_weights.h"
 #include "runtime/model/dense_decoder.h"
+#include "runtime/model/registry.h"
 #include "tests/vk/made_up_devices.h"
 
 namespace atlas {
@@ -13,16 +15,17 @@ namespace {
 /// Of the shape of Qwen2.5-Coder-32B, with two of its layers: every layer costs the same.
 ModelConfig large_model() {
     ModelConfig config;
-    config.n_layer = 2;
+    LayerConfig layer;
+    layer.n_head = 40;
+    layer.n_head_kv = 8;
+    layer.head_dim = layer.v_head_dim = 128;
+    layer.n_ff = 27648;
+    layer.rope = {.head_dim = 128, .n_rot = 128};
+    config.layers.assign(2, layer);
     config.n_embd = 5120;
-    config.n_head = 40;
-    config.n_head_kv = 8;
-    config.head_dim = 128;
-    config.n_ff = 27648;
     config.n_vocab = 152064;
-    config.rms_eps = 1e-6f;
+    config.norm_eps = 1e-6f;
     config.attention_scale = 0.088f;
-    config.rope = {.head_dim = 128, .n_rot = 128};
     return config;
 }
 
@@ -42,22 +45,24 @@ class Planned {
     DispatchPlan step(uint32_t n_tokens, uint32_t n_keys, Format kv) {
         const ModelConfig config = large_model();
         const auto tensor = [&](Format format, uint32_t rows, uint32_t cols) { return dense(nowhere_, format, rows, cols); };
-        const auto matrix = [&](uint32_t rows, uint32_t cols) { return tensor(Format::q4_k, rows, cols); };
-        const Tensor norm = tensor(Format::f32, 1, config.n_embd);
-        LayerWeights layer;
-        layer.attn_norm = layer.ffn_norm = norm;
-        layer.attn_q = matrix(config.q_width(), config.n_embd);
-        layer.attn_k = layer.attn_v = matrix(config.kv_width(), config.n_embd);
-        layer.attn_output = matrix(config.n_embd, config.q_width());
-        layer.ffn_gate = layer.ffn_up = matrix(config.n_ff, config.n_embd);
-        layer.ffn_down = matrix(config.n_embd, config.n_ff);
-        Weights weights;
-        weights.token_embd = weights.output = matrix(config.n_vocab, config.n_embd);
-        weights.output_norm = norm;
-        weights.layers.assign(config.n_layer, layer);
+        const WeightTable table = architecture_named("llama")->weights(config);
+        Weights weights(config.n_layer());
+        const auto make = [&](const WeightRule& rule) {
+            const Dims dims = rule.dims(config, config.layers[0]);
+            return tensor(dims.is_vector() ? Format::f32 : Format::q4_k, static_cast<uint32_t>(dims.rows()), static_cast<uint32_t>(dims.cols()));
+        };
+        const auto is_there = [](const WeightRule& rule) { return rule.need == Need::required || rule.id == kOutput; };
+        for (const WeightRule& rule : table.model) {
+            if (is_there(rule)) weights.set(rule.id, make(rule));
+        }
+        for (uint32_t il = 0; il < config.n_layer(); ++il) {
+            for (const WeightRule& rule : table.layers[il]) {
+                if (is_there(rule)) weights.set(il, rule.id, make(rule));
+            }
+        }
         constexpr uint32_t kPage = 32;
-        const Tensor cache = tensor(kv, n_keys, config.kv_width());
-        const std::vector<KvLayer> layers(config.n_layer, KvLayer{cache, cache, kPage});
+        const Tensor cache = tensor(kv, n_keys, config.layers[0].k_width());
+        const std::vector<KvLayer> layers(config.n_layer(), KvLayer{cache, cache, kPage});
         const auto view = [&](uint32_t count) { return U32View{&nowhere_, 0, count}; };
         StepViews views{view(n_tokens), view(n_tokens), view(n_tokens), view(n_tokens), view(n_keys / kPage), view(1)};
         views.max_pages = n_keys / kPage;

@@ -1,0 +1,239 @@
+#include "runtime/model/decoder_config.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/model/limits.h"
+
+namespace atlas {
+
+namespace {
+
+constexpr uint32_t kMaxRunnableHeadDim = 256;  // what the attention kernels keep in registers
+constexpr uint32_t kHeadDimMultiple = 8;
+
+Result<uint32_t> in_range(std::string_view name, int64_t found, KeyRange range) {
+    if (found < range.low || found > range.high) {
+        return fail(ErrorCode::corrupt, "{}: expected {} .. {}, found {}", name, range.low, range.high, found);
+    }
+    return static_cast<uint32_t>(found);
+}
+
+}  // namespace
+
+Result<uint32_t> KeyReader::count(std::string_view key, KeyRange range) const {
+    const std::string name = full(key);
+    ATLAS_TRY(const std::vector<int64_t> values, keys_.integers(key));
+    if (values.empty()) return fail(ErrorCode::corrupt, "{}: expected a number, found an empty array", name);
+    for (size_t i = 1; i < values.size(); ++i) {
+        if (values[i] == values[0]) continue;
+        return fail(ErrorCode::unsupported, "{}: layers that differ are not supported (found {} in layer 0, {} in layer {})", name, values[0],
+                    values[i], i);
+    }
+    return in_range(name, values[0], range);
+}
+
+Result<uint32_t> KeyReader::count_or(std::string_view key, KeyRange range, uint32_t fallback) const {
+    if (!has(key)) return fallback;
+    return count(key, range);
+}
+
+Result<std::vector<uint32_t>> KeyReader::per_layer(std::string_view key, uint32_t n_layer, KeyRange range) const {
+    ATLAS_TRY(const std::vector<int64_t> values, keys_.integers(key));
+    if (values.size() != 1 && values.size() < n_layer) {
+        return fail(ErrorCode::corrupt, "{}: expected one number or {} (one per layer), found {}", full(key), n_layer, values.size());
+    }
+    std::vector<uint32_t> counts;
+    for (uint32_t il = 0; il < n_layer; ++il) {
+        ATLAS_TRY(const uint32_t found, in_range(full(key), values[values.size() == 1 ? 0 : il], range));
+        counts.push_back(found);
+    }
+    return counts;
+}
+
+Result<float> KeyReader::number(std::string_view key, float low, float high) const {
+    ATLAS_TRY(const float found, keys_.number(key));
+    if (!(found >= low && found <= high)) {
+        return fail(ErrorCode::corrupt, "{}: expected a number in {} .. {}, found {}", full(key), low, high, found);
+    }
+    return found;
+}
+
+Result<float> KeyReader::number_or(std::string_view key, float low, float high, float fallback) const {
+    if (!has(key)) return fallback;
+    return number(key, low, high);
+}
+
+Result<std::string> KeyReader::text_or(std::string_view key, std::string_view fallback) const {
+    if (!has(key)) return std::string(fallback);
+    return keys_.text(key);
+}
+
+namespace {
+
+// Layer `il`, which all layers are unless they may differ.
+Result<LayerConfig> read_layer(const KeyReader& keys, const ModelConfig& config, uint32_t il, const DecoderTraits& traits, bool has_experts) {
+    const auto number = [&](std::string_view key, KeyRange range) -> Result<uint32_t> {
+        if (!traits.layers_differ) return keys.count(key, range);
+        return keys.per_layer(key, il + 1, range).map([&](const std::vector<uint32_t>& all) { return all[il]; });
+    };
+    LayerConfig layer;
+    if (!has_experts || keys.has("feed_forward_length")) {
+        ATLAS_TRY(layer.n_ff, number("feed_forward_length", {has_experts ? 0u : 1u, kMaxWidth}));
+    }
+    ATLAS_TRY(layer.n_head, number("attention.head_count", {1, kMaxHeads}));
+    layer.n_head_kv = layer.n_head;
+    if (keys.has("attention.head_count_kv")) {
+        ATLAS_TRY(layer.n_head_kv, number("attention.head_count_kv", {1, kMaxHeads}));
+    }
+    ATLAS_TRY_VOID(check_head_counts(keys.full("attention."), layer.n_head, layer.n_head_kv).map([](const HeadCounts&) {}));
+    if (!keys.has("attention.key_length") && config.n_embd % layer.n_head != 0) {
+        return fail(ErrorCode::corrupt, "{}: expected a divisor of {} ({}), found {}", keys.full("attention.head_count"), config.n_embd,
+                    keys.full("embedding_length"), layer.n_head);
+    }
+    constexpr KeyRange kHeadDims{1, kMaxWidth};
+    ATLAS_TRY(layer.head_dim, keys.count_or("attention.key_length", kHeadDims, config.n_embd / layer.n_head));
+    ATLAS_TRY(layer.v_head_dim, keys.count_or("attention.value_length", kHeadDims, layer.head_dim));
+    return layer;
+}
+
+// Rope scaling: "linear" divides positions, "yarn" mixes (arXiv:2309.00071). Llama 3's own scaling comes as the tensor rope_freqs.weight
+// and needs no key.
+Result<void> read_rope_scaling(const KeyReader& keys, uint32_t n_ctx_train, RopeParams& rope) {
+    constexpr float kMaxFactor = 1e6f;
+    ATLAS_TRY(const float old_factor, keys.number_or("rope.scale_linear", 0, kMaxFactor, 0));
+    ATLAS_TRY(float factor, keys.number_or("rope.scaling.factor", 0, kMaxFactor, old_factor));
+    if (factor == 0) factor = 1;  // writers put 0 for "not scaled"
+    ATLAS_TRY(const std::string type, keys.text_or("rope.scaling.type", "linear"));
+    ATLAS_TRY(const float attn_factor, keys.number_or("rope.scaling.attn_factor", 0, kMaxFactor, 1));
+    if (type == "none") return {};
+    if (type != "linear" && type != "yarn") {
+        return fail(ErrorCode::unsupported, "{}: '{}' is not supported (known: none, linear, yarn)", keys.full("rope.scaling.type"), type);
+    }
+    rope.freq_scale = 1 / factor;
+    rope.attn_factor = attn_factor;
+    if (type == "linear") return {};
+
+    ATLAS_TRY(const float log_multiplier, keys.number_or("rope.scaling.yarn_log_multiplier", -kMaxFactor, kMaxFactor, 0));
+    if (log_multiplier != 0) {
+        return fail(ErrorCode::unsupported, "{}: not supported, found {}", keys.full("rope.scaling.yarn_log_multiplier"), log_multiplier);
+    }
+    ATLAS_TRY(const float ext_factor, keys.number_or("rope.scaling.yarn_ext_factor", -kMaxFactor, kMaxFactor, -1));
+    rope.ext_factor = ext_factor < 0 ? 1.0f : ext_factor;  // negative: not set
+    ATLAS_TRY(rope.beta_fast, keys.number_or("rope.scaling.yarn_beta_fast", 1e-3f, kMaxFactor, 32));
+    ATLAS_TRY(rope.beta_slow, keys.number_or("rope.scaling.yarn_beta_slow", 1e-3f, kMaxFactor, 1));
+    ATLAS_TRY(rope.n_ctx_orig, keys.count_or("rope.scaling.original_context_length", {0, kMaxContext}, 0));
+    if (rope.n_ctx_orig == 0) rope.n_ctx_orig = n_ctx_train;
+    return {};
+}
+
+Result<RopeParams> read_rope(const KeyReader& keys, RopeParams::Pairing pairing, uint32_t head_dim, uint32_t n_ctx_train) {
+    RopeParams rope;
+    rope.pairing = pairing;
+    rope.head_dim = head_dim;
+    ATLAS_TRY(rope.n_rot, keys.count_or("rope.dimension_count", {2, head_dim}, head_dim));
+    if (rope.n_rot % 2 != 0) {
+        return fail(ErrorCode::corrupt, "{}: expected an even number, found {}", keys.full("rope.dimension_count"), rope.n_rot);
+    }
+    ATLAS_TRY(rope.rope_theta, keys.number_or("rope.freq_base", 1.0001f, 1e12f, 10000.0f));
+    ATLAS_TRY_VOID(read_rope_scaling(keys, n_ctx_train, rope));
+    return rope;
+}
+
+// What the kernels of this build can compute.
+Result<void> check_kernels(const KeyReader& keys, const LayerConfig& layer) {
+    if (layer.head_dim > kMaxRunnableHeadDim || layer.head_dim % kHeadDimMultiple != 0) {
+        return fail(ErrorCode::unsupported, "{}: supported are multiples of {} up to {}, found {}", keys.full("attention.key_length"),
+                    kHeadDimMultiple, kMaxRunnableHeadDim, layer.head_dim);
+    }
+    if (layer.v_head_dim != layer.head_dim) {
+        return fail(ErrorCode::unsupported, "{}: expected {} as for keys, found {}", keys.full("attention.value_length"), layer.head_dim,
+                    layer.v_head_dim);
+    }
+    return {};
+}
+
+Result<ModelConfig> read_config(const KeySource& source, const DecoderTraits& traits, bool has_experts) {
+    const KeyReader keys(source);
+    ModelConfig config;
+    config.architecture = source.architecture();
+    config.name = source.name();
+    ATLAS_TRY(const uint32_t n_layer, keys.count("block_count", {1, kMaxLayers}));
+    ATLAS_TRY(config.n_embd, keys.count("embedding_length", {1, kMaxWidth}));
+    ATLAS_TRY(config.n_ctx_train, keys.count("context_length", {1, kMaxContext}));
+    ATLAS_TRY(LayerConfig layer, read_layer(keys, config, 0, traits, has_experts));
+    if (traits.runs) ATLAS_TRY_VOID(check_kernels(keys, layer));
+    if (!source.flag_or("attention.causal", true)) {
+        return fail(ErrorCode::unsupported, "{}: expected true, found false (an embedding model, not a text generator)",
+                    keys.full("attention.causal"));
+    }
+    ATLAS_TRY(config.norm_eps, keys.number(traits.norm_eps_key, 0.0f, 1.0f));
+    ATLAS_TRY(config.attention_scale, keys.number_or("attention.scale", 0.0f, 1e6f, 0));
+    if (config.attention_scale == 0) config.attention_scale = 1 / std::sqrt(static_cast<float>(layer.head_dim));
+    ATLAS_TRY(layer.rope, read_rope(keys, traits.pairing, layer.head_dim, config.n_ctx_train));
+    ATLAS_TRY(config.n_vocab, source.n_vocab());
+    config.layers.assign(n_layer, layer);
+    for (uint32_t il = 1; traits.layers_differ && il < n_layer; ++il) {
+        ATLAS_TRY(config.layers[il], read_layer(keys, config, il, traits, has_experts));
+        config.layers[il].rope = layer.rope;
+    }
+    return config;
+}
+
+}  // namespace
+
+Result<ExpertsConfig> read_experts(const KeyReader& keys) {
+    ExpertsConfig experts;
+    ATLAS_TRY(experts.n, keys.count_or("expert_count", {0, kMaxExperts}, 0));
+    if (experts.n == 0) return experts;
+    ATLAS_TRY(experts.n_used, keys.count("expert_used_count", {1, experts.n}));
+    const bool has_width = keys.has("expert_feed_forward_length");
+    ATLAS_TRY(experts.n_ff, keys.count(has_width ? "expert_feed_forward_length" : "feed_forward_length", {1, kMaxWidth}));
+    ATLAS_TRY(const uint32_t n_shared, keys.count_or("expert_shared_count", {0, kMaxExperts}, 0));
+    const auto all_shared = static_cast<uint32_t>(std::min<uint64_t>(uint64_t{n_shared} * experts.n_ff, kMaxWidth));
+    ATLAS_TRY(experts.n_ff_shared, keys.count_or("expert_shared_feed_forward_length", {0, kMaxWidth}, all_shared));
+    return experts;
+}
+
+Result<ModelConfig> read_decoder_config(const KeySource& source, const DecoderTraits& traits) {
+    const KeyReader keys(source);
+    ATLAS_TRY(const uint32_t n_expert, keys.count_or("expert_count", {0, kMaxExperts}, 0));
+    if (n_expert > 0) {
+        return fail(ErrorCode::unsupported, "{}: mixtures of experts are not supported yet, found {} experts", keys.full("expert_count"), n_expert);
+    }
+    return read_config(source, traits, false);
+}
+
+Result<ModelConfig> read_expert_decoder_config(const KeySource& source, const DecoderTraits& traits) {
+    const KeyReader keys(source);
+    ATLAS_TRY(const ExpertsConfig experts, read_experts(keys));
+    ATLAS_TRY(ModelConfig config, read_config(source, traits, experts.n > 0));
+    if (experts.n == 0) return config;
+    ATLAS_TRY(const uint32_t n_dense, keys.count_or("leading_dense_block_count", {0, config.n_layer()}, 0));
+    for (uint32_t il = n_dense; il < config.n_layer(); ++il) {
+        config.layers[il].experts = experts;
+        config.layers[il].n_ff = 0;
+    }
+    if (n_dense > 0 && config.layers.front().n_ff == 0) {
+        return fail(ErrorCode::corrupt, "{}: expected at least 1 for the {} layers without experts, found 0", keys.full("feed_forward_length"), n_dense);
+    }
+    return config;
+}
+
+Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelConfig& config) {
+    ATLAS_TRY(const uint32_t window, keys.count_or("attention.sliding_window", {0, kMaxContext}, 0));
+    if (window == 0) return {};
+    std::vector<uint32_t> pattern{default_period};
+    constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+    if (keys.has(kPattern)) {
+        ATLAS_TRY(pattern, keys.per_layer(kPattern, config.n_layer(), {0, kMaxLayers}));
+    }
+    const bool is_period = std::all_of(pattern.begin(), pattern.end(), [&](uint32_t n) { return n == pattern[0]; }) && pattern[0] > 1;
+    for (uint32_t il = 0; il < config.n_layer(); ++il) {
+        const bool is_windowed = is_period ? il % pattern[0] != pattern[0] - 1 : pattern[std::min<size_t>(il, pattern.size() - 1)] != 0;
+        if (is_windowed) config.layers[il].window = window;
+    }
+    return {};
+}
+
+}  // namespace atlas

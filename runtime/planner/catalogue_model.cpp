@@ -1,0 +1,120 @@
+// The models of the catalogue.
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "runtime/planner/cache_loss.h"
+#include "runtime/planner/catalogue_fields.h"
+
+namespace atlas {
+
+namespace {
+
+using Json = nlohmann::json;
+
+Result<std::optional<QualityFigure>> read_quality(const Json& entry, const char* kind, const std::string& where) {
+    const auto quality = entry.find("quality");
+    if (quality == entry.end() || !quality->is_object() || !quality->contains(kind)) return std::optional<QualityFigure>();
+    Fields f((*quality)[kind], where + " quality");
+    QualityFigure figure{f.number("score", 0, 100), f.text("benchmark"), f.text("source")};
+    ATLAS_FIELDS_DONE(f);
+    return std::optional(std::move(figure));
+}
+
+// As Hugging Face names repositories; it becomes a word of a command.
+bool is_repository(std::string_view name) {
+    constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
+    return std::count(name.begin(), name.end(), '/') == 1 && name.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
+// How additions to the catalogue called a file's keys before they had "keys".
+struct OldName {
+    const char* name;
+    const char* key;
+};
+constexpr auto kOldNames = std::to_array<OldName>({{"n_layer", "block_count"},
+                                                   {"n_embd", "embedding_length"},
+                                                   {"n_head", "attention.head_count"},
+                                                   {"n_head_kv", "attention.head_count_kv"},
+                                                   {"head_dim", "attention.key_length"},
+                                                   {"v_head_dim", "attention.value_length"},
+                                                   {"n_ff", "feed_forward_length"},
+                                                   {"n_vocab", "vocab_size"},
+                                                   {"n_ctx", "context_length"},
+                                                   {"n_expert", "expert_count"},
+                                                   {"n_expert_used", "expert_used_count"},
+                                                   {"n_ff_expert", "expert_feed_forward_length"},
+                                                   {"n_ff_shared", "expert_shared_feed_forward_length"},
+                                                   {"n_dense_layers", "leading_dense_block_count"},
+                                                   {"window", "attention.sliding_window"},
+                                                   {"full_every", "attention.sliding_window_pattern"},
+                                                   {"kv_lora_rank", "attention.kv_lora_rank"},
+                                                   {"q_lora_rank", "attention.q_lora_rank"},
+                                                   {"rope_head_dim", "rope.dimension_count"}});
+
+bool is_whole(const Json& value) { return value.is_number_integer() && value >= -1 && value <= int64_t{1} << 40; }
+
+bool is_list_of_whole(const Json& value) {
+    constexpr size_t kMostLayers = 1024;
+    return value.is_array() && !value.empty() && value.size() <= kMostLayers && std::all_of(value.begin(), value.end(), is_whole);
+}
+
+void put_key(Fields& f, const std::string& key, const Json& value, KeyMap& to) {
+    if (is_whole(value)) to.set(key, value.get<int64_t>());
+    else if (is_list_of_whole(value)) to.put(key, value.get<std::vector<int64_t>>());
+    else if (value.is_number_float()) to.put(key, value.get<double>());
+    else if (value.is_string()) to.put(key, value.get<std::string>());
+    else if (value.is_boolean()) to.put(key, value.get<bool>());
+    else f.complain(("keys." + key).c_str(), "a number, a list of whole numbers, a text, true or false", value);
+}
+
+KeyMap read_keys(Fields& f, const Json& entry) {
+    KeyMap keys(f.text("arch"));
+    // What a plan does not depend on.
+    for (const char* eps : {"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"}) keys.put(eps, 1e-6);
+    if (!entry.is_object()) return keys;
+    for (const OldName& old : kOldNames) {
+        if (const auto found = entry.find(old.name); found != entry.end() && !found->is_null()) put_key(f, old.key, *found, keys);
+    }
+    const Json* given = f.get("keys", false);
+    if (given != nullptr && !given->is_object()) f.complain("keys", "an object", *given);
+    if (given == nullptr || !given->is_object()) return keys;
+    for (const auto& [key, value] : given->items()) put_key(f, key, value, keys);
+    return keys;
+}
+
+}  // namespace
+
+Result<CatalogueModel> read_catalogue_model(const Json& entry, const std::string& where) {
+    Fields f(entry, where);
+    CatalogueModel model;
+    const std::string id = f.text("id");
+    KeyMap keys = read_keys(f, entry);
+    keys.set_name(id);
+    ATLAS_FIELDS_DONE(f);
+    ATLAS_TRY(model.shape, shape_of_keys(std::move(keys), where));
+    ModelShape& s = model.shape;
+    s.id = id;
+    f.count("parameters", s.parameters, 1e13);
+    f.flag("tied", s.tied);
+    f.flag("rope_factors", s.rope_factors);
+    f.flag("qkv_bias", s.qkv_bias);
+    s.key_bias_left = f.get("key_bias_left", false) != nullptr ? f.number("key_bias_left", 0, kMostKeyBias)
+                      : has_key_bias(s)                        ? std::numeric_limits<double>::infinity()
+                                                               : 0;
+    s.approximate = f.text("approximate", false);
+    model.licence = f.text("licence", false);
+    model.gguf = f.text("gguf", false);
+    if (!model.gguf.empty() && !is_repository(model.gguf)) f.complain("gguf", "owner/repository", model.gguf);
+    model.native_quant = f.text("native_quant", false);
+    model.pull = f.text("pull", false);
+    model.source = f.text("source", false);
+    s.aliases = f.texts("aliases");
+    ATLAS_FIELDS_DONE(f);
+    ATLAS_TRY(model.coding, read_quality(entry, "coding", where));
+    ATLAS_TRY(model.humaneval, read_quality(entry, "humaneval", where));
+    ATLAS_TRY(model.chat, read_quality(entry, "chat", where));
+    return model;
+}
+
+}  // namespace atlas
