@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint32_t kWidths[] = {1, 8, 24, 64, 512};  // decode, two verify steps, a short and a whole chunk of a prompt
 constexpr uint32_t kHeadDims[] = {64, 128, 256};
+constexpr uint32_t kHeadsPerKv[] = {8, 4};  // as many rows as attention without matrices takes at most, and half of them
 
 /// Views of storages that are sizes alone.
 class Views {
@@ -56,14 +57,15 @@ Result<void> plan_fused_matmuls(PlanBackend& backend, Format format, Layout layo
     });
 }
 
-Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_format, uint32_t head_dim, uint32_t n_tokens) {
-    constexpr uint32_t kHeads = 16, kHeadsKv = 2, kPageTokens = 32, kContext = 4096;
+Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_format, uint32_t head_dim, uint32_t heads_per_kv, uint32_t n_tokens) {
+    constexpr uint32_t kHeadsKv = 2, kPageTokens = 32, kContext = 4096;
+    const uint32_t n_head = kHeadsKv * heads_per_kv;
     Views views(backend);
     KvLayer cache{views.tensor(k_format, kContext, kHeadsKv * head_dim), views.tensor(v_format, kContext, kHeadsKv * head_dim), kPageTokens};
     AttentionTables tables{views.numbers(n_tokens), views.numbers(n_tokens), views.numbers(kContext / kPageTokens), kContext / kPageTokens,
                            kContext};
-    const AttentionParams params{.n_head = kHeads, .n_head_kv = kHeadsKv, .head_dim = head_dim, .scale = 0.1f};
-    const Tensor q = views.f32(n_tokens, kHeads * head_dim), y = views.f32(n_tokens, kHeads * head_dim);
+    const AttentionParams params{.n_head = n_head, .n_head_kv = kHeadsKv, .head_dim = head_dim, .scale = 0.1f};
+    const Tensor q = views.f32(n_tokens, n_head * head_dim), y = views.f32(n_tokens, n_head * head_dim);
     const Tensor k = views.f32(n_tokens, kHeadsKv * head_dim), v = views.f32(n_tokens, kHeadsKv * head_dim);
     const Tensor matrices = views.f32(kHeadsKv * head_dim, head_dim), shift = views.f32(1, kHeadsKv * head_dim);
     const U32View slots = views.numbers(n_tokens);
@@ -91,7 +93,9 @@ Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_form
 Result<void> plan_all_attention(PlanBackend& backend) {
     for (const Format format : kKvFormats) {
         for (const uint32_t head_dim : kHeadDims) {
-            for (const uint32_t n_tokens : kWidths) ATLAS_TRY_VOID(plan_attention(backend, format, format, head_dim, n_tokens));
+            for (const uint32_t heads : kHeadsPerKv) {
+                for (const uint32_t n_tokens : kWidths) ATLAS_TRY_VOID(plan_attention(backend, format, format, head_dim, heads, n_tokens));
+            }
         }
     }
     return {};

@@ -43,16 +43,19 @@ void offer_attention_keys(const vk::DeviceCaps& caps, const AttentionShape& shap
     // A B580 (ANV, Mesa 26.2.6, 2026-11-30, q8_0 keys of 128) spills 46 registers with 8 rows and 64 keys, 12 with 32, none with 4 and 32.
     // A tile's scores and weights beside the block's queries in 16 KiB, the least that a device has.
     const uint32_t keys = shape.head_dim <= 128 && !few_registers ? 64 : 32;
-    // Of quantized keys half a block at a time, whose codes are one load of 16 bytes, where each of the four invocations of a key gets one. Not
-    // of values: 16 columns have twice the sums. GA102 (NAK, Mesa 26.2.6, 2026-11-30), q8_0, heads of 128, 4 rows: 96 registers and 20 warps with 8
-    // elements of both, 120 and 16 with 16 of keys, 152 and 12 with 16 of values too; 8 rows: 152, 168 and 12 warps each with 8 and 16 of keys.
-    const uint32_t key_elems = unpacks_late(caps) && info(shape.formats.k).block_elems > 1 && shape.head_dim % 64 == 0 ? 16 : 8;
+    // Of quantized keys half a block at a time, whose codes are one load of 16 bytes, where each of the four invocations of a key gets one. Of
+    // values too, where there is room for twice the sums. GA102 (NAK, Mesa 26.2.6, 2026-11-30), q8_0, heads of 128: 4 rows take 120 registers (16
+    // warps), with 16 columns 152 (12); 8 rows 168 (12), with 16 columns they spill 76. A B580 spills 9 with 16 columns and 4 rows.
+    const bool late = unpacks_late(caps);
+    const uint32_t key_elems = late && info(shape.formats.k).block_elems > 1 && shape.head_dim % 64 == 0 ? 16 : 8;
+    const bool wide_values = late && !few_registers && rows <= 4 && info(shape.formats.v).block_elems > 1 && shape.value_dim % 16 == 0;
+    const uint32_t value_elems = wide_values ? 16 : 8;
     const uint32_t scores = std::max(4 * (rows * keys + 8), kThreads * 8), row_quads = (rows + 3) / 4;
     AttentionVariant variant{.family = KernelFamily::attention_keys,
                              .constants = attention_constants(shape, kThreads, rows),
                              .rows = rows,
                              .shared_bytes = 4 * (rows * shape.head_dim + scores + 4 * keys * row_quads + rows * 16 + 4 * row_quads + 2 * keys)};
-    for (const uint32_t constant : {keys, key_elems}) variant.constants.push_back(constant);
+    for (const uint32_t constant : {keys, key_elems, value_elems}) variant.constants.push_back(constant);
     // Subgroups of 64, where they are the driver's choice, hold twice as many sums in registers.
     if (caps.subgroup_size_control && caps.min_subgroup_size <= 32 && caps.max_subgroup_size >= 32) variant.subgroup_size = choose_subgroup_size(caps);
     out.push_back(variant);

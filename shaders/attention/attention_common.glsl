@@ -18,8 +18,10 @@ layout(constant_id = 7) const uint kRows = 8;  // of queries in a block
 
 layout(binding = 0, std430) readonly buffer Q { float q[]; };
 layout(binding = 1, std430) readonly buffer KUnits { uvec4 k_units[]; };
+layout(binding = 1, std430) readonly buffer KPairs { uvec2 k_pairs[]; };
 layout(binding = 1, std430) readonly buffer KWords { uint k_words[]; };
 layout(binding = 2, std430) readonly buffer VUnits { uvec4 v_units[]; };
+layout(binding = 2, std430) readonly buffer VPairs { uvec2 v_pairs[]; };
 layout(binding = 2, std430) readonly buffer VWords { uint v_words[]; };
 layout(binding = 3, std430) readonly buffer Positions { uint positions[]; };
 layout(binding = 4, std430) readonly buffer Seqs { uint seqs[]; };
@@ -33,6 +35,7 @@ layout(binding = 8, std430) writeonly buffer Out { float result[]; };
 #define CACHE_FORMAT kKFormat
 #define CACHE_WIDTH (pc.n_head / kGroup * kHeadDim)
 #define CACHE_UNITS k_units
+#define CACHE_PAIRS k_pairs
 #define CACHE_WORDS k_words
 #include "common/cache_read.glsl"
 #define CACHE_LOAD8 v_load8
@@ -40,6 +43,7 @@ layout(binding = 8, std430) writeonly buffer Out { float result[]; };
 #define CACHE_FORMAT kVFormat
 #define CACHE_WIDTH (pc.n_head / kGroup * kValueDim)
 #define CACHE_UNITS v_units
+#define CACHE_PAIRS v_pairs
 #define CACHE_WORDS v_words
 #include "common/cache_read.glsl"
 

@@ -5,21 +5,23 @@
 // shapes, layout: as attention_rows.comp.
 // grid: x: block of kRows rows; y: KV head; z: split. kTile keys at a time. Scores: four invocations share a key, each takes every fourth run
 //       of kKeyElems elements of the head for all rows, so that neighbours read neighbouring bytes. Softmax: 16 invocations a row. Values: an
-//       invocation owns 8 columns of all rows and every kKeyParts-th key; their sums are added up in the end. So a key or value is read once per block,
-//       and nothing but sums stays in registers.
+//       invocation owns kValueElems columns of all rows and every kKeyParts-th key; their sums are added up in the end. So a key or value is read
+//       once per block, and nothing but sums stays in registers.
 // requires: Vulkan 1.2 with 16-bit storage; workgroups of 128; head sizes are multiples of 8; kRows <= 8; kTile is 32 or 64; kKeyElems
-//           is 8, or 16 where keys are in blocks (their codes are read 16 bytes at a time then) and kHeadDim is a multiple. Less than 16 KiB of
-//           shared memory for heads of 128 and kTile = 64, heads of 256 and kTile = 32. The baseline of attention: no subgroup operations.
+//           and kValueElems are 8, or 16 where keys or values are in blocks (their codes are read 16 bytes at a time then) and the head size
+//           is a multiple. Less than 16 KiB of shared memory for heads of 128 and kTile = 64, heads of 256 and kTile = 32. The baseline of
+//           attention: no subgroup operations.
 // bound by: memory bandwidth with few rows, multiply-adds with many.
 // source: online softmax, arXiv:1805.02867; FlashAttention-2, arXiv:2307.08691; splits as in Flash-Decoding.
 #include "attention/attention_common.glsl"
 
 layout(constant_id = 8) const uint kTile = 64;
-layout(constant_id = 9) const uint kKeyElems = 8;  // of a key that an invocation reads at a time
+layout(constant_id = 9) const uint kKeyElems = 8;     // of a key that an invocation reads at a time
+layout(constant_id = 10) const uint kValueElems = 8;  // of a value
 
 const uint kThreads = 128u, kParts = 4u, kRowLanes = 16u;
-const uint kUnits = kHeadDim / kKeyElems, kValueUnits = kValueDim / 8u;
-const uint kKeyQuads = kKeyElems / 4u;
+const uint kUnits = kHeadDim / kKeyElems, kValueUnits = kValueDim / kValueElems;
+const uint kKeyQuads = kKeyElems / 4u, kValueQuads = kValueElems / 4u;
 const uint kKeySlots = kThreads / kParts, kEach = kTile / kKeySlots;  // keys scored at a time; of an invocation
 const uint kRowKeys = kTile / kRowLanes;                              // of an invocation in the softmax
 const uint kRowQuads = (kRows + 3u) / 4u;
@@ -28,13 +30,13 @@ const uint kKeyParts = kThreads / kValueUnits > kTile ? kTile : kThreads / kValu
 const uint kScoreFloats = kParts * kPartPitch > kThreads * 8u ? kParts * kPartPitch : kThreads * 8u;
 
 shared vec4 query[kRows * kHeadDim / 4u];
-shared float scores[kScoreFloats];          // [part, row, key], in the end sums [key part, column] of a row
+shared float scores[kScoreFloats];          // [part, row, key], in the end sums [key part, unit, 8 columns] of a row
 shared vec4 weights[kTile * kRowQuads];     // [key, row]
 shared vec4 lane_values[kRows * kRowLanes / 4u];  // maxima, in the end totals
 shared float rescales[kRowQuads * 4u];
 shared uint cache_rows[2u * kTile];         // of this tile's keys and of the one before
 
-vec4 row_sum[kRows * 2u];        // of this invocation's columns and keys
+vec4 row_sum[kRows * kValueQuads];  // of this invocation's columns and keys
 float row_maximum, row_total;    // of this invocation's row in the softmax; the total is of its keys
 uint slot = 0u;
 
@@ -112,19 +114,27 @@ void weigh_keys(uint tile, uvec2 seen) {
 void add_values(uint head_kv) {
     const uint unit = gl_LocalInvocationID.x % kValueUnits, key_part = gl_LocalInvocationID.x / kValueUnits;
     [[unroll]] for (uint r = 0u; r < kRows; ++r) {
-        row_sum[r * 2u] *= rescales[r];
-        row_sum[r * 2u + 1u] *= rescales[r];
+        [[unroll]] for (uint i = 0u; i < kValueQuads; ++i) row_sum[r * kValueQuads + i] *= rescales[r];
     }
     if (kThreads % kValueUnits != 0u || kKeyParts * kValueUnits < kThreads) {
         if (key_part >= kKeyParts) return;
     }
     [[dont_unroll]] for (uint key = key_part; key < kTile; key += kKeyParts) {
-        vec4 v[2];
-        v_load8(pc.v_at + cache_rows[slot * kTile + key] * pc.v_stride, head_kv * kValueDim + unit * 8u, v);
+        const uint v_row = pc.v_at + cache_rows[slot * kTile + key] * pc.v_stride;
+        vec4 v[4];
+        if (kValueElems == 16u) {
+            v_load16(v_row, head_kv * kValueDim + unit * 16u, v);
+        } else {
+            vec4 eight[2];
+            v_load8(v_row, head_kv * kValueDim + unit * 8u, eight);
+            v[0] = eight[0];
+            v[1] = eight[1];
+        }
         [[unroll]] for (uint r = 0u; r < kRows; ++r) {
             const float weight = weights[key * kRowQuads + r / 4u][r % 4u];
-            row_sum[r * 2u] = fma(vec4(weight), v[0], row_sum[r * 2u]);
-            row_sum[r * 2u + 1u] = fma(vec4(weight), v[1], row_sum[r * 2u + 1u]);
+            [[unroll]] for (uint i = 0u; i < kValueQuads; ++i) {
+                row_sum[r * kValueQuads + i] = fma(vec4(weight), v[i], row_sum[r * kValueQuads + i]);
+            }
         }
     }
 }
@@ -148,8 +158,8 @@ void read_query(uint first, uint n_rows, uint head_kv) {
     }
 }
 
-// Row r of the block, whose sums of weights and of values lie in shared memory, to the result.
-void write_row(uint r, uint index, uint head_kv) {
+// Row r of the block to the result: the columns from `eight` on of each unit, whose sums lie in shared memory as those of the weights do.
+void write_row(uint r, uint index, uint head_kv, uint eight) {
     const uint token = index / kGroup, head = head_kv * kGroup + index % kGroup;
     const uint at = result_at(token, head, pc.first_split + gl_WorkGroupID.z);
     float total = 0.0, factor = 1.0, highest = rescales[r];
@@ -165,10 +175,10 @@ void write_row(uint r, uint index, uint head_kv) {
         result[at + kValueDim] = highest;
         result[at + kValueDim + 1u] = total;
     }
-    for (uint col = gl_LocalInvocationID.x; col < kValueDim; col += kThreads) {
+    for (uint i = gl_LocalInvocationID.x; i < kValueUnits * 8u; i += kThreads) {
         float sum = 0.0;
-        for (uint p = 0u; p < kKeyParts; ++p) sum += scores[p * kValueDim + col];
-        result[at + col] = sum * factor;
+        for (uint p = 0u; p < kKeyParts; ++p) sum += scores[p * kValueUnits * 8u + i];
+        result[at + i / 8u * kValueElems + eight + i % 8u] = sum * factor;
     }
 }
 
@@ -178,7 +188,7 @@ void main() {
     const uint token = min(first + row, n_rows - 1u) / kGroup;
     row_maximum = kNoScore;
     row_total = 0.0;
-    [[unroll]] for (uint i = 0u; i < kRows * 2u; ++i) row_sum[i] = vec4(0.0);
+    [[unroll]] for (uint i = 0u; i < kRows * kValueQuads; ++i) row_sum[i] = vec4(0.0);
     read_query(first, n_rows, head_kv);
     barrier();
 
@@ -191,11 +201,14 @@ void main() {
     }
     const uint unit = gl_LocalInvocationID.x % kValueUnits, key_part = gl_LocalInvocationID.x / kValueUnits;
     [[unroll]] for (uint r = 0u; r < kRows; ++r) {
-        if (key_part < kKeyParts) {
-            [[unroll]] for (uint c = 0u; c < 8u; ++c) scores[key_part * kValueDim + unit * 8u + c] = row_sum[r * 2u + c / 4u][c & 3u];
+        [[unroll]] for (uint eight = 0u; eight < kValueElems; eight += 8u) {
+            if (key_part < kKeyParts) {
+                const uint at = (key_part * kValueUnits + unit) * 8u;
+                [[unroll]] for (uint c = 0u; c < 8u; ++c) scores[at + c] = row_sum[r * kValueQuads + (eight + c) / 4u][c & 3u];
+            }
+            barrier();
+            if (first + r < n_rows) write_row(r, first + r, head_kv, eight);
+            barrier();
         }
-        barrier();
-        if (first + r < n_rows) write_row(r, first + r, head_kv);
-        barrier();
     }
 }

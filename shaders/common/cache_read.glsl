@@ -2,7 +2,8 @@
 //   CACHE_LOAD8, CACHE_LOAD16   names of the functions to make
 //   CACHE_FORMAT                specialization constant, ATLAS_CACHE_*
 //   CACHE_WIDTH                 elements of a row
-//   CACHE_UNITS, CACHE_WORDS    arrays of uvec4 and of uint over the same binding
+//   CACHE_UNITS, CACHE_PAIRS, CACHE_WORDS   arrays of uvec4, of uvec2 and of uint over the same binding: no compiler sees that words lie side by
+//                                           side, and reads them one by one
 // row_unit: where the row begins, in units of 16 bytes. col: first element in the row, a multiple of 8 or of 16.
 
 // Eight elements. For block formats this is a quarter of a block.
@@ -28,12 +29,13 @@ void CACHE_LOAD8(uint row_unit, uint col, out vec4 v[2]) {
     const uint scales = row_word + cache_scales_word(CACHE_FORMAT, blocks);
     if (CACHE_FORMAT == ATLAS_CACHE_Q8_0) {
         const float d = unpackHalf2x16(CACHE_WORDS[scales + block / 2u] >> (16u * (block & 1u))).x;
-        v[0] = d * signed_bytes(CACHE_WORDS[row_word + col / 4u]);
-        v[1] = d * signed_bytes(CACHE_WORDS[row_word + col / 4u + 1u]);
+        const uvec2 bytes = CACHE_PAIRS[row_unit * 2u + col / 8u];
+        v[0] = d * signed_bytes(bytes.x);
+        v[1] = d * signed_bytes(bytes.y);
         return;
     }
-    const uint part = col / 8u & 3u, shift = (part >> 1) * 4u, at = row_word + block * 4u + (part & 1u) * 2u;
-    uvec2 codes = uvec2(CACHE_WORDS[at], CACHE_WORDS[at + 1u]) >> shift & 0x0F0F0F0Fu;
+    const uint part = col / 8u & 3u, shift = (part >> 1) * 4u;
+    uvec2 codes = CACHE_PAIRS[row_unit * 2u + block * 2u + (part & 1u)] >> shift & 0x0F0F0F0Fu;
     if (cache_has_fifth_bit(CACHE_FORMAT)) {
         const uint bits = CACHE_WORDS[row_word + cache_fifth_bits_word(blocks) + block] >> (part * 8u);
         codes |= uvec2(spread_bits(bits), spread_bits(bits >> 4)) << 4;
@@ -77,4 +79,5 @@ void CACHE_LOAD16(uint row_unit, uint col, out vec4 v[4]) {
 #undef CACHE_FORMAT
 #undef CACHE_WIDTH
 #undef CACHE_UNITS
+#undef CACHE_PAIRS
 #undef CACHE_WORDS

@@ -109,7 +109,8 @@ TEST_F(AttentionCoopmat, EveryFormat) {
             check_matrices({.n_head = 6, .n_head_kv = 3, .head_dim = 32, .kv = {k, v}}, one_sequence(33, 70));
         }
     }
-    for (const auto& [kv, head_dim] : {std::pair(Format::q8_0, 96u), std::pair(Format::q4_0, 128u)}) {
+    // Heads that begin in the middle of a block, too: half a block is read at a time.
+    for (const auto& [kv, head_dim] : {std::pair(Format::q8_0, 96u), std::pair(Format::q4_0, 128u), std::pair(Format::q5_1, 48u), std::pair(Format::q8_0, 80u)}) {
         check_matrices({.n_head = 2, .head_dim = head_dim, .kv = kv}, one_sequence(33, 70));
     }
 }

@@ -99,6 +99,30 @@ TEST(SelectAttention, QuantizedKeysAreReadSixteenBytesAtATime) {
     }
 }
 
+TEST(SelectAttention, QuantizedValuesAreReadSixteenBytesAtATimeWhereRegistersAllowIt) {
+    enum { kValueElems = 10 };
+    const auto elems = [](const vk::DeviceCaps& caps, Format format, uint32_t dim, uint32_t heads) {
+        AttentionShape wanted = shape(dim, dim, heads, 1);
+        wanted.formats = {Format::f16, format};
+        const AttentionVariant v = attention_candidates(caps, wanted).back();
+        EXPECT_EQ(dim % v.constants.at(kValueElems), 0u) << v.name();
+        EXPECT_LE(v.shared_bytes, 16u * 1024) << v.name();
+        return v.constants.at(kValueElems);
+    };
+    const vk::DeviceCaps caps = least_device(32);
+    for (const Format format : kKvFormats) {
+        const bool in_blocks = info(format).block_elems > 1;
+        for (const uint32_t dim : {16u, 64u, 80u, 128u, 256u}) EXPECT_EQ(elems(caps, format, dim, 4), in_blocks ? 16u : 8u) << info(format).name;
+        EXPECT_EQ(elems(caps, format, 72, 4), 8u);
+        EXPECT_EQ(elems(caps, format, 128, 8), 8u) << "8 rows spill 76 registers with 16 columns";
+        for (const uint32_t vendor : {0x1002u, 0x8086u}) {
+            vk::DeviceCaps few = caps;
+            few.vendor_id = vendor;
+            EXPECT_EQ(elems(few, format, 128, 4), 8u);
+        }
+    }
+}
+
 TEST(SelectAttention, StepsOfFewTokensRunOnePipeline) {
     const vk::DeviceCaps caps = vk::made_up_device("card", vk::DeviceType::discrete);
     for (const uint32_t heads : {1u, 5u, 8u, 16u}) {
