@@ -10,6 +10,7 @@ atlas_kernel(matvec_dot SOURCE matmul/matvec_dot.comp WEIGHT @dot REQUIRES ATLAS
 atlas_kernel(matmul_dot SOURCE matmul/matmul_dot.comp WEIGHT @dot REQUIRES ATLAS_HAS_INTEGER_DOT)
 atlas_kernel(matmul_coopmat_s8 SOURCE matmul/matmul_coopmat_s8.comp WEIGHT @dot REQUIRES ATLAS_HAS_COOPMAT ATLAS_HAS_INTEGER_DOT ENV vulkan1.3)
 atlas_kernel(matmul_coopmat SOURCE matmul/matmul_coopmat.comp WEIGHT @all REQUIRES ATLAS_HAS_COOPMAT ENV vulkan1.3)
+atlas_kernel(matmul_coopmat_half_sums SOURCE matmul/matmul_coopmat.comp WEIGHT @all DEFINES HALF_SUMS=1 REQUIRES ATLAS_HAS_COOPMAT ENV vulkan1.3)
 atlas_kernel(matmul_coopmat2 SOURCE matmul/matmul_coopmat2.comp WEIGHT @all REQUIRES ATLAS_HAS_COOPMAT2 ENV vulkan1.3)
 atlas_kernel(half_x SOURCE matmul/half_x.comp)
 atlas_kernel(sum_splits SOURCE matmul/sum_splits.comp)

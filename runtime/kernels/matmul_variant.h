@@ -95,6 +95,7 @@ void offer_matmul_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std:
 void offer_matmul_coopmat_s8(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);  // select_dot.cpp
 void offer_matmul_coopmat2(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);  // select_coopmat.cpp
 void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);  // select_coopmat.cpp
+void offer_matmul_coopmat_half_sums(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out);  // select_coopmat.cpp
 
 /// Into how many splits of its columns a matrix product is cut so that its workgroups fill the device; 1 if they do anyway. Never more than
 /// most_matmul_splits, nor than the partial sums may take (kMaxPartialSumBytes).

@@ -10,13 +10,19 @@
 namespace atlas {
 namespace {
 
-/// The device's largest shape that the kernel can use, or nothing.
-const vk::CoopMatShape* half_shape(const vk::DeviceCaps& caps) {
+/// The device's largest shape that the kernel can use, or nothing. `half_sums`: it must offer that shape with sums of f16 too.
+const vk::CoopMatShape* half_shape(const vk::DeviceCaps& caps, bool half_sums = false) {
+    using vk::ComponentType;
+    const auto halves_to = [](const vk::CoopMatShape& s, ComponentType sum) {
+        return s.a == ComponentType::f16 && s.b == ComponentType::f16 && s.c == sum && s.result == sum && s.subgroup_scope && !s.saturating;
+    };
     const vk::CoopMatShape* best = nullptr;
     for (const vk::CoopMatShape& s : caps.coopmat_shapes) {
-        using vk::ComponentType;
-        const bool types = s.a == ComponentType::f16 && s.b == ComponentType::f16 && s.c == ComponentType::f32 && s.result == ComponentType::f32;
-        if (!types || !s.subgroup_scope || s.m == 0 || s.n == 0 || s.k == 0 || 32 % s.k != 0 || 16 % s.m != 0 || 16 % s.n != 0) continue;
+        if (!halves_to(s, ComponentType::f32) || s.m == 0 || s.n == 0 || s.k == 0 || 32 % s.k != 0 || 16 % s.m != 0 || 16 % s.n != 0) continue;
+        const bool has_both = std::any_of(caps.coopmat_shapes.begin(), caps.coopmat_shapes.end(), [&](const vk::CoopMatShape& other) {
+            return halves_to(other, ComponentType::f16) && other.m == s.m && other.n == s.n && other.k == s.k;
+        });
+        if (half_sums && !has_both) continue;
         if (best == nullptr || s.m * s.n * s.k > best->m * best->n * best->k) best = &s;
     }
     return best;
@@ -34,6 +40,41 @@ void offer_with_splits(const vk::DeviceCaps& caps, const MatmulShape& shape, Mat
     variant.split_k = splits_for(caps, shape, variant.tile_out, variant.tile_tokens);
     out.push_back(variant);
     if (std::exchange(variant.split_k, 1) > 1) out.push_back(variant);
+}
+
+/// Offers a kernel of matmul_coopmat.comp with this tile, where it fits.
+void offer_tile(const vk::DeviceCaps& caps, const MatmulShape& shape, KernelFamily family, const vk::CoopMatShape& matrix, const Tile& t,
+                std::vector<MatmulVariant>& out) {
+    const uint32_t subgroup = choose_subgroup_size(caps), n_subs = t.out / t.sub_out * (t.tokens / t.sub_tokens), local = n_subs * subgroup;
+    const uint32_t flag_bytes = family == KernelFamily::matmul_coopmat_half_sums ? 4 : 0;
+    const uint32_t shared_bytes = t.buffers * (t.out + t.tokens) * (t.step + 8) * 2 + n_subs * matrix.m * matrix.n * 4 + flag_bytes;
+    if (local > lanes_at_most(caps, 1024) || shared_bytes > caps.max_shared_bytes) return;
+    offer_with_splits(caps, shape,
+                      {.family = family,
+                       .constants = {local, t.out, t.tokens, t.sub_out, t.sub_tokens, matrix.m, matrix.n, matrix.k, t.step, t.buffers},
+                       .tile_out = t.out,
+                       .tile_tokens = t.tokens,
+                       .subgroup_size = subgroup,
+                       .x = XKind::f16,
+                       .shared_bytes = shared_bytes},
+                      out);
+}
+
+bool has_matrices(const vk::DeviceCaps& caps, KernelFamily family, Format weight) {
+    return has_kernel(family, weight) && caps.coopmat && caps.fp16 && caps.subgroup_size_control;
+}
+
+// Where a lane has 128 registers a subgroup holds 4 matrices of sums: kWide is kLarge for those. A B580 (ANV, Mesa 26.2.6, 2026-11-30, q4_k, 8 x
+// 16 x 16) spills 83 registers with 8 matrices, none with 4.
+constexpr Tile kWide{128, 128, 32, 32, 32, 1}, kLarge{128, 128, 64, 32, 32, 1}, kLargeLongStep{128, 128, 64, 32, 64, 1}, kTall{128, 64, 64, 32, 32, 1},
+    kMiddle{64, 64, 32, 32, 32, 1}, kMiddleTwice{64, 64, 32, 32, 32, 2}, kFlat{64, 32, 32, 16, 32, 1}, kFlatTwice{64, 32, 32, 16, 32, 2};
+
+/// Without those whose sums a lane has no registers for.
+std::vector<Tile> fitting(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<Tile> tiles) {
+    if (registers_per_lane(caps) > 128) return tiles;
+    std::erase_if(tiles, [](const Tile& t) { return t.sub_out / 16 * (t.sub_tokens / 16) > 4; });
+    if (shape.n_tokens > 96) tiles.insert(tiles.begin(), kWide);
+    return tiles;
 }
 
 }  // namespace
@@ -64,38 +105,24 @@ void offer_matmul_coopmat2(const vk::DeviceCaps& caps, const MatmulShape& shape,
 // of 8 x 8 x 8 and 12 ms by matvec_rows.comp (4.7 and 22 GFLOP/s); q6_k 60 and 19 ms.
 void offer_matmul_coopmat(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
     const vk::CoopMatShape* matrix = half_shape(caps);
-    const uint32_t subgroup = caps.subgroup_size_control ? choose_subgroup_size(caps) : 0;
-    if (!has_kernel(KernelFamily::matmul_coopmat, shape.weight) || !caps.coopmat || !caps.fp16 || matrix == nullptr || subgroup == 0) return;
-    const auto offer = [&](const Tile& t) {
-        const uint32_t n_subs = t.out / t.sub_out * (t.tokens / t.sub_tokens), local = n_subs * subgroup;
-        const uint32_t shared_bytes = t.buffers * (t.out + t.tokens) * (t.step + 8) * 2 + n_subs * matrix->m * matrix->n * 4;
-        if (local > lanes_at_most(caps, 1024) || shared_bytes > caps.max_shared_bytes) return;
-        offer_with_splits(caps, shape,
-                          {.family = KernelFamily::matmul_coopmat,
-                           .constants = {local, t.out, t.tokens, t.sub_out, t.sub_tokens, matrix->m, matrix->n, matrix->k, t.step, t.buffers},
-                           .tile_out = t.out,
-                           .tile_tokens = t.tokens,
-                           .subgroup_size = subgroup,
-                           .x = XKind::f16,
-                           .shared_bytes = shared_bytes},
-                          out);
-    };
+    if (!has_matrices(caps, KernelFamily::matmul_coopmat, shape.weight) || matrix == nullptr) return;
     // Twice the tokens in a tile cost half as much unpacking per product; but tiles that are mostly empty cost it for nothing.
     // navi31 (RADV, Mesa 25.0.7, q4_k, compiled only, 2026-11-21), waves per SIMD: kLarge 9 (8 for q6_k), kMiddle 10, kFlat 11, no spills;
     // a step of 64 columns takes 45 KB of shared memory and leaves 6, kTall 7, two buffers of kTall 4 (not offered) and of kFlat 7.
-    // Where a lane has 128 registers a subgroup holds 4 matrices of sums: kWide is kLarge for those. A B580 (ANV, Mesa 26.2.6, 2026-11-30, q4_k, 8 x
-    // 16 x 16) spills 83 registers with 8 matrices, none with 4.
-    constexpr Tile kWide{128, 128, 32, 32, 32, 1}, kLarge{128, 128, 64, 32, 32, 1}, kLargeLongStep{128, 128, 64, 32, 64, 1}, kTall{128, 64, 64, 32, 32, 1},
-        kMiddle{64, 64, 32, 32, 32, 1}, kMiddleTwice{64, 64, 32, 32, 32, 2}, kFlat{64, 32, 32, 16, 32, 1}, kFlatTwice{64, 32, 32, 16, 32, 2};
     std::vector<Tile> tiles;
     if (shape.n_tokens > 96) tiles = {kLarge, kLargeLongStep, kTall, kMiddle, kMiddleTwice};
     else if (shape.n_tokens > 32) tiles = {kMiddle, kMiddleTwice, kTall, kFlat};
     else tiles = {kFlat, kFlatTwice};
-    if (registers_per_lane(caps) <= 128) {
-        std::erase_if(tiles, [](const Tile& t) { return t.sub_out / 16 * (t.sub_tokens / 16) > 4; });
-        if (shape.n_tokens > 96) tiles.insert(tiles.begin(), kWide);
+    for (const Tile& tile : fitting(caps, shape, tiles)) offer_tile(caps, shape, KernelFamily::matmul_coopmat, *matrix, tile.of_matrices(matrix->m, matrix->n), out);
+}
+
+void offer_matmul_coopmat_half_sums(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
+    const vk::CoopMatShape* matrix = half_shape(caps, true);
+    if (!has_matrices(caps, KernelFamily::matmul_coopmat_half_sums, shape.weight) || matrix == nullptr) return;
+    const std::vector<Tile> tiles = shape.n_tokens > 96 ? std::vector{kLarge, kTall, kMiddle} : std::vector{kMiddle, kFlat};
+    for (const Tile& tile : fitting(caps, shape, tiles)) {
+        offer_tile(caps, shape, KernelFamily::matmul_coopmat_half_sums, *matrix, tile.of_matrices(matrix->m, matrix->n), out);
     }
-    for (const Tile& tile : tiles) offer(tile.of_matrices(matrix->m, matrix->n));
 }
 
 uint32_t splits_for(const vk::DeviceCaps& caps, const MatmulShape& shape, uint32_t tile_out, uint32_t tile_tokens) {

@@ -59,6 +59,8 @@ std::vector<MatmulVariant> matmul_candidates(const vk::DeviceCaps& caps, const M
     if (tiles) offer_matmul_tiles(caps, shape, out);
     if (tiles && !prompt) offer_halves();
     if (tiles && !dots_first) offer_bytes();
+    // f16 sums: twice as fast on some cards, less exact on all. So they are for prompts, and never a default: only where `tune` found them faster.
+    if (tiles && prompt) offer_matmul_coopmat_half_sums(caps, shape, out);
     out.push_back(baseline);
     // Products on 8-bit activations round them. Few tokens are bound by memory anyway, so exact kernels stay first there; and the last
     // candidate is exact and runs everywhere. CPUs take dot products apart: SmolLM2-135M q4_1 on llvmpipe, CPU time of 48 tokens, exact

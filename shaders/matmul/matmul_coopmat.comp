@@ -13,7 +13,10 @@
 //       step's weights (unpacked, a run of 32 per invocation) and activations go to shared memory, rows padded by 16 bytes against bank
 //       conflicts; then each subgroup multiplies its kSubOut x kSubTokens part with matrices of kM (outputs) x kN (tokens) x kK.
 //       With kBuffers = 2 a subgroup fills one half of shared memory while others still multiply from the other.
-// requires: VK_KHR_cooperative_matrix with f16 x f16 -> f32 of that shape at subgroup scope; full subgroups, as many as parts; kM divides
+//       With HALF_SUMS products of kPeriod columns are added up in f16, and these sums in f32. Activations are divided by 64 more, so that they
+//       lie below 512: kPeriod products sum up to less than 65504 where weights lie below 3.99 (f16's sums end at 2^-24, a 2^-33rd of the
+//       token's largest activation). A sum that overflows all the same is no number in the end; the tile is computed again with f32 sums then.
+// requires: VK_KHR_cooperative_matrix with f16 x f16 -> f32 (with HALF_SUMS -> f16 too) of that shape at subgroup scope; full subgroups, as many as parts; kM divides
 //           kSubOut, kN kSubTokens, kK kStep; kStep 32 or 64; shared memory as select_coopmat.cpp counts it. y may be b.
 // bound by: the matrix units; then unpacking, which costs less the more tokens a tile has.
 // source: runtime/ops/ops.h, matmul and matmul_add.
@@ -52,10 +55,17 @@ const uint kFrags = kFragsTok * kFragsOut;
 const uint kPitch = kStep / 4 + 2;  // of a row in shared memory, in f16vec4
 const uint kRuns = kStep / 32;      // of a row of w
 const uint kUnits = kStep / 8;      // of a row of x
+const uint kPeriod = 32;            // columns whose products are added up in f16
 
 shared f16vec4 w_tile[kBuffers * kTileOut * kPitch];
 shared f16vec4 x_tile[kBuffers * kTileTokens * kPitch];
 shared float stage[kSubs * kM * kN];
+#ifdef HALF_SUMS
+shared uint overflowed;
+const float kXDivisor = 64.0;  // beyond the scale of the token's halves
+#else
+const float kXDivisor = 1.0;
+#endif
 
 // 32 weights of a row from column i on; zeros past the end of the row.
 void load_run(uint row, uint i, out vec4 v[8]) {
@@ -87,8 +97,8 @@ void load_step(uint buf, uint first_out, uint first_token, uint column) {
         if (unit >= kTileTokens * kUnits) break;
         const uvec4 q = x[pc.x_at + min(first_token + t, pc.n_tokens - 1) * pc.x_stride + column / 8 + c];
         const uint at = (buf * kTileTokens + t) * kPitch + 2 * c;
-        x_tile[at] = f16vec4(unpackFloat2x16(q.x), unpackFloat2x16(q.y));
-        x_tile[at + 1] = f16vec4(unpackFloat2x16(q.z), unpackFloat2x16(q.w));
+        x_tile[at] = f16vec4(unpackFloat2x16(q.x), unpackFloat2x16(q.y)) * float16_t(1.0 / kXDivisor);
+        x_tile[at + 1] = f16vec4(unpackFloat2x16(q.z), unpackFloat2x16(q.w)) * float16_t(1.0 / kXDivisor);
     }
     [[unroll]] for (uint first = 0; first < kTileOut * kRuns; first += lanes) {
         const uint unit = first + lane, row = unit / kRuns, run = unit % kRuns;
@@ -101,6 +111,64 @@ void load_step(uint buf, uint first_out, uint first_token, uint column) {
 }
 
 #define SUM coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator>
+#define WEIGHTS coopmat<float16_t, gl_ScopeSubgroup, kM, kK, gl_MatrixUseA>
+#define ACTIVATIONS coopmat<float16_t, gl_ScopeSubgroup, kK, kN, gl_MatrixUseB>
+
+WEIGHTS weights_at(uint buf, uint row, uint k) {
+    WEIGHTS matrix;
+    coopMatLoad(matrix, w_tile, (buf * kTileOut + row) * kPitch + k / 4, kPitch, gl_CooperativeMatrixLayoutRowMajor);
+    return matrix;
+}
+ACTIVATIONS activations_at(uint buf, uint token, uint k) {
+    ACTIVATIONS matrix;
+    coopMatLoad(matrix, x_tile, (buf * kTileTokens + token) * kPitch + k / 4, kPitch, gl_CooperativeMatrixLayoutColumnMajor);
+    return matrix;
+}
+
+void add_products(inout SUM sum[kFrags], uint buf, uint sub_out, uint sub_token) {
+    [[unroll]] for (uint k = 0; k < kStep; k += kK) {
+        WEIGHTS wm[kFragsOut];
+        [[unroll]] for (uint o = 0; o < kFragsOut; ++o) wm[o] = weights_at(buf, sub_out + o * kM, k);
+        [[unroll]] for (uint t = 0; t < kFragsTok; ++t) {
+            const ACTIVATIONS xm = activations_at(buf, sub_token + t * kN, k);
+            [[unroll]] for (uint o = 0; o < kFragsOut; ++o) sum[t * kFragsOut + o] = coopMatMulAdd(wm[o], xm, sum[t * kFragsOut + o]);
+        }
+    }
+}
+
+#ifdef HALF_SUMS
+void add_products_in_halves(inout SUM sum[kFrags], uint buf, uint sub_out, uint sub_token) {
+    [[unroll]] for (uint first = 0; first < kStep; first += kPeriod) {
+        WEIGHTS wm[kFragsOut * (kPeriod / kK)];
+        [[unroll]] for (uint k = 0; k < kPeriod / kK; ++k) {
+            [[unroll]] for (uint o = 0; o < kFragsOut; ++o) wm[k * kFragsOut + o] = weights_at(buf, sub_out + o * kM, first + k * kK);
+        }
+        [[unroll]] for (uint t = 0; t < kFragsTok; ++t) {
+            ACTIVATIONS xm[kPeriod / kK];
+            [[unroll]] for (uint k = 0; k < kPeriod / kK; ++k) xm[k] = activations_at(buf, sub_token + t * kN, first + k * kK);
+            [[unroll]] for (uint o = 0; o < kFragsOut; ++o) {
+                coopmat<float16_t, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator> part;
+                part = coopmat<float16_t, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator>(0.0);
+                [[unroll]] for (uint k = 0; k < kPeriod / kK; ++k) part = coopMatMulAdd(wm[k * kFragsOut + o], xm[k], part);
+                sum[t * kFragsOut + o] += SUM(part);
+            }
+        }
+    }
+}
+
+// Whether any sum of the workgroup is infinite or no number: once it is, it stays so.
+bool any_overflow(SUM sum[kFrags]) {
+    SUM total = sum[0];
+    [[unroll]] for (uint s = 1; s < kFrags; ++s) total += sum[s];
+    bool bad = false;
+    [[unroll]] for (uint i = 0; i < 32; ++i) {
+        if (i < total.length()) bad = bad || (floatBitsToUint(total[i]) & 0x7F800000u) == 0x7F800000u;
+    }
+    if (bad) overflowed = 1;
+    barrier();
+    return overflowed != 0;
+}
+#endif
 
 // A matrix at a time through shared memory, which is where it is known which element is which.
 void write_sum(SUM sum, uint first_row, uint first_token) {
@@ -111,7 +179,7 @@ void write_sum(SUM sum, uint first_row, uint first_token) {
     [[dont_unroll]] for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += gl_SubgroupSize) {
         const uint token = first_token + e / kM, row = first_row + e % kM;
         if (token >= pc.n_tokens || row >= pc.n_out) continue;
-        float result = stage[mine + e] * uintBitsToFloat(x[pc.x_at + (token + 1) * pc.x_stride - 1].x);
+        float result = stage[mine + e] * kXDivisor * uintBitsToFloat(x[pc.x_at + (token + 1) * pc.x_stride - 1].x);
         if (pc.has_b != 0) result += b[pc.b_at + token * pc.b_stride + row];
         y[pc.y_at + (gl_WorkGroupID.z * pc.n_tokens + token) * pc.y_stride + row] = result;
     }
@@ -121,27 +189,30 @@ void main() {
     const uint first_out = gl_WorkGroupID.x * kTileOut, first_token = gl_WorkGroupID.y * kTileTokens;
     const uint sub_out = gl_SubgroupID % kSubsOut * kSubOut, sub_token = gl_SubgroupID / kSubsOut * kSubTokens;
     SUM sum[kFrags];
-    [[unroll]] for (uint s = 0; s < kFrags; ++s) sum[s] = SUM(0.0);
-
     const uint first_column = gl_WorkGroupID.z * pc.split_columns, end = min(first_column + pc.split_columns, pc.n_in);
+#ifdef HALF_SUMS
+    bool halves = true;
+    if (gl_LocalInvocationID.x == 0) overflowed = 0;
+    while (true) {
+#endif
+    [[unroll]] for (uint s = 0; s < kFrags; ++s) sum[s] = SUM(0.0);
     uint buf = 0;
     for (uint column = first_column; column < end; column += kStep) {
         if (kBuffers == 1) barrier();
         load_step(buf, first_out, first_token, column);
         barrier();
-        [[unroll]] for (uint k = 0; k < kStep; k += kK) {
-            coopmat<float16_t, gl_ScopeSubgroup, kM, kK, gl_MatrixUseA> wm[kFragsOut];
-            [[unroll]] for (uint o = 0; o < kFragsOut; ++o) {
-                coopMatLoad(wm[o], w_tile, (buf * kTileOut + sub_out + o * kM) * kPitch + k / 4, kPitch, gl_CooperativeMatrixLayoutRowMajor);
-            }
-            [[unroll]] for (uint t = 0; t < kFragsTok; ++t) {
-                coopmat<float16_t, gl_ScopeSubgroup, kK, kN, gl_MatrixUseB> xm;
-                coopMatLoad(xm, x_tile, (buf * kTileTokens + sub_token + t * kN) * kPitch + k / 4, kPitch, gl_CooperativeMatrixLayoutColumnMajor);
-                [[unroll]] for (uint o = 0; o < kFragsOut; ++o) sum[t * kFragsOut + o] = coopMatMulAdd(wm[o], xm, sum[t * kFragsOut + o]);
-            }
-        }
+#ifdef HALF_SUMS
+        if (halves) add_products_in_halves(sum, buf, sub_out, sub_token);
+        else
+#endif
+        add_products(sum, buf, sub_out, sub_token);
         if (kBuffers == 2) buf ^= 1;
     }
+#ifdef HALF_SUMS
+        if (!halves || !any_overflow(sum)) break;
+        halves = false;
+    }
+#endif
 
 #define WRITE(f) if ((f) < kFrags) write_sum(sum[(f) < kFrags ? (f) : 0], first_out + sub_out + (f) % kFragsOut * kM, first_token + sub_token + (f) / kFragsOut * kN);
     EACH_MATRIX(WRITE)

@@ -13,7 +13,9 @@ class Coopmat : public VariantTest {
             GTEST_SKIP() << vk().caps().name << " has no cooperative matrix of halves with f32 sums that a kernel of ours can use";
         }
     }
-    static bool is_coopmat(const MatmulVariant& v) { return name_of(v.family).find("matmul_coopmat") == 0 && v.x == XKind::f16; }
+    static bool is_coopmat(const MatmulVariant& v) {
+        return v.family == KernelFamily::matmul_coopmat || v.family == KernelFamily::matmul_coopmat2;  // not half sums: coopmat_half_sums_test.cpp
+    }
 
     void check_all(const VariantCase& c) {
         const auto variants = candidates(c.shape, is_coopmat);
