@@ -13,7 +13,7 @@ uint32_t choose_row_lanes(const vk::DeviceCaps& caps, uint32_t cols);
 /// Software devices: whether the driver's compiler makes gather instructions of loads and scalar code of what is uniform; else every load is
 /// a loop over the lanes, and long shaders take seconds to compile.
 bool compiles_to_gathers(const vk::DeviceCaps& caps);
-/// The size of subgroups that pipelines ask for, within what the device has: 32, or 16 where 32 is its widest of several.
+/// The size of subgroups that pipelines ask for, within what the device has: 32, or less where 32 is its widest of several.
 uint32_t choose_subgroup_size(const vk::DeviceCaps& caps);
 /// Registers that a kernel may use per lane, in subgroups of choose_subgroup_size: with more of them too few subgroups fit, or they spill.
 uint32_t registers_per_lane(const vk::DeviceCaps& caps);

@@ -76,11 +76,11 @@ void offer_matmul_coopmat_s8(const vk::DeviceCaps& caps, const MatmulShape& shap
                        .shared_bytes = shared_bytes});
     };
     // Of a subgroup: 4 matrices of sums and as many of products where a lane has 128 registers. A B580 (ANV, Mesa 26.2.6, 2026-11-30, q4_k, 8 x 16 x 32)
-    // spills 265 registers with 16 matrices, 20 with 8, none with 4; an A770 (8 x 8 x 32) 61 with 8, 10 with 4.
+    // spills 265 registers with 16 matrices, 20 with 8, none with 4; an A770 (8 x 8 x 32) 13 with 4 in steps of two runs, none in steps of one.
     if (registers_per_lane(caps) <= 128) {
         const uint32_t m = matrix->m, n = matrix->n;
         if (shape.n_tokens > 96) offer(8 * m, 8 * n, 2 * m, 2 * n, 1);
-        if (shape.n_tokens > 32) offer(4 * m, 4 * n, 2 * m, 2 * n, 2);
+        if (shape.n_tokens > 32) offer(4 * m, 4 * n, 2 * m, 2 * n, registers_per_lane(caps) < 128 ? 1 : 2);
         offer(4 * m, 2 * n, 2 * m, n, 2);
         return;
     }

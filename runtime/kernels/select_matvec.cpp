@@ -45,8 +45,8 @@ uint32_t lanes_of(uint32_t n_runs, uint32_t most) {
 uint32_t rows_of(const vk::DeviceCaps& caps, Format format, uint32_t tokens) {
     const uint32_t registers = registers_per_lane(caps);
     const bool long_runs = format == Format::f32 || run_elems(format) == 128;
-    if (tokens == 1) return registers <= 64 && long_runs ? 1 : 2;
-    if (registers <= 128) return tokens > 8 || long_runs ? 1 : 2;
+    if (tokens == 1) return 2;
+    if (registers <= 128) return tokens > 8 || long_runs || registers < 128 ? 1 : 2;
     if (tokens > 8 || format == Format::q5_k) return 2;
     return registers < 192 && (format == Format::f32 || format == Format::q6_k) ? 2 : 4;
 }
@@ -98,6 +98,9 @@ void offer_matvec(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vec
     }
     const bool small = caps.max_shared_bytes < 32 * 1024;
     tuning.local = lanes_at_most(caps, small ? 64 : 128);
+    // An A770 (ANV, Mesa 26.2.6, 2026-11-30) spills with 24, 8 and 4 columns and 1 row 68, 27 and 0 registers of q4_k and
+    // 91, 48 and 26 of q6_k.
+    if (registers_per_lane(caps) < 128) tuning.tokens = std::min(tuning.tokens, elems == 128 ? 2u : 4u);
     tuning.rows = rows_of(caps, shape.weight, tuning.tokens);
     // A subgroup adds up without shared memory.
     const uint32_t size = choose_subgroup_size(caps);
