@@ -56,13 +56,13 @@ class Borrowed final : public Speculator {
     Result<void> begin(std::span<const TokenId> timeline) override { return other_.begin(timeline); }
     Result<void> accept(TokenId token) override { return other_.accept(token); }
     Result<void> propose(uint32_t most, Proposal& proposal) override { return other_.propose(most, proposal); }
-    Result<bool> queue(uint32_t n, const Proposal& before, const GuessPlace& place, QueuedGuesses& queued) override {
+    Result<bool> queue(uint32_t n, const Proposal& before, const DraftPlace& place, QueuedDrafts& queued) override {
         return other_.queue(n, before, place, queued);
     }
     Result<void> collect(Proposal& proposal) override { return other_.collect(proposal); }
     double ms_per_token() const override { return other_.ms_per_token(); }
-    bool can_guess() const override { return other_.can_guess(); }
-    Result<uint64_t> give_back(uint64_t bytes) override { return other_.give_back(bytes); }
+    bool can_draft() const override { return other_.can_draft(); }
+    Result<uint64_t> shrink(uint64_t bytes) override { return other_.shrink(bytes); }
     void priors(std::span<double> of_class) const override { other_.priors(of_class); }
 
   private:
@@ -100,7 +100,7 @@ class Bench {
         if (wish_.always) speculation.length().fix_width(wish_.draft_max + 1);
         SpeculationRow row;
         ATLAS_TRY_VOID(plain(n_tokens, row));
-        ATLAS_TRY_VOID(guessed(speculation, n_tokens, row));
+        ATLAS_TRY_VOID(drafted(speculation, n_tokens, row));
         return row;
     }
 
@@ -118,7 +118,7 @@ class Bench {
         return {};
     }
 
-    Result<void> guessed(Speculators& speculation, size_t n_tokens, SpeculationRow& row) {
+    Result<void> drafted(Speculators& speculation, size_t n_tokens, SpeculationRow& row) {
         ATLAS_TRY_VOID(session_.sync(prompt_, {.stop = stop_}));
         ATLAS_TRY(Sampler sampler, Sampler::create({.temperature = 0}));
         SpeculativeDecoder decoder(session_, sampler, speculation, true, std::span(answer_).first(n_tokens));
@@ -213,7 +213,7 @@ std::string markdown(const std::vector<SpeculationRow>& rows) {
         const double blocks = std::max<double>(1, double(f.n_blocks));
         out += fmt::format("| {} | {:.1f} | {:.1f} | {:.2f} | {:.2f} | {:.2f} | {:.0f} % of {} | {:.3f} | {:.3f} |\n",
                            row.who, double(f.n_tokens) * 1000 / row.plain_ms,
-                           double(f.n_tokens) * 1000 / row.ms, row.speed_up(), row.cpu_speed_up(), f.tokens_per_step(), 100 * f.accepted_share(), f.n_guesses,
+                           double(f.n_tokens) * 1000 / row.ms, row.speed_up(), row.cpu_speed_up(), f.tokens_per_step(), 100 * f.accepted_share(), f.n_draft_tokens,
                            f.verify_ms / blocks, row.host_ms_per_block());
     }
     return out;

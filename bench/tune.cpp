@@ -20,7 +20,7 @@ constexpr uint64_t kWeightBytes = uint64_t{192} << 20;         // of one shape: 
 constexpr uint64_t kSoftwareWeightBytes = uint64_t{16} << 20;  // a software device is slow enough as it is
 
 /// Small, and the same for all variants of a shape, so that first tokens can be compared.
-MatmulShape alike_shape(MatmulShape shape) {
+MatmulShape shape_to_compare(MatmulShape shape) {
     shape.n_out = std::min(shape.n_out, 64 + shape.n_out % 64);
     shape.n_in = std::min(shape.n_in, 2048 + shape.n_in % 2048);
     return shape;
@@ -76,20 +76,20 @@ class Tuner {
         untuned.rejected = result_.choices.rejected;
         for (const uint32_t width : kTunedWidths) {
             shape.n_tokens = width;
-            const bool must_be_alike = width / 2 < kMostTokensAlike;  // the bucket of 32 holds 17 to 24
+            const bool must_be_batch_invariant = width / 2 < kBatchInvariantWidth;  // the bucket of 32 holds 17 to 24
             TunedProduct product;
             product.shape = shape;
-            ATLAS_TRY(const auto timed, time_candidates(shape, must_be_alike, product.wrong));
+            ATLAS_TRY(const auto timed, time_candidates(shape, must_be_batch_invariant, product.wrong));
             if (out_of_time()) return {};  // half measured is not measured
-            product.first_guess = choose_matmul(backend_.caps(), untuned, shape).name();
+            product.first_draft = choose_matmul(backend_.caps(), untuned, shape).name();
             for (const TimedVariant& t : timed) {
-                if (t.variant.name() == product.first_guess) product.first_guess_seconds = t.seconds;
+                if (t.variant.name() == product.first_draft) product.first_draft_seconds = t.seconds;
             }
-            if (must_be_alike) alike.push_back(timed);
-            if (!must_be_alike && !timed.empty()) take(product, timed.front());
+            if (must_be_batch_invariant) alike.push_back(timed);
+            if (!must_be_batch_invariant && !timed.empty()) take(product, timed.front());
             result_.products.push_back(std::move(product));
         }
-        const std::vector<TimedVariant> winners = winners_alike(alike);
+        const std::vector<TimedVariant> winners = batch_invariant_winners(alike);
         const size_t first = result_.products.size() - std::size(kTunedWidths);
         for (size_t i = 0; i < winners.size(); ++i) take(result_.products[first + i], winners[i]);
         return {};
@@ -102,11 +102,11 @@ class Tuner {
     }
 
     /// Fastest first. Wrong ones are left out and noted.
-    Result<std::vector<TimedVariant>> time_candidates(const MatmulShape& shape, bool must_be_alike, std::vector<std::string>& wrong) {
+    Result<std::vector<TimedVariant>> time_candidates(const MatmulShape& shape, bool must_be_batch_invariant, std::vector<std::string>& wrong) {
         std::vector<TimedVariant> timed;
         for (const MatmulVariant& variant : matmul_candidates(backend_.caps(), shape)) {
             if (out_of_time()) break;
-            if (must_be_alike && variant.x == XKind::q8 && !options_.allow_int8) continue;
+            if (must_be_batch_invariant && variant.x == XKind::q8 && !options_.allow_int8) continue;
             if (options_.progress) options_.progress(fmt::format("{}: {}", tuning_key(shape), variant.name()));
             const Only only(backend_, variant);
             ATLAS_TRY(const double error, matmul_error(backend_, self_test_shape({variant, shape}), variant.x));
@@ -117,8 +117,8 @@ class Tuner {
             }
             ATLAS_TRY(const MatmulTime time, time_matmul(backend_, weights_, shape.n_tokens, {.seconds_per_run = 0.004, .runs = 2}));
             timed.push_back({variant, time.seconds, {}});
-            if (must_be_alike) {
-                ATLAS_TRY(timed.back().first_token, matmul_first_token(backend_, alike_shape(shape)));
+            if (must_be_batch_invariant) {
+                ATLAS_TRY(timed.back().first_token, matmul_first_token(backend_, shape_to_compare(shape)));
                 const auto& first = timed.back().first_token;
                 // Wrong at this shape; and what is no number has no place in an order.
                 if (!std::all_of(first.begin(), first.end(), [](float v) { return std::isfinite(v); })) timed.pop_back();
@@ -152,7 +152,7 @@ std::vector<MatmulShape> matrix_shapes(const Weights& weights) {
     return shapes;
 }
 
-std::vector<TimedVariant> winners_alike(const std::vector<std::vector<TimedVariant>>& by_width) {
+std::vector<TimedVariant> batch_invariant_winners(const std::vector<std::vector<TimedVariant>>& by_width) {
     std::map<std::vector<float>, std::vector<TimedVariant>> by_order;
     for (size_t width = 0; width < by_width.size(); ++width) {
         std::map<std::vector<float>, const TimedVariant*> best;

@@ -14,7 +14,7 @@ namespace atlas::bench {
 /// The widths that are measured; others share the measurement of their bucket (tuning_key).
 inline constexpr uint32_t kTunedWidths[] = {1, 2, 4, 8, 16, 32, 64, 512};
 struct TuneOptions {
-    bool allow_int8 = false;  // also variants that round activations to 8 bits, for up to kMostTokensAlike tokens (see dry_ops.h)
+    bool allow_int8 = false;  // also variants that round activations to 8 bits, for up to kBatchInvariantWidth tokens (see dry_ops.h)
     double seconds = 50;      // when this is over, what is not measured keeps its default
     std::stop_token stop;
     std::function<void(const std::string& what)> progress;
@@ -25,8 +25,8 @@ struct TunedProduct {
     MatmulShape shape;
     std::string winner;
     double winner_seconds = 0;
-    std::string first_guess;  // what is taken without tuning
-    double first_guess_seconds = 0;
+    std::string first_draft;  // what is taken without tuning
+    double first_draft_seconds = 0;
     std::vector<std::string> wrong;  // variants that gave wrong numbers
 };
 
@@ -48,9 +48,9 @@ struct TimedVariant {
     std::vector<float> first_token;  // of matmul_first_token at a fixed small shape: the bits show in which order it adds up
 };
 
-/// Among what was measured at widths up to kMostTokensAlike, one winner per width such that all give the same bits (first_token), and their times,
+/// Among what was measured at widths up to kBatchInvariantWidth, one winner per width such that all give the same bits (first_token), and their times,
 /// each as a ratio to the best of its width, are the least together. Empty if no such row of winners exists. Pure.
-std::vector<TimedVariant> winners_alike(const std::vector<std::vector<TimedVariant>>& by_width);
+std::vector<TimedVariant> batch_invariant_winners(const std::vector<std::vector<TimedVariant>>& by_width);
 
 /// Measures on the backend. Every variant is checked before it is timed. Fails: out_of_memory, device_lost.
 Result<TuneResult> tune(VkBackend& backend, const std::vector<MatmulShape>& shapes, const TuneOptions& options);

@@ -25,7 +25,7 @@ std::string speculation_text(const SpeculationFigures& f) {
     if (f.n_blocks == 0) return "";
     const std::string speed_up = f.speed_up() > 0 ? fmt::format(", {:.2f} x plain", f.speed_up()) : "";  // known once both were timed
     return fmt::format("; {} of {} draft tokens accepted, {:.2f} tokens per step{}; draft {:.1f} ms, verify {:.1f} ms, host {:.1f} ms", f.n_accepted,
-                       f.n_guesses, f.tokens_per_step(), speed_up, f.draft_ms, f.verify_ms, f.host_ms + f.record_ms);
+                       f.n_draft_tokens, f.tokens_per_step(), speed_up, f.draft_ms, f.verify_ms, f.host_ms + f.record_ms);
 }
 
 }  // namespace

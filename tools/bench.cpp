@@ -40,12 +40,12 @@ struct BenchFlags {
     bool no_check = false;
     bool no_limits = false;
     bool profile = false;
-    bench::SpeculationWish guesses;
+    bench::SpeculationWish draft_tokens;
     SpeculationFlags speculation;
     bool wants_lookup = false;  // --lookup was given
     std::string text, reference;
 
-    bool measures_guesses() const { return !guesses.shares.empty() || !text.empty() || speculation.draft != "none" || wants_lookup; }
+    bool measures_drafts() const { return !draft_tokens.shares.empty() || !text.empty() || speculation.draft != "none" || wants_lookup; }
 };
 
 /// What a bench runs on. Destroyed in the right order.
@@ -108,7 +108,7 @@ Result<void> load(const BenchFlags& flags, Bench& bench, bench::BenchResult& res
     bench.file = std::make_unique<gguf::File>(std::move(file));
     result.model = path.filename().string();
     result.quantization = quantization_of(*bench.file);
-    if (flags.measures_guesses()) {
+    if (flags.measures_drafts()) {
         ATLAS_TRY(bench.tokenizer, Tokenizer::load(*bench.file));
         for (const std::string& line : bench.tokenizer->notes()) print_note(line);
         ATLAS_TRY(bench.draft_file, open_draft_file(flags.speculation, *bench.file, *bench.tokenizer));
@@ -143,8 +143,8 @@ Result<std::vector<TokenId>> tokens_of(const std::string& path, const Tokenizer&
 }
 
 /// --speculate, --draft, --lookup and --text: instead of the usual measurements.
-Result<void> measure_guesses(BenchFlags& flags, const Bench& bench) {
-    bench::SpeculationWish wish = flags.guesses;
+Result<void> measure_drafts(BenchFlags& flags, const Bench& bench) {
+    bench::SpeculationWish wish = flags.draft_tokens;
     wish.stop = flags.options.stop;
     wish.draft_max = flags.speculation.draft_max;
     wish.n_tokens = flags.options.decode.empty() ? 128 : flags.options.decode.front();
@@ -182,8 +182,8 @@ Result<void> measure_profile(const BenchFlags& flags, VkBackend& backend, const 
 Result<void> measure(BenchFlags& flags) {
     Interrupt interrupt;
     if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
-    if (flags.measures_guesses() && flags.speculation.draft_max == 0) return fail(ErrorCode::invalid_argument, "--draft-max 0: no draft tokens to measure");
-    if (!flags.shape.empty() && flags.measures_guesses() && flags.guesses.shares.empty()) {
+    if (flags.measures_drafts() && flags.speculation.draft_max == 0) return fail(ErrorCode::invalid_argument, "--draft-max 0: no draft tokens to measure");
+    if (!flags.shape.empty() && flags.measures_drafts() && flags.draft_tokens.shares.empty()) {
         return fail(ErrorCode::invalid_argument, "--draft, --lookup and --text need a model's file (-m); with --shape take --speculate");
     }
     ATLAS_TRY(const auto inputs, inputs_of(flags));
@@ -217,9 +217,9 @@ Result<void> measure(BenchFlags& flags) {
     show_progress("loading");
     ATLAS_TRY_VOID(load(flags, bench, result));
     result.weights_bytes = bench.model->weights_bytes();
-    if (flags.measures_guesses()) {
+    if (flags.measures_drafts()) {
         show_progress("");
-        return measure_guesses(flags, bench);
+        return measure_drafts(flags, bench);
     }
     const auto measured = flags.profile ? measure_profile(flags, backend, *bench.model, result) : bench::measure_model(bench.model, flags.options, result);
     show_progress("");
@@ -259,7 +259,7 @@ void add_bench(CLI::App& app, int& exit_code) {
     list("--kernel-tokens", options.kernel_tokens, "Widths at which matrix products are timed alone; 0: none", kMostColumns);
     command->add_option("-r,--repetitions", options.repetitions, "Times each is measured; the median counts")->check(whole_number(1, 1000), "")->capture_default_str();
     add_kv_flags(*command, flags->kv, flags->kv_rotation);
-    command->add_option("--speculate", flags->guesses.shares, "Measure speculative decoding at these rates of acceptance (0.5,0.8,0.95) instead; -n and -d hold")
+    command->add_option("--speculate", flags->draft_tokens.shares, "Measure speculative decoding at these rates of acceptance (0.5,0.8,0.95) instead; -n and -d hold")
         ->delimiter(',')
         ->check(number(0, 1), "");
     add_speculation_flags(*command, flags->speculation);
@@ -271,7 +271,7 @@ void add_bench(CLI::App& app, int& exit_code) {
         ->check(input_file(), "")
         ->group(group)
         ->needs("--text");
-    command->add_flag("--draft-always", flags->guesses.always, "Check as many draft tokens as --draft-max allows in every step, whatever that costs")->group(group);
+    command->add_flag("--draft-always", flags->draft_tokens.always, "Check as many draft tokens as --draft-max allows in every step, whatever that costs")->group(group);
     add_keep_free_flag(*command, flags->keep_free);
     command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")->expected(0, 1)->default_str("-");
     command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")->expected(0, 1)->default_str("-");

@@ -11,7 +11,7 @@
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/gguf/writer.h"
-#include "runtime/session/cache_turn_fit.h"
+#include "runtime/session/cache_rotation_fit.h"
 #include "runtime/text/tokenizer.h"
 #include "tools/fit_cache_text.h"
 #include "tools/flag_checks.h"
@@ -33,7 +33,7 @@ struct FitFlags {
     bool force = false;
 };
 
-using Turns = std::vector<LayerTurns>;
+using Turns = std::vector<LayerRotations>;
 
 Result<std::vector<TokenId>> tokens_of(const FitFlags& flags, const Tokenizer& tokenizer) {
     std::string text(kFitCacheText);
@@ -70,7 +70,7 @@ Result<Turns> fit(const gguf::File& file, const FitFlags& flags) {
     ATLAS_TRY(const auto backend, make_vk_backend(options));
     ATLAS_TRY(const auto model, load(file, *backend, static_cast<uint32_t>(tokens.size())));
     ProgressBar bar("fitting", {.unit = "steps", .quiet_for = kQuietFor, .line_every = kLineEvery});
-    return fit_cache_turns(*model, tokens, {{}, [&bar](uint32_t done, uint32_t total) { bar.show(done, total); }});
+    return fit_cache_rotations(*model, tokens, {{}, [&bar](uint32_t done, uint32_t total) { bar.show(done, total); }});
 }
 
 // The model's own keys and tensors, and the turns.
@@ -88,7 +88,7 @@ Result<void> write_fitted(const gguf::File& file, const Turns& turns, const FitF
         }
         rewrite.add(writer, {&tensor, *tensor.format});
     }
-    add_cache_turns(turns, writer);
+    add_cache_rotations(turns, writer);
     return writer.write(flags.out);
 }
 

@@ -38,15 +38,15 @@ Result<std::unique_ptr<VkBackend>> make_backend(const ModelFlags& flags) {
 }
 
 // What the budget's watch asks for when memory is short. A draft's cache goes first: that costs speed alone.
-BudgetWatch::GivenBack give_back(Session& session, Speculators* speculation, uint64_t bytes) {
+BudgetWatch::GivenBack shrink(Session& session, Speculators* speculation, uint64_t bytes) {
     const auto tell = [](const Error& error) { warning("the cache could not be made smaller: {}", error.message); };
-    const auto of_draft = speculation != nullptr ? speculation->give_back(bytes) : Result<uint64_t>(0);
+    const auto of_draft = speculation != nullptr ? speculation->shrink(bytes) : Result<uint64_t>(0);
     if (!of_draft) tell(of_draft.error());
     BudgetWatch::GivenBack given{of_draft.value_or(0), ""};
     if (given.bytes > 0) given.effect = "the draft's cache is smaller now";
     if (given.bytes >= bytes) return given;
     const uint32_t before = session.n_ctx();
-    const auto of_session = session.give_back(bytes - given.bytes);
+    const auto of_session = session.shrink(bytes - given.bytes);
     if (!of_session) tell(of_session.error());
     given.bytes += of_session.value_or(0);
     if (session.n_ctx() == before) return given;
@@ -160,15 +160,15 @@ Result<OpenModel> open_with_session(const ModelFlags& flags, const SpeculationFl
     ATLAS_TRY(OpenModel open, load_model(flags, speculation, shape));
     const Interrupt::AtOnce nothing_to_lose;
     ATLAS_TRY(open.session, Session::create(open.model, shape));
-    open.guesses_by(nullptr);
+    open.draft_tokens_by(nullptr);
     return open;
 }
 
 }  // namespace
 
-void OpenModel::guesses_by(Speculators* speculation) {
+void OpenModel::draft_tokens_by(Speculators* speculation) {
     watch = std::make_unique<BudgetWatch>(*backend, tell_of_memory,
-                                          [session_ = session.get(), speculation](uint64_t bytes) { return give_back(*session_, speculation, bytes); });
+                                          [session_ = session.get(), speculation](uint64_t bytes) { return shrink(*session_, speculation, bytes); });
 }
 
 Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) { return open_with_session(flags, nullptr, max_outputs); }

@@ -30,10 +30,10 @@ struct OpenModel {
     uint32_t n_ctx = 0;  // what was chosen
     KvFormats kv;
     std::unique_ptr<Session> session;
-    std::unique_ptr<BudgetWatch> watch;  // tick() it while the session runs; guesses_by() tells it of a draft
+    std::unique_ptr<BudgetWatch> watch;  // tick() it while the session runs; draft_tokens_by() tells it of a draft
 
     /// Once the draft is there: where memory is short its cache shrinks first. To live as long as `watch` is asked.
-    void guesses_by(Speculators* speculation);
+    void draft_tokens_by(Speculators* speculation);
     DraftTarget draft_target() const { return {*backend, *model, draft_file.get(), n_ctx, kv}; }
 };
 

@@ -68,7 +68,7 @@ Result<GenerateReport> answer(const RunFlags& flags, OpenModel& open, const std:
     GenerateOptions options = generate_options(flags.sampling);
     options.stop = out.token();
     options.speculation = speculation.get();
-    open.guesses_by(speculation.get());
+    open.draft_tokens_by(speculation.get());
     ProgressBar reading("reading the prompt", {.unit = "tokens"});
     reading.show(0, tokens.size());
     const auto emit = [&](std::string_view piece) {
@@ -82,7 +82,7 @@ Result<GenerateReport> answer(const RunFlags& flags, OpenModel& open, const std:
     };
     auto report = generate(*open.session, open.tokenizer, tokens, options, emit, progress);
     reading.wipe();
-    open.guesses_by(nullptr);
+    open.draft_tokens_by(nullptr);
     if (report) ATLAS_TRY_VOID(out.finish());
     return report;
 }

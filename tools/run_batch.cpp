@@ -103,7 +103,7 @@ class BatchRun {
 
   private:
     Result<void> run_steps(bool shows_progress) {
-        BudgetWatch watch(*open_.backend, [](const std::string& line) { print_warning(line); }, [this](uint64_t bytes) { return give_back(bytes); });
+        BudgetWatch watch(*open_.backend, [](const std::string& line) { print_warning(line); }, [this](uint64_t bytes) { return shrink(bytes); });
         std::optional<ProgressBar> bar;
         if (shows_progress) bar.emplace("answering", ProgressStyle{.unit = "prompts"});
         while (!engine_.is_idle()) {
@@ -133,9 +133,9 @@ class BatchRun {
         return {};
     }
 
-    BudgetWatch::GivenBack give_back(uint64_t bytes) {
+    BudgetWatch::GivenBack shrink(uint64_t bytes) {
         const uint32_t before = engine_.runner().shape().pool_tokens;
-        const auto given = engine_.give_back(bytes);
+        const auto given = engine_.shrink(bytes);
         if (!given) warning("the cache could not be made smaller: {}", given.error().message);
         const uint32_t after = engine_.runner().shape().pool_tokens;
         if (after == before) return {given.value_or(0), given.value_or(0) > 0 ? "the draft's cache is smaller now" : ""};
@@ -186,11 +186,11 @@ bool is_too_large(const Error& error) { return error.code == ErrorCode::out_of_m
 Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags, const SpeculationFlags& speculation, const BatchShape& wish,
                                             uint32_t draft_contexts) {
     BatchShape shape = wish;
-    ATLAS_TRY(auto guesses, make_batch_speculation(speculation, open, shape.max_timelines, draft_contexts));
-    shape.max_outputs = guesses ? std::max(shape.max_timelines, kMostTokensAlike) : shape.max_timelines;
+    ATLAS_TRY(auto draft_tokens, make_batch_speculation(speculation, open, shape.max_timelines, draft_contexts));
+    shape.max_outputs = draft_tokens ? std::max(shape.max_timelines, kBatchInvariantWidth) : shape.max_timelines;
     if (flags.pool_tokens > 0) {
         shape.pool_tokens = flags.pool_tokens;
-        return Engine::create(open.model, shape, std::move(guesses));
+        return Engine::create(open.model, shape, std::move(draft_tokens));
     }
     // As many whole contexts as there are places, or as many as fit: who finds no page waits.
     for (uint32_t contexts = shape.max_timelines;; contexts = (contexts + 1) / 2) {
@@ -198,7 +198,7 @@ Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFl
         auto runner = BatchRunner::create(open.model, shape);
         if (!runner && is_too_large(runner.error()) && contexts > 1) continue;
         if (!runner) return tl::unexpected(runner.error());
-        return Engine::create(std::move(*runner), std::move(guesses));
+        return Engine::create(std::move(*runner), std::move(draft_tokens));
     }
 }
 

@@ -50,7 +50,7 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
         ->check(check_draft, "")
         ->capture_default_str()
         ->group(group);
-    command.add_option("--draft-max", flags.draft_max, "Check at most this many draft tokens per step; 0: none")->check(whole_number(0, kMostTokensAlike - 1), "")->capture_default_str()->group(group);
+    command.add_option("--draft-max", flags.draft_max, "Check at most this many draft tokens per step; 0: none")->check(whole_number(0, kBatchInvariantWidth - 1), "")->capture_default_str()->group(group);
 }
 
 uint32_t rows_for(const SpeculationFlags& flags) {

@@ -62,9 +62,9 @@ void print_table(const bench::TuneResult& result) {
     fmt::print("{:<34} {:<36} {:>10} {:>10} {:>7}\n", "product", "kernel", "us", "untuned", "gain");
     const auto microseconds = [](double seconds) { return seconds > 0 ? fmt::format("{:.1f}", seconds * 1e6) : std::string("-"); };
     for (const bench::TunedProduct& p : result.products) {
-        const bool known = p.first_guess_seconds > 0 && !p.winner.empty();
+        const bool known = p.first_draft_seconds > 0 && !p.winner.empty();
         fmt::print("{:<34} {:<36} {:>10} {:>10} {:>7}\n", tuning_key(p.shape), p.winner.empty() ? "(default)" : p.winner, microseconds(p.winner_seconds),
-                   microseconds(p.first_guess_seconds), known ? fmt::format("{:.2f}", p.first_guess_seconds / p.winner_seconds) : "-");
+                   microseconds(p.first_draft_seconds), known ? fmt::format("{:.2f}", p.first_draft_seconds / p.winner_seconds) : "-");
         for (const std::string& wrong : p.wrong) fmt::print("  wrong numbers here: {}\n", wrong);
     }
 }
@@ -73,7 +73,7 @@ nlohmann::ordered_json to_json(const VkBackend& backend, const bench::TuneResult
     nlohmann::ordered_json products = nlohmann::ordered_json::array();
     for (const bench::TunedProduct& p : result.products) {
         products.push_back({{"product", tuning_key(p.shape)}, {"winner", p.winner}, {"seconds", p.winner_seconds},
-                            {"untuned", p.first_guess}, {"untuned_seconds", p.first_guess_seconds}, {"wrong", p.wrong}});
+                            {"untuned", p.first_draft}, {"untuned_seconds", p.first_draft_seconds}, {"wrong", p.wrong}});
     }
     return {{"schema", 1}, {"device", backend.caps().name}, {"driver", backend.caps().driver_line()}, {"seconds", result.seconds},
             {"complete", result.complete}, {"measured", result.n_measured}, {"products", products}};

@@ -37,7 +37,7 @@ void VkOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTabl
     // time are asked for: their keys are split more often. DryOps counts as much scratch.
     const AttentionSplits splits = attention_splits(q.rows, params, tables.max_kv_tokens);
     const vk::Cost least{2.0 * keys * params.n_head * (params.head_dim + params.value_dim()) / splits.n, 0};
-    const uint32_t at_a_time = parts_by_cost(least) > 1 ? kMostTokensAlike : q.rows;
+    const uint32_t at_a_time = parts_by_cost(least) > 1 ? kBatchInvariantWidth : q.rows;
     for (uint32_t first = 0; first < q.rows; first += at_a_time) {
         const uint32_t count = std::min(at_a_time, q.rows - first);
         AttentionTables some = tables;

@@ -39,7 +39,7 @@ std::vector<uint32_t> attention_constants(const AttentionShape& shape, uint32_t 
 std::string tuning_key(const AttentionShape& shape);
 
 /// All variants that this device can run for the shape, best guess first; never empty; the last is a baseline that runs on every device.
-/// Steps of 1 .. kMostTokensAlike tokens get the same list, so that a token's result does not depend on how many are with it.
+/// Steps of 1 .. kBatchInvariantWidth tokens get the same list, so that a token's result does not depend on how many are with it.
 std::vector<AttentionVariant> attention_candidates(const vk::DeviceCaps& caps, const AttentionShape& shape);
 
 /// The preferred candidate if there is one, else the first that was not rejected (by its name), else the baseline.
@@ -48,7 +48,7 @@ AttentionVariant choose_attention(const vk::DeviceCaps& caps, const KernelChoice
 // One function per kernel: appends what it offers for the shape, best first, or nothing.
 void offer_attention_rows(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out);
 void offer_attention_keys(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out);  // on every device
-// select_attention_coopmat.cpp: steps of more than kMostTokensAlike tokens.
+// select_attention_coopmat.cpp: steps of more than kBatchInvariantWidth tokens.
 void offer_attention_coopmat2(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out);
 void offer_attention_coopmat(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out);
 

@@ -24,7 +24,7 @@ void VkOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, con
     if (cache.k_passes_on_errors() || cache.v_passes_on_errors()) {
         const uint32_t n_head_kv = cache.k_passes_on_errors() ? k.cols / cache.fitted_k.feedback.cols : v.cols / cache.fitted_v.feedback.cols;
         const RopeParams no_rope{.head_dim = k.cols / n_head_kv, .n_rot = 0};
-        return turned_kv_write({{}, k, v, no_rope, {}, {}, cache, slots});
+        return rotated_kv_write({{}, k, v, no_rope, {}, {}, cache, slots});
     }
     // A lane takes 32 elements: a narrow cache row gives few lanes something to do.
     const uint32_t blocks = groups_for(std::max(k.cols, v.cols), 32);

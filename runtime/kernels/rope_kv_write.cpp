@@ -85,7 +85,7 @@ void VkOps::rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, con
     if (!context_.fused || params.n_rot == 0 || (is_turned && !can_write_turned(write))) {
         return Ops::rope_kv_write(q, k, v, params, positions, factors, cache, slots);
     }
-    if (is_turned) return turned_kv_write(write);
+    if (is_turned) return rotated_kv_write(write);
     const uint32_t lanes = choose_element_lanes(context_.caps), blocks_per_group = std::min(kBlocksPerGroup, lanes);
     const uint32_t blocks = groups_for(std::max(k.cols, v.cols), 32);
     const bool searches = info(cache.k.format).block_elems > 1 || info(cache.v.format).block_elems > 1;

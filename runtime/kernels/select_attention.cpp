@@ -17,7 +17,7 @@ std::vector<uint32_t> attention_constants(const AttentionShape& shape, uint32_t 
 }
 
 std::string tuning_key(const AttentionShape& shape) {
-    const uint32_t bucket = shape.n_tokens <= kMostTokensAlike ? kMostTokensAlike : std::bit_ceil(shape.n_tokens);
+    const uint32_t bucket = shape.n_tokens <= kBatchInvariantWidth ? kBatchInvariantWidth : std::bit_ceil(shape.n_tokens);
     return fmt::format("attention {}x{}:{} {}:{} x {}", shape.heads_per_kv, shape.head_dim, shape.value_dim, info(shape.formats.k).name,
                        info(shape.formats.v).name, bucket);
 }
@@ -37,7 +37,7 @@ void offer_attention_keys(const vk::DeviceCaps& caps, const AttentionShape& shap
     const bool few_registers = registers_per_lane(caps) <= 128;
     const uint32_t most_rows = few_registers ? 4 : 8;
     // The query heads of a group side by side: as few blocks as hold them, none with rows to spare. With one or two heads there is room for
-    // the tokens of a verify step. It must not depend on their number: steps of 1 .. kMostTokensAlike tokens run the same pipeline.
+    // the tokens of a verify step. It must not depend on their number: steps of 1 .. kBatchInvariantWidth tokens run the same pipeline.
     const uint32_t heads = shape.heads_per_kv, blocks = (heads + most_rows - 1) / most_rows;
     const uint32_t rows = heads <= 2 ? 4 : (heads + blocks - 1) / blocks;
     // A B580 (ANV, Mesa 26.2.6, 2026-11-30, q8_0 keys of 128) spills 46 registers with 8 rows and 64 keys, 12 with 32, none with 4 and 32.

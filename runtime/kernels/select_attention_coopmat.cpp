@@ -39,7 +39,7 @@ uint32_t shared_bytes(const vk::CoopMatShape& m, const Tiles& t, const Attention
 
 // f32 caches are asked for by those who want no rounding to halves. Steps of few tokens must not depend on how many they are.
 bool wants_matrices(const vk::DeviceCaps& caps, const AttentionShape& shape) {
-    return shape.n_tokens > kMostTokensAlike && shape.formats.k != Format::f32 && shape.formats.v != Format::f32 && caps.coopmat && caps.fp16 &&
+    return shape.n_tokens > kBatchInvariantWidth && shape.formats.k != Format::f32 && shape.formats.v != Format::f32 && caps.coopmat && caps.fp16 &&
            caps.vulkan_memory_model && caps.subgroup_size_control && caps.subgroup_basic && caps.subgroup_vote && caps.subgroup_arithmetic &&
            caps.subgroup_shuffle;
 }

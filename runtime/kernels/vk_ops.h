@@ -47,7 +47,7 @@ class VkOps final : public Ops {
     void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void hadamard(const Tensor& x, uint32_t block) override;
-    void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
+    void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
     void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) override;
     void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
@@ -103,17 +103,17 @@ class VkOps final : public Ops {
         const KvLayer& cache;
         const U32View& slots;
     };
-    /// The first bindings and all but the last constants of rope_kv_write and turned_kv_write.
+    /// The first bindings and all but the last constants of rope_kv_write and rotated_kv_write.
     struct BoundKvWrite {
         std::vector<vk::Binding> bindings;
         push::RopeKvWritePush push{};
     };
     /// Calls part(bound, count, cost) for runs of tokens that fit; not at all if the plan has failed.
     void for_kv_write_parts(const KvWrite& write, const vk::Cost& cost, const std::function<void(BoundKvWrite, uint32_t, const vk::Cost&)>& part);
-    /// Whether turned_kv_write takes heads of these sizes.
+    /// Whether rotated_kv_write takes heads of these sizes.
     static bool can_write_turned(const KvWrite& write);
     /// rope_kv_write of a cache that holds turned heads, in one dispatch.
-    void turned_kv_write(const KvWrite& write);
+    void rotated_kv_write(const KvWrite& write);
     void matmul_rows(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y);
     /// repeat_b: b is one row for all tokens, also when this part has just one.
     void matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b, const vk::Cost& cost);

@@ -45,13 +45,13 @@ WeightRules attention_weights(Need bias, Need output_bias) {
             {kKeyShift, bias, k, Scale::refused, Together::qkv_bias, Content::key_shift, kAttnKBias.name},
             {kAttnOutput, Need::required, embd_heads, Scale::folded},
             {kAttnOutputBias, output_bias, embd},
-            {kTurnK, Need::optional, k_heads},
-            {kTurnKShift, Need::optional, k},
-            {kTurnQ, Need::optional, k_heads},
-            {kTurnKFeedback, Need::optional, k_heads},
-            {kTurnV, Need::optional, v_heads},
-            {kTurnVBack, Need::optional, v_heads},
-            {kTurnVFeedback, Need::optional, v_heads}};
+            {kRotateK, Need::optional, k_heads},
+            {kRotateKShift, Need::optional, k},
+            {kRotateQ, Need::optional, k_heads},
+            {kRotateKFeedback, Need::optional, k_heads},
+            {kRotateV, Need::optional, v_heads},
+            {kRotateVBack, Need::optional, v_heads},
+            {kRotateVFeedback, Need::optional, v_heads}};
 }
 
 WeightRules head_norm_weights() { return {{kAttnQNorm, Need::required, head}, {kAttnKNorm, Need::required, head}}; }

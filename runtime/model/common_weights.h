@@ -14,10 +14,10 @@ inline constexpr WeightId kAttnNorm{"attn_norm.weight"}, kAttnQ{"attn_q.weight"}
 inline constexpr WeightId kKeyShift{"key_shift"};  // made of attn_k.bias, see runtime/model/key_shift.h
 inline constexpr WeightId kFfnNorm{"ffn_norm.weight"}, kFfnGate{"ffn_gate.weight"}, kFfnGateBias{"ffn_gate.bias"}, kFfnUp{"ffn_up.weight"},
     kFfnUpBias{"ffn_up.bias"}, kFfnDown{"ffn_down.weight"}, kFfnDownBias{"ffn_down.bias"};
-// Ours, see runtime/model/cache_turn.h.
-inline constexpr WeightId kTurnK{"cache_turn_k.weight"}, kTurnKShift{"cache_turn_k.bias"}, kTurnQ{"cache_turn_q.weight"},
-    kTurnKFeedback{"cache_turn_k_feedback.weight"}, kTurnV{"cache_turn_v.weight"}, kTurnVBack{"cache_turn_v_back.weight"},
-    kTurnVFeedback{"cache_turn_v_feedback.weight"};
+// Ours, see runtime/model/cache_rotation.h.
+inline constexpr WeightId kRotateK{"cache_turn_k.weight"}, kRotateKShift{"cache_turn_k.bias"}, kRotateQ{"cache_turn_q.weight"},
+    kRotateKFeedback{"cache_turn_k_feedback.weight"}, kRotateV{"cache_turn_v.weight"}, kRotateVBack{"cache_turn_v_back.weight"},
+    kRotateVFeedback{"cache_turn_v_feedback.weight"};
 
 /// token_embd, output_norm, output (usual), output.bias, rope_freqs (optional).
 WeightRules model_weights();

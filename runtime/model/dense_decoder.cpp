@@ -36,9 +36,9 @@ Qkv qkv_scratch(const Layer& layer, uint32_t n_tokens, Ops& ops) {
 // Writes the K and V of the step into the cache and returns the queries after rope [n_tokens, q_width].
 Tensor project_qkv(const Layer& layer, const Tensor& normed, Ops& ops) {
     KvLayer cache = layer.in.kv[layer.il];
-    cache.fitted_k = {layer[kTurnK], layer[kTurnKShift], layer[kTurnQ], layer[kTurnKFeedback]};
+    cache.fitted_k = {layer[kRotateK], layer[kRotateKShift], layer[kRotateQ], layer[kRotateKFeedback]};
     if (!cache.fitted_k) cache.fitted_k.shift = layer[kKeyShift];
-    cache.fitted_v = {layer[kTurnV], {}, layer[kTurnVBack], layer[kTurnVFeedback]};
+    cache.fitted_v = {layer[kRotateV], {}, layer[kRotateVBack], layer[kRotateVFeedback]};
     const auto [q, k, v] = qkv_scratch(layer, normed.rows, ops);
     const auto terms = std::to_array<MatmulTerm>({{layer[kAttnQ], layer[kAttnQBias], q},
                                                   {layer[kAttnK], layer[kAttnKBias], k},
@@ -100,7 +100,7 @@ void forward_dense_decoder(const ForwardInputs& in, Ops& ops) {
             if (is_last && n_outputs == 0) return;  // the cache is all that was wanted
             const Tensor heads = ops.scratch(n_tokens, lc.q_width(), "heads");
             ops.attention(q, in.kv[il], tables, attention, heads);
-            if (in.kv[il].rotate_v && layer[kTurnV]) ops.turn_heads(heads, layer[kTurnVBack], {});
+            if (in.kv[il].rotate_v && layer[kRotateV]) ops.rotate_heads(heads, layer[kRotateVBack], {});
             else if (in.kv[il].rotate_v) ops.hadamard(heads, hadamard_block(attention.value_dim()));
             ops.matmul_add(layer[kAttnOutput], heads, layer[kAttnOutputBias], d);
         }

@@ -20,7 +20,7 @@ namespace atlas {
 /// it only leaves more of the bias.
 inline constexpr uint32_t kShiftPositions = 8192;
 
-/// What CacheTurn::shift adds to keys that the Hadamard matrix has turned: -H times the mean of rope(bias). bias: [n_head_kv * rope.head_dim],
+/// What CacheRotation::shift adds to keys that the Hadamard matrix has turned: -H times the mean of rope(bias). bias: [n_head_kv * rope.head_dim],
 /// finite or not: what is not finite gives zeros for its head.
 std::vector<float> key_shift(std::span<const float> bias, const RopeParams& rope, uint32_t n_ctx_train);
 

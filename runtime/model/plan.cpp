@@ -86,7 +86,7 @@ class Planner {
         step.shared_positions = view(1);
         DryOps ops;
         input_.forward({c, weights_, kv, step, {&nowhere_, Format::f32, 0, n_outputs, c.n_vocab, c.n_vocab}}, ops);
-        ops.scratch(std::min(n_outputs, kMostTokensAlike), kSampleWorkWords, "sample");  // behind a pass: that has given all back
+        ops.scratch(std::min(n_outputs, kBatchInvariantWidth), kSampleWorkWords, "sample");  // behind a pass: that has given all back
         return ops.counts().scratch_peak_bytes;
     }
 

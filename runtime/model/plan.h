@@ -87,9 +87,9 @@ inline constexpr uint64_t kChainStateBytes = 256 + (2 + kMaxHistory) * sizeof(ui
 inline constexpr uint64_t kChainResultBytes = 2 * 256;
 /// For verify steps: the sampler's parameters and its results, of every row. For guesses that stay on the device the same, and behind the
 /// parameters the words of every row's step: position, slot, sequence and output row.
-inline constexpr uint64_t kGuessStepsAtBytes = kMostTokensAlike * 16 * sizeof(uint32_t);
-inline constexpr uint64_t kVerifyParamBytes = kGuessStepsAtBytes + kMostTokensAlike * 4 * sizeof(uint32_t);
-inline constexpr uint64_t kVerifyResultBytes = kMostTokensAlike * 8 * sizeof(uint32_t);
+inline constexpr uint64_t kDraftStepsAtBytes = kBatchInvariantWidth * 16 * sizeof(uint32_t);
+inline constexpr uint64_t kVerifyParamBytes = kDraftStepsAtBytes + kBatchInvariantWidth * 4 * sizeof(uint32_t);
+inline constexpr uint64_t kVerifyResultBytes = kBatchInvariantWidth * 8 * sizeof(uint32_t);
 /// The keys or the values of one layer, `width` elements per token (CacheShape).
 uint64_t kv_side_bytes(uint32_t width, uint32_t n_ctx, Format format);
 

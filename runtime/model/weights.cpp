@@ -162,23 +162,23 @@ class Resolver {
     std::unordered_map<std::string_view, const gguf::TensorInfo*> by_name_;
 };
 
-constexpr auto kCacheTurns = std::to_array<WeightId>({kTurnK, kTurnKShift, kTurnQ, kTurnKFeedback, kTurnV, kTurnVBack, kTurnVFeedback});
+constexpr auto kCacheRotations = std::to_array<WeightId>({kRotateK, kRotateKShift, kRotateQ, kRotateKFeedback, kRotateV, kRotateVBack, kRotateVFeedback});
 
 // The matrices that turn keys and queries belong together, and kernels read them as f32.
-Result<std::vector<ResolvedWeight>> with_whole_cache_turns(Result<std::vector<ResolvedWeight>> resolved, const ModelConfig& config) {
+Result<std::vector<ResolvedWeight>> with_whole_cache_rotations(Result<std::vector<ResolvedWeight>> resolved, const ModelConfig& config) {
     if (!resolved) return resolved;
     std::vector<size_t> parts(config.n_layer(), 0);
     for (const ResolvedWeight& weight : *resolved) {
-        if (!weight.layer || std::find(kCacheTurns.begin(), kCacheTurns.end(), weight.id) == kCacheTurns.end()) continue;
+        if (!weight.layer || std::find(kCacheRotations.begin(), kCacheRotations.end(), weight.id) == kCacheRotations.end()) continue;
         ++parts[*weight.layer];
         if (weight.format == Format::f32) continue;
         return fail(ErrorCode::unsupported, "{}: stored as {}, expected f32: write the file again with atlas-vk fit-cache", weight.source->name,
                     info(weight.format).name);
     }
     for (uint32_t il = 0; il < config.n_layer(); ++il) {
-        if (parts[il] == 0 || parts[il] == kCacheTurns.size()) continue;
+        if (parts[il] == 0 || parts[il] == kCacheRotations.size()) continue;
         return fail(ErrorCode::not_found, "layer {} has {} of its {} tensors cache_turn_*: expected all or none; write the file again with atlas-vk fit-cache",
-                    il, parts[il], kCacheTurns.size());
+                    il, parts[il], kCacheRotations.size());
     }
     return resolved;
 }
@@ -187,12 +187,12 @@ Result<std::vector<ResolvedWeight>> with_whole_cache_turns(Result<std::vector<Re
 
 Result<std::vector<ResolvedWeight>> resolve_weights(const gguf::File& file, const WeightTable& table, const ModelConfig& config,
                                                     const std::function<bool(Format)>& can_read) {
-    return with_whole_cache_turns(Resolver(file.tensors(), &file, config, can_read).all(table), config);
+    return with_whole_cache_rotations(Resolver(file.tensors(), &file, config, can_read).all(table), config);
 }
 
 Result<std::vector<ResolvedWeight>> resolve_tensors(std::span<const gguf::TensorInfo> tensors, const WeightTable& table,
                                                     const ModelConfig& config, const std::function<bool(Format)>& can_read) {
-    return with_whole_cache_turns(Resolver(tensors, nullptr, config, can_read).all(table), config);
+    return with_whole_cache_rotations(Resolver(tensors, nullptr, config, can_read).all(table), config);
 }
 
 Weights assemble_weights(const ModelConfig& config, std::span<const ResolvedWeight> resolved,

@@ -79,8 +79,8 @@ void DryOps::hadamard(const Tensor& x, uint32_t block) {
     count(8.0 * x.rows * x.cols);
 }
 
-void DryOps::turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
-    ATLAS_CHECK(w.cols > 0 && w.cols <= kLargestTurnedHead && w.rows % w.cols == 0 && x.cols % w.rows == 0, "{} columns, matrices [{}, {}]", x.cols, w.rows, w.cols);
+void DryOps::rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
+    ATLAS_CHECK(w.cols > 0 && w.cols <= kLargestRotatedHead && w.rows % w.cols == 0 && x.cols % w.rows == 0, "{} columns, matrices [{}, {}]", x.cols, w.rows, w.cols);
     if (shift) ATLAS_CHECK_EQ(shift.cols, w.rows);
     count(2.0 * x.rows * x.cols * w.cols);
 }
@@ -146,7 +146,7 @@ AttentionSplits attention_splits(uint32_t n_tokens, const AttentionParams& param
     constexpr uint32_t kMostSplits = 64;
     constexpr uint32_t kRowsPerWorkgroup = 32;
     const auto divided = [](uint64_t n, uint64_t by) { return static_cast<uint32_t>((n + by - 1) / by); };
-    const uint32_t blocks = n_tokens <= kMostTokensAlike ? 1 : divided(uint64_t{n_tokens} * params.n_head / params.n_head_kv, kRowsPerWorkgroup);
+    const uint32_t blocks = n_tokens <= kBatchInvariantWidth ? 1 : divided(uint64_t{n_tokens} * params.n_head / params.n_head_kv, kRowsPerWorkgroup);
     const uint32_t wanted = std::clamp(divided(kEnoughWorkgroups, uint64_t{blocks} * params.n_head_kv), 1u, kMostSplits);
     const bool windowed = params.window != 0 && params.window < max_kv_tokens;
     const uint32_t keys = std::max(1u, windowed ? params.window : max_kv_tokens);
@@ -159,7 +159,7 @@ uint64_t attention_scratch_bytes(uint32_t n_tokens, const AttentionParams& param
         return splits == 1 ? 0 : splits * tokens * params.n_head * (params.value_dim() + 2) * sizeof(float);
     };
     // Slow devices run many tokens as several times few.
-    return std::max(bytes(n_tokens), bytes(std::min(n_tokens, kMostTokensAlike)));
+    return std::max(bytes(n_tokens), bytes(std::min(n_tokens, kBatchInvariantWidth)));
 }
 
 }  // namespace atlas

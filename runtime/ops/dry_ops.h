@@ -34,7 +34,7 @@ class DryOps final : public Ops {
     void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void hadamard(const Tensor& x, uint32_t block) override;
-    void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
+    void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
     void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) override;
     void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
@@ -73,7 +73,7 @@ uint64_t q8_bytes(uint32_t n_tokens, uint32_t n_in);
 uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t n_out);
 
 /// Steps of up to so many tokens cut their keys alike, so that a token's result does not depend on how many others are in its step.
-inline constexpr uint32_t kMostTokensAlike = 24;
+inline constexpr uint32_t kBatchInvariantWidth = 24;
 
 /// How attention cuts the keys: those from c * chunk_keys on belong to split c % n.
 struct AttentionSplits {

@@ -24,7 +24,7 @@ class ForwardingOps : public Ops {
         ops_.rope(x, params, positions, factors);
     }
     void hadamard(const Tensor& x, uint32_t block) override { ops_.hadamard(x, block); }
-    void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override { ops_.turn_heads(x, w, shift); }
+    void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override { ops_.rotate_heads(x, w, shift); }
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override { ops_.kv_write(k, v, cache, slots); }
     void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) override {
         ops_.kv_copy(from, from_pages, to, to_pages, page_tokens);

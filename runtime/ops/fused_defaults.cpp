@@ -27,14 +27,14 @@ void Ops::rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const
     rope(q, params, positions, factors);
     rope(k, params, positions, factors);
     if (cache.rotate_k && cache.fitted_k) {
-        turn_heads(q, cache.fitted_k.out, {});
-        turn_heads(k, cache.fitted_k.in, cache.fitted_k.shift);
+        rotate_heads(q, cache.fitted_k.out, {});
+        rotate_heads(k, cache.fitted_k.in, cache.fitted_k.shift);
     } else if (cache.rotate_k) {
         hadamard(q, hadamard_block(params.head_dim));
         hadamard(k, hadamard_block(params.head_dim));
         if (cache.fitted_k.shift) add(k, cache.fitted_k.shift, k);
     }
-    if (cache.rotate_v && cache.fitted_v) turn_heads(v, cache.fitted_v.in, {});
+    if (cache.rotate_v && cache.fitted_v) rotate_heads(v, cache.fitted_v.in, {});
     else if (cache.rotate_v) hadamard(v, hadamard_block(v.cols / (k.cols / params.head_dim)));
     kv_write(k, v, cache, slots);
 }

@@ -30,14 +30,14 @@ struct RopeParams {
     uint32_t n_ctx_orig = 0;
 };
 
-/// turn_heads takes no larger heads.
-inline constexpr uint32_t kLargestTurnedHead = 256;
+/// rotate_heads takes no larger heads.
+inline constexpr uint32_t kLargestRotatedHead = 256;
 
-/// What turns a model's keys or values (model/cache_turn.h). Empty, all but the shift, or, of keys, the shift alone (model/key_shift.h); d: size of a head.
-struct CacheTurn {
-    Tensor in;     // f32 [n_head_kv * d, d]: turn_heads of what is cached
+/// What turns a model's keys or values (model/cache_rotation.h). Empty, all but the shift, or, of keys, the shift alone (model/key_shift.h); d: size of a head.
+struct CacheRotation {
+    Tensor in;     // f32 [n_head_kv * d, d]: rotate_heads of what is cached
     Tensor shift;  // f32 [1, n_head_kv * d], of keys
-    Tensor out;    // f32 [n_head_kv * d, d]: turn_heads of what meets it
+    Tensor out;    // f32 [n_head_kv * d, d]: rotate_heads of what meets it
     // What the rounding of an element misses is passed on, where a format rounds blocks of 32 and they divide heads: element i of head g becomes
     // the level nearest to x_i + sum_{j < i} feedback[g * d + i, j] * (x_j - rounded x_j). Zero for j >= i.
     Tensor feedback;  // f32 [n_head_kv * d, d]
@@ -55,8 +55,8 @@ struct KvLayer {
     uint32_t page_tokens = 0;
     bool rotate_k = false;  // the cache holds hadamard(k), plus fitted_k.shift if there is one, and queries come turned alike
     bool rotate_v = false;  // the cache holds hadamard(v); what attention gives must be turned back
-    CacheTurn fitted_k = {};  // with rotate_k, in the Hadamard matrix's place; out: queries, before attention
-    CacheTurn fitted_v = {};  // likewise; out: what attention gives
+    CacheRotation fitted_k = {};  // with rotate_k, in the Hadamard matrix's place; out: queries, before attention
+    CacheRotation fitted_v = {};  // likewise; out: what attention gives
 
     bool k_passes_on_errors() const { return rotate_k && fitted_k.passes_on_errors(k.format); }
     bool v_passes_on_errors() const { return rotate_v && fitted_v.passes_on_errors(v.format); }
@@ -147,8 +147,8 @@ class Ops {
 
     /// Multiplies every head of x, a row, in place: x_h = x_h W_g + shift_g. x: [n_tokens, n_head * d]; w: f32 [n_group * d, d], dense, the
     /// d x d matrices of the groups one behind the other; shift: f32 [1, n_group * d] or empty. n_group divides n_head; head h is of group
-    /// h / (n_head / n_group). d: at most kLargestTurnedHead.
-    virtual void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) = 0;
+    /// h / (n_head / n_group). d: at most kLargestRotatedHead.
+    virtual void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) = 0;
 
     /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format, with the feedback of
     /// what passes on errors.  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim.
@@ -180,7 +180,7 @@ class Ops {
     /// y = activation(x gate.w^T + gate.b) * (x up.w^T + up.b).  gate.y and up.y are not looked at; y: [n_tokens, n_ff].
     virtual void matmul_gated(Activation activation, const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y);
 
-    /// rope(q), rope(k), hadamard or turn_heads of what the cache wants turned, kv_write(k, v): what stands between the projections and attention. k and v
+    /// rope(q), rope(k), hadamard or rotate_heads of what the cache wants turned, kv_write(k, v): what stands between the projections and attention. k and v
     /// are undefined afterwards.
     virtual void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
                                const Tensor& factors, const KvLayer& cache, const U32View& slots);

@@ -6,15 +6,15 @@
 
 namespace atlas {
 
-BudgetWatch::BudgetWatch(const Backend& backend, std::function<void(const std::string&)> tell, GiveBack give_back)
-    : backend_(backend), tell_(std::move(tell)), give_back_(std::move(give_back)), first_(backend.budget()) {}
+BudgetWatch::BudgetWatch(const Backend& backend, std::function<void(const std::string&)> tell, GiveBack shrink)
+    : backend_(backend), tell_(std::move(tell)), shrink_(std::move(shrink)), first_(backend.budget()) {}
 
 void BudgetWatch::look() {
     const MemoryBudget now = backend_.budget();
     // Where the budget is as it was, a model that is larger than it was asked for so.
     if (now.budget_bytes == 0 || now.used_bytes <= now.budget_bytes || now.budget_bytes >= first_.budget_bytes) return;
     const uint64_t short_bytes = now.used_bytes - now.budget_bytes;
-    const GivenBack given = give_back_ ? give_back_(short_bytes) : GivenBack{};
+    const GivenBack given = shrink_ ? shrink_(short_bytes) : GivenBack{};
     const std::string others = fmt::format("other programs took {} of the device's memory", bytes_text(first_.budget_bytes - now.budget_bytes));
     const std::string gave = given.bytes > 0 ? fmt::format("the cache gave {} of free pages back: {}", bytes_text(given.bytes), given.effect) : "";
     if (given.bytes >= short_bytes) {

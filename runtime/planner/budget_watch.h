@@ -25,7 +25,7 @@ class BudgetWatch {
 
     /// `tell` gets lines for people: whenever something was given back; once that memory is short and nothing is left to give. The backend
     /// must outlive the watch.
-    BudgetWatch(const Backend& backend, std::function<void(const std::string&)> tell, GiveBack give_back = {});
+    BudgetWatch(const Backend& backend, std::function<void(const std::string&)> tell, GiveBack shrink = {});
 
     /// Call once per token or piece of work, on any one thread.
     void tick() {
@@ -40,7 +40,7 @@ class BudgetWatch {
   private:
     const Backend& backend_;
     std::function<void(const std::string&)> tell_;
-    GiveBack give_back_;
+    GiveBack shrink_;
     MemoryBudget first_;
     int ticks_ = 0;
     bool told_ = false;

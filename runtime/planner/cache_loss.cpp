@@ -95,7 +95,7 @@ bool is_float(Format format) { return format == Format::f32 || format == Format:
 CacheTraits cache_traits(const ModelShape& model) { return {model.fitted_cache, model.key_bias_left}; }
 
 CacheTraits cache_traits(const gguf::File& file) {
-    CacheTraits traits{file.find_tensor(fmt::format("blk.0.{}", kTurnK.name)) != nullptr, 0};
+    CacheTraits traits{file.find_tensor(fmt::format("blk.0.{}", kRotateK.name)) != nullptr, 0};
     const auto architecture = find_architecture(file);
     const auto config = architecture ? (*architecture)->read_config(FileKeys(file)) : Result<ModelConfig>(tl::unexpected(architecture.error()));
     for (uint32_t il = 0; config && il < config->n_layer(); ++il) {

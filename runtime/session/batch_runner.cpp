@@ -134,10 +134,10 @@ Result<void> BatchRunner::run(std::span<const BatchItem> items) {
     return {};
 }
 
-Result<uint64_t> BatchRunner::give_back(uint64_t bytes, uint32_t least_tokens, std::span<Timeline* const> timelines) {
+Result<uint64_t> BatchRunner::shrink(uint64_t bytes, uint32_t least_tokens, std::span<Timeline* const> timelines) {
     if (pool_->n_pages() <= std::max(pool_->n_in_use(), pages_for(least_tokens))) return 0;
     recorded_.clear();  // steps read the old storages
-    auto given = pool_->give_back(bytes, pages_for(least_tokens), timelines);
+    auto given = pool_->shrink(bytes, pages_for(least_tokens), timelines);
     shape_.pool_tokens = pool_->n_pages() * kPageTokens;
     shape_.n_ctx = std::min(shape_.n_ctx, shape_.pool_tokens);
     return given;

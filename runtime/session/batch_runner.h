@@ -45,8 +45,8 @@ class BatchRunner {
     KvPool& pool() { return *pool_; }
 
     /// Gives `bytes` of the pool back to the device, or as much as it can without `least_tokens`; `timelines`: every one of the pool. A timeline
-    /// holds no more than the pool then. Between runs. Returns the bytes given back. Fails: as KvPool::give_back.
-    Result<uint64_t> give_back(uint64_t bytes, uint32_t least_tokens, std::span<Timeline* const> timelines);
+    /// holds no more than the pool then. Between runs. Returns the bytes given back. Fails: as KvPool::shrink.
+    Result<uint64_t> shrink(uint64_t bytes, uint32_t least_tokens, std::span<Timeline* const> timelines);
 
     /// Runs the items' tokens and appends them to their timelines, which have reserved room for them. On failure no timeline has changed.
     /// Requires: in sum at most n_batch tokens (at least one each), max_outputs outputs, max_timelines items; ids of the vocabulary.

@@ -11,14 +11,14 @@ using Clock = std::chrono::steady_clock;
 double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
 // As in draft_length.cpp, where they are explained.
-constexpr double kLossShare = 0.01, kLossSteps = 1.5, kLeastGain = 1.01, kGuessedSlope = 0.05;
+constexpr double kLossShare = 0.01, kLossSteps = 1.5, kLeastGain = 1.01, kAssumedSlope = 0.05;
 // The small model's guesses are one class: its steps of many timelines tell no probabilities.
 constexpr uint8_t kDraftEvidence = kFirstCostlyEvidence;
 constexpr double kDraftPrior = 0.7;
 constexpr uint32_t kMostRounds = 8;
 
 // Steps are recorded for some sizes only; what a step takes is what the next of them takes.
-uint32_t runs_as(uint32_t n_columns) { return std::min(step_size_bucket(n_columns), kMostTokensAlike); }
+uint32_t runs_as(uint32_t n_columns) { return std::min(step_size_bucket(n_columns), kBatchInvariantWidth); }
 
 std::array<double, kEvidenceClasses> priors_of(const BatchSpeculation::MakeLookup& make_lookup) {
     std::array<double, kEvidenceClasses> priors;
@@ -32,7 +32,7 @@ std::array<double, kEvidenceClasses> priors_of(const BatchSpeculation::MakeLooku
 
 void BatchLength::step_took(uint32_t n_sequences, uint32_t n_columns, uint32_t n_tokens, double ms, double draft_ms) {
     ATLAS_CHECK(n_sequences >= 1 && n_columns >= n_sequences, "{} columns for {} sequences", n_columns, n_sequences);
-    if (n_columns > kMostTokensAlike) return;
+    if (n_columns > kBatchInvariantWidth) return;
     costs_.add(runs_as(n_columns), ms);
     const double pace = costs_.pace_ms();
     if (pace == 0) return;
@@ -53,16 +53,16 @@ bool BatchLength::may_run(uint32_t n_columns) const {
 }
 
 double BatchLength::cost_of(uint32_t n_columns) const {
-    ATLAS_CHECK(n_columns <= kMostTokensAlike, "a step of {} columns", n_columns);
+    ATLAS_CHECK(n_columns <= kBatchInvariantWidth, "a step of {} columns", n_columns);
     n_columns = runs_as(n_columns);
     if (costs_.measured(n_columns)) return costs_.cost(n_columns);
     uint32_t below = n_columns, above = n_columns;
     while (below > 0 && !costs_.measured(below)) --below;
-    while (above <= kMostTokensAlike && !costs_.measured(above)) ++above;
-    const bool has_above = above <= kMostTokensAlike;
+    while (above <= kBatchInvariantWidth && !costs_.measured(above)) ++above;
+    const bool has_above = above <= kBatchInvariantWidth;
     if (below == 0) return has_above ? costs_.cost(above) : 0;
     const double low = costs_.cost(below);
-    if (!has_above) return low * (1 + kGuessedSlope * (n_columns - below));
+    if (!has_above) return low * (1 + kAssumedSlope * (n_columns - below));
     return low + std::max(0.0, costs_.cost(above) - low) * (n_columns - below) / (above - below);
 }
 
@@ -73,7 +73,7 @@ bool BatchLength::may_cost(uint32_t n_sequences, double extra) const {
 std::vector<uint32_t> BatchLength::counts(std::span<const Proposal> of_sequences, uint32_t room) const {
     const auto n = static_cast<uint32_t>(of_sequences.size());
     std::vector<uint32_t> best(n, 0), taken(n, 0);
-    room = n < kMostTokensAlike ? std::min(room, kMostTokensAlike - n) : 0;
+    room = n < kBatchInvariantWidth ? std::min(room, kBatchInvariantWidth - n) : 0;
     if (n == 0 || room == 0 || (!always_ && !is_measured(n))) return best;
     std::vector<double> chance(n, 1);  // that all taken guesses of a sequence are right
     double tokens = n, best_rate = always_ ? 0 : kLeastGain * n / cost_of(n);
@@ -102,8 +102,8 @@ std::vector<uint32_t> BatchLength::counts(std::span<const Proposal> of_sequences
 }
 
 uint32_t BatchLength::rounds(uint32_t n_sequences, uint32_t n_asking, uint32_t room, double ms_per_round) const {
-    if (n_asking == 0 || n_sequences >= kMostTokensAlike) return 0;
-    room = std::min(room, kMostTokensAlike - n_sequences);
+    if (n_asking == 0 || n_sequences >= kBatchInvariantWidth) return 0;
+    room = std::min(room, kBatchInvariantWidth - n_sequences);
     const uint32_t most = std::min(kMostRounds, room / n_asking);
     if (always_) return most;
     if (!is_measured(n_sequences)) return 0;
@@ -132,7 +132,7 @@ Result<bool> BatchDraft::catch_up(const Ask& ask, Reader& reader) {
     timeline.rewind(static_cast<uint32_t>(std::min<ptrdiff_t>(differ.first - ask.tokens.begin(), ptrdiff_t(ask.tokens.size()) - 1)));
     timeline.reuse(ask.tokens);
     // What one step of all can hold stays for the first round; a prompt that is read for the first time does not fit into it.
-    const size_t most = std::max<size_t>(1, kMostTokensAlike / most_asks());
+    const size_t most = std::max<size_t>(1, kBatchInvariantWidth / most_asks());
     while (ask.tokens.size() - timeline.tokens().size() > most) {
         const size_t at = timeline.tokens().size();
         const auto piece = ask.tokens.subspan(at, std::min<size_t>(ask.tokens.size() - at - 1, runner_->shape().n_batch));
@@ -179,10 +179,10 @@ Result<void> BatchDraft::round(std::vector<Reader>& readers) {
     return {};
 }
 
-Result<uint64_t> BatchDraft::give_back(uint64_t bytes) {
+Result<uint64_t> BatchDraft::shrink(uint64_t bytes) {
     std::vector<Timeline*> readers;
     for (auto& [id, timeline] : timelines_) readers.push_back(&timeline);
-    return runner_->give_back(bytes, runner_->pool().n_in_use() * kPageTokens + kLeastRoomTokens, readers);
+    return runner_->shrink(bytes, runner_->pool().n_in_use() * kPageTokens + kLeastRoomTokens, readers);
 }
 
 Result<void> BatchDraft::propose(std::span<const Ask> asks, uint32_t rounds) {
@@ -210,15 +210,15 @@ BatchSpeculation::BatchSpeculation(MakeLookup make_lookup, std::unique_ptr<Batch
     : make_lookup_(std::move(make_lookup)), draft_(std::move(draft)), draft_max_(draft_max), length_(priors_of(make_lookup_)) {}
 
 Result<void> BatchSpeculation::look_up(Ask& ask) {
-    Guesser& guesser = guessers_[ask.id];
-    if (!guesser.lookup) {
-        guesser.lookup = make_lookup_();
-        ATLAS_TRY_VOID(guesser.lookup->begin(ask.tokens));
+    Drafter& drafter = drafters_[ask.id];
+    if (!drafter.lookup) {
+        drafter.lookup = make_lookup_();
+        ATLAS_TRY_VOID(drafter.lookup->begin(ask.tokens));
     } else {
-        for (const TokenId token : ask.tokens.subspan(guesser.n_told)) ATLAS_TRY_VOID(guesser.lookup->accept(token));
+        for (const TokenId token : ask.tokens.subspan(drafter.n_told)) ATLAS_TRY_VOID(drafter.lookup->accept(token));
     }
-    guesser.n_told = ask.tokens.size();
-    return ask.most > 0 ? guesser.lookup->propose(ask.most, ask.proposal) : Result<void>{};
+    drafter.n_told = ask.tokens.size();
+    return ask.most > 0 ? drafter.lookup->propose(ask.most, ask.proposal) : Result<void>{};
 }
 
 // For those that the lookup knows nothing of.
@@ -257,7 +257,7 @@ Result<void> BatchSpeculation::propose(std::span<Ask> asks, uint32_t room) {
 }
 
 void BatchSpeculation::was_checked(const Proposal& proposal, uint32_t n_right) {
-    for (size_t i = 0; i < proposal.tokens.size() && i <= n_right; ++i) length_.guess_was(proposal.evidence[i], i < n_right);
+    for (size_t i = 0; i < proposal.tokens.size() && i <= n_right; ++i) length_.draft_was(proposal.evidence[i], i < n_right);
 }
 
 void BatchSpeculation::step_took(uint32_t n_sequences, uint32_t n_columns, uint32_t n_tokens, double ms) {
@@ -266,7 +266,7 @@ void BatchSpeculation::step_took(uint32_t n_sequences, uint32_t n_columns, uint3
 }
 
 void BatchSpeculation::end(uint64_t id) {
-    guessers_.erase(id);
+    drafters_.erase(id);
     if (draft_) draft_->end(id);
 }
 

@@ -23,7 +23,7 @@ class BatchLength {
 
     /// A step of n_sequences answers and n_columns - n_sequences guesses gave n_tokens tokens; making the guesses took draft_ms of it.
     void step_took(uint32_t n_sequences, uint32_t n_columns, uint32_t n_tokens, double ms, double draft_ms);
-    void guess_was(uint8_t evidence, bool right) { shares_.guess_was(evidence, right); }
+    void draft_was(uint8_t evidence, bool right) { shares_.draft_was(evidence, right); }
 
     /// How many guesses of each sequence to check, at most `room` in all. Those that are likeliest to be reached and right go first.
     std::vector<uint32_t> counts(std::span<const Proposal> of_sequences, uint32_t room) const;
@@ -43,7 +43,7 @@ class BatchLength {
     /// Whether a step with draft tokens is worth running: its cost is known, or this run would show it.
     bool may_run(uint32_t n_columns) const;
 
-    StepCosts costs_{kMostTokensAlike + 1};  // by columns
+    StepCosts costs_{kBatchInvariantWidth + 1};  // by columns
     DraftLength shares_;
     double total_ = 0, loss_ = 0;  // in steps of the kind that ran first
     bool always_ = false;
@@ -63,8 +63,8 @@ class BatchDraft {
     /// `rounds` guesses for each; fewer where a context or the pool is full. Fails: what a device can.
     Result<void> propose(std::span<const Ask> asks, uint32_t rounds);
     void end(uint64_t id) { timelines_.erase(id); }
-    /// As Speculator::give_back; all timelines together have kLeastRoomTokens more.
-    Result<uint64_t> give_back(uint64_t bytes);
+    /// As Speculator::shrink; all timelines together have kLeastRoomTokens more.
+    Result<uint64_t> shrink(uint64_t bytes);
     static constexpr uint32_t kLeastRoomTokens = 256;
     uint32_t most_asks() const { return runner_->shape().max_timelines; }
     /// Of the steps behind the one that reads what is new; 0: not measured yet.
@@ -109,13 +109,13 @@ class BatchSpeculation {
     /// A step of answers alone, of which the last propose() was for.
     void step_took(uint32_t n_sequences, uint32_t n_columns, uint32_t n_tokens, double ms);
     void end(uint64_t id);
-    /// As Speculator::give_back, of the draft.
-    Result<uint64_t> give_back(uint64_t bytes) { return draft_ ? draft_->give_back(bytes) : Result<uint64_t>(0); }
+    /// As Speculator::shrink, of the draft.
+    Result<uint64_t> shrink(uint64_t bytes) { return draft_ ? draft_->shrink(bytes) : Result<uint64_t>(0); }
 
     BatchLength& length() { return length_; }
 
   private:
-    struct Guesser {
+    struct Drafter {
         std::unique_ptr<Speculator> lookup;
         size_t n_told = 0;
     };
@@ -125,7 +125,7 @@ class BatchSpeculation {
     MakeLookup make_lookup_;
     std::unique_ptr<BatchDraft> draft_;
     uint32_t draft_max_;
-    std::map<uint64_t, Guesser> guessers_;
+    std::map<uint64_t, Drafter> drafters_;
     BatchLength length_;
     double draft_ms_ = 0;  // since the last step
 };

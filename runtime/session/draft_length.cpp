@@ -17,7 +17,7 @@ constexpr double kPromisedShare = 0.02;
 constexpr double kLeastGain = 1.01;
 // Until a width was measured: what a step costs more per token beyond the first, in steps of one. Low, so that it is tried; the booking
 // above bounds what that may cost.
-constexpr double kGuessedSlope = 0.05;
+constexpr double kAssumedSlope = 0.05;
 // How many guesses back the shares remember, and how many guesses the prior is worth.
 constexpr double kMemory = 0.98, kPriorWeight = 4;
 // Per plain token, of what is known of a draft model: after 140 half of it.
@@ -82,7 +82,7 @@ void DraftLength::look_ahead(uint32_t n_more, uint32_t recorded_widths) {
     recorded_widths_ = recorded_widths;
 }
 
-void DraftLength::guess_was(uint8_t evidence, bool right) {
+void DraftLength::draft_was(uint8_t evidence, bool right) {
     ATLAS_CHECK(evidence < kEvidenceClasses, "class {}", evidence);
     const auto count = [right](Share& share) {
         share.right = share.right * kMemory + (right ? 1 : 0);
@@ -102,7 +102,7 @@ double DraftLength::cost(uint32_t width) const {
     const size_t kind = kind_of(width);
     // Less than a plain step is a pair that the machine's other work fell into.
     if (costs_.measured(kind)) return std::max(1.0, costs_.cost(kind));
-    double low_width = 1, low = 1, slope = kGuessedSlope;
+    double low_width = 1, low = 1, slope = kAssumedSlope;
     for (size_t i = 1; i < kWidths.size(); ++i) {
         if (!costs_.measured(1 + i)) continue;
         const double cost = std::max(1.0, costs_.cost(1 + i));
@@ -116,7 +116,7 @@ double DraftLength::cost(uint32_t width) const {
 
 bool DraftLength::is_known(uint32_t width) const { return costs_.known(kind_of(width)); }
 
-uint32_t DraftLength::width_for(std::span<const uint8_t> evidence, uint32_t most, double ms_per_guess) const {
+uint32_t DraftLength::width_for(std::span<const uint8_t> evidence, uint32_t most, double ms_per_draft_token) const {
     if (fixed_width_ > 0) {
         const uint32_t limit = std::min({most, static_cast<uint32_t>(evidence.size()) + 1, fixed_width_});
         return *(std::upper_bound(kWidths.begin() + 1, kWidths.end(), limit) - 1);
@@ -126,7 +126,7 @@ uint32_t DraftLength::width_for(std::span<const uint8_t> evidence, uint32_t most
     const double resume = std::max(0.0, cost(1) - 1);
     const double at_most = std::min(kLossShare * total_ + kLossSteps, kPromisedShare * (total_ + n_more_));
     const double may_lose = at_most - loss_ - resume;
-    const double guess_cost = ms_per_guess / plain_ms();
+    const double draft_token_cost = ms_per_draft_token / plain_ms();
     const double recording = record_ms_ / plain_ms();
     // Where an answer ends is not known; half-way is as good as anything.
     const double follows = std::min<double>(n_more_, total_);
@@ -146,7 +146,7 @@ uint32_t DraftLength::width_for(std::span<const uint8_t> evidence, uint32_t most
             chance *= right_share(evidence[counted - 1]);
             tokens += chance;
         }
-        const double spent = cost(width) + (width - 1) * guess_cost;
+        const double spent = cost(width) + (width - 1) * draft_token_cost;
         // A block whose cost rests on one or two pairs waits until it can be paired again.
         const bool may_run = costs_.known(kind_of(width)) || costs_.can_pair(kind_of(width));
         if (width == 1 || !may_run || tokens / spent <= best_rate) continue;

@@ -19,7 +19,7 @@ namespace atlas {
 /// block whose failure would go beyond that is not run. Gains are booked too.
 class DraftLength {
   public:
-    /// Few, so that few programs are recorded; at most kMostTokensAlike.
+    /// Few, so that few programs are recorded; at most kBatchInvariantWidth.
     static constexpr std::array<uint32_t, 9> kWidths = {1, 2, 3, 4, 6, 8, 12, 16, 24};
 
     /// `priors`: [kEvidenceClasses] how likely guesses of each class are right before anything was seen.
@@ -37,11 +37,11 @@ class DraftLength {
     /// A width that has none is tried only where what follows can pay for its recording.
     void look_ahead(uint32_t n_more, uint32_t recorded_widths);
     /// A guess whose forerunners were all right was so too, or not.
-    void guess_was(uint8_t evidence, bool right);
+    void draft_was(uint8_t evidence, bool right);
 
     /// The width whose tokens per time are most, at most evidence.size() + 1 and `most`; 1: no guess pays, or it is not known yet what a
-    /// plain token takes. `ms_per_guess`: what making one more guess would cost.
-    uint32_t width_for(std::span<const uint8_t> evidence, uint32_t most, double ms_per_guess) const;
+    /// plain token takes. `ms_per_draft_token`: what making one more guess would cost.
+    uint32_t width_for(std::span<const uint8_t> evidence, uint32_t most, double ms_per_draft_token) const;
 
     /// From now on steps of this width, or the widest below it that there are guesses for, whatever that costs: for tests and measurements.
     /// 0: by what was measured.

@@ -29,14 +29,14 @@ constexpr double kUnmeasuredMs = 0.01;
 // draft_block_cost, 2026-11-21, load 10). Not measured on a card, whose driver takes longer: there it errs towards going through the host.
 constexpr double kSavedMsPerSubmission = 0.006;
 // What a token more in a block is worth, in guesses: a small model costs at most a fifth of a large one.
-constexpr double kGuessesPerToken = 5;
+constexpr double kDraftTokensPerToken = 5;
 // How fast it is forgotten that chains nobody stopped did not pay, per block that went through the host; and of what was known before one more.
 constexpr double kForget = 0.97, kKept = 0.8;
 // What a guess costs is seen only where guesses and the step that checks them are apart.
 constexpr uint32_t kMostInARow = 31;
 
-uint8_t bucket_of(const Choice& guess) {
-    const double probability = std::exp(guess.logprob);
+uint8_t bucket_of(const Choice& draft_token) {
+    const double probability = std::exp(draft_token.logprob);
     return static_cast<uint8_t>(std::upper_bound(kBounds.begin(), kBounds.end(), probability) - kBounds.begin());
 }
 
@@ -82,24 +82,24 @@ bool DraftModel::one_submission_pays(uint32_t n) const {
 // The timeline tells how many of the guesses that were queued last were right: those past the stop gave tokens then, the others cost time.
 void DraftModel::learn_from_queued() {
     if (n_queued_ == 0) return;
-    const auto& guessed = session_->tokens();  // all but the last guess
-    const auto differ = std::mismatch(guessed.begin(), guessed.end(), timeline_.begin(), timeline_.end());
-    const auto n_same = static_cast<size_t>(differ.first - guessed.begin());
+    const auto& drafted = session_->tokens();  // all but the last guess
+    const auto differ = std::mismatch(drafted.begin(), drafted.end(), timeline_.begin(), timeline_.end());
+    const auto n_same = static_cast<size_t>(differ.first - drafted.begin());
     const size_t n_right = n_same > n_before_ ? n_same - n_before_ : 0;
     const double n_more = n_right > n_until_stop_ ? double(n_right - n_until_stop_) : 0;
-    wasted_ = kKept * wasted_ + (1 - kKept) * (double(n_queued_ - n_until_stop_) - kGuessesPerToken * n_more);
+    wasted_ = kKept * wasted_ + (1 - kKept) * (double(n_queued_ - n_until_stop_) - kDraftTokensPerToken * n_more);
     n_queued_ = 0;
 }
 
-Result<bool> DraftModel::queue(uint32_t n, const Proposal& before, const GuessPlace& place, QueuedGuesses& queued) {
+Result<bool> DraftModel::queue(uint32_t n, const Proposal& before, const DraftPlace& place, QueuedDrafts& queued) {
     learn_from_queued();
     const size_t n_timeline = timeline_.size();
     if (stopped_ || n == 0 || !one_submission_pays(n) || !knows(before) || place.backend != &session_->model().backend()) return false;
-    if (place.first + n > kMostTokensAlike || n_timeline + before.tokens.size() + n > session_->n_ctx()) return false;
+    if (place.first + n > kBatchInvariantWidth || n_timeline + before.tokens.size() + n > session_->n_ctx()) return false;
     ATLAS_TRY(const Sampler greedy, Sampler::create({.temperature = 0}));
     if (!session_->can_choose(greedy.options())) return false;
     timeline_.insert(timeline_.end(), before.tokens.begin(), before.tokens.end());
-    const auto done = session_->queue_guesses(timeline_, n, std::min(n_vocab_, session_->model().config().n_vocab), place, queued);
+    const auto done = session_->queue_drafts(timeline_, n, std::min(n_vocab_, session_->model().config().n_vocab), place, queued);
     timeline_.resize(n_timeline);
     if (!done) return tl::unexpected(done.error());
     n_queued_ = n;
@@ -109,20 +109,20 @@ Result<bool> DraftModel::queue(uint32_t n, const Proposal& before, const GuessPl
 }
 
 Result<void> DraftModel::collect(Proposal& proposal) {
-    std::array<Choice, kMostTokensAlike> all;
-    const auto guesses = std::span(all).first(n_queued_);
+    std::array<Choice, kBatchInvariantWidth> all;
+    const auto draft_tokens = std::span(all).first(n_queued_);
     const size_t n_timeline = timeline_.size();
     timeline_.insert(timeline_.end(), proposal.tokens.begin(), proposal.tokens.end());
-    const auto done = session_->take_guesses(timeline_, guesses);
+    const auto done = session_->take_drafts(timeline_, draft_tokens);
     timeline_.resize(n_timeline);
     ATLAS_TRY_VOID(done);
     double chance = 1;
     n_until_stop_ = 0;
-    for (const Choice& guess : guesses) {
-        const uint8_t bucket = bucket_of(guess);
+    for (const Choice& draft_token : draft_tokens) {
+        const uint8_t bucket = bucket_of(draft_token);
         if (chance > kLeastChance) ++n_until_stop_;
         chance *= kPriors[bucket];
-        proposal.tokens.push_back(guess.token);
+        proposal.tokens.push_back(draft_token.token);
         proposal.evidence.push_back(static_cast<uint8_t>(kFirstClass + bucket));
     }
     return {};
@@ -170,7 +170,7 @@ Result<void> DraftModel::propose(uint32_t most, Proposal& proposal) {
     wasted_ *= kForget;
     n_in_a_row_ = n_queued_ = 0;
     // What the larger model decided costs a step too, and the prompt is not counted: it is read once.
-    if (n_run <= kMostTokensAlike && n > 0) {
+    if (n_run <= kBatchInvariantWidth && n > 0) {
         const double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count() / std::max(1.0, double(n));
         ms_per_token_ = ms_per_token_ <= kUnmeasuredMs ? ms : 0.8 * ms_per_token_ + 0.2 * ms;
     }

@@ -20,7 +20,7 @@ class DraftModel final : public Speculator {
     Result<void> propose(uint32_t most, Proposal& proposal) override;
     /// As propose, with the larger model's step behind it in one submission. Nobody can stop it early: whether that pays is learned from the guesses
     /// that lay past such a stop of late, and from how many of them were right.
-    Result<bool> queue(uint32_t n, const Proposal& before, const GuessPlace& place, QueuedGuesses& queued) override;
+    Result<bool> queue(uint32_t n, const Proposal& before, const DraftPlace& place, QueuedDrafts& queued) override;
     Result<void> collect(Proposal& proposal) override;
 
     enum class Submission { whatever_pays, one, apart };
@@ -29,8 +29,8 @@ class DraftModel final : public Speculator {
 
     double ms_per_token() const override { return ms_per_token_; }
     void priors(std::span<double> of_class) const override;
-    bool can_guess() const override { return !stopped_; }
-    Result<uint64_t> give_back(uint64_t bytes) override { return session_->give_back(bytes); }
+    bool can_draft() const override { return !stopped_; }
+    Result<uint64_t> shrink(uint64_t bytes) override { return session_->shrink(bytes); }
 
   private:
     bool knows(const Proposal& proposal) const;

@@ -45,7 +45,7 @@ Result<RequestId> Engine::submit(EngineRequest request) {
     result.id = next_id_++;
     result.prompt_tokens = static_cast<uint32_t>(tokens.size());
     requests_.push_back(std::unique_ptr<Running>(new Running{.id = result.id, .request = std::move(request), .sampler = std::move(sampler),
-                                                             .timeline = Timeline(runner_->pool()), .tokens = std::move(tokens), .step_tokens = {}, .guesses = {}, .choices = {},
+                                                             .timeline = Timeline(runner_->pool()), .tokens = std::move(tokens), .step_tokens = {}, .draft_tokens = {}, .choices = {},
                                                              .result = std::move(result)}));
     return requests_.back()->id;
 }
@@ -84,10 +84,10 @@ Result<void> Engine::fail_all(const Error& error) {
     return tl::unexpected(error);
 }
 
-Result<uint64_t> Engine::give_back(uint64_t bytes) {
+Result<uint64_t> Engine::shrink(uint64_t bytes) {
     uint64_t of_draft = 0;
     if (speculation_) {
-        ATLAS_TRY(of_draft, speculation_->give_back(bytes));
+        ATLAS_TRY(of_draft, speculation_->shrink(bytes));
         if (of_draft >= bytes) return of_draft;
     }
     std::vector<Timeline*> timelines;
@@ -98,7 +98,7 @@ Result<uint64_t> Engine::give_back(uint64_t bytes) {
     }
     const uint32_t in_use = runner_->pool().n_in_use() * kPageTokens;
     const auto least = std::max(in_use, static_cast<uint32_t>(longest)) + kLeastRoomTokens;
-    ATLAS_TRY(const uint64_t given, runner_->give_back(bytes - of_draft, least, timelines));
+    ATLAS_TRY(const uint64_t given, runner_->shrink(bytes - of_draft, least, timelines));
     return of_draft + given;
 }
 
@@ -210,7 +210,7 @@ Result<void> Engine::step() {
     find_prefixes();
     Budget left = budget();
     const Budget whole = left;
-    if (auto done = guess(left); !done) return fail_all(done.error());
+    if (auto done = propose_drafts(left); !done) return fail_all(done.error());
     scheduled_.clear();
     // Oldest first: whoever is preempted for another is younger, so not scheduled yet.
     for (const auto& running : requests_) {
@@ -242,8 +242,8 @@ Result<void> Engine::schedule(Running& running, Budget& left) {
 }
 
 // All answers are guessed for together, and only where nobody reads a prompt: such steps run other kernels and are long anyway.
-Result<void> Engine::guess(const Budget& budget) {
-    for (const auto& running : requests_) running->guesses.clear();
+Result<void> Engine::propose_drafts(const Budget& budget) {
+    for (const auto& running : requests_) running->draft_tokens.clear();
     if (!speculation_ || budget.prompts > 0) return {};
     std::vector<BatchSpeculation::Ask> asks;
     std::vector<Running*> asking;
@@ -257,15 +257,15 @@ Result<void> Engine::guess(const Budget& budget) {
         asks.push_back({running->id, running->tokens, static_cast<uint32_t>(most), {}});
         asking.push_back(running.get());
     }
-    const uint32_t widest = std::min({kMostTokensAlike, runner_->shape().n_batch, runner_->shape().max_outputs});
+    const uint32_t widest = std::min({kBatchInvariantWidth, runner_->shape().n_batch, runner_->shape().max_outputs});
     if (asks.size() < n_answering || n_answering >= widest) return {};
     ATLAS_TRY_VOID(speculation_->propose(asks, widest - static_cast<uint32_t>(n_answering)));
-    for (size_t i = 0; i < asks.size(); ++i) asking[i]->guesses = std::move(asks[i].proposal);
+    for (size_t i = 0; i < asks.size(); ++i) asking[i]->draft_tokens = std::move(asks[i].proposal);
     return {};
 }
 
 std::vector<TokenId> Engine::proposal_for(Running& running, uint32_t most) {
-    if (!running.request.propose) return running.guesses.tokens;
+    if (!running.request.propose) return running.draft_tokens.tokens;
     auto proposal = running.request.propose(running.tokens, most);
     proposal.resize(std::min<size_t>(proposal.size(), most));
     return proposal;
@@ -273,7 +273,7 @@ std::vector<TokenId> Engine::proposal_for(Running& running, uint32_t most) {
 
 void Engine::propose(Running& running, Budget& left) {
     const size_t n = running.tokens.size(), n_answer = running.result.answer.size();
-    size_t most = running.request.propose ? left.proposals : running.guesses.tokens.size();
+    size_t most = running.request.propose ? left.proposals : running.draft_tokens.tokens.size();
     most = std::min<size_t>(most, runner_->shape().n_ctx - std::min<size_t>(runner_->shape().n_ctx, n));
     if (running.request.max_tokens > 0) most = std::min(most, running.request.max_tokens - n_answer - 1);
     if (most == 0) return;
@@ -372,8 +372,8 @@ Result<void> Engine::take_tokens(Running& running, size_t item) {
         if (n_right <= r) break;
         ++running.result.accepted_tokens;
     }
-    running.guesses.tokens.resize(std::min<size_t>(running.guesses.tokens.size(), running.n_proposed));
-    if (speculation_) speculation_->was_checked(running.guesses, n_right);
+    running.draft_tokens.tokens.resize(std::min<size_t>(running.draft_tokens.tokens.size(), running.n_proposed));
+    if (speculation_) speculation_->was_checked(running.draft_tokens, n_right);
     running.timeline.rewind(static_cast<uint32_t>(running.tokens.size()) - 1);
     return {};
 }

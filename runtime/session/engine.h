@@ -52,7 +52,7 @@ struct EngineResult {
 class Engine {
   public:
     /// `speculation`: guesses for requests that bring no propose() of their own, in steps of answers alone, while a step has at most
-    /// kMostTokensAlike tokens and max_outputs leaves room for them; or nobody.
+    /// kBatchInvariantWidth tokens and max_outputs leaves room for them; or nobody.
     /// Fails: as BatchRunner::create; invalid_argument (fewer outputs than timelines, or no token left for prompts).
     static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Model> model, const BatchShape& shape,
                                                   std::unique_ptr<BatchSpeculation> speculation = nullptr);
@@ -72,8 +72,8 @@ class Engine {
 
     /// Gives `bytes` of the cache back to the device, in whole pages, or as much as nobody reads; first of a draft's cache, which costs no text
     /// anything but speed. Every request goes on, and the longest one has room for kLeastRoomTokens more. Those that would become longer than the cache end as context_full. Between steps. Returns the bytes given
-    /// back. Fails: as BatchRunner::give_back.
-    Result<uint64_t> give_back(uint64_t bytes);
+    /// back. Fails: as BatchRunner::shrink.
+    Result<uint64_t> shrink(uint64_t bytes);
     static constexpr uint32_t kLeastRoomTokens = 256;
 
     BatchRunner& runner() { return *runner_; }
@@ -90,7 +90,7 @@ class Engine {
         std::vector<TokenId> tokens;      // prompt and answer
         std::vector<TokenId> step_tokens; // of the step under way, the proposal at their end
         uint32_t n_proposed = 0;
-        Proposal guesses;                  // of the engine's speculation, for the step under way
+        Proposal draft_tokens;                  // of the engine's speculation, for the step under way
         std::vector<ChoiceParams> choices; // of the step under way, where the device chooses
         uint64_t n_draws = 0;              // by the device
         bool is_admitted = false;         // has a place in the steps
@@ -118,7 +118,7 @@ class Engine {
     Result<void> schedule(Running& running, Budget& budget);
     void find_prefixes();
     void share_last_page(size_t i);
-    Result<void> guess(const Budget& budget);
+    Result<void> propose_drafts(const Budget& budget);
     std::vector<TokenId> proposal_for(Running& running, uint32_t most);
     void propose(Running& running, Budget& budget);
     Result<void> run_timed(const Budget& budget);

@@ -49,7 +49,7 @@ class KvPool {
     /// longest unused first, before anything else must move. `readers`: every timeline of the pool; their pages get other numbers. Storages
     /// move as by Backend::shrink, one at a time. What was recorded with layers() is void, and none of it may be under way.
     /// Returns the bytes given back. Fails: as Backend::run and Backend::shrink; n_pages() is smaller all the same.
-    Result<uint64_t> give_back(uint64_t bytes, uint32_t least_pages, std::span<Timeline* const> readers);
+    Result<uint64_t> shrink(uint64_t bytes, uint32_t least_pages, std::span<Timeline* const> readers);
 
     PrefixIndex& index() { return index_; }
     const PrefixIndex& index() const { return index_; }

@@ -6,7 +6,7 @@
 
 namespace atlas {
 
-Result<uint64_t> KvPool::give_back(uint64_t bytes, uint32_t least_pages, std::span<Timeline* const> readers) {
+Result<uint64_t> KvPool::shrink(uint64_t bytes, uint32_t least_pages, std::span<Timeline* const> readers) {
     const uint64_t n_read = std::accumulate(readers.begin(), readers.end(), uint64_t{n_kept_}, [](uint64_t n, const Timeline* t) { return n + t->pages().size(); });
     ATLAS_CHECK_EQ(n_read, pages_.n_readers());  // a kept page has one reference
     const uint32_t before = n_pages(), least = std::clamp(n_in_use(), least_pages, before);

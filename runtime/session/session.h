@@ -77,34 +77,34 @@ class Session {
     std::span<const float> logits_rows() const;
 
     /// How many tokens one step may hold from here on so that each gets, to the bit, what steps of one would give it; 0: the context is full.
-    uint32_t most_alike() const;
-    /// Appends 1 .. most_alike() tokens in one step. Of every row the device chooses a token: choices[i] is what `sampler` would choose from
+    uint32_t batch_invariant_width() const;
+    /// Appends 1 .. batch_invariant_width() tokens in one step. Of every row the device chooses a token: choices[i] is what `sampler` would choose from
     /// row i as its draw n_draws() + i; row i has the logits after tokens[i]. The sampler stays as it is. Requires can_choose() of its
     /// options, which may hold no penalties (they would depend on what is accepted). Fails: as sync; corrupt (damaged logits).
     Result<void> verify(std::span<const TokenId> tokens, const Sampler& sampler, std::span<TokenId> choices);
     /// A verify in two parts, for tokens that the device is about to choose: of n_tokens the host knows the first ones, `known`; `before` makes the
-    /// rest and writes them into guess_place(known.size()), in the same submission. Waits for the end of it; take_verified is next.
+    /// rest and writes them into draft_place(known.size()), in the same submission. Waits for the end of it; take_verified is next.
     Result<void> verify_behind(std::span<Program* const> before, std::span<const TokenId> known, uint32_t n_tokens, const Sampler& sampler);
     /// `tokens`: all that the step held, the ones that were chosen for it too; they join the timeline. `choices` as in verify. Fails: as verify.
     Result<void> take_verified(std::span<const TokenId> tokens, std::span<TokenId> choices);
     /// Where the tokens of the next verify_behind lie, of which n_known are known.
-    GuessPlace guess_place(uint32_t n_known) const { return {&model_->backend(), step_storage_, n_known}; }
+    DraftPlace draft_place(uint32_t n_known) const { return {&model_->backend(), step_storage_, n_known}; }
     /// Whether prepare_verify would have nothing to record.
     bool has_verify(uint32_t n_tokens, bool choose) const;
     /// Records what a verify, or an extend with logits of all, of so many tokens needs here; true if there was something to record.
     Result<bool> prepare_verify(uint32_t n_tokens, bool choose);
 
-    // Guesses for a step of another session of the same backend; they go there without the host (session_guess.cpp).
+    // Guesses for a step of another session of the same backend; they go there without the host (session_draft.cpp).
 
     /// Appends to `queued` what brings this timeline to `tokens` and then chooses n times the likeliest token with an id below n_known_ids, each
-    /// behind the one before, into words [place.first, place.first + n), at most kMostTokensAlike with those before. Nothing runs until it is submitted,
-    /// all in this order and before what reads the words; then take_guesses may follow, and nothing else in between. If it is not submitted or fails, the
+    /// behind the one before, into words [place.first, place.first + n), at most kBatchInvariantWidth with those before. Nothing runs until it is submitted,
+    /// all in this order and before what reads the words; then take_drafts may follow, and nothing else in between. If it is not submitted or fails, the
     /// timeline is what agrees with `tokens`. What is missing of `tokens` is run at once where it is more than a short step. Requires can_choose()
     /// of greedy options, place.first > 0, tokens.size() + n at most n_ctx(). Fails: as sync.
-    Result<void> queue_guesses(std::span<const TokenId> tokens, uint32_t n, uint32_t n_known_ids, const GuessPlace& place, QueuedGuesses& queued);
+    Result<void> queue_drafts(std::span<const TokenId> tokens, uint32_t n, uint32_t n_known_ids, const DraftPlace& place, QueuedDrafts& queued);
     /// What was chosen; `tokens` as before. The timeline is then those and all guesses but the last; there are no logits.
     /// Fails: corrupt (damaged logits).
-    Result<void> take_guesses(std::span<const TokenId> tokens, std::span<Choice> guesses);
+    Result<void> take_drafts(std::span<const TokenId> tokens, std::span<Choice> draft_tokens);
 
     // Memory for others (session_shrink.cpp).
 
@@ -112,7 +112,7 @@ class Session {
     /// under way is to hold) and kLeastRoomTokens more. n_ctx() is smaller from then on; all else is as it was, to the bit. Each storage is there
     /// twice while it moves, one at a time. May be called between any two calls, also while choosing and by a sync's progress.
     /// Returns how many bytes went. Fails: out_of_memory (no room even for one smaller storage), device_lost; n_ctx() is smaller all the same.
-    Result<uint64_t> give_back(uint64_t bytes);
+    Result<uint64_t> shrink(uint64_t bytes);
     static constexpr uint32_t kLeastRoomTokens = 256;
 
     /// Of the last token after sync or step: [n_vocab]. Valid until the next call. Requires has_logits().
@@ -151,15 +151,15 @@ class Session {
     };
 
     /// What chooses a guess and writes it; it reads the word before.
-    struct GuessKey {
+    struct DraftKey {
         uint32_t word = 0;           // of the place
         uint32_t max_kv_tokens = 0;  // of the step in front of the choice; 0: none, there are logits
         uint32_t n_known_ids = 0;
         std::shared_ptr<Storage> words = nullptr;
-        bool operator==(const GuessKey&) const = default;
+        bool operator==(const DraftKey&) const = default;
     };
-    struct RecordedGuess {
-        GuessKey key;
+    struct RecordedDraft {
+        DraftKey key;
         uint64_t last_use = 0;
         std::unique_ptr<Program> program;
     };
@@ -179,10 +179,10 @@ class Session {
     StepKey verify_key(uint32_t n_tokens, bool choose) const;
     void record_row_choices(const StepKey& key, Ops& ops) const;
 
-    // session_guess.cpp
-    Result<Program*> guess_program(const GuessKey& key, QueuedGuesses& queued);
-    void record_guess(const GuessKey& key, Ops& ops) const;
-    void write_guess_steps(uint32_t n_past, uint32_t first, uint32_t n);
+    // session_draft.cpp
+    Result<Program*> draft_program(const DraftKey& key, QueuedDrafts& queued);
+    void record_draft(const DraftKey& key, Ops& ops) const;
+    void write_draft_steps(uint32_t n_past, uint32_t first, uint32_t n);
 
     // session_chain.cpp
     StepViews chain_views(const StepKey& key) const;
@@ -199,8 +199,8 @@ class Session {
     std::shared_ptr<Storage> step_storage_;  // programs of a session that guesses for this one write into it
     std::unique_ptr<Storage> page_table_storage_;
     std::unique_ptr<Storage> output_storage_;
-    std::unique_ptr<Storage> verify_params_;   // [kMostTokensAlike * kParamWords]
-    std::unique_ptr<Storage> verify_results_;  // [kMostTokensAlike * kResultWords]
+    std::unique_ptr<Storage> verify_params_;   // [kBatchInvariantWidth * kParamWords]
+    std::unique_ptr<Storage> verify_results_;  // [kBatchInvariantWidth * kResultWords]
 
     KvPages pages_{0};
     std::vector<uint32_t> page_table_;  // pages of this timeline, in order
@@ -229,8 +229,8 @@ class Session {
     };
     Chain chain_;
     std::vector<RecordedStep> recorded_;  // a small LRU
-    std::vector<RecordedGuess> recorded_guesses_;  // another one
-    uint32_t first_guess_ = 0;  // word of the first of those that were queued last
+    std::vector<RecordedDraft> recorded_drafts_;  // another one
+    uint32_t first_draft_ = 0;  // word of the first of those that were queued last
     uint64_t n_uses_ = 0;
 };
 

@@ -7,8 +7,8 @@ namespace atlas {
 
 using namespace sampling;
 
-static_assert(kGuessStepsAtBytes == kMostTokensAlike * kParamWords * sizeof(uint32_t));
-static_assert(kVerifyResultBytes == kMostTokensAlike * kResultWords * sizeof(uint32_t));
+static_assert(kDraftStepsAtBytes == kBatchInvariantWidth * kParamWords * sizeof(uint32_t));
+static_assert(kVerifyResultBytes == kBatchInvariantWidth * kResultWords * sizeof(uint32_t));
 
 Result<void> Session::extend(std::span<const TokenId> tokens, uint32_t n_outputs) {
     ATLAS_CHECK(tokens.size() <= shape_.n_batch && n_outputs <= std::min<size_t>(tokens.size(), shape_.max_outputs),
@@ -26,10 +26,10 @@ std::span<const float> Session::logits_rows() const {
 
 // Steps are recorded for a bucket of context, and how attention cuts its keys may depend on it: a step that reaches into the next bucket
 // could round its first tokens another way.
-uint32_t Session::most_alike() const {
+uint32_t Session::batch_invariant_width() const {
     const auto n_past = static_cast<uint32_t>(tokens_.size());
     if (n_past >= plan_.n_ctx) return 0;
-    return std::min({kMostTokensAlike, shape_.max_outputs, kv_bucket(n_past + 1) - n_past});
+    return std::min({kBatchInvariantWidth, shape_.max_outputs, kv_bucket(n_past + 1) - n_past});
 }
 
 Session::StepKey Session::verify_key(uint32_t n_tokens, bool choose) const {
@@ -52,7 +52,7 @@ bool Session::has_verify(uint32_t n_tokens, bool choose) const {
 }
 
 Result<bool> Session::prepare_verify(uint32_t n_tokens, bool choose) {
-    ATLAS_CHECK(n_tokens >= 1 && n_tokens <= most_alike(), "a verify of {} tokens, at most {} here", n_tokens, most_alike());
+    ATLAS_CHECK(n_tokens >= 1 && n_tokens <= batch_invariant_width(), "a verify of {} tokens, at most {} here", n_tokens, batch_invariant_width());
     const bool known = has_verify(n_tokens, choose);
     ATLAS_TRY_VOID(program_for(verify_key(n_tokens, choose)));
     return !known;
@@ -66,13 +66,13 @@ Result<void> Session::verify(std::span<const TokenId> tokens, const Sampler& sam
 Result<void> Session::verify_behind(std::span<Program* const> before, std::span<const TokenId> known, uint32_t n_tokens, const Sampler& sampler) {
     const SamplerOptions& options = sampler.options();
     ATLAS_CHECK(!chain_.active && can_choose(options) && !has_penalties(options), "verify() while choosing, or with such options");
-    ATLAS_CHECK(n_tokens <= most_alike() && (known.size() == n_tokens || (known.size() < n_tokens && !before.empty())),
-                "{} tokens, {} of them known, at most {} here", n_tokens, known.size(), most_alike());
+    ATLAS_CHECK(n_tokens <= batch_invariant_width() && (known.size() == n_tokens || (known.size() < n_tokens && !before.empty())),
+                "{} tokens, {} of them known, at most {} here", n_tokens, known.size(), batch_invariant_width());
     ATLAS_TRY_VOID(check_tokens(known, static_cast<uint32_t>(tokens_.size())));
     ATLAS_TRY(Program * program, program_for(verify_key(n_tokens, true)));
 
     Backend& backend = model_->backend();
-    std::array<uint32_t, kMostTokensAlike * kParamWords> words;
+    std::array<uint32_t, kBatchInvariantWidth * kParamWords> words;
     for (uint32_t row = 0; row < n_tokens; ++row) {
         const auto params = sample_params(options, sampler.n_draws() + row, false, false);
         std::copy(params.begin(), params.end(), words.begin() + row * kParamWords);
@@ -92,7 +92,7 @@ Result<void> Session::take_verified(std::span<const TokenId> tokens, std::span<T
     const auto n_tokens = static_cast<uint32_t>(tokens.size());
     ATLAS_CHECK_EQ(choices.size(), tokens.size());
     ATLAS_TRY_VOID(check_tokens(tokens, static_cast<uint32_t>(tokens_.size())));
-    std::array<uint32_t, kMostTokensAlike * kResultWords> results;
+    std::array<uint32_t, kBatchInvariantWidth * kResultWords> results;
     model_->backend().read(*verify_results_, 0, std::as_writable_bytes(std::span(results).first(n_tokens * kResultWords)));
     for (uint32_t row = 0; row < n_tokens; ++row) {
         const uint32_t* result = results.data() + row * kResultWords;

@@ -6,7 +6,7 @@
 
 namespace atlas {
 
-Result<uint64_t> Session::give_back(uint64_t bytes) {
+Result<uint64_t> Session::shrink(uint64_t bytes) {
     const uint64_t before_bytes = plan_.kv_bytes;
     const uint32_t n_pages = pages_.n_pages();
     const uint64_t page_bytes = std::max<uint64_t>(1, before_bytes / n_pages);
@@ -18,7 +18,7 @@ Result<uint64_t> Session::give_back(uint64_t bytes) {
     // Steps that were recorded read the old storages; one may be under way.
     if (chain_.pending) ATLAS_TRY_VOID(model_->backend().wait(chain_.ticket));
     recorded_.clear();
-    recorded_guesses_.clear();
+    recorded_drafts_.clear();
 
     // Pages are taken lowest first and dropped from the end, so those of the timeline are the first ones.
     KvPages fewer(n_kept);

@@ -24,11 +24,11 @@ Result<void> Speculators::begin(std::span<const TokenId> timeline) {
     return {};
 }
 
-Result<uint64_t> Speculators::give_back(uint64_t bytes) {
+Result<uint64_t> Speculators::shrink(uint64_t bytes) {
     uint64_t given = 0;
     for (const auto& speculator : speculators_) {
         if (given >= bytes) break;
-        ATLAS_TRY(const uint64_t more, speculator->give_back(bytes - given));
+        ATLAS_TRY(const uint64_t more, speculator->shrink(bytes - given));
         given += more;
     }
     return given;
@@ -51,7 +51,7 @@ Result<void> Speculators::propose_free(uint32_t most, Proposal& proposal) {
 
 // How many guesses behind those that there are.
 uint32_t Speculators::wanted_of(const Speculator& speculator, uint32_t most, std::span<const uint8_t> before) const {
-    if (speculator.ms_per_token() == 0 || !speculator.can_guess() || before.size() >= most) return 0;
+    if (speculator.ms_per_token() == 0 || !speculator.can_draft() || before.size() >= most) return 0;
     std::vector<uint8_t> evidence(before.begin(), before.end());
     evidence.resize(most, kAnyCostlyEvidence);
     const uint32_t width = length_.width_for(evidence, most + 1, speculator.ms_per_token());
@@ -66,7 +66,7 @@ Result<void> Speculators::fill(uint32_t most, Proposal& proposal) {
     return {};
 }
 
-Result<uint32_t> Speculators::queue(uint32_t most, const Proposal& proposal, const GuessPlace& place, QueuedGuesses& queued) {
+Result<uint32_t> Speculators::queue(uint32_t most, const Proposal& proposal, const DraftPlace& place, QueuedDrafts& queued) {
     queued.programs.clear();
     queued.recorded = false;
     for (const auto& speculator : speculators_) {
@@ -87,7 +87,7 @@ SpeculativeDecoder::SpeculativeDecoder(Session& session, Sampler& sampler, Specu
                                        std::span<const TokenId> forced)
     : session_(session), sampler_(sampler), speculation_(speculation), on_device_(choose_on_device && session.can_choose(sampler.options())),
       chains_(on_device_ && forced.empty()), forced_(forced), n_prompt_(static_cast<uint32_t>(session.tokens().size())) {
-    choices_.resize(kMostTokensAlike);
+    choices_.resize(kBatchInvariantWidth);
 }
 
 SpeculativeDecoder::~SpeculativeDecoder() {
@@ -116,7 +116,7 @@ Result<TokenId> SpeculativeDecoder::next(uint32_t n_more) {
         const double now = now_ms();
         book(now);
         entry_ms_ = now;
-        apart_ms_ = guess_ms_ = 0;
+        apart_ms_ = draft_ms_ = 0;
         has_recorded_ = false;
         took_ = Took::nothing;
         ATLAS_TRY_VOID(refill(n_more));
@@ -136,18 +136,18 @@ void SpeculativeDecoder::book(double now) {
     DraftLength& length = speculation_.length();
     if (has_recorded_) length.recording_took(apart_ms_);
     if (took_ == Took::plain) length.plain_took(ms);
-    else length.block_took(width_, n_got_, ms - guess_ms_, guess_ms_);
+    else length.block_took(width_, n_got_, ms - draft_ms_, draft_ms_);
     const double pace = length.plain_ms();
     if (pace == 0) return;
     const bool plain = took_ == Took::plain;
     figures_.n_booked += plain ? 1 : n_got_;
-    figures_.spent_steps += (plain ? 1 : length.cost(width_) + guess_ms_ / pace) + (has_recorded_ ? apart_ms_ / pace : 0);
+    figures_.spent_steps += (plain ? 1 : length.cost(width_) + draft_ms_ / pace) + (has_recorded_ ? apart_ms_ / pace : 0);
     figures_.n_unpaired += plain || length.is_known(width_) ? 0 : 1;
 }
 
 void SpeculativeDecoder::look_ahead(uint32_t n_more) {
     uint32_t recorded = 0;
-    const uint32_t alike = session_.most_alike();
+    const uint32_t alike = session_.batch_invariant_width();
     for (size_t i = 0; i < DraftLength::kWidths.size() && DraftLength::kWidths[i] <= alike; ++i) {
         if (session_.has_verify(DraftLength::kWidths[i], chooses_rows())) recorded |= 1u << i;
     }
@@ -165,7 +165,7 @@ void SpeculativeDecoder::chosen(TokenId token) {
 void SpeculativeDecoder::compare_shadow(TokenId token) {
     if (shadow_at_ == shadow_.tokens.size()) return;
     const bool right = shadow_.tokens[shadow_at_] == token;
-    speculation_.length().guess_was(shadow_.evidence[shadow_at_], right);
+    speculation_.length().draft_was(shadow_.evidence[shadow_at_], right);
     shadow_at_ = right ? shadow_at_ + 1 : shadow_.tokens.size();
 }
 
@@ -201,7 +201,7 @@ Result<void> SpeculativeDecoder::from_chain(uint32_t n_more, bool may_leave) {
     bool leave = n_more == 0;
     if (may_leave && n_more > 0) {
         proposal_.clear();
-        const uint32_t alike = session_.most_alike();
+        const uint32_t alike = session_.batch_invariant_width();
         ATLAS_TRY_VOID(speculation_.propose_free(std::min(speculation_.draft_max() + 1, n_more), proposal_));
         if (proposal_.tokens.size() > 1) leave = speculation_.length().width_for(std::span(proposal_.evidence).subspan(1), alike, 0) > 1;
         leave = leave || (alike > 1 && speculation_.would_fill(std::min({speculation_.draft_max(), alike - 1, n_more})));
@@ -225,7 +225,7 @@ Result<void> SpeculativeDecoder::from_open(uint32_t n_more) {
     look_ahead(n_more);
     const double draft_begin = now_ms();
     proposal_.clear();
-    const uint32_t alike = session_.most_alike();
+    const uint32_t alike = session_.batch_invariant_width();
     const uint32_t most = std::min({speculation_.draft_max(), std::max(alike, 1u) - 1, n_more});
     if (most > 0) {
         ATLAS_TRY_VOID(speculation_.propose_free(most, proposal_));
@@ -233,8 +233,8 @@ Result<void> SpeculativeDecoder::from_open(uint32_t n_more) {
         if (joined) return {};
         ATLAS_TRY_VOID(speculation_.fill(most, proposal_));
     }
-    guess_ms_ = now_ms() - draft_begin;
-    figures_.draft_ms += guess_ms_;
+    draft_ms_ = now_ms() - draft_begin;
+    figures_.draft_ms += draft_ms_;
     const uint32_t width = speculation_.length().width_for(proposal_.evidence, alike, 0);
     if (width > 1) return block(width);
     if (shadow_at_ == shadow_.tokens.size()) {
@@ -275,7 +275,7 @@ Result<bool> SpeculativeDecoder::joined_block(uint32_t most) {
     if (!chooses_rows()) return false;
     const double begin = now_ms();
     const auto n_known = static_cast<uint32_t>(1 + proposal_.tokens.size());
-    ATLAS_TRY(const uint32_t n_queued, speculation_.queue(most, proposal_, session_.guess_place(n_known), queued_));
+    ATLAS_TRY(const uint32_t n_queued, speculation_.queue(most, proposal_, session_.draft_place(n_known), queued_));
     if (n_queued == 0) return false;
     const uint32_t width = n_known + n_queued;
     ATLAS_TRY(const bool recorded, session_.prepare_verify(width, true));
@@ -293,9 +293,9 @@ Result<bool> SpeculativeDecoder::joined_block(uint32_t most) {
     tokens_.insert(tokens_.end(), proposal_.tokens.begin() + n_known - 1, proposal_.tokens.end());
     ATLAS_TRY_VOID(session_.take_verified(tokens_, std::span(choices_).first(width)));
     const double took = now_ms() - ready;
-    guess_ms_ = std::min(took, n_queued * speculation_.queued_ms_per_token());
-    figures_.draft_ms += guess_ms_;
-    figures_.verify_ms += took - guess_ms_;
+    draft_ms_ = std::min(took, n_queued * speculation_.queued_ms_per_token());
+    figures_.draft_ms += draft_ms_;
+    figures_.verify_ms += took - draft_ms_;
     ++figures_.n_joined;
     ATLAS_TRY_VOID(accept_block(width, n_past));
     return true;
@@ -337,7 +337,7 @@ Result<void> SpeculativeDecoder::accept_block(uint32_t width, uint32_t n_past) {
         }
         if (n + 1 < width) {
             right = token == proposal_.tokens[n];
-            speculation_.length().guess_was(proposal_.evidence[n], right);
+            speculation_.length().draft_was(proposal_.evidence[n], right);
         }
         chosen(token);
     }
@@ -347,7 +347,7 @@ Result<void> SpeculativeDecoder::accept_block(uint32_t width, uint32_t n_past) {
     width_ = width;
     n_got_ = n;
     ++figures_.n_blocks;
-    figures_.n_guesses += width - 1;
+    figures_.n_draft_tokens += width - 1;
     figures_.n_accepted += n - 1;
     figures_.host_ms += now_ms() - verified;
     return {};

@@ -20,7 +20,7 @@ struct SpeculationFigures {
     uint64_t n_plain = 0;     // steps of one token
     uint64_t n_blocks = 0;    // steps with guesses
     uint64_t n_joined = 0;    // of those: the guesses were made in the same submission
-    uint64_t n_guesses = 0;   // in them
+    uint64_t n_draft_tokens = 0;   // in them
     uint64_t n_accepted = 0;  // of those
     double total_ms = 0;      // of everything
     double draft_ms = 0;      // making guesses
@@ -32,7 +32,7 @@ struct SpeculationFigures {
     uint64_t n_unpaired = 0;  // of those steps: of a width whose cost is not known well enough
 
     double tokens_per_step() const { return n_plain + n_blocks > 0 ? double(n_tokens) / double(n_plain + n_blocks) : 0; }
-    double accepted_share() const { return n_guesses > 0 ? double(n_accepted) / double(n_guesses) : 0; }
+    double accepted_share() const { return n_draft_tokens > 0 ? double(n_accepted) / double(n_draft_tokens) : 0; }
     /// Against plain decoding on a machine as busy as it was; 0: not known (no draft tokens, or too few pairs of neighbouring steps).
     double speed_up() const {
         constexpr uint64_t kMostUnpaired = 10;  // one step in so many
@@ -54,12 +54,12 @@ class Speculators {
     /// Puts guesses that cost something behind them, as many as seem to pay, so that there are at most `most`.
     Result<void> fill(uint32_t most, Proposal& proposal);
     /// The same where the guesses can stay on the device: puts nothing, but queues some for `place` and returns how many; 0: fill them in.
-    Result<uint32_t> queue(uint32_t most, const Proposal& proposal, const GuessPlace& place, QueuedGuesses& queued);
+    Result<uint32_t> queue(uint32_t most, const Proposal& proposal, const DraftPlace& place, QueuedDrafts& queued);
     /// What was queued last, and ran, joins the proposal.
     Result<void> collect(Proposal& proposal) { return queued_->collect(proposal); }
     double queued_ms_per_token() const { return queued_->ms_per_token(); }
-    /// What their models hold of the device's memory, as Speculator::give_back.
-    Result<uint64_t> give_back(uint64_t bytes);
+    /// What their models hold of the device's memory, as Speculator::shrink.
+    Result<uint64_t> shrink(uint64_t bytes);
     /// Whether fill would do anything behind no guesses.
     bool would_fill(uint32_t most) const;
 
@@ -132,7 +132,7 @@ class SpeculativeDecoder {
     uint64_t n_handed_ = 0;
     uint64_t n_chosen_ = 0;
     Proposal proposal_;
-    QueuedGuesses queued_;
+    QueuedDrafts queued_;
     Proposal shadow_;  // guesses that were not checked, compared with what comes: it costs nothing and keeps the shares true
     size_t shadow_at_ = 0;
     std::vector<TokenId> tokens_, choices_;
@@ -142,7 +142,7 @@ class SpeculativeDecoder {
     double begin_ms_ = 0;
     double apart_ms_ = 0;        // recording since entry_ms_
     bool has_recorded_ = false;  // since then: a program that was not there
-    double guess_ms_ = 0;        // making guesses since entry_ms_
+    double draft_ms_ = 0;        // making guesses since entry_ms_
     uint32_t width_ = 1;
     uint32_t n_got_ = 0;
     SpeculationFigures figures_;

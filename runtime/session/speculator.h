@@ -22,14 +22,14 @@ struct Proposal {
 };
 
 /// Where a step reads the tokens that it checks: words of a storage, one behind the other.
-struct GuessPlace {
+struct DraftPlace {
     Backend* backend = nullptr;
     std::shared_ptr<Storage> words;
     uint32_t first = 0;  // word of the first guess that is to be made; the words before it hold what is known
 };
 
 /// Programs that write guesses when they are submitted, in this order, in one submission with what reads them.
-struct QueuedGuesses {
+struct QueuedDrafts {
     std::vector<Program*> programs;  // stay the speculator's; valid until it is asked for guesses again
     bool recorded = false;           // some had to be recorded for it
 };
@@ -53,16 +53,16 @@ class Speculator {
     /// Instead of propose, for who can guess on the device: `n` guesses behind the timeline and what `before` holds, to be written into words
     /// [place.first, place.first + n), each below what the place's owner knows as a token. The host learns them by collect, once they were made.
     /// False: it cannot, or would rather propose; nothing has happened then. Fails: what a device can.
-    virtual Result<bool> queue(uint32_t /*n*/, const Proposal& /*before*/, const GuessPlace& /*place*/, QueuedGuesses& /*queued*/) { return false; }
+    virtual Result<bool> queue(uint32_t /*n*/, const Proposal& /*before*/, const DraftPlace& /*place*/, QueuedDrafts& /*queued*/) { return false; }
     /// Puts the guesses that were queued last, and ran, behind those that `proposal` holds: what `before` held. Not called if they did not run.
     virtual Result<void> collect(Proposal& /*proposal*/) { return {}; }
     /// What a guess costs in milliseconds, as measured so far; 0: nothing worth counting, and its classes are below kFirstCostlyEvidence.
     virtual double ms_per_token() const { return 0; }
     /// Whether it can guess at all as things stand.
-    virtual bool can_guess() const { return true; }
+    virtual bool can_draft() const { return true; }
     /// Gives so many bytes of the device back, or as many as can go while the timeline stays, with some room behind it. Between steps; returns the
     /// bytes. Fails: what a device can.
-    virtual Result<uint64_t> give_back(uint64_t /*bytes*/) { return uint64_t{0}; }
+    virtual Result<uint64_t> shrink(uint64_t /*bytes*/) { return uint64_t{0}; }
     /// Writes how likely tokens of its classes are right before anything was measured. of_class: [kEvidenceClasses]
     virtual void priors(std::span<double> of_class) const = 0;
 };

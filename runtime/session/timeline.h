@@ -43,7 +43,7 @@ class Timeline {
     /// A step has written the K and V of these tokens behind the timeline, where reserve() has made room.
     void append(std::span<const TokenId> tokens);
 
-    /// Its page p is page to[p] now (KvPool::give_back).
+    /// Its page p is page to[p] now (KvPool::shrink).
     void renumber(std::span<const uint32_t> to) {
         for (uint32_t& page : pages_) page = to[page];
     }

@@ -48,7 +48,7 @@ class CheckedTree {
 };
 
 /// Runs the tree behind `timeline`, which stays as it is. Of every node there are logits, or a choice by choices[its depth] (the root's is 0)
-/// where `choices` is not empty: [at least as many as the longest branch has nodes]. While n_columns() is at most kMostTokensAlike every node
+/// where `choices` is not empty: [at least as many as the longest branch has nodes]. While n_columns() is at most kBatchInvariantWidth every node
 /// gets, to the bit, what steps of one token along its branch give.
 /// Requires: n_columns() <= n_batch and max_outputs, branches <= max_timelines.
 /// Fails: as BatchRunner::run; limit (the pool has no room for the branches). Then nothing has changed.

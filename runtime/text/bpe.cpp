@@ -7,7 +7,7 @@
 #include "runtime/base/check.h"
 #include "runtime/base/in_quotes.h"
 #include "runtime/text/byte_alphabet.h"
-#include "runtime/text/guess_pre_tokenizer.h"
+#include "runtime/text/infer_pre_tokenizer.h"
 #include "runtime/text/merge_table.h"
 #include "runtime/text/merger.h"
 #include "runtime/text/splitter.h"
@@ -138,9 +138,9 @@ Result<const PreTokenizer*> choose_pre_tokenizer(Vocabulary& vocabulary) {
         if (named == nullptr) return fail(ErrorCode::unsupported, "tokenizer.ggml.pre: unknown pre-tokenizer {}; known: {}", in_quotes(vocabulary.pre), known_names());
         return named;
     }
-    const PreTokenizerGuess guess = guess_pre_tokenizer(vocabulary);
-    vocabulary.notes.push_back(fmt::format("the file does not name its pre-tokenizer (tokenizer.ggml.pre is missing); '{}' is used: {}", guess.name, guess.reason));
-    return find_pre_tokenizer(guess.name);
+    const InferredPreTokenizer inferred = infer_pre_tokenizer(vocabulary);
+    vocabulary.notes.push_back(fmt::format("the file does not name its pre-tokenizer (tokenizer.ggml.pre is missing); '{}' is used: {}", inferred.name, inferred.reason));
+    return find_pre_tokenizer(inferred.name);
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ bool looks_special(std::string_view spelling) {
 
 std::vector<bool> tokens_made_of_text(const Vocabulary& vocabulary) { return vocabulary.model == "llama" ? made_of_two(vocabulary) : made_by_merges(vocabulary); }
 
-void guess_kinds(Vocabulary& vocabulary, const std::vector<TokenId>& declared) {
+void draft_kinds(Vocabulary& vocabulary, const std::vector<TokenId>& declared) {
     const bool spm = vocabulary.model == "llama";
     const std::vector<bool> made = tokens_made_of_text(vocabulary);
     for (TokenId id = 0; id < vocabulary.n_vocab(); ++id) {

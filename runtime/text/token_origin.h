@@ -13,6 +13,6 @@ std::vector<bool> tokens_made_of_text(const Vocabulary& vocabulary);
 
 /// Gives every token a kind where the file has no tokenizer.ggml.token_type, and says so in the vocabulary's notes. `declared` are ids that
 /// other keys of the file call special. Requires `vocabulary.ids`.
-void guess_kinds(Vocabulary& vocabulary, const std::vector<TokenId>& declared);
+void draft_kinds(Vocabulary& vocabulary, const std::vector<TokenId>& declared);
 
 }  // namespace atlas

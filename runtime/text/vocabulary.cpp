@@ -128,7 +128,7 @@ Result<Vocabulary> read_vocabulary(const gguf::File& file) {
         std::vector<TokenId> declared = ends;
         for (const auto id : {vocabulary.bos, vocabulary.eos})
             if (id) declared.push_back(*id);
-        guess_kinds(vocabulary, declared);
+        draft_kinds(vocabulary, declared);
     }
     vocabulary.end_of_generation = find_end_of_generation(vocabulary, ends);
     return vocabulary;

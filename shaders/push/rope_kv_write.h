@@ -29,7 +29,7 @@ ATLAS_PUSH_BEGIN(RopeKvWritePush)
     uint v_cache_stride;
     uint slots_at;
     uint n_slots;
-    // As in turn_heads.h; for turned_kv_write alone.
+    // As in rotate_heads.h; for rotated_kv_write alone.
     uint turn_k_at;
     uint turn_k_shift_at;
     uint turn_q_at;

@@ -189,7 +189,7 @@ TEST(StepProfile, NamesEveryDispatchOfTheStep) {
     options.kv = with_default_rotation(Format::q8_0);
     const auto turned = profile_steps(*backend, **model, options);
     ASSERT_TRUE(turned) << turned.error().message;
-    EXPECT_TRUE(std::any_of(turned->begin(), turned->end(), [](const ProfileRow& row) { return row.label.find("turned_kv_write") != std::string::npos; }));
+    EXPECT_TRUE(std::any_of(turned->begin(), turned->end(), [](const ProfileRow& row) { return row.label.find("rotated_kv_write") != std::string::npos; }));
 
     BenchResult result;
     result.profile = *rows;

@@ -22,7 +22,7 @@ TimedVariant timed(KernelFamily family, uint32_t lanes, uint32_t tokens, double 
 TEST(WinnersAlike, AreOneKernelAtAllWidths) {
     using enum KernelFamily;
     // matvec_rows is the fastest at one width and not there at the other; of matvec, 32 lanes are better on the whole.
-    const auto winners = winners_alike({{timed(matvec_rows, 8, 1, 1.0), timed(matvec, 64, 1, 2.0), timed(matvec, 32, 1, 2.1)},
+    const auto winners = batch_invariant_winners({{timed(matvec_rows, 8, 1, 1.0), timed(matvec, 64, 1, 2.0), timed(matvec, 32, 1, 2.1)},
                                         {timed(matvec, 64, 8, 9.0), timed(matvec, 32, 8, 4.0)}});
     ASSERT_EQ(winners.size(), 2u);
     for (const TimedVariant& winner : winners) {
@@ -34,8 +34,8 @@ TEST(WinnersAlike, AreOneKernelAtAllWidths) {
 
 TEST(WinnersAlike, AreNoneWhereNothingCoversAllWidths) {
     using enum KernelFamily;
-    EXPECT_TRUE(winners_alike({{timed(matvec_rows, 8, 1, 1.0)}, {timed(matvec, 64, 8, 9.0)}}).empty());
-    EXPECT_TRUE(winners_alike({{timed(matvec, 64, 1, 1.0)}, {}}).empty());
+    EXPECT_TRUE(batch_invariant_winners({{timed(matvec_rows, 8, 1, 1.0)}, {timed(matvec, 64, 8, 9.0)}}).empty());
+    EXPECT_TRUE(batch_invariant_winners({{timed(matvec, 64, 1, 1.0)}, {}}).empty());
 }
 
 std::unique_ptr<VkBackend> open_backend() {

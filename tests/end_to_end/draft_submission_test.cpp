@@ -28,11 +28,11 @@ struct Speaker {
     Speculators drafted(uint32_t width, DraftModel::Submission submission, bool with_lookup = false) {
         auto small = testing::start_model(kModels / "atlas-tiny-Q8_0.gguf", vulkan(), {.n_ctx = n_ctx, .n_batch = 32});
         draft = small.session.get();
-        auto guesser = std::make_unique<DraftModel>(std::move(small.session), running.model->config().n_vocab);
-        guesser->submit_as(submission);
+        auto drafter = std::make_unique<DraftModel>(std::move(small.session), running.model->config().n_vocab);
+        drafter->submit_as(submission);
         std::vector<std::unique_ptr<Speculator>> who;
         if (with_lookup) who.push_back(std::make_unique<LookupSpeculator>());
-        who.push_back(std::move(guesser));
+        who.push_back(std::move(drafter));
         Speculators speculators(std::move(who), 23);
         speculators.length().fix_width(width);
         return speculators;
@@ -121,8 +121,8 @@ TEST(DraftSubmissionVk, EitherGivesMemoryBackBetweenBlocks) {
     uint64_t n_bytes = 0;
     const GenerateReport report = speaker.say(options, [&](std::string_view) {
         ++pieces;
-        if (pieces % 16 == 7) n_bytes += speaker.draft->give_back(1).value();
-        if (pieces % 16 == 15) n_bytes += speaker.running.session->give_back(1).value();
+        if (pieces % 16 == 7) n_bytes += speaker.draft->shrink(1).value();
+        if (pieces % 16 == 15) n_bytes += speaker.running.session->shrink(1).value();
     });
     EXPECT_EQ(report.text, plain.text);
     EXPECT_EQ(speaker.running.session->tokens(), kept);

@@ -35,7 +35,7 @@ class AttentionWidths : public AttentionTest {
 
     void check_widths(VkBackend& vk, const AttentionCase& c, const std::vector<AttentionToken>& tokens) {
         const auto n_tokens = static_cast<uint32_t>(tokens.size());
-        ASSERT_EQ(n_tokens, kMostTokensAlike);
+        ASSERT_EQ(n_tokens, kBatchInvariantWidth);
         prefer_scalar(vk, shape_of(c, 1));
         Operands o = make(vk, c, tokens);
         for (Twin* twin : std::initializer_list<Twin*>{o.k.get(), o.v.get(), o.q.get(), o.positions.get(), o.seqs.get(), o.table.get(), o.shared.get(),

@@ -55,8 +55,8 @@ TEST(SelectAttentionCoopmat, FirstForPromptsOnCards) {
 TEST(SelectAttentionCoopmat, OnlyWhereItRunsAndIsWanted) {
     if (!has_kernel(KernelFamily::attention_coopmat)) GTEST_SKIP() << "this build's shader compiler knows no cooperative matrices";
     const vk::DeviceCaps good = card(16, 16, 16);
-    EXPECT_TRUE(offered(good, shape(128, 128, kMostTokensAlike + 1)));
-    for (const uint32_t n : {1u, 2u, 8u, kMostTokensAlike}) EXPECT_FALSE(offered(good, shape(128, 128, n))) << n;
+    EXPECT_TRUE(offered(good, shape(128, 128, kBatchInvariantWidth + 1)));
+    for (const uint32_t n : {1u, 2u, 8u, kBatchInvariantWidth}) EXPECT_FALSE(offered(good, shape(128, 128, n))) << n;
     EXPECT_FALSE(offered(good, shape(128, 128, 512, Format::f32)));
     EXPECT_FALSE(offered(good, shape(128, 128, 512, {Format::q8_0, Format::f32})));
     EXPECT_TRUE(offered(good, shape(128, 128, 512, {Format::q8_0, Format::q4_0})));

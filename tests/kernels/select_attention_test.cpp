@@ -127,7 +127,7 @@ TEST(SelectAttention, StepsOfFewTokensRunOnePipeline) {
     const vk::DeviceCaps caps = vk::made_up_device("card", vk::DeviceType::discrete);
     for (const uint32_t heads : {1u, 5u, 8u, 16u}) {
         const std::string one = choose_attention(caps, {}, shape(128, 128, heads, 1)).name();
-        for (uint32_t n = 2; n <= kMostTokensAlike; ++n) EXPECT_EQ(choose_attention(caps, {}, shape(128, 128, heads, n)).name(), one);
+        for (uint32_t n = 2; n <= kBatchInvariantWidth; ++n) EXPECT_EQ(choose_attention(caps, {}, shape(128, 128, heads, n)).name(), one);
     }
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Rounding with feedback (CacheTurn::feedback), slow and obvious.
+// Rounding with feedback (CacheRotation::feedback), slow and obvious.
 
 #include <cstddef>
 #include <span>

@@ -145,7 +145,7 @@ void RefOps::hadamard(const Tensor& x, uint32_t block) {
     }
 }
 
-void RefOps::turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
+void RefOps::rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
     const uint32_t d = w.cols, heads_per_group = x.cols / w.rows;
     for (uint32_t t = 0; t < x.rows; ++t) {
         const auto before = read_row(x, t);
@@ -185,10 +185,10 @@ void RefOps::rope(const Tensor& x, const RopeParams& p, const U32View& positions
                 float& b = values[at + (adjacent ? 2 * i + 1 : i + p.n_rot / 2)];
                 const double cosine = std::cos(angle) * magnitude;
                 const double sine = std::sin(angle) * magnitude;
-                const double turned_a = a * cosine - b * sine;
-                const double turned_b = a * sine + b * cosine;
-                a = static_cast<float>(turned_a);
-                b = static_cast<float>(turned_b);
+                const double rotated_a = a * cosine - b * sine;
+                const double rotated_b = a * sine + b * cosine;
+                a = static_cast<float>(rotated_a);
+                b = static_cast<float>(rotated_b);
             }
         }
         write_row(x, t, values);

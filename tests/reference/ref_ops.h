@@ -37,7 +37,7 @@ class RefOps final : public Ops {
     void rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) override;
     void add(const Tensor& a, const Tensor& b, const Tensor& y) override;
     void hadamard(const Tensor& x, uint32_t block) override;
-    void turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
+    void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
     void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;

@@ -37,15 +37,15 @@ class Measurement {
         options.device = device;
         ATLAS_TRY(auto backend, make_vk_backend(options));
         made->backend_ = std::make_unique<testing::WatchedBackend>(std::move(backend));
-        const uint32_t n_ctx = kPrompt + n_tokens + kMostTokensAlike;
-        const SessionShape shape{.n_ctx = n_ctx, .n_batch = 32, .max_outputs = kMostTokensAlike};
+        const uint32_t n_ctx = kPrompt + n_tokens + kBatchInvariantWidth;
+        const SessionShape shape{.n_ctx = n_ctx, .n_batch = 32, .max_outputs = kBatchInvariantWidth};
         ATLAS_TRY(made->session_, made->open(model, shape));
         ATLAS_TRY(auto small, made->open(draft, {.n_ctx = n_ctx, .n_batch = 32}));
-        auto guesser = std::make_unique<DraftModel>(std::move(small), made->session_->model().config().n_vocab);
-        made->draft_ = guesser.get();
+        auto drafter = std::make_unique<DraftModel>(std::move(small), made->session_->model().config().n_vocab);
+        made->draft_ = drafter.get();
         std::vector<std::unique_ptr<Speculator>> who;
-        who.push_back(std::move(guesser));
-        made->speculators_ = std::make_unique<Speculators>(std::move(who), kMostTokensAlike - 1);
+        who.push_back(std::move(drafter));
+        made->speculators_ = std::make_unique<Speculators>(std::move(who), kBatchInvariantWidth - 1);
         return made;
     }
 

@@ -29,13 +29,13 @@ struct Wish {
 };
 
 struct Figures {
-    uint64_t n_prompts = 0, n_tokens = 0, n_blocks = 0, n_guesses = 0, n_accepted = 0;
+    uint64_t n_prompts = 0, n_tokens = 0, n_blocks = 0, n_draft_tokens = 0, n_accepted = 0;
     uint64_t n_decided_alone = 0;  // prompts whose answer differed in shared steps, and not alone
     void add(const Figures& other) {
         n_prompts += other.n_prompts;
         n_tokens += other.n_tokens;
         n_blocks += other.n_blocks;
-        n_guesses += other.n_guesses;
+        n_draft_tokens += other.n_draft_tokens;
         n_accepted += other.n_accepted;
         n_decided_alone += other.n_decided_alone;
     }
@@ -67,7 +67,7 @@ class Comparison {
         VkBackendOptions options;
         options.device = wish.device;
         ATLAS_TRY(made->backend_, make_vk_backend(options));
-        ATLAS_TRY(made->model_, Model::load(file, *made->backend_, {.n_ctx = kContext, .n_batch = 128, .max_outputs = kMostTokensAlike}));
+        ATLAS_TRY(made->model_, Model::load(file, *made->backend_, {.n_ctx = kContext, .n_batch = 128, .max_outputs = kBatchInvariantWidth}));
         if (!wish.draft.empty()) {
             ATLAS_TRY(const gguf::File draft_file, gguf::File::open(wish.draft));
             const SessionShape shape{.n_ctx = kContext, .n_batch = 128};
@@ -76,11 +76,11 @@ class Comparison {
             std::vector<std::unique_ptr<Speculator>> both;
             both.push_back(std::make_unique<LookupSpeculator>());
             both.push_back(std::make_unique<DraftModel>(std::move(draft_session), made->model_->config().n_vocab));
-            made->speculators_.emplace("lookup and draft", Speculators(std::move(both), kMostTokensAlike - 1));
+            made->speculators_.emplace("lookup and draft", Speculators(std::move(both), kBatchInvariantWidth - 1));
         }
         std::vector<std::unique_ptr<Speculator>> lookup;
         lookup.push_back(std::make_unique<LookupSpeculator>());
-        made->speculators_.emplace("lookup", Speculators(std::move(lookup), kMostTokensAlike - 1));
+        made->speculators_.emplace("lookup", Speculators(std::move(lookup), kBatchInvariantWidth - 1));
         for (TokenId token = 0; token < made->tokenizer_->n_vocab(); ++token) {
             if (made->tokenizer_->is_end_of_generation(token)) made->end_tokens_.push_back(token);
         }
@@ -97,7 +97,7 @@ class Comparison {
     Result<void> compare(const std::string& kv_name, std::span<const size_t> numbers) {
         ATLAS_TRY(const KvFormats kv, format_of(kv_name));
         ATLAS_TRY(auto answers, answers_without(kv, numbers));
-        ATLAS_TRY(const auto session, Session::create(model_, {.n_ctx = kContext, .n_batch = 128, .max_outputs = kMostTokensAlike, .kv_format = kv}));
+        ATLAS_TRY(const auto session, Session::create(model_, {.n_ctx = kContext, .n_batch = 128, .max_outputs = kBatchInvariantWidth, .kv_format = kv}));
         for (auto& [who, speculators] : speculators_) {
             Figures& sum = figures_[who][kv_name];
             for (size_t i = 0; i < numbers.size(); ++i) {
@@ -124,7 +124,7 @@ class Comparison {
   private:
     static void print_line(const std::string& who, const std::string& kv, const Figures& f) {
         fmt::print("{}, KV {}: {} prompts, {} tokens the same; {} blocks, {} of {} guesses right; {} decided by decoding alone\n", who, kv, f.n_prompts,
-                   f.n_tokens, f.n_blocks, f.n_accepted, f.n_guesses, f.n_decided_alone);
+                   f.n_tokens, f.n_blocks, f.n_accepted, f.n_draft_tokens, f.n_decided_alone);
     }
 
     Result<std::vector<std::vector<TokenId>>> answers_without(KvFormats kv, std::span<const size_t> numbers) {
@@ -161,7 +161,7 @@ class Comparison {
         figures.n_tokens = report.answer_tokens;
         if (report.speculation) {
             figures.n_blocks = report.speculation->n_blocks;
-            figures.n_guesses = report.speculation->n_guesses;
+            figures.n_draft_tokens = report.speculation->n_draft_tokens;
             figures.n_accepted = report.speculation->n_accepted;
         }
         texts_ = report.text;
@@ -175,14 +175,14 @@ class Comparison {
 
     Result<Figures> compare_one(Session& session, size_t number, Speculators& speculators, std::vector<TokenId>& answer) {
         Figures figures{.n_prompts = 1};
-        ATLAS_TRY(const auto guessed, answer_alone(session, number, &speculators, figures));
-        if (same(guessed, figures, answer)) return figures;
-        const std::string guessed_text = texts_;
+        ATLAS_TRY(const auto drafted, answer_alone(session, number, &speculators, figures));
+        if (same(drafted, figures, answer)) return figures;
+        const std::string inferred_text = texts_;
         Figures plain_figures;
         ATLAS_TRY(const auto plain, answer_alone(session, number, nullptr, plain_figures));
-        if (plain != guessed || texts_ != guessed_text || plain_figures.n_tokens != figures.n_tokens) {
+        if (plain != drafted || texts_ != inferred_text || plain_figures.n_tokens != figures.n_tokens) {
             return fail(ErrorCode::corrupt, "prompt {} of {}: another answer with guesses\n--- without\n{}\n--- with\n{}", number, prompts_.size(), texts_,
-                        guessed_text);
+                        inferred_text);
         }
         figures.n_decided_alone = 1;
         return figures;

@@ -15,7 +15,7 @@ std::array<double, kEvidenceClasses> priors() {
     return of_class;
 }
 
-Proposal guesses(uint32_t n, uint8_t evidence) { return {std::vector<uint32_t>(n, 3), std::vector<uint8_t>(n, evidence)}; }
+Proposal draft_tokens(uint32_t n, uint8_t evidence) { return {std::vector<uint32_t>(n, 3), std::vector<uint8_t>(n, evidence)}; }
 
 /// Steps cost 10 ms and 1 ms for every column.
 double cost(uint32_t n_columns) { return 10.0 + n_columns; }
@@ -28,14 +28,14 @@ BatchLength measured(uint32_t n_sequences) {
 
 TEST(BatchLengthTest, NothingIsGuessedBeforeAStepWasMeasured) {
     const BatchLength length(priors());
-    const std::vector<Proposal> two = {guesses(5, 0), guesses(5, 0)};
+    const std::vector<Proposal> two = {draft_tokens(5, 0), draft_tokens(5, 0)};
     EXPECT_EQ(length.counts(two, 22), (Counts{0, 0}));
     EXPECT_EQ(length.rounds(2, 2, 22, 1), 0u);
 }
 
 TEST(BatchLengthTest, GoodGuessesGoFirstAndHopelessOnesDoNotGo) {
     const BatchLength length = measured(3);
-    const std::vector<Proposal> three = {guesses(6, 1), guesses(4, 0), guesses(0, 0)};
+    const std::vector<Proposal> three = {draft_tokens(6, 1), draft_tokens(4, 0), draft_tokens(0, 0)};
     const Counts counts = length.counts(three, 8);
     EXPECT_EQ(counts[0], 0u);
     EXPECT_EQ(counts[1], 4u);
@@ -45,19 +45,19 @@ TEST(BatchLengthTest, GoodGuessesGoFirstAndHopelessOnesDoNotGo) {
 TEST(BatchLengthTest, NeverMoreThanThereIsRoomFor) {
     BatchLength length = measured(20);
     length.fill_always();
-    const std::vector<Proposal> many(20, guesses(9, 0));
+    const std::vector<Proposal> many(20, draft_tokens(9, 0));
     uint32_t sum = 0;
     for (const uint32_t n : length.counts(many, 100)) sum += n;
-    EXPECT_EQ(sum, kMostTokensAlike - 20);
+    EXPECT_EQ(sum, kBatchInvariantWidth - 20);
     sum = 0;
     for (const uint32_t n : length.counts(many, 2)) sum += n;
     EXPECT_EQ(sum, 2u);
-    EXPECT_EQ(BatchLength(priors()).counts(std::vector<Proposal>(30, guesses(9, 0)), 5), Counts(30, 0)) << "more sequences than columns";
+    EXPECT_EQ(BatchLength(priors()).counts(std::vector<Proposal>(30, draft_tokens(9, 0)), 5), Counts(30, 0)) << "more sequences than columns";
 }
 
 TEST(BatchLengthTest, GuessesThatFailCostOnePercentAtMost) {
     BatchLength length = measured(4);
-    const std::vector<Proposal> four(4, guesses(3, 0));
+    const std::vector<Proposal> four(4, draft_tokens(3, 0));
     double spent = 20 * cost(4), needed = 20 * cost(4);
     uint32_t n_blocks = 0;
     for (int step = 0; step < 2000; ++step) {
@@ -65,7 +65,7 @@ TEST(BatchLengthTest, GuessesThatFailCostOnePercentAtMost) {
         for (const uint32_t c : length.counts(four, 20)) n += c;
         n_blocks += n > 0 ? 1 : 0;
         length.step_took(4, 4 + n, 4, cost(4 + n), 0);
-        if (n > 0) length.guess_was(0, false);
+        if (n > 0) length.draft_was(0, false);
         spent += cost(4 + n);
         needed += cost(4);
     }

@@ -62,7 +62,7 @@ Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
             if (after_block) length.block_took(1, 1, on_clock(ms));
             else length.plain_took(on_clock(ms));
             // The decoder looks at guesses that it does not check, too.
-            if (offered) length.guess_was(3, uniform(random) < world.right);
+            if (offered) length.draft_was(3, uniform(random) < world.right);
             outcome.ms += ms;
             ++done;
             after_block = false;
@@ -71,7 +71,7 @@ Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
         uint32_t n = 1;
         for (bool right = true; right && n < width;) {
             right = uniform(random) < world.right;
-            length.guess_was(3, right);
+            length.draft_was(3, right);
             n += right ? 1 : 0;
         }
         const double ms = world.width_ms(width);

@@ -58,12 +58,12 @@ TEST(DraftModelTest, AModelThatGuessesForItselfIsAlwaysRight) {
     const auto plain = f.say(3, 0, 40, nullptr);
     EXPECT_EQ(f.say(3, 0, 40, &speculators), plain);
     EXPECT_GT(f.figures.n_blocks, 5u);
-    EXPECT_EQ(f.figures.n_accepted, f.figures.n_guesses);
+    EXPECT_EQ(f.figures.n_accepted, f.figures.n_draft_tokens);
 }
 
 TEST(DraftModelTest, TheAnswerIsTheSameWhoeverGuesses) {
     Fixture f;
-    uint64_t n_accepted = 0, n_guesses = 0;
+    uint64_t n_accepted = 0, n_draft_tokens = 0;
     for (const char* name : {"small.gguf", "narrow.gguf", "large.gguf"}) {
         for (const bool with_lookup : {false, true}) {
             for (const uint32_t width : {2u, 8u}) {
@@ -73,14 +73,14 @@ TEST(DraftModelTest, TheAnswerIsTheSameWhoeverGuesses) {
                         const auto plain = f.say(seed, temperature, 50, nullptr);
                         EXPECT_EQ(f.say(seed, temperature, 50, &speculators), plain) << name << ", width " << width << ", seed " << seed;
                         n_accepted += f.figures.n_accepted;
-                        n_guesses += f.figures.n_guesses;
+                        n_draft_tokens += f.figures.n_draft_tokens;
                     }
                 }
             }
         }
     }
     EXPECT_GT(n_accepted, 200u);
-    EXPECT_LT(n_accepted, n_guesses);
+    EXPECT_LT(n_accepted, n_draft_tokens);
 }
 
 TEST(DraftModelTest, AFullContextOfTheDraftEndsItsGuesses) {
@@ -97,9 +97,9 @@ TEST(DraftModelTest, AModelThatIsAlwaysWrongIsLeftAlone) {
     Speculators speculators = f.drafted_by("small.gguf", 0);
     for (int i = 0; i < 5; ++i) speculators.length().plain_took(10);
     speculators.length().block_took(2, 1, 12);
-    for (int i = 0; i < 60; ++i) speculators.length().guess_was(kFirstCostlyEvidence + 2, false);
+    for (int i = 0; i < 60; ++i) speculators.length().draft_was(kFirstCostlyEvidence + 2, false);
     EXPECT_FALSE(speculators.would_fill(16));
-    for (int i = 0; i < 60; ++i) speculators.length().guess_was(kFirstCostlyEvidence + 2, true);
+    for (int i = 0; i < 60; ++i) speculators.length().draft_was(kFirstCostlyEvidence + 2, true);
     EXPECT_TRUE(speculators.would_fill(16));
 }
 

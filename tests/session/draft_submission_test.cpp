@@ -53,7 +53,7 @@ class DraftSubmission : public ::testing::Test {
         return tokens;
     }
     /// `between` is called before every token.
-    std::vector<TokenId> guessed(uint64_t seed, float temperature, uint32_t n, Speculators& speculators, const std::function<void(uint32_t)>& between = {}) {
+    std::vector<TokenId> drafted(uint64_t seed, float temperature, uint32_t n, Speculators& speculators, const std::function<void(uint32_t)>& between = {}) {
         Sampler sampler = start(seed, temperature);
         SpeculativeDecoder decoder(*target_.session, sampler, speculators, true);
         const auto started = decoder.start();
@@ -77,10 +77,10 @@ class DraftSubmission : public ::testing::Test {
 
 TEST_F(DraftSubmission, ABlockIsOneSubmissionAndOneWait) {
     Speculators one = drafted_by("large.gguf", 4, Submission::one);
-    const auto answer = guessed(3, 0, 41, one);
+    const auto answer = drafted(3, 0, 41, one);
     EXPECT_EQ(answer, plain(3, 0, 41));
     EXPECT_EQ(figures_.n_joined, figures_.n_blocks);
-    EXPECT_EQ(figures_.n_accepted, figures_.n_guesses) << "the model guesses for itself";
+    EXPECT_EQ(figures_.n_accepted, figures_.n_draft_tokens) << "the model guesses for itself";
 
     // Once all is recorded and the first plain tokens are over, there are blocks only.
     uint64_t blocks = 0;
@@ -100,24 +100,24 @@ TEST_F(DraftSubmission, ABlockIsOneSubmissionAndOneWait) {
 }
 
 TEST_F(DraftSubmission, TheAnswerIsTheSameInOneAndInSeveral) {
-    uint64_t n_accepted = 0, n_guesses = 0;
+    uint64_t n_accepted = 0, n_draft_tokens = 0;
     for (const char* name : {"small.gguf", "narrow.gguf", "large.gguf"}) {
         for (const uint32_t width : {2u, 8u, 24u}) {
             Speculators one = drafted_by(name, width, Submission::one, 96, width == 8);
             Speculators apart = drafted_by(name, width, Submission::apart, 96, width == 8);
             const float temperature = width == 24 ? 0.0f : 0.8f;
             const auto expected = plain(width, temperature, 40);
-            EXPECT_EQ(guessed(width, temperature, 40, apart), expected) << name << ", width " << width;
+            EXPECT_EQ(drafted(width, temperature, 40, apart), expected) << name << ", width " << width;
             EXPECT_EQ(figures_.n_joined, 0u);
-            EXPECT_EQ(guessed(width, temperature, 40, one), expected) << name << ", width " << width;
+            EXPECT_EQ(drafted(width, temperature, 40, one), expected) << name << ", width " << width;
             n_accepted += figures_.n_accepted;
-            n_guesses += figures_.n_guesses;
+            n_draft_tokens += figures_.n_draft_tokens;
             // The narrow one stops at the first token that it does not know.
             EXPECT_TRUE(figures_.n_joined > 0 || std::string_view(name) == "narrow.gguf") << name << ", width " << width;
         }
     }
     EXPECT_GT(n_accepted, 40u);
-    EXPECT_LT(n_accepted, n_guesses);
+    EXPECT_LT(n_accepted, n_draft_tokens);
 }
 
 // The target's table has 60 rows, the draft knows 97 tokens: the others are never chosen, or the step would be refused.
@@ -126,7 +126,7 @@ TEST_F(DraftSubmission, WhatTheTargetDoesNotKnowIsNeverGuessed) {
     Speculators one = drafted_by("large.gguf", 8, Submission::one);
     for (uint64_t seed = 1; seed < 6; ++seed) {
         const auto expected = plain(seed, 0.8f, 60);
-        EXPECT_EQ(guessed(seed, 0.8f, 60, one), expected);
+        EXPECT_EQ(drafted(seed, 0.8f, 60, one), expected);
         EXPECT_GT(figures_.n_joined, 3u);
     }
 }
@@ -135,7 +135,7 @@ TEST_F(DraftSubmission, TheContextEndsInsideABlock) {
     for (const uint32_t n_draft : {32u, 33u, 40u, 96u}) {
         Speculators one = drafted_by("large.gguf", 8, Submission::one, n_draft);
         const auto expected = plain(5, 0, 86);
-        EXPECT_EQ(guessed(5, 0, 86, one), expected) << "the draft holds " << n_draft;
+        EXPECT_EQ(drafted(5, 0, 86, one), expected) << "the draft holds " << n_draft;
         EXPECT_GT(figures_.n_joined, 0u);
         EXPECT_LE(target_.session->tokens().size(), 96u);
     }
@@ -148,7 +148,7 @@ TEST_F(DraftSubmission, AfterALongPause) {
     for (const uint32_t pause : {2u, 5u, 23u, 24u, 25u, 26u, 40u}) {
         const auto expected = plain(7, 0.8f, pause + 60);
         const auto pausing = [&](uint32_t at) { one.length().fix_width(at >= 20 && at < 20 + pause ? 1 : 4); };
-        EXPECT_EQ(guessed(7, 0.8f, pause + 60, one, pausing), expected) << pause << " steps without guesses";
+        EXPECT_EQ(drafted(7, 0.8f, pause + 60, one, pausing), expected) << pause << " steps without guesses";
         EXPECT_GT(figures_.n_joined, 8u);
     }
 }
@@ -160,10 +160,10 @@ TEST_F(DraftSubmission, EitherGivesMemoryBackBetweenBlocks) {
     uint64_t n_bytes = 0;
     const auto shrinking = [&](uint32_t at) {
         const uint64_t page_bytes = target_.session->plan().kv_bytes / (target_.session->n_ctx() / 32);
-        if (at % 6 == 1) n_bytes += one.give_back(1).value();
-        if (at % 6 == 4) n_bytes += target_.session->give_back(page_bytes).value();
+        if (at % 6 == 1) n_bytes += one.shrink(1).value();
+        if (at % 6 == 4) n_bytes += target_.session->shrink(page_bytes).value();
     };
-    EXPECT_EQ(guessed(9, 0.8f, 80, one, shrinking), expected);
+    EXPECT_EQ(drafted(9, 0.8f, 80, one, shrinking), expected);
     EXPECT_GT(n_bytes, 0u);
     EXPECT_GT(figures_.n_joined, 10u);
     EXPECT_LT(draft_->n_ctx(), 4096u);
@@ -174,7 +174,7 @@ TEST_F(DraftSubmission, AnotherTargetTakesItsPlace) {
     Speculators one = drafted_by("small.gguf", 4, Submission::one);
     for (int round = 0; round < 3; ++round) {
         const auto expected = plain(11, 0, 30);
-        EXPECT_EQ(guessed(11, 0, 30, one), expected);
+        EXPECT_EQ(drafted(11, 0, 30, one), expected);
         EXPECT_GT(figures_.n_joined, 3u);
         use("large.gguf", 96);
     }
@@ -184,7 +184,7 @@ TEST_F(DraftSubmission, ADraftOnAnotherDeviceStaysApart) {
     const auto other = make_ref_backend();
     Speculators one = drafted_on(*other, "small.gguf", 4, Submission::one, 96, false);
     const auto expected = plain(13, 0, 40);
-    EXPECT_EQ(guessed(13, 0, 40, one), expected);
+    EXPECT_EQ(drafted(13, 0, 40, one), expected);
     EXPECT_EQ(figures_.n_joined, 0u);
     EXPECT_GT(figures_.n_blocks, 3u);
 }
@@ -209,19 +209,19 @@ TEST_F(DraftSubmission, ALostDeviceLeavesBothTimelinesAsTheyWere) {
     ASSERT_LE(draft_->tokens().size(), before.size());
     EXPECT_TRUE(std::equal(draft_->tokens().begin(), draft_->tokens().end(), before.begin()));
     // Had the device only stumbled, everything would go on from there.
-    EXPECT_EQ(guessed(15, 0, 40, one), expected);
+    EXPECT_EQ(drafted(15, 0, 40, one), expected);
 }
 
 // Random weights are never sure, so a chain that nobody stops always goes on past the place where the host would have stopped it.
 TEST_F(DraftSubmission, ItIsUsedWhereItPays) {
     Speculators right = drafted_by("large.gguf", 8, Submission::whatever_pays);
     const auto expected = plain(19, 0, 80);
-    EXPECT_EQ(guessed(19, 0, 80, right), expected);
+    EXPECT_EQ(drafted(19, 0, 80, right), expected);
     EXPECT_GE(figures_.n_blocks, 9u);
     EXPECT_EQ(figures_.n_joined, figures_.n_blocks) << "unsure, and right all the same";
     Speculators wrong = drafted_by("small.gguf", 24, Submission::whatever_pays);
-    EXPECT_EQ(guessed(19, 0, 60, wrong), plain(19, 0, 60));
-    EXPECT_LT(figures_.n_accepted, figures_.n_guesses / 2);
+    EXPECT_EQ(drafted(19, 0, 60, wrong), plain(19, 0, 60));
+    EXPECT_LT(figures_.n_accepted, figures_.n_draft_tokens / 2);
     EXPECT_GE(figures_.n_joined, 1u) << "it is tried";
     EXPECT_LT(figures_.n_joined, figures_.n_blocks / 2) << "and found wanting";
 }

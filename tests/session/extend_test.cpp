@@ -52,7 +52,7 @@ TEST(Extend, VerifyChoosesWhatTheSamplerChooses) {
         ASSERT_TRUE(single.session->sync(std::span(f.tokens).first(20)));
         for (const uint32_t width : {1u, 5u, 2u, 17u}) {
             const auto at = static_cast<uint32_t>(session.tokens().size());
-            ASSERT_LE(width, session.most_alike());
+            ASSERT_LE(width, session.batch_invariant_width());
             std::vector<TokenId> choices(width), expected(width);
             EXPECT_TRUE(session.prepare_verify(width, true).value());
             EXPECT_FALSE(session.prepare_verify(width, true).value());
@@ -84,10 +84,10 @@ TEST(Extend, AStepNeverReachesIntoTheNextBucketOfContext) {
             const auto at = session.tokens().size();
             ASSERT_TRUE(session.extend(std::span(tokens).subspan(at, std::min<size_t>(64, past - at)), 0));
         }
-        EXPECT_EQ(session.most_alike(), most) << "behind " << past;
+        EXPECT_EQ(session.batch_invariant_width(), most) << "behind " << past;
     }
     const auto narrow = testing::start_model(dir / "tiny.gguf", *backend, {.n_ctx = 512, .n_batch = 64, .max_outputs = 3, .kv_format = Format::f32});
-    EXPECT_EQ(narrow.session->most_alike(), 3u);
+    EXPECT_EQ(narrow.session->batch_invariant_width(), 3u);
 }
 
 }  // namespace

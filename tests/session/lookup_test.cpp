@@ -8,7 +8,7 @@
 namespace atlas {
 namespace {
 
-std::vector<uint32_t> guesses(LookupSpeculator& lookup, uint32_t most) {
+std::vector<uint32_t> draft_tokens(LookupSpeculator& lookup, uint32_t most) {
     Proposal proposal;
     EXPECT_TRUE(lookup.propose(most, proposal));
     EXPECT_EQ(proposal.tokens.size(), proposal.evidence.size());
@@ -20,20 +20,20 @@ using Tokens = std::vector<uint32_t>;
 TEST(Lookup, GoesOnAsTheLongestMatchDid) {
     LookupSpeculator lookup;
     ASSERT_TRUE(lookup.begin(Tokens{1, 2, 3, 4, 5, 9, 2, 3, 7, 8, 1, 2, 3}));
-    EXPECT_EQ(guesses(lookup, 4), (Tokens{4, 5, 9, 2})) << "1 2 3 is longer than 2 3";
-    EXPECT_EQ(guesses(lookup, 1), (Tokens{4}));
+    EXPECT_EQ(draft_tokens(lookup, 4), (Tokens{4, 5, 9, 2})) << "1 2 3 is longer than 2 3";
+    EXPECT_EQ(draft_tokens(lookup, 1), (Tokens{4}));
     ASSERT_TRUE(lookup.accept(4));
-    EXPECT_EQ(guesses(lookup, 2), (Tokens{5, 9}));
+    EXPECT_EQ(draft_tokens(lookup, 2), (Tokens{5, 9}));
     ASSERT_TRUE(lookup.accept(77));
-    EXPECT_TRUE(guesses(lookup, 4).empty()) << "77 was never there";
+    EXPECT_TRUE(draft_tokens(lookup, 4).empty()) << "77 was never there";
 }
 
 TEST(Lookup, ACopyThatReachesItselfGoesOn) {
     LookupSpeculator lookup;
     ASSERT_TRUE(lookup.begin(Tokens{5, 6, 5, 6, 5}));
-    EXPECT_EQ(guesses(lookup, 7), (Tokens{6, 5, 6, 5, 6, 5, 6}));
+    EXPECT_EQ(draft_tokens(lookup, 7), (Tokens{6, 5, 6, 5, 6, 5, 6}));
     ASSERT_TRUE(lookup.begin(Tokens{3, 3, 3}));
-    EXPECT_EQ(guesses(lookup, 3), (Tokens{3, 3, 3}));
+    EXPECT_EQ(draft_tokens(lookup, 3), (Tokens{3, 3, 3}));
 }
 
 TEST(Lookup, FilesAreReadAndDoNotRunIntoEachOther) {
@@ -41,9 +41,9 @@ TEST(Lookup, FilesAreReadAndDoNotRunIntoEachOther) {
     ASSERT_TRUE(lookup.add_file(Tokens{10, 11, 12}));
     ASSERT_TRUE(lookup.add_file(Tokens{20, 21, 22, 23}));
     ASSERT_TRUE(lookup.begin(Tokens{1, 10, 11}));
-    EXPECT_EQ(guesses(lookup, 9), (Tokens{12})) << "a file's end is an end";
+    EXPECT_EQ(draft_tokens(lookup, 9), (Tokens{12})) << "a file's end is an end";
     ASSERT_TRUE(lookup.begin(Tokens{1, 20, 21}));
-    EXPECT_EQ(guesses(lookup, 9), (Tokens{22, 23}));
+    EXPECT_EQ(draft_tokens(lookup, 9), (Tokens{22, 23}));
     EXPECT_EQ(lookup.add_file(Tokens(LookupSpeculator::kMostTokens, 1)).error().code, ErrorCode::limit);
 }
 
@@ -52,9 +52,9 @@ TEST(Lookup, AConversationThatGoesOnKeepsItsPast) {
     ASSERT_TRUE(lookup.begin(Tokens{1, 2, 3}));
     for (const uint32_t token : {40u, 41u, 42u}) ASSERT_TRUE(lookup.accept(token));
     ASSERT_TRUE(lookup.begin(Tokens{1, 2, 3, 40, 41, 42, 50, 40, 41}));
-    EXPECT_EQ(guesses(lookup, 2), (Tokens{42, 50}));
+    EXPECT_EQ(draft_tokens(lookup, 2), (Tokens{42, 50}));
     ASSERT_TRUE(lookup.begin(Tokens{7, 42, 50})) << "another conversation";
-    EXPECT_EQ(guesses(lookup, 3), (Tokens{40, 41})) << "what was said before may be said again, up to its end";
+    EXPECT_EQ(draft_tokens(lookup, 3), (Tokens{40, 41})) << "what was said before may be said again, up to its end";
 }
 
 TEST(Lookup, BehindAChangedWordTheCopyGoesOn) {
@@ -67,12 +67,12 @@ TEST(Lookup, BehindAChangedWordTheCopyGoesOn) {
     for (uint32_t i = 0; i < 17; ++i) prompt.push_back(file[i]);
     ASSERT_TRUE(lookup.begin(prompt));
     for (uint32_t i = 17; i < 31; ++i) {
-        EXPECT_EQ(guesses(lookup, 1), (Tokens{file[i]}));
+        EXPECT_EQ(draft_tokens(lookup, 1), (Tokens{file[i]}));
         ASSERT_TRUE(lookup.accept(file[i]));
     }
     // In place of token 31 stand two new ones; then 5, which is everywhere, then what followed.
     for (const uint32_t token : {777u, 778u, 5u}) ASSERT_TRUE(lookup.accept(token));
-    EXPECT_EQ(guesses(lookup, 3), (Tokens{file[33], file[34], file[35]}));
+    EXPECT_EQ(draft_tokens(lookup, 3), (Tokens{file[33], file[34], file[35]}));
 }
 
 TEST(Lookup, ClassesGrowWithTheMatch) {
@@ -97,7 +97,7 @@ TEST(Lookup, AVeryLongConversationStartsOver) {
     half[0] = 6;
     ASSERT_TRUE(lookup.begin(half)) << "the third does not fit behind the others";
     ASSERT_TRUE(lookup.accept(100));
-    EXPECT_EQ(guesses(lookup, 2), (Tokens{101, 102}));
+    EXPECT_EQ(draft_tokens(lookup, 2), (Tokens{101, 102}));
 }
 
 }  // namespace

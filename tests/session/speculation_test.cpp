@@ -18,12 +18,12 @@ constexpr uint32_t kVocabulary = 31;
 /// Always guesses the same tokens.
 class Stubborn final : public Speculator {
   public:
-    explicit Stubborn(std::vector<uint32_t> guesses) : guesses_(std::move(guesses)) {}
+    explicit Stubborn(std::vector<uint32_t> draft_tokens) : draft_tokens_(std::move(draft_tokens)) {}
     Result<void> begin(std::span<const uint32_t>) override { return {}; }
     Result<void> accept(uint32_t) override { return {}; }
     Result<void> propose(uint32_t most, Proposal& proposal) override {
-        for (uint32_t i = 0; i < std::min<size_t>(most, guesses_.size()); ++i) {
-            proposal.tokens.push_back(guesses_[i]);
+        for (uint32_t i = 0; i < std::min<size_t>(most, draft_tokens_.size()); ++i) {
+            proposal.tokens.push_back(draft_tokens_[i]);
             proposal.evidence.push_back(0);
         }
         return {};
@@ -31,12 +31,12 @@ class Stubborn final : public Speculator {
     void priors(std::span<double>) const override {}
 
   private:
-    std::vector<uint32_t> guesses_;
+    std::vector<uint32_t> draft_tokens_;
 };
 
-Speculators stubborn(std::vector<uint32_t> guesses, uint32_t width) {
+Speculators stubborn(std::vector<uint32_t> draft_tokens, uint32_t width) {
     std::vector<std::unique_ptr<Speculator>> who;
-    who.push_back(std::make_unique<Stubborn>(std::move(guesses)));
+    who.push_back(std::make_unique<Stubborn>(std::move(draft_tokens)));
     Speculators speculation(std::move(who), 23);
     speculation.length().fix_width(width);
     return speculation;
@@ -119,11 +119,11 @@ TEST(SpeculationTest, FiftyThousandFirstAndSecondTokensAreDistributedAsWithout) 
     Counts first, second;
     for (uint32_t i = 0; i < kSamples; ++i) {
         const auto plain = f.say(1'000'000 + i, 2, nullptr, false);
-        const auto guessed = f.say(2'000'000 + i, 3, &speculation, i % 2 == 0);
+        const auto drafted = f.say(2'000'000 + i, 3, &speculation, i % 2 == 0);
         first[plain[0]][0] += 1;
-        first[guessed[0]][1] += 1;
+        first[drafted[0]][1] += 1;
         second[plain[1]][0] += 1;
-        second[guessed[1]][1] += 1;
+        second[drafted[1]][1] += 1;
     }
     RecordProperty("p_first", std::to_string(p_of_same(first)));
     RecordProperty("p_second", std::to_string(p_of_same(second)));

@@ -24,7 +24,7 @@ struct World {
     testing::Interleaving interleaving;
 };
 
-// Mostly on the smallest model with a cache that rounds nothing; one in sixteen on a fitted model (model/cache_turn.h), whose keys are turned
+// Mostly on the smallest model with a cache that rounds nothing; one in sixteen on a fitted model (model/cache_rotation.h), whose keys are turned
 // and then rounded.
 TEST(TimelineProperty, TenThousandInterleavings) {
     TempDir dir;
@@ -35,10 +35,10 @@ TEST(TimelineProperty, TenThousandInterleavings) {
     testing::write_fitted_model(dir / "fitted.gguf", shape, *backend, 3);
     KvFormats fours{Format::q4_0, Format::q8_0}, eights{Format::q8_0, Format::q4_0};
     fours.rotate_k = eights.rotate_k = eights.rotate_v = true;
-    World plain(dir / "tiny.gguf", *backend, Format::f32), turned_fours(dir / "fitted.gguf", *backend, fours), turned_eights(dir / "fitted.gguf", *backend, eights);
-    ASSERT_TRUE(turned_fours.batch.model->weights().at(0, kTurnK)) << "the model was not fitted";
+    World plain(dir / "tiny.gguf", *backend, Format::f32), rotated_fours(dir / "fitted.gguf", *backend, fours), rotated_eights(dir / "fitted.gguf", *backend, eights);
+    ASSERT_TRUE(rotated_fours.batch.model->weights().at(0, kRotateK)) << "the model was not fitted";
     for (uint32_t seed = 0; seed < 10000; ++seed) {
-        World& world = seed % 32 == 5 ? turned_fours : seed % 32 == 21 ? turned_eights : plain;
+        World& world = seed % 32 == 5 ? rotated_fours : seed % 32 == 21 ? rotated_eights : plain;
         world.interleaving.run(seed, 6 + seed / 32 % 24);
         ASSERT_FALSE(::testing::Test::HasFatalFailure()) << "sequence " << seed;
     }
@@ -50,8 +50,8 @@ TEST(TimelineProperty, TenThousandInterleavings) {
         EXPECT_GT(world.batch.runner->pool().n_copied_pages(), 1000 / share);
     };
     expect_variety(plain, 1);
-    expect_variety(turned_fours, 32);
-    expect_variety(turned_eights, 32);
+    expect_variety(rotated_fours, 32);
+    expect_variety(rotated_eights, 32);
 }
 
 // The same while the pool shrinks from twelve pages to six: nobody notices, but that less fits.

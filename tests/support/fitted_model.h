@@ -1,7 +1,7 @@
 #pragma once
-// Tiny models with matrices that turn their keys (runtime/model/cache_turn.h), for tests.
+// Tiny models with matrices that turn their keys (runtime/model/cache_rotation.h), for tests.
 
-#include "runtime/session/cache_turn_fit.h"
+#include "runtime/session/cache_rotation_fit.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/tiny_model.h"
 
@@ -13,10 +13,10 @@ inline void write_fitted_model(const std::filesystem::path& path, TinyShape shap
     write_tiny_model(path, shape);
     const auto turns = [&] {
         const auto plain = start_model(path, backend, {.n_ctx = 96, .n_batch = kTokens, .max_outputs = 1, .kv_format = Format::f32});
-        return fit_cache_turns(*plain.model, tiny_tokens(kTokens, shape.n_vocab, text_seed));
+        return fit_cache_rotations(*plain.model, tiny_tokens(kTokens, shape.n_vocab, text_seed));
     }();
     ATLAS_CHECK(turns.has_value(), "{}", turns.error().message);
-    shape.more = [&turns](gguf::Writer& writer) { add_cache_turns(*turns, writer); };
+    shape.more = [&turns](gguf::Writer& writer) { add_cache_rotations(*turns, writer); };
     write_tiny_model(path, shape);
 }
 

@@ -62,7 +62,7 @@ class Interleaving {
 
     void operate() {
         if (live_.empty()) return join();
-        if (gives_back && below(40) == 0) return give_back();
+        if (gives_back && below(40) == 0) return shrink();
         switch (below(12)) {
             case 0: return join();
             case 1: return fork();
@@ -75,11 +75,11 @@ class Interleaving {
         }
     }
 
-    void give_back() {
+    void shrink() {
         std::vector<Timeline*> timelines;
         for (Live& live : live_) timelines.push_back(&live.timeline);
         const uint32_t before = pool_.n_pages(), available = pool_.n_available(), in_use = pool_.n_in_use();
-        const auto given = runner_.give_back(pool_.page_bytes() * (1 + below(2)), 6 * kPageTokens, timelines);
+        const auto given = runner_.shrink(pool_.page_bytes() * (1 + below(2)), 6 * kPageTokens, timelines);
         ASSERT_TRUE(given) << given.error().message;
         ASSERT_EQ(*given, (before - pool_.n_pages()) * pool_.page_bytes());
         ASSERT_EQ(pool_.n_in_use(), in_use) << "what is read stays";

@@ -44,7 +44,7 @@ inline void expect_tree_as_linear(BatchRunner& runner, Session& session, uint32_
         const std::vector<TokenId> before(text.begin(), text.begin() + from);
         const TokenTree tree = bushy_tree(std::span(text).subspan(from));
         ASSERT_EQ(tree.n_columns(), 14u);
-        ASSERT_LE(tree.n_columns(), kMostTokensAlike);
+        ASSERT_LE(tree.n_columns(), kBatchInvariantWidth);
         const auto expected = logits_along(session, before, tree);
 
         Timeline timeline(runner.pool());

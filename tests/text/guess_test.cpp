@@ -5,7 +5,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "runtime/text/guess_pre_tokenizer.h"
+#include "runtime/text/infer_pre_tokenizer.h"
 #include "tests/text/tables.h"
 
 namespace atlas {
@@ -45,10 +45,10 @@ TEST(Guess, WithoutAPreTokenizerTheIdsStayAndTheUserIsTold) {
     const auto named = load(tables).value();
     EXPECT_TRUE(named->notes().empty());
     tables.pre.clear();
-    const auto guessed = load(tables).value();
-    EXPECT_EQ(guessed->encode(text, {.add_special = false}), named->encode(text, {.add_special = false}));
-    ASSERT_EQ(guessed->notes().size(), 1u);
-    EXPECT_NE(guessed->notes()[0].find("tokenizer.ggml.pre"), std::string::npos) << guessed->notes()[0];
+    const auto drafted = load(tables).value();
+    EXPECT_EQ(drafted->encode(text, {.add_special = false}), named->encode(text, {.add_special = false}));
+    ASSERT_EQ(drafted->notes().size(), 1u);
+    EXPECT_NE(drafted->notes()[0].find("tokenizer.ggml.pre"), std::string::npos) << drafted->notes()[0];
 }
 
 TEST(Guess, WithoutTokenTypesTheIdsStayAndTheUserIsTold) {
@@ -56,14 +56,14 @@ TEST(Guess, WithoutTokenTypesTheIdsStayAndTheUserIsTold) {
     const std::string text = held_out_text();
     const auto named = load(tables).value();
     tables.types.clear();
-    const auto guessed = load(tables).value();
-    EXPECT_EQ(guessed->encode(text, {}), named->encode(text, {}));
+    const auto drafted = load(tables).value();
+    EXPECT_EQ(drafted->encode(text, {}), named->encode(text, {}));
     for (TokenId id = 0; id < named->n_vocab(); ++id) {
-        ASSERT_EQ(guessed->is_control(id), named->is_control(id)) << named->piece(id, true);
-        ASSERT_EQ(guessed->is_end_of_generation(id), named->is_end_of_generation(id)) << named->piece(id, true);
+        ASSERT_EQ(drafted->is_control(id), named->is_control(id)) << named->piece(id, true);
+        ASSERT_EQ(drafted->is_end_of_generation(id), named->is_end_of_generation(id)) << named->piece(id, true);
     }
-    ASSERT_EQ(guessed->notes().size(), 1u);
-    EXPECT_NE(guessed->notes()[0].find("tokenizer.ggml.token_type"), std::string::npos) << guessed->notes()[0];
+    ASSERT_EQ(drafted->notes().size(), 1u);
+    EXPECT_NE(drafted->notes()[0].find("tokenizer.ggml.token_type"), std::string::npos) << drafted->notes()[0];
 }
 
 TEST(Guess, SpmWithoutTokenTypesKeepsItsBytesAndControlTokens) {
@@ -89,17 +89,17 @@ TEST(Guess, FingerprintsAreOfRowsThatExist) {
 // The right row cuts none of the tokens that were learned under it: digits one by one (Qwen2) or three at a time (Llama 3), a space that
 // belongs to the next word alone (GPT-2).
 TEST(Guess, TokensTellHowTextWasCut) {
-    const auto guessed = [](std::initializer_list<std::pair<const char*, const char*>> merges) {
+    const auto drafted = [](std::initializer_list<std::pair<const char*, const char*>> merges) {
         Tables tables = testing::byte_tables("");
         for (const auto& [left, right] : merges) testing::add_merge(tables, left, right);
         const auto tokenizer = load(tables).value();
         EXPECT_EQ(tokenizer->notes().size(), 1u);
         return tokenizer;
     };
-    const auto by_three = guessed({{"1", "2"}, {"12", "3"}, {"(", "a"}, {")", "Ċ"}, {"Ġ", "A"}});
+    const auto by_three = drafted({{"1", "2"}, {"12", "3"}, {"(", "a"}, {")", "Ċ"}, {"Ġ", "A"}});
     EXPECT_EQ(testing::plain(*by_three, "1234").size(), 2u);
     EXPECT_EQ(testing::plain(*by_three, "(a)\n").size(), 2u) << "GPT-2 would cut ( from a";
-    const auto gpt2 = guessed({{"1", "2"}, {"12", "3"}, {"123", "4"}, {"Ġ", "1234"}, {"Ġ", "("}, {"Ġ", "A"}});
+    const auto gpt2 = drafted({{"1", "2"}, {"12", "3"}, {"123", "4"}, {"Ġ", "1234"}, {"Ġ", "("}, {"Ġ", "A"}});
     EXPECT_EQ(testing::plain(*gpt2, " 1234").size(), 1u);
 }
 

@@ -49,7 +49,7 @@ Result<void> chat(const ChatFlags& flags) {
     ATLAS_TRY(const auto chat_prompt, ChatPrompt::open(*open.file));
     if (!chat_prompt.note().empty()) print_note(chat_prompt.note());
     ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, open));
-    open.guesses_by(speculation.get());
+    open.draft_tokens_by(speculation.get());
     Replies replies(open, chat_prompt, flags.sampling, speculation.get(), flags.policy);
     KeptTalk kept(state.empty() ? state : state / "chats", flags.model.model);
     DialogueOptions options;

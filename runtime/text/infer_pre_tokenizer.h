@@ -11,7 +11,7 @@
 
 namespace atlas {
 
-struct PreTokenizerGuess {
+struct InferredPreTokenizer {
     std::string_view name;  // of a row of pre_tokenizers()
     std::string reason;     // for the user
 };
@@ -19,7 +19,7 @@ struct PreTokenizerGuess {
 /// First by the fingerprint of the merges, which tells published vocabularies exactly. Otherwise by the tokens: a token never crosses a cut of
 /// the pre-tokenizer that it was learned under, so the right row cuts (nearly) none of them. Of the rows that do so, the one that the model's
 /// name or architecture speaks for, then a widely used one, then the one that cuts other text most; they differ in rare texts alone.
-PreTokenizerGuess guess_pre_tokenizer(const Vocabulary& vocabulary);
+InferredPreTokenizer infer_pre_tokenizer(const Vocabulary& vocabulary);
 
 /// FNV-1a, 64 bits, over all merges, a line feed after each.
 uint64_t fingerprint(std::span<const std::string> merges);

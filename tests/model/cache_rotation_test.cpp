@@ -1,5 +1,5 @@
 // The fit of the matrices that turn keys: scores stay what they were, energy is balanced, and the first token's key is easy to hold.
-#include "runtime/model/cache_turn.h"
+#include "runtime/model/cache_rotation.h"
 
 #include <gtest/gtest.h>
 
@@ -42,10 +42,10 @@ std::vector<double> turned(std::span<const float> row, const std::vector<float>&
     return out;
 }
 
-TEST(CacheTurn, ScoresDifferByOneNumberPerQuery) {
+TEST(CacheRotation, ScoresDifferByOneNumberPerQuery) {
     for (const uint32_t dim : {8u, 24u, 64u}) {
         const Rows rows = rows_of(dim, 200);
-        const HeadTurn turn = fit_head_turn(head_statistics(dim, rows.keys, rows.queries));
+        const HeadRotation turn = fit_head_rotation(head_statistics(dim, rows.keys, rows.queries));
         for (const uint32_t j : {0u, 7u, 150u}) {
             const auto q = turned(rows.query(j), turn.out, {});
             double lowest = 1e9, highest = -1e9, largest = 0;
@@ -65,17 +65,17 @@ TEST(CacheTurn, ScoresDifferByOneNumberPerQuery) {
     }
 }
 
-TEST(CacheTurn, TheFirstKeyBecomesEqualNumbersInItsBlock) {
+TEST(CacheRotation, TheFirstKeyBecomesEqualNumbersInItsBlock) {
     const Rows rows = rows_of(64, 100);
-    const HeadTurn turn = fit_head_turn(head_statistics(64, rows.keys, rows.queries));
+    const HeadRotation turn = fit_head_rotation(head_statistics(64, rows.keys, rows.queries));
     const auto k = turned(rows.key(0), turn.in, turn.shift);
     EXPECT_GT(std::abs(k[0]), 0.1);
     for (const double x : k) EXPECT_NEAR(x, k[0], 1e-4 * std::abs(k[0]));
 }
 
-TEST(CacheTurn, AllElementsOfKeysAreEquallyLarge) {
+TEST(CacheRotation, AllElementsOfKeysAreEquallyLarge) {
     const Rows rows = rows_of(64, 3000);
-    const HeadTurn turn = fit_head_turn(head_statistics(64, rows.keys, rows.queries));
+    const HeadRotation turn = fit_head_rotation(head_statistics(64, rows.keys, rows.queries));
     std::vector<double> squares(64, 0);
     for (uint32_t i = 1; i < 3000; ++i) {
         const auto k = turned(rows.key(i), turn.in, turn.shift);
@@ -95,11 +95,11 @@ TEST(CacheTurn, AllElementsOfKeysAreEquallyLarge) {
 
 // An error of the first element alone, made up for by all others as the feedback says, is the best that they can do: no change of one of them
 // makes the squared error of the scores smaller.
-TEST(CacheTurn, FeedbackMakesUpForAnErrorAsWellAsCanBe) {
+TEST(CacheRotation, FeedbackMakesUpForAnErrorAsWellAsCanBe) {
     constexpr uint32_t kDim = 24;
     const Rows rows = rows_of(kDim, 300);
     const HeadStatistics statistics = head_statistics(kDim, rows.keys, rows.queries);
-    const HeadTurn turn = fit_head_turn(statistics);
+    const HeadRotation turn = fit_head_rotation(statistics);
     double trace = 0;
     for (uint32_t i = 0; i < kDim; ++i) trace += statistics.query_moments[i * kDim + i];
     std::vector<double> error = {1};
@@ -126,12 +126,12 @@ TEST(CacheTurn, FeedbackMakesUpForAnErrorAsWellAsCanBe) {
 }
 
 // Values come back from what attention makes of turned ones: sum_i a_i v_i in out = sum_i a_i v_i.
-TEST(CacheTurn, ValuesAreTurnedBack) {
+TEST(CacheRotation, ValuesAreTurnedBack) {
     constexpr uint32_t kDim = 24;
     const Rows rows = rows_of(kDim, 200);
     HeadStatistics statistics = head_statistics(kDim, rows.keys, rows.queries);
     statistics.key_mean.assign(kDim, 0);
-    const HeadTurn turn = fit_value_turn(statistics);
+    const HeadRotation turn = fit_value_rotation(statistics);
     for (const float x : turn.shift) EXPECT_EQ(x, 0);
     std::vector<float> mixed(kDim, 0), through(kDim, 0);
     for (const uint32_t i : {0u, 5u, 77u}) {
@@ -145,7 +145,7 @@ TEST(CacheTurn, ValuesAreTurnedBack) {
     for (uint32_t c = 0; c < kDim; ++c) EXPECT_NEAR(back[c], mixed[c], 1e-3 * (1 + std::abs(mixed[c])));
 }
 
-TEST(CacheTurn, LooksAreAveraged) {
+TEST(CacheRotation, LooksAreAveraged) {
     const Rows rows = rows_of(8, 41), others = rows_of(8, 61);
     HeadStatistics sum = head_statistics(8, rows.keys, rows.queries);
     const HeadStatistics first = sum, next = head_statistics(8, others.keys, others.queries);
@@ -158,9 +158,9 @@ TEST(CacheTurn, LooksAreAveraged) {
     EXPECT_EQ(sum.first_key, first.first_key);
 }
 
-TEST(CacheTurn, DirectionsThatWereNeverSeenAreNoTrouble) {
+TEST(CacheRotation, DirectionsThatWereNeverSeenAreNoTrouble) {
     std::vector<float> keys(20 * 8, 1.0f), queries(20 * 8, 0.0f);
-    const HeadTurn turn = fit_head_turn(head_statistics(8, keys, queries));
+    const HeadRotation turn = fit_head_rotation(head_statistics(8, keys, queries));
     for (const auto& part : {turn.in, turn.out, turn.shift, turn.feedback}) {
         for (const float x : part) EXPECT_TRUE(std::isfinite(x));
     }

@@ -1,5 +1,5 @@
-// turn_heads: groups of one and of several heads, with and without a shift, heads that no workgroup divides, strided views. For caches of turned
-// heads see turned_kv_write_test.cpp.
+// rotate_heads: groups of one and of several heads, with and without a shift, heads that no workgroup divides, strided views. For caches of turned
+// heads see rotated_kv_write_test.cpp.
 #include "tests/kernels/cache_twin.h"
 
 namespace atlas::test {
@@ -16,7 +16,7 @@ class TurnHeads : public KernelTest {
         Twin w(backend(), Format::f32, n_group * dim, dim, kDense);
         for (Twin* twin : {&x, &w, &shift}) twin->randomize(random_);
         run_both(backend(), {&x, &w, &shift}, [&](Ops& ops, Side side) {
-            ops.turn_heads(x.on(side), w.on(side), shifted ? shift.on(side) : Tensor{});
+            ops.rotate_heads(x.on(side), w.on(side), shifted ? shift.on(side) : Tensor{});
         });
         // dim products of values of at most 1 and a sum of dim + 1 terms: each rounding is at most a half place of dim + 1.
         const double tolerance = 2.0 * (dim + 1) * (dim + 1) * kUlp;

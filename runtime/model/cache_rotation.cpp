@@ -1,4 +1,4 @@
-#include "runtime/model/cache_turn.h"
+#include "runtime/model/cache_rotation.h"
 
 #include <bit>
 #include <cmath>
@@ -164,15 +164,15 @@ std::vector<double> row_times(const std::vector<double>& row, const Square& m) {
 }
 
 // [n_head_kv] parts one behind the other.
-std::vector<float> joined(const std::vector<HeadTurn>& heads, std::vector<float> HeadTurn::*part) {
+std::vector<float> joined(const std::vector<HeadRotation>& heads, std::vector<float> HeadRotation::*part) {
     std::vector<float> all;
-    for (const HeadTurn& head : heads) all.insert(all.end(), (head.*part).begin(), (head.*part).end());
+    for (const HeadRotation& head : heads) all.insert(all.end(), (head.*part).begin(), (head.*part).end());
     return all;
 }
 
 }  // namespace
 
-HeadTurn fit_head_turn(const HeadStatistics& s) {
+HeadRotation fit_head_rotation(const HeadStatistics& s) {
     const uint32_t n = s.dim;
     ATLAS_CHECK(s.key_mean.size() == n && s.first_key.size() == n && s.key_moments.size() == uint64_t{n} * n &&
                 s.query_moments.size() == uint64_t{n} * n, "statistics of a head of {}", n);
@@ -197,13 +197,13 @@ HeadTurn fit_head_turn(const HeadStatistics& s) {
     const std::vector<double> direction = row_times(first, k);
     reflect_and_spread(k, direction);
     reflect_and_spread(q, direction);
-    HeadTurn turn{{k.at.begin(), k.at.end()}, {}, {q.at.begin(), q.at.end()}, feedback_of(product(transposed(q), product(queries, q)))};
+    HeadRotation turn{{k.at.begin(), k.at.end()}, {}, {q.at.begin(), q.at.end()}, feedback_of(product(transposed(q), product(queries, q)))};
     for (const double x : row_times(s.key_mean, k)) turn.shift.push_back(static_cast<float>(-x));
     return turn;
 }
 
-HeadTurn fit_value_turn(const HeadStatistics& statistics) {
-    HeadTurn turn = fit_head_turn(statistics);
+HeadRotation fit_value_rotation(const HeadStatistics& statistics) {
+    HeadRotation turn = fit_head_rotation(statistics);
     const uint32_t n = statistics.dim;
     for (uint32_t r = 0; r < n; ++r) {  // A^-1 becomes A^-T: what attention gives is turned back, and not what meets it turned alike
         for (uint32_t c = 0; c < r; ++c) std::swap(turn.out[uint64_t{r} * n + c], turn.out[uint64_t{c} * n + r]);
@@ -244,9 +244,9 @@ void add_to_mean(HeadStatistics& sum, uint32_t n_seen, const HeadStatistics& nex
     add(sum.query_moments, next.query_moments);
 }
 
-void add_cache_turns(const std::vector<LayerTurns>& turns, gguf::Writer& writer) {
+void add_cache_rotations(const std::vector<LayerRotations>& turns, gguf::Writer& writer) {
     for (size_t il = 0; il < turns.size(); ++il) {
-        const auto add = [&](std::string_view name, const std::vector<HeadTurn>& heads, std::vector<float> HeadTurn::*part, bool is_vector = false) {
+        const auto add = [&](std::string_view name, const std::vector<HeadRotation>& heads, std::vector<float> HeadRotation::*part, bool is_vector = false) {
             const uint64_t d = heads.front().shift.size(), width = d * heads.size();
             std::vector<uint64_t> shape = {width};
             if (!is_vector) shape.push_back(d);
@@ -254,13 +254,13 @@ void add_cache_turns(const std::vector<LayerTurns>& turns, gguf::Writer& writer)
                 std::memcpy(out.data(), values.data(), out.size());
             });
         };
-        add("cache_turn_k.weight", turns[il].k, &HeadTurn::in);
-        add("cache_turn_k.bias", turns[il].k, &HeadTurn::shift, true);
-        add("cache_turn_q.weight", turns[il].k, &HeadTurn::out);
-        add("cache_turn_k_feedback.weight", turns[il].k, &HeadTurn::feedback);
-        add("cache_turn_v.weight", turns[il].v, &HeadTurn::in);
-        add("cache_turn_v_back.weight", turns[il].v, &HeadTurn::out);
-        add("cache_turn_v_feedback.weight", turns[il].v, &HeadTurn::feedback);
+        add("cache_turn_k.weight", turns[il].k, &HeadRotation::in);
+        add("cache_turn_k.bias", turns[il].k, &HeadRotation::shift, true);
+        add("cache_turn_q.weight", turns[il].k, &HeadRotation::out);
+        add("cache_turn_k_feedback.weight", turns[il].k, &HeadRotation::feedback);
+        add("cache_turn_v.weight", turns[il].v, &HeadRotation::in);
+        add("cache_turn_v_back.weight", turns[il].v, &HeadRotation::out);
+        add("cache_turn_v_feedback.weight", turns[il].v, &HeadRotation::feedback);
     }
 }
 

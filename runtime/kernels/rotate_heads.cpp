@@ -2,13 +2,13 @@
 
 #include "runtime/kernels/select.h"
 #include "runtime/kernels/vk_ops.h"
-#include "shaders/push/turn_heads.h"
+#include "shaders/push/rotate_heads.h"
 
 namespace atlas {
 
-void VkOps::turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
-    ATLAS_CHECK(w.cols > 0 && w.cols <= kLargestTurnedHead && w.rows % w.cols == 0 && x.cols % w.rows == 0 && w.row_stride_elems == w.cols,
-                "turn_heads: {} columns, matrices [{}, {}] with rows {} apart", x.cols, w.rows, w.cols, w.row_stride_elems);
+void VkOps::rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
+    ATLAS_CHECK(w.cols > 0 && w.cols <= kLargestRotatedHead && w.rows % w.cols == 0 && x.cols % w.rows == 0 && w.row_stride_elems == w.cols,
+                "rotate_heads: {} columns, matrices [{}, {}] with rows {} apart", x.cols, w.rows, w.cols, w.row_stride_elems);
     if (shift) ATLAS_CHECK_EQ(shift.cols, w.rows);
     const double elems = double(x.rows) * x.cols;
     for_row_parts(x.rows, std::min(max_rows(x), context_.max_groups[1]), {2 * w.cols * elems, 8 * elems},
@@ -22,7 +22,7 @@ void VkOps::turn_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
                                                      .has_shift = shift ? 1u : 0u,
                                                      .head_dim = w.cols,
                                                      .heads_per_group = x.cols / w.rows};
-                      dispatch(kernel_module(KernelFamily::turn_heads), {choose_element_lanes(context_.caps)},
+                      dispatch(kernel_module(KernelFamily::rotate_heads), {choose_element_lanes(context_.caps)},
                                {bound.binding, matrices.binding, shifts.binding}, push, {x.cols / w.cols, count, 1}, cost);
                   });
 }

@@ -11,17 +11,17 @@ namespace {
 
 constexpr uint32_t kStepWords = 4;  // position, slot, sequence, output row
 // Of one place: a choice of every word, with a step in front and without, in two buckets of context. At least those of one block stay.
-constexpr size_t kMaxRecordedGuesses = size_t{4} * kMostTokensAlike;
+constexpr size_t kMaxRecordedDrafts = size_t{4} * kBatchInvariantWidth;
 
 }  // namespace
 
-void Session::record_guess(const GuessKey& key, Ops& ops) const {
+void Session::record_draft(const DraftKey& key, Ops& ops) const {
     const ModelConfig& config = model_->config();
     const Tensor logits = dense(*output_storage_, Format::f32, 1, config.n_vocab);
     const auto token = [&](uint32_t word) { return U32View{key.words.get(), word * sizeof(uint32_t), 1}; };
     if (key.max_kv_tokens > 0) {
         const auto word = [&](uint64_t i) {
-            return U32View{verify_params_.get(), kGuessStepsAtBytes + (uint64_t{key.word} * kStepWords + i) * sizeof(uint32_t), 1};
+            return U32View{verify_params_.get(), kDraftStepsAtBytes + (uint64_t{key.word} * kStepWords + i) * sizeof(uint32_t), 1};
         };
         StepViews views{token(key.word - 1), word(0), word(1), word(2), {page_table_storage_.get(), 0, pages_.n_pages()}, word(3)};
         views.max_pages = pages_.n_pages();
@@ -36,29 +36,29 @@ void Session::record_guess(const GuessKey& key, Ops& ops) const {
     ops.sample(logits.col_range(0, key.n_known_ids), tables);  // ids that the other model does not know have no row in its table
 }
 
-Result<Program*> Session::guess_program(const GuessKey& key, QueuedGuesses& queued) {
+Result<Program*> Session::draft_program(const DraftKey& key, QueuedDrafts& queued) {
     ++n_uses_;
-    for (RecordedGuess& guess : recorded_guesses_) {
-        if (guess.key != key) continue;
-        guess.last_use = n_uses_;
-        return guess.program.get();
+    for (RecordedDraft& draft_token : recorded_drafts_) {
+        if (draft_token.key != key) continue;
+        draft_token.last_use = n_uses_;
+        return draft_token.program.get();
     }
     const std::string name = fmt::format("guess {}{}, {} keys", key.max_kv_tokens > 0 ? "" : "from logits ", key.word, key.max_kv_tokens);
-    ATLAS_TRY(auto program, model_->backend().record(name, [this, key](Ops& ops) { record_guess(key, ops); }));
+    ATLAS_TRY(auto program, model_->backend().record(name, [this, key](Ops& ops) { record_draft(key, ops); }));
     queued.recorded = true;
-    if (recorded_guesses_.size() == kMaxRecordedGuesses) {
-        recorded_guesses_.erase(std::min_element(recorded_guesses_.begin(), recorded_guesses_.end(),
-                                                 [](const RecordedGuess& a, const RecordedGuess& b) { return a.last_use < b.last_use; }));
+    if (recorded_drafts_.size() == kMaxRecordedDrafts) {
+        recorded_drafts_.erase(std::min_element(recorded_drafts_.begin(), recorded_drafts_.end(),
+                                                 [](const RecordedDraft& a, const RecordedDraft& b) { return a.last_use < b.last_use; }));
     }
-    recorded_guesses_.push_back({key, n_uses_, std::move(program)});
-    return recorded_guesses_.back().program.get();
+    recorded_drafts_.push_back({key, n_uses_, std::move(program)});
+    return recorded_drafts_.back().program.get();
 }
 
 // Row i of the parameters is of the choice that writes word i, and so are the step's words, behind n_past tokens and one more per word.
-void Session::write_guess_steps(uint32_t n_past, uint32_t first, uint32_t n) {
+void Session::write_draft_steps(uint32_t n_past, uint32_t first, uint32_t n) {
     const auto params = sample_params({.temperature = 0}, 0, false, true);
-    std::array<uint32_t, kMostTokensAlike * kParamWords> rows;
-    std::array<uint32_t, kMostTokensAlike * kStepWords> steps{};
+    std::array<uint32_t, kBatchInvariantWidth * kParamWords> rows;
+    std::array<uint32_t, kBatchInvariantWidth * kStepWords> steps{};
     for (uint32_t i = 0; i < n; ++i) {
         std::copy(params.begin(), params.end(), rows.begin() + i * kParamWords);
         if (i == 0) continue;  // behind the known tokens there are logits
@@ -68,12 +68,12 @@ void Session::write_guess_steps(uint32_t n_past, uint32_t first, uint32_t n) {
     }
     Backend& backend = model_->backend();
     backend.write(*verify_params_, uint64_t{first} * kParamWords * sizeof(uint32_t), std::as_bytes(std::span(rows).first(n * kParamWords)));
-    backend.write(*verify_params_, kGuessStepsAtBytes + uint64_t{first} * kStepWords * sizeof(uint32_t),
+    backend.write(*verify_params_, kDraftStepsAtBytes + uint64_t{first} * kStepWords * sizeof(uint32_t),
                   std::as_bytes(std::span(steps).first(n * kStepWords)));
 }
 
-Result<void> Session::queue_guesses(std::span<const TokenId> tokens, uint32_t n, uint32_t n_known_ids, const GuessPlace& place, QueuedGuesses& queued) {
-    ATLAS_CHECK(!chain_.active && place.backend == &model_->backend() && place.first > 0 && n > 0 && place.first + n <= kMostTokensAlike &&
+Result<void> Session::queue_drafts(std::span<const TokenId> tokens, uint32_t n, uint32_t n_known_ids, const DraftPlace& place, QueuedDrafts& queued) {
+    ATLAS_CHECK(!chain_.active && place.backend == &model_->backend() && place.first > 0 && n > 0 && place.first + n <= kBatchInvariantWidth &&
                     n_known_ids > 0 && n_known_ids <= model_->config().n_vocab,
                 "{} guesses from word {}, {} ids", n, place.first, n_known_ids);
     ATLAS_CHECK(tokens.size() + n <= plan_.n_ctx, "{} guesses behind {} tokens of {}", n, tokens.size(), plan_.n_ctx);
@@ -82,7 +82,7 @@ Result<void> Session::queue_guesses(std::span<const TokenId> tokens, uint32_t n,
     const bool ready = has_logits_ && n_logit_rows_ == 1 && same == tokens.size() && same == tokens_.size();
     const uint32_t reused = ready ? same : std::min(same, static_cast<uint32_t>(tokens.size()) - 1);
     const auto n_new = static_cast<uint32_t>(tokens.size()) - reused;
-    const bool at_once = n_new > std::min(kMostTokensAlike, shape_.n_batch);
+    const bool at_once = n_new > std::min(kBatchInvariantWidth, shape_.n_batch);
     ATLAS_TRY_VOID(check_tokens(tokens, 0));
     if (at_once) {
         ATLAS_TRY_VOID(sync(tokens));
@@ -98,26 +98,26 @@ Result<void> Session::queue_guesses(std::span<const TokenId> tokens, uint32_t n,
         queued.programs.push_back(program);
     }
     for (uint32_t i = 0; i < n; ++i) {
-        ATLAS_TRY(Program * program, guess_program({place.first + i, i > 0 ? kv_bucket(n_past + i) : 0, n_known_ids, place.words}, queued));
+        ATLAS_TRY(Program * program, draft_program({place.first + i, i > 0 ? kv_bucket(n_past + i) : 0, n_known_ids, place.words}, queued));
         queued.programs.push_back(program);
     }
     extend_pages(n_past + n - 1);
     if (n_new > 0 && !at_once) write_step(tokens.subspan(reused), n_new, 1);
-    write_guess_steps(n_past, place.first, n);
-    first_guess_ = place.first;
+    write_draft_steps(n_past, place.first, n);
+    first_draft_ = place.first;
     has_logits_ = false;
     return {};
 }
 
-Result<void> Session::take_guesses(std::span<const TokenId> tokens, std::span<Choice> guesses) {
-    std::array<uint32_t, kMostTokensAlike * kResultWords> results;
-    const auto read = std::span(results).first(guesses.size() * kResultWords);
-    model_->backend().read(*verify_results_, uint64_t{first_guess_} * kResultWords * sizeof(uint32_t), std::as_writable_bytes(read));
-    for (size_t i = 0; i < guesses.size(); ++i) {
-        ATLAS_TRY(guesses[i], choice_of(read.subspan(i * kResultWords, kResultWords)));
+Result<void> Session::take_drafts(std::span<const TokenId> tokens, std::span<Choice> draft_tokens) {
+    std::array<uint32_t, kBatchInvariantWidth * kResultWords> results;
+    const auto read = std::span(results).first(draft_tokens.size() * kResultWords);
+    model_->backend().read(*verify_results_, uint64_t{first_draft_} * kResultWords * sizeof(uint32_t), std::as_writable_bytes(read));
+    for (size_t i = 0; i < draft_tokens.size(); ++i) {
+        ATLAS_TRY(draft_tokens[i], choice_of(read.subspan(i * kResultWords, kResultWords)));
     }
     tokens_.assign(tokens.begin(), tokens.end());
-    for (size_t i = 0; i + 1 < guesses.size(); ++i) tokens_.push_back(guesses[i].token);
+    for (size_t i = 0; i + 1 < draft_tokens.size(); ++i) tokens_.push_back(draft_tokens[i].token);
     return {};
 }
 

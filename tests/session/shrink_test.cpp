@@ -36,7 +36,7 @@ TEST_F(GiveBack, LogitsAndTokensStayAndTheContextIsShorter) {
     ASSERT_TRUE(session.sync(std::span(tokens_).first(100)));
     ASSERT_TRUE(twin.session->sync(std::span(tokens_).first(100)));
     const uint64_t before_bytes = session.plan().kv_bytes, page_bytes = before_bytes / (4096 / 32);
-    EXPECT_EQ(session.give_back(10 * page_bytes - 1).value(), 10 * page_bytes) << "whole pages";
+    EXPECT_EQ(session.shrink(10 * page_bytes - 1).value(), 10 * page_bytes) << "whole pages";
     EXPECT_EQ(session.n_ctx(), 4096u - 320);
     EXPECT_EQ(session.plan().kv_bytes, before_bytes - 10 * page_bytes);
     EXPECT_TRUE(session.has_logits());
@@ -46,15 +46,15 @@ TEST_F(GiveBack, LogitsAndTokensStayAndTheContextIsShorter) {
         ASSERT_EQ(largest_difference(session.logits(), twin.session->logits()), 0) << "position " << t;
     }
     // All that can go, goes: 110 tokens and room for 256.
-    EXPECT_GT(session.give_back(UINT64_MAX).value(), 0u);
+    EXPECT_GT(session.shrink(UINT64_MAX).value(), 0u);
     EXPECT_EQ(session.n_ctx(), 384u);
-    EXPECT_EQ(session.give_back(UINT64_MAX).value(), 0u);
+    EXPECT_EQ(session.shrink(UINT64_MAX).value(), 0u);
     EXPECT_EQ(session.n_ctx_at_first(), 4096u);
     EXPECT_EQ(session.sync(tokens_).value(), 110u);
     ASSERT_TRUE(twin.session->sync(tokens_));
     EXPECT_EQ(largest_difference(session.logits(), twin.session->logits()), 0);
     session.rewind(40);
-    EXPECT_GT(session.give_back(UINT64_MAX).value(), 0u);
+    EXPECT_GT(session.shrink(UINT64_MAX).value(), 0u);
     EXPECT_EQ(session.n_ctx(), 320u);
     ASSERT_TRUE(session.sync(tokens_));
     EXPECT_EQ(largest_difference(session.logits(), twin.session->logits()), 0);
@@ -63,7 +63,7 @@ TEST_F(GiveBack, LogitsAndTokensStayAndTheContextIsShorter) {
 TEST_F(GiveBack, BeyondTheShorterContextThereIsAClearError) {
     const auto running = start(backend_);
     ASSERT_TRUE(running.session->sync(tokens_));
-    ASSERT_TRUE(running.session->give_back(UINT64_MAX));
+    ASSERT_TRUE(running.session->shrink(UINT64_MAX));
     const auto done = running.session->sync(testing::tiny_tokens(600, 97, 3));
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ErrorCode::limit);
@@ -76,7 +76,7 @@ TEST_F(GiveBack, APromptThatIsBeingReadKeepsItsRoom) {
     bool gave = false;
     const auto progress = [&](uint32_t, uint32_t) {
         if (!gave) {
-            EXPECT_GT(running.session->give_back(UINT64_MAX).value(), 0u);
+            EXPECT_GT(running.session->shrink(UINT64_MAX).value(), 0u);
         }
         gave = true;
     };
@@ -99,7 +99,7 @@ TEST_F(GiveBack, WhileTheDeviceChoosesAStepAhead) {
             ASSERT_TRUE(choice) << choice.error().message;
             said[i].push_back(choice->token);
             if (i == 0 && n % 40 == 7) {
-                EXPECT_GT(session.give_back(n == 7 ? 100'000 : n == 47 ? 200'000 : UINT64_MAX).value(), 0u);
+                EXPECT_GT(session.shrink(n == 7 ? 100'000 : n == 47 ? 200'000 : UINT64_MAX).value(), 0u);
             }
         }
         session.stop_choosing();
@@ -113,7 +113,7 @@ TEST_F(GiveBack, WhatCannotMoveStaysAndIsRight) {
     const auto running = start(backend_), twin = start(*other_);
     ASSERT_TRUE(running.session->sync(std::span(tokens_).first(100)) && twin.session->sync(std::span(tokens_).first(100)));
     backend_.fail_shrink = 2;
-    const auto given = running.session->give_back(UINT64_MAX);
+    const auto given = running.session->shrink(UINT64_MAX);
     ASSERT_FALSE(given);
     EXPECT_EQ(given.error().code, ErrorCode::out_of_memory);
     EXPECT_EQ(running.session->n_ctx(), 384u);
@@ -121,7 +121,7 @@ TEST_F(GiveBack, WhatCannotMoveStaysAndIsRight) {
     EXPECT_EQ(largest_difference(running.session->logits(), twin.session->logits()), 0);
     backend_.fail_shrink = -1;
     running.session->rewind(10);
-    EXPECT_TRUE(running.session->give_back(UINT64_MAX));
+    EXPECT_TRUE(running.session->shrink(UINT64_MAX));
     ASSERT_TRUE(running.session->sync(tokens_));
     EXPECT_EQ(largest_difference(running.session->logits(), twin.session->logits()), 0);
 }
@@ -147,7 +147,7 @@ TEST_F(GiveBack, AnEnginesAnswersStay) {
             ASSERT_TRUE(engine->step());
             if (i == 1 || step % 30 != 9) continue;
             const uint32_t before = engine->runner().shape().pool_tokens;
-            const auto given = engine->give_back(step == 9 ? engine->runner().pool().page_bytes() * 8 : UINT64_MAX);
+            const auto given = engine->shrink(step == 9 ? engine->runner().pool().page_bytes() * 8 : UINT64_MAX);
             ASSERT_TRUE(given) << given.error().message;
             if (step <= 39) {
                 EXPECT_GT(*given, 0u) << step;
@@ -195,7 +195,7 @@ TEST_F(GiveBack, AnEnginesDraftGivesFirst) {
             ASSERT_TRUE(engine->step());
             if (i == 1 || (step != 6 && step != 9)) continue;
             const uint64_t some = 8 * engine->runner().pool().page_bytes();
-            const auto given = engine->give_back(step == 6 ? some : UINT64_MAX);
+            const auto given = engine->shrink(step == 6 ? some : UINT64_MAX);
             ASSERT_TRUE(given) << given.error().message;
             EXPECT_GE(*given, some);
             if (step == 6) {

@@ -1,4 +1,4 @@
-#include "runtime/session/cache_turn_fit.h"
+#include "runtime/session/cache_rotation_fit.h"
 
 #include <algorithm>
 #include <cmath>
@@ -22,7 +22,7 @@ class Fit {
     Fit(const Model& model, std::span<const TokenId> tokens, const FitWatch& watch)
         : model_(model), config_(model.config()), layer_(config_.layers.front()), n_(static_cast<uint32_t>(tokens.size())), tokens_(tokens), watch_(watch) {}
 
-    Result<std::vector<LayerTurns>> run() {
+    Result<std::vector<LayerRotations>> run() {
         ATLAS_TRY_VOID(advance(0));
         ATLAS_TRY_VOID(allocate());
         Backend& backend = model_.backend();
@@ -36,12 +36,12 @@ class Fit {
                 ATLAS_TRY_VOID(advance(1));
             }
         }
-        std::vector<LayerTurns> turns(config_.n_layer());
+        std::vector<LayerRotations> turns(config_.n_layer());
         for (uint32_t il = 0; il < config_.n_layer(); ++il) {
-            for (const HeadStatistics& head : keys_[il]) turns[il].k.push_back(fit_head_turn(head));
+            for (const HeadStatistics& head : keys_[il]) turns[il].k.push_back(fit_head_rotation(head));
             ATLAS_TRY_VOID(advance(kWorkOfAFit / 2));
             ATLAS_TRY_VOID(weigh_values(il));
-            for (const HeadStatistics& head : values_[il]) turns[il].v.push_back(fit_value_turn(head));
+            for (const HeadStatistics& head : values_[il]) turns[il].v.push_back(fit_value_rotation(head));
             ATLAS_TRY_VOID(advance(kWorkOfAFit / 2));
         }
         return turns;
@@ -194,14 +194,14 @@ SessionShape fit_shape(uint32_t n_tokens) {
     return {.n_ctx = n_tokens, .n_batch = n_tokens, .max_outputs = 1, .kv_format = Format::f32};
 }
 
-Result<std::vector<LayerTurns>> fit_cache_turns(const Model& model, std::span<const TokenId> tokens, const FitWatch& watch) {
+Result<std::vector<LayerRotations>> fit_cache_rotations(const Model& model, std::span<const TokenId> tokens, const FitWatch& watch) {
     if (tokens.size() < kFewestTokens || tokens.size() > kFitTokens) {
         return fail(ErrorCode::invalid_argument, "a text of {} tokens: expected {} .. {}", tokens.size(), kFewestTokens, kFitTokens);
     }
     for (const TokenId token : tokens) {
         if (token >= model.config().n_vocab) return fail(ErrorCode::invalid_argument, "token {} in a vocabulary of {}", token, model.config().n_vocab);
     }
-    if (model.weights().at(0, kTurnK)) {
+    if (model.weights().at(0, kRotateK)) {
         return fail(ErrorCode::invalid_argument, "this model was fitted already: take the file that it was made from");
     }
     for (const LayerConfig& layer : model.config().layers) {

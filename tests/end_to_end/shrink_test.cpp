@@ -37,7 +37,7 @@ TEST_F(DeviceGivesBack, ASessionGoesOnToTheBit) {
         ASSERT_TRUE(session.sync(std::span(text).first(100)) && twin.session->sync(std::span(text).first(100)));
         const vk::UseStatistics before = cache_memory();
         const uint64_t largest = kv_side_bytes(session.model().config().layers[0].cache().k_width, 8192, formats.k);
-        const auto given = session.give_back(UINT64_MAX);
+        const auto given = session.shrink(UINT64_MAX);
         ASSERT_TRUE(given) << given.error().message;
         const vk::UseStatistics after = cache_memory();
         EXPECT_EQ(session.n_ctx(), 384u);
@@ -66,7 +66,7 @@ TEST_F(DeviceGivesBack, WhileTheDeviceChoosesAStepAhead) {
             ASSERT_TRUE(choice) << choice.error().message;
             said[i].push_back(choice->token);
             if (i == 0 && n % 20 == 3) {
-                EXPECT_GT(running.session->give_back(n < 40 ? 500'000 : UINT64_MAX).value(), 0u);
+                EXPECT_GT(running.session->shrink(n < 40 ? 500'000 : UINT64_MAX).value(), 0u);
             }
         }
         running.session->stop_choosing();
@@ -91,7 +91,7 @@ TEST_F(DeviceGivesBack, AnEnginesTextsGoOnToTheBit) {
             std::vector<Timeline*> all;
             for (Timeline& timeline : timelines) all.push_back(&timeline);
             const uint64_t before = cache_memory().slab_bytes;
-            const auto given = batch.runner->give_back(UINT64_MAX, 1200, all);
+            const auto given = batch.runner->shrink(UINT64_MAX, 1200, all);
             ASSERT_TRUE(given) << given.error().message;
             EXPECT_EQ(pool.n_pages(), 38u);
             EXPECT_EQ(before - cache_memory().slab_bytes, *given);
@@ -128,7 +128,7 @@ TEST(BudgetThatDrops, TheAnswerGoesOnAndTheShorterContextIsTold) {
         backend.used_bytes = session.plan().total_bytes();
         const uint64_t page_bytes = session.plan().kv_bytes / (2048 / 32);
         BudgetWatch watch(backend, [&](const std::string& line) { told.push_back(line); }, [&](uint64_t bytes) {
-            const uint64_t given = session.give_back(bytes).value();
+            const uint64_t given = session.shrink(bytes).value();
             backend.used_bytes -= given;
             return BudgetWatch::GivenBack{given, fmt::format("{} tokens are left", session.n_ctx())};
         });

@@ -2,12 +2,12 @@
 #extension GL_GOOGLE_include_directive : require
 // math: x[t, h, :] = x[t, h, :] W[g] + shift[g], g = h / heads_per_group.
 // shapes: x [n_tokens, n_head * head_dim] f32, in place; w [n_group * head_dim, head_dim] f32; shift [n_group * head_dim] f32.
-// layout: offsets in elements, see push/turn_heads.h; w is dense.
+// layout: offsets in elements, see push/rotate_heads.h; w is dense.
 // grid: x: head; y: token. An invocation owns every local-size-th element of the head.
 // requires: Vulkan 1.2; head_dim at most 256.
 // bound by: latency with few tokens; else reading w, which caches hold.
-// source: runtime/ops/ops.h, turn_heads.
-#include "shaders/push/turn_heads.h"
+// source: runtime/ops/ops.h, rotate_heads.
+#include "shaders/push/rotate_heads.h"
 
 layout(local_size_x_id = 0) in;
 layout(binding = 0, std430) buffer X { float x[]; };

@@ -1,4 +1,4 @@
-#include "runtime/text/guess_pre_tokenizer.h"
+#include "runtime/text/infer_pre_tokenizer.h"
 
 #include <fmt/format.h>
 
@@ -121,7 +121,7 @@ uint64_t fingerprint(std::span<const std::string> merges) {
     return hash;
 }
 
-PreTokenizerGuess guess_pre_tokenizer(const Vocabulary& vocabulary) {
+InferredPreTokenizer infer_pre_tokenizer(const Vocabulary& vocabulary) {
     if (const Known* known = find_known(vocabulary.merges)) return {known->name, "the merges are those of the published vocabulary"};
     constexpr std::string_view kBest = "it fits the vocabulary best; if answers are odd, convert the model again with a converter that names it";
 

@@ -1,5 +1,5 @@
-// A model that was fitted (cache_turn tensors) computes what it computed before, but for rounding; and it is another model to snapshots.
-#include "runtime/session/cache_turn_fit.h"
+// A model that was fitted (cache_rotation tensors) computes what it computed before, but for rounding; and it is another model to snapshots.
+#include "runtime/session/cache_rotation_fit.h"
 
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ using testing::start_model;
 
 constexpr uint32_t kTokens = 75;
 
-class CacheTurnFit : public ::testing::TestWithParam<std::string> {
+class CacheRotationFit : public ::testing::TestWithParam<std::string> {
   protected:
     void SetUp() override {
         shape_ = testing::tiny_shape(GetParam());
@@ -42,7 +42,7 @@ class CacheTurnFit : public ::testing::TestWithParam<std::string> {
     SessionShape whole_{.n_ctx = 96, .n_batch = kTokens, .max_outputs = kTokens, .kv_format = Format::f32};
 };
 
-TEST_P(CacheTurnFit, ChangesNothingButRounding) {
+TEST_P(CacheRotationFit, ChangesNothingButRounding) {
     const auto expected = logits_of("plain.gguf", Format::f32);
     KvFormats turned = Format::f32;
     EXPECT_EQ(largest_difference(logits_of("fitted.gguf", turned), expected), 0) << "turned without being asked to";
@@ -55,7 +55,7 @@ TEST_P(CacheTurnFit, ChangesNothingButRounding) {
     }
 }
 
-TEST_P(CacheTurnFit, ChunksGiveTheSameAsTheWhole) {
+TEST_P(CacheRotationFit, ChunksGiveTheSameAsTheWhole) {
     SessionShape shape = whole_;
     shape.kv_format.rotate_k = true;
     const auto expected = all_logits(*start_model(dir_ / "fitted.gguf", *backend_, shape).session, tokens_);
@@ -65,7 +65,7 @@ TEST_P(CacheTurnFit, ChunksGiveTheSameAsTheWhole) {
     }
 }
 
-TEST_P(CacheTurnFit, TheSameTextGivesTheSameModel) {
+TEST_P(CacheRotationFit, TheSameTextGivesTheSameModel) {
     fit("again.gguf", 3);
     fit("other.gguf", 4);
     const auto identity = [&](const char* name) { return start_model(dir_ / name, *backend_, whole_).model->identity(); };
@@ -74,7 +74,7 @@ TEST_P(CacheTurnFit, TheSameTextGivesTheSameModel) {
     EXPECT_NE(identity("plain.gguf"), identity("fitted.gguf"));
 }
 
-TEST_P(CacheTurnFit, ForksAndSnapshotsGoOnAsOne) {
+TEST_P(CacheRotationFit, ForksAndSnapshotsGoOnAsOne) {
     KvFormats formats = Format::f32;
     formats.rotate_k = true;
     const auto start = [&](const char* name) {
@@ -103,11 +103,11 @@ TEST_P(CacheTurnFit, ForksAndSnapshotsGoOnAsOne) {
     }
 }
 
-TEST_P(CacheTurnFit, RefusesWhatItCannotUse) {
+TEST_P(CacheRotationFit, RefusesWhatItCannotUse) {
     const auto plain = start_model(dir_ / "plain.gguf", *backend_, whole_), fitted = start_model(dir_ / "fitted.gguf", *backend_, whole_);
-    EXPECT_EQ(fit_cache_turns(*plain.model, std::vector<TokenId>(31, 1)).error().code, ErrorCode::invalid_argument);
-    EXPECT_EQ(fit_cache_turns(*plain.model, std::vector<TokenId>(40, shape_.n_vocab)).error().code, ErrorCode::invalid_argument);
-    EXPECT_EQ(fit_cache_turns(*fitted.model, tokens_).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(fit_cache_rotations(*plain.model, std::vector<TokenId>(31, 1)).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(fit_cache_rotations(*plain.model, std::vector<TokenId>(40, shape_.n_vocab)).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(fit_cache_rotations(*fitted.model, tokens_).error().code, ErrorCode::invalid_argument);
 
     testing::TinyShape half = shape_;
     half.more = [](gguf::Writer& writer) {
@@ -121,7 +121,7 @@ TEST_P(CacheTurnFit, RefusesWhatItCannotUse) {
     EXPECT_EQ(model.error().code, shape_.n_head_kv * shape_.head_dim == 24 ? ErrorCode::not_found : ErrorCode::corrupt) << model.error().message;
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, CacheTurnFit, ::testing::Values("llama", "llama rope_freqs linear", "qwen2 biases"),
+INSTANTIATE_TEST_SUITE_P(Models, CacheRotationFit, ::testing::Values("llama", "llama rope_freqs linear", "qwen2 biases"),
                          [](const auto& row) { return std::string(row.param.substr(0, row.param.find(' '))) + std::to_string(row.index); });
 
 }  // namespace

@@ -1,11 +1,11 @@
 #pragma once
-// Fits the matrices of model/cache_turn.h: runs a text through the model once and looks at its keys, queries and values.
+// Fits the matrices of model/cache_rotation.h: runs a text through the model once and looks at its keys, queries and values.
 
 #include <functional>
 #include <stop_token>
 #include <vector>
 
-#include "runtime/model/cache_turn.h"
+#include "runtime/model/cache_rotation.h"
 #include "runtime/session/session.h"
 
 namespace atlas {
@@ -26,6 +26,6 @@ struct FitWatch {
 /// tokens (at most the model's own), so that the fit holds for more than the few hundred positions of its own text.
 /// The same tokens on the same device give the same numbers. Fails: invalid_argument (fewer than 32 tokens, more than kFitTokens; a model that
 /// was fitted already), out_of_memory, device_lost, corrupt (keys that are no numbers), cancelled.
-Result<std::vector<LayerTurns>> fit_cache_turns(const Model& model, std::span<const TokenId> tokens, const FitWatch& watch = {});
+Result<std::vector<LayerRotations>> fit_cache_rotations(const Model& model, std::span<const TokenId> tokens, const FitWatch& watch = {});
 
 }  // namespace atlas

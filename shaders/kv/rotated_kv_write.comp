@@ -3,7 +3,7 @@
 #extension GL_EXT_control_flow_attributes : require
 // math: what stands between the projections and attention where the cache holds turned heads: rope of q and k; then every head times its
 //       matrix or the Hadamard matrix (k shifted too); q in place, k and v into their caches' formats, with feedback where they have it.
-//       See rope/rope.comp, kv/turn_heads.comp, kv/hadamard.comp and kv/kv_write.comp, which do it one after the other.
+//       See rope/rope.comp, kv/rotate_heads.comp, kv/hadamard.comp and kv/kv_write.comp, which do it one after the other.
 // shapes: q [n_tokens, n_head * head_dim], k [n_tokens, n_head_kv * head_dim], v [n_tokens, n_head_kv * v_head_dim] f32; k and v are only read;
 //         turn_k, turn_q, feedback_k [n_head_kv * head_dim, head_dim], turn_k_shift [n_head_kv * head_dim], turn_v and feedback_v likewise, f32.
 // layout: see push/rope_kv_write.h; matrices are dense.
@@ -11,7 +11,7 @@
 // requires: what kv_write and rope require; heads of at most 256, multiples of 32; with feedback a local size of at
 //           least 32 and kHeads = 1.
 // bound by: latency with few tokens; else reading the matrices, which caches hold.
-// source: runtime/ops/ops.h, rope_kv_write; runtime/model/cache_turn.h.
+// source: runtime/ops/ops.h, rope_kv_write; runtime/model/cache_rotation.h.
 #include "common/types.glsl"
 #include "common/half.glsl"
 #include "common/cache_layout.glsl"
@@ -23,8 +23,8 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kKFormat = ATLAS_CACHE_F16;
 layout(constant_id = 2) const uint kVFormat = ATLAS_CACHE_F16;
 // How q and k are turned, and v: by the Hadamard matrix of blocks of so many elements (1: not), or, 0, by their own matrices.
-layout(constant_id = 3) const uint kTurnK = 1;
-layout(constant_id = 4) const uint kTurnV = 1;
+layout(constant_id = 3) const uint kRotateK = 1;
+layout(constant_id = 4) const uint kRotateV = 1;
 layout(constant_id = 5) const uint kFeedbackK = 0;  // k is rounded with feedback
 layout(constant_id = 6) const uint kFeedbackV = 0;
 layout(constant_id = 7) const uint kHeads = 1;
@@ -127,7 +127,7 @@ void main() {
     barrier();
     for (uint i = lane; i < n; i += gl_WorkGroupSize.x) turned[i] = part == kValues ? head[i] : rotated(token, i);
     barrier();
-    const uint turn = part == kValues ? kTurnV : kTurnK;
+    const uint turn = part == kValues ? kRotateV : kRotateK;
     if (turn == 0u) turn_by_matrix(part, first, n, dim, lane);
     else if (turn > 1u) turn_by_hadamard(n, turn, part == kKeys && pc.has_k_shift != 0u, first * dim, lane);
     if (part == kQueries) {

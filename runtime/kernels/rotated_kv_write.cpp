@@ -31,17 +31,17 @@ double flops_of(const Tensor& q, const Tensor& k, const Tensor& v, const KvLayer
 
 bool VkOps::can_write_turned(const KvWrite& write) {
     const uint32_t head_dim = write.params.head_dim;
-    if (head_dim == 0 || head_dim > kLargestTurnedHead || head_dim % 32 != 0 || write.k.cols % head_dim != 0) return false;
+    if (head_dim == 0 || head_dim > kLargestRotatedHead || head_dim % 32 != 0 || write.k.cols % head_dim != 0) return false;
     const uint32_t n_head_kv = write.k.cols / head_dim, v_head_dim = write.v.cols / n_head_kv;
-    return write.v.cols % n_head_kv == 0 && v_head_dim <= kLargestTurnedHead && v_head_dim % 32 == 0;
+    return write.v.cols % n_head_kv == 0 && v_head_dim <= kLargestRotatedHead && v_head_dim % 32 == 0;
 }
 
-void VkOps::turned_kv_write(const KvWrite& write) {
+void VkOps::rotated_kv_write(const KvWrite& write) {
     const Tensor &q = write.q, &k = write.k, &v = write.v;
     const auto& params = write.params;
     const auto& cache = write.cache;
     const uint32_t head_dim = params.head_dim;
-    ATLAS_CHECK(can_write_turned(write) && q.cols % k.cols == 0, "turned_kv_write: heads of {}, q of {} columns, k {}", head_dim, q.cols, k.cols);
+    ATLAS_CHECK(can_write_turned(write) && q.cols % k.cols == 0, "rotated_kv_write: heads of {}, q of {} columns, k {}", head_dim, q.cols, k.cols);
     const bool k_feedback = cache.k_passes_on_errors(), v_feedback = cache.v_passes_on_errors();
     if (k_feedback) ATLAS_CHECK(cache.fitted_k.feedback.cols == head_dim && cache.fitted_k.feedback.rows == k.cols, "feedback of heads of {}", cache.fitted_k.feedback.cols);
     if (v_feedback) ATLAS_CHECK(cache.fitted_v.feedback.rows == v.cols, "feedback of {} columns of v", cache.fitted_v.feedback.rows);
@@ -70,7 +70,7 @@ void VkOps::turned_kv_write(const KvWrite& write) {
         bound.push.turn_v_at = bind_matrix(v_matrices, cache.fitted_v.in);
         bound.push.feedback_k_at = bind_matrix(k_feedback, cache.fitted_k.feedback);
         bound.push.feedback_v_at = bind_matrix(v_feedback, cache.fitted_v.feedback);
-        dispatch_bytes(kernel_module(KernelFamily::turned_kv_write),
+        dispatch_bytes(kernel_module(KernelFamily::rotated_kv_write),
                        {lanes, cache_constant(cache.k.format), cache_constant(cache.v.format), turn_of_k, turn_of_v, k_feedback ? 1u : 0u,
                         v_feedback ? 1u : 0u, heads},
                        bound.bindings, std::as_bytes(std::span(&bound.push, 1)), {groups, count, 1}, part_cost);

@@ -31,8 +31,8 @@ struct HeadStatistics {
     std::vector<double> first_key;      // [dim] of the token at position 0
 };
 
-/// A CacheTurn of one head.
-struct HeadTurn {
+/// A CacheRotation of one head.
+struct HeadRotation {
     std::vector<float> in;        // [dim, dim]
     std::vector<float> shift;     // [dim]
     std::vector<float> out;       // [dim, dim]
@@ -40,17 +40,17 @@ struct HeadTurn {
 };
 
 /// [n_head_kv] each.
-struct LayerTurns {
-    std::vector<HeadTurn> k, v;
+struct LayerRotations {
+    std::vector<HeadRotation> k, v;
 };
 
 /// Requires finite statistics, dim a multiple of 8. Never fails: a hundredth of the mean variance is added in every direction, so that what was
 /// seen of few tokens is not taken for exact.
-HeadTurn fit_head_turn(const HeadStatistics& statistics);
+HeadRotation fit_head_rotation(const HeadStatistics& statistics);
 
 /// Values: `statistics` has them in the place of keys, with a mean of zero, and in the place of the queries' moments W_o^T W_o of the head's columns
 /// of the output matrix: what an error of attention's result is worth. The shift comes back as zeros.
-HeadTurn fit_value_turn(const HeadStatistics& statistics);
+HeadRotation fit_value_rotation(const HeadStatistics& statistics);
 
 /// Mean, covariance and moments of [n, dim] rows; `queries` holds any number of rows. The first row of `keys` is first_key and counts for nothing
 /// else.
@@ -61,6 +61,6 @@ void add_to_mean(HeadStatistics& sum, uint32_t n_seen, const HeadStatistics& nex
 
 /// Adds the tensors blk.<layer>.cache_turn_k.weight, cache_turn_k.bias, cache_turn_q.weight, cache_turn_k_feedback.weight, cache_turn_v.weight,
 /// cache_turn_v_back.weight and cache_turn_v_feedback.weight. turns: [n_layer].
-void add_cache_turns(const std::vector<LayerTurns>& turns, gguf::Writer& writer);
+void add_cache_rotations(const std::vector<LayerRotations>& turns, gguf::Writer& writer);
 
 }  // namespace atlas
