@@ -6,7 +6,7 @@
 #include "bench/matmul_timing.h"
 #include "bench/model_bench.h"
 #include "runtime/kernels/vk_backend.h"
-#include "runtime/kernels/matmul_variant.h"
+#include "runtime/kernels/select/matmul_variant.h"
 #include "runtime/model/common_weights.h"
 
 namespace atlas::bench {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bench/limits.h"
-#include "runtime/session/session.h"
+#include "runtime/session/single/session.h"
 
 namespace atlas::bench {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "runtime/kernels/constant_pool.h"
-#include "runtime/kernels/vk_ops.h"
+#include "runtime/kernels/ops/vk_ops.h"
 #include "runtime/ops/backend.h"
 
 namespace atlas::bench {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "bench/model_bench.h"
-#include "runtime/session/speculation.h"
+#include "runtime/session/speculation/speculation.h"
 
 namespace atlas::bench {
 

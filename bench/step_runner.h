@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/session/kv_layers.h"
+#include "runtime/session/cache/kv_layers.h"
 
 namespace atlas::bench {
 

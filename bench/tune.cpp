@@ -8,7 +8,7 @@
 #include "bench/matmul_timing.h"
 #include "bench/random_weights.h"
 #include "bench/samples.h"
-#include "runtime/kernels/self_test.h"
+#include "runtime/kernels/self_test/self_test.h"
 #include "runtime/model/common_weights.h"
 #include "runtime/ops/dry_ops.h"
 

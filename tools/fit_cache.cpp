@@ -11,7 +11,7 @@
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/gguf/writer.h"
-#include "runtime/session/cache_rotation_fit.h"
+#include "runtime/session/fit/cache_rotation_fit.h"
 #include "runtime/text/tokenizer.h"
 #include "tools/fit_cache_text.h"
 #include "tools/flag_checks.h"

@@ -9,7 +9,7 @@
 #include "bench/shape_model.h"
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
-#include "runtime/session/session.h"
+#include "runtime/session/single/session.h"
 
 namespace atlas::tools {
 

@@ -13,7 +13,7 @@
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/vk_backend.h"
-#include "runtime/session/logits_file.h"
+#include "runtime/session/measure/logits_file.h"
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"

@@ -9,7 +9,7 @@
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/planner/budget_watch.h"
 #include "runtime/planner/context.h"
-#include "runtime/session/session.h"
+#include "runtime/session/single/session.h"
 #include "runtime/text/tokenizer.h"
 #include "tools/model_flags.h"
 #include "tools/speculation_flags.h"

@@ -11,7 +11,7 @@
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/json_text.h"
 #include "runtime/model/limits.h"
-#include "runtime/session/engine.h"
+#include "runtime/session/batch/engine.h"
 #include "tools/answer_lines.h"
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "runtime/gguf/reader.h"
-#include "runtime/session/batch_speculation.h"
-#include "runtime/session/draft_model.h"
-#include "runtime/session/lookup.h"
+#include "runtime/session/speculation/batch_speculation.h"
+#include "runtime/session/speculation/draft_model.h"
+#include "runtime/session/speculation/lookup.h"
 #include "runtime/text/tokenizer.h"
 
 namespace atlas::tools {

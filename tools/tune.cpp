@@ -13,7 +13,7 @@
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/json_text.h"
 #include "runtime/base/user_dirs.h"
-#include "runtime/kernels/kernel_choices_file.h"
+#include "runtime/kernels/select/kernel_choices_file.h"
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/kernels/tested_variants.h"
-#include "runtime/kernels/vk_ops.h"
+#include "runtime/kernels/select/tested_variants.h"
+#include "runtime/kernels/ops/vk_ops.h"
 #include "runtime/vk/device_title.h"
 #include "runtime/vk/memory_type.h"
 #include "runtime/vk/profiler.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/kernels/matmul_variant.h"
+#include "runtime/kernels/select/matmul_variant.h"
 #include "runtime/ops/backend.h"
 
 namespace atlas::vk {

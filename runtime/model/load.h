@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "runtime/model/plan.h"
+#include "runtime/model/memory_plan.h"
 #include "runtime/model/registry.h"
 
 namespace atlas {

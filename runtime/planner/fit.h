@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "runtime/model/plan.h"
+#include "runtime/model/memory_plan.h"
 #include "runtime/planner/sizes.h"
 
 namespace atlas {

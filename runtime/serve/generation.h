@@ -12,8 +12,8 @@
 
 #include "runtime/base/error.h"
 #include "runtime/session/sampler.h"
-#include "runtime/session/session.h"
-#include "runtime/session/speculation.h"
+#include "runtime/session/single/session.h"
+#include "runtime/session/speculation/speculation.h"
 #include "runtime/text/tokenizer.h"
 
 namespace atlas {

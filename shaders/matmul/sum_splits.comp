@@ -6,7 +6,7 @@
 // grid: x, y: an invocation owns one output of the token gl_WorkGroupID.y.
 // requires: Vulkan 1.2. y may be b.
 // bound by: memory bandwidth, mostly a cache's: the partial sums were just written.
-// source: runtime/kernels/matmul.cpp, split_k of MatmulVariant.
+// source: runtime/kernels/ops/matmul.cpp, split_k of MatmulVariant.
 #include "shaders/push/sum_splits.h"
 
 layout(local_size_x_id = 0) in;

@@ -1,5 +1,5 @@
 // The self-test of kernel variants: what is right passes, what is wrong is found, reported, replaced and remembered.
-#include "runtime/kernels/self_test.h"
+#include "runtime/kernels/self_test/self_test.h"
 
 #include <gtest/gtest.h>
 
@@ -9,8 +9,8 @@
 #include <optional>
 
 #include "runtime/base/crash_note.h"
-#include "runtime/kernels/kernel_choices_file.h"
-#include "runtime/kernels/self_test_attention.h"
+#include "runtime/kernels/select/kernel_choices_file.h"
+#include "runtime/kernels/self_test/self_test_attention.h"
 #include "runtime/kernels/vk_backend.h"
 #include "tests/support/temp_dir.h"
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "bench/model_shapes.h"
-#include "runtime/kernels/self_test.h"
+#include "runtime/kernels/self_test/self_test.h"
 
 namespace atlas::bench {
 namespace {

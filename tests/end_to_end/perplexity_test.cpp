@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "runtime/gguf/reader.h"
-#include "runtime/session/perplexity.h"
+#include "runtime/session/measure/perplexity.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/end_to_end/validated_backend.h"
 #include "tests/support/run_logits.h"

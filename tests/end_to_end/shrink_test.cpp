@@ -3,7 +3,7 @@
 
 #include "runtime/planner/budget_watch.h"
 #include "runtime/serve/generation.h"
-#include "runtime/session/engine.h"
+#include "runtime/session/batch/engine.h"
 #include "runtime/vk/memory.h"
 #include "tests/end_to_end/validated_backend.h"
 #include "tests/support/run_batch.h"

@@ -5,7 +5,7 @@
 
 #include "runtime/gguf/reader.h"
 #include "runtime/serve/generation.h"
-#include "runtime/session/lookup.h"
+#include "runtime/session/speculation/lookup.h"
 #include "tests/end_to_end/validated_backend.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/tiny_model.h"

@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "runtime/session/engine.h"
+#include "runtime/session/batch/engine.h"
 #include "tests/end_to_end/validated_backend.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/interleaving.h"

@@ -3,7 +3,7 @@
 
 #include <numeric>
 
-#include "runtime/kernels/attention_variant.h"
+#include "runtime/kernels/select/attention_variant.h"
 #include "tests/kernels/cache_twin.h"
 
 namespace atlas::test {

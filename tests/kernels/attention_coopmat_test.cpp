@@ -1,6 +1,6 @@
 // attention_coopmat.comp and attention_coopmat2.comp against RefOps, on devices with VK_KHR_cooperative_matrix (and, for the second,
 // VK_NV_cooperative_matrix2 in full).
-#include "runtime/kernels/attention_variant.h"
+#include "runtime/kernels/select/attention_variant.h"
 #include "tests/kernels/attention_case.h"
 
 namespace atlas::test {

@@ -2,7 +2,7 @@
 // step was recorded for: speculative decoding and batches stand on it.
 #include <cstring>
 
-#include "runtime/kernels/attention_variant.h"
+#include "runtime/kernels/select/attention_variant.h"
 #include "tests/kernels/attention_case.h"
 
 namespace atlas::test {

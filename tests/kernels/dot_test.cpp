@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "runtime/kernels/matmul_variant.h"
+#include "runtime/kernels/select/matmul_variant.h"
 #include "tests/kernels/twin.h"
 
 namespace atlas::test {

@@ -1,7 +1,7 @@
 // Several matrices in one dispatch, gate and up with their activation, and rope with the writing of the cache: against their definitions on RefOps.
 #include <numeric>
 
-#include "runtime/kernels/rope_table.h"
+#include "runtime/kernels/ops/rope_table.h"
 #include "tests/kernels/cache_twin.h"
 
 namespace atlas::test {

@@ -1,5 +1,5 @@
 // matmul and matmul_add in every format, at token counts and sizes that no tile divides, in strided views.
-#include "runtime/kernels/select.h"
+#include "runtime/kernels/select/select.h"
 #include "tests/kernels/twin.h"
 
 namespace atlas::test {

@@ -1,5 +1,5 @@
 // matmul/matvec.comp on the kernels that a graphics card gets: every format and layout, 1 to 24 columns, with and without subgroups.
-#include "runtime/kernels/vk_ops.h"
+#include "runtime/kernels/ops/vk_ops.h"
 #include "tests/kernels/twin.h"
 
 namespace atlas::test {

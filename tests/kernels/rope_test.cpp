@@ -1,5 +1,5 @@
 // rope: both pairings, partial rotation, linear scaling, llama3-style factors, YaRN, positions near and far.
-#include "runtime/kernels/rope_table.h"
+#include "runtime/kernels/ops/rope_table.h"
 #include "tests/kernels/twin.h"
 
 namespace atlas::test {

@@ -1,7 +1,7 @@
 // When attention by cooperative matrices is offered, for made-up devices.
 #include <gtest/gtest.h>
 
-#include "runtime/kernels/attention_variant.h"
+#include "runtime/kernels/select/attention_variant.h"
 #include "runtime/ops/dry_ops.h"
 
 namespace atlas {

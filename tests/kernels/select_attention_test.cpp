@@ -1,7 +1,7 @@
 // Which attention kernels without matrices are offered, for made-up devices.
 #include <gtest/gtest.h>
 
-#include "runtime/kernels/attention_variant.h"
+#include "runtime/kernels/select/attention_variant.h"
 #include "runtime/ops/dry_ops.h"
 #include "runtime/vk/instance.h"
 #include "tests/vk/made_up_devices.h"

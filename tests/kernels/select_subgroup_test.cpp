@@ -3,8 +3,8 @@
 
 #include <set>
 
-#include "runtime/kernels/attention_variant.h"
-#include "runtime/kernels/matmul_variant.h"
+#include "runtime/kernels/select/attention_variant.h"
+#include "runtime/kernels/select/matmul_variant.h"
 #include "runtime/vk/subgroup_sizes.h"
 #include "tests/vk/made_up_devices.h"
 

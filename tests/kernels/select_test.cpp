@@ -1,10 +1,10 @@
 // The choice of kernels for made-up devices, and where views start in bindings.
-#include "runtime/kernels/select.h"
+#include "runtime/kernels/select/select.h"
 
 #include <gtest/gtest.h>
 
 #include "runtime/kernels/constant_pool.h"
-#include "runtime/kernels/matmul_variant.h"
+#include "runtime/kernels/select/matmul_variant.h"
 #include "runtime/kernels/view.h"
 
 namespace atlas {

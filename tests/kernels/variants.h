@@ -1,7 +1,7 @@
 #pragma once
 // Runs a matrix product with one named variant, against RefOps.
 
-#include "runtime/kernels/matmul_variant.h"
+#include "runtime/kernels/select/matmul_variant.h"
 #include "tests/kernels/twin.h"
 
 namespace atlas::test {

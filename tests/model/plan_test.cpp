@@ -1,4 +1,4 @@
-#include "runtime/model/plan.h"
+#include "runtime/model/memory_plan.h"
 
 #include <gtest/gtest.h>
 

@@ -8,8 +8,8 @@
 
 #include "runtime/gguf/reader.h"
 #include "runtime/kernels/vk_backend.h"
-#include "runtime/session/draft_model.h"
-#include "runtime/session/speculation.h"
+#include "runtime/session/speculation/draft_model.h"
+#include "runtime/session/speculation/speculation.h"
 #include "tests/support/watched_backend.h"
 
 namespace atlas {

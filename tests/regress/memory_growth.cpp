@@ -8,7 +8,7 @@
 
 #include "bench/shape_model.h"
 #include "runtime/kernels/vk_backend.h"
-#include "runtime/session/session.h"
+#include "runtime/session/single/session.h"
 
 namespace atlas {
 namespace {

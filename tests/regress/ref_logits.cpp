@@ -4,7 +4,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "runtime/session/logits_file.h"
+#include "runtime/session/measure/logits_file.h"
 #include "tests/reference/ref_backend.h"
 
 namespace {

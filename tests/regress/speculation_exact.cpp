@@ -11,9 +11,9 @@
 #include "runtime/gguf/reader.h"
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/serve/generation.h"
-#include "runtime/session/draft_model.h"
-#include "runtime/session/engine.h"
-#include "runtime/session/lookup.h"
+#include "runtime/session/speculation/draft_model.h"
+#include "runtime/session/batch/engine.h"
+#include "runtime/session/speculation/lookup.h"
 
 namespace atlas {
 namespace {

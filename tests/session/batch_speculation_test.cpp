@@ -1,4 +1,4 @@
-#include "runtime/session/batch_speculation.h"
+#include "runtime/session/speculation/batch_speculation.h"
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,9 @@
 // A model that was fitted (cache_rotation tensors) computes what it computed before, but for rounding; and it is another model to snapshots.
-#include "runtime/session/cache_rotation_fit.h"
+#include "runtime/session/fit/cache_rotation_fit.h"
 
 #include <gtest/gtest.h>
 
-#include "runtime/session/snapshot.h"
+#include "runtime/session/cache/snapshot.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/fitted_model.h"
 #include "tests/support/run_batch.h"

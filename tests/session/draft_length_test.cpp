@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <random>
 
-#include "runtime/session/draft_length.h"
+#include "runtime/session/speculation/draft_length.h"
 
 namespace atlas {
 namespace {

@@ -1,9 +1,9 @@
 // A smaller model that guesses: the larger one's answer stays what it is.
 #include <gtest/gtest.h>
 
-#include "runtime/session/draft_model.h"
-#include "runtime/session/lookup.h"
-#include "runtime/session/speculation.h"
+#include "runtime/session/speculation/draft_model.h"
+#include "runtime/session/speculation/lookup.h"
+#include "runtime/session/speculation/speculation.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/draft_models.h"
 #include "tests/support/run_logits.h"

@@ -1,9 +1,9 @@
 // Guesses of a draft model and the step that checks them in one submission: the same answers as in several, and as without guesses.
 #include <gtest/gtest.h>
 
-#include "runtime/session/draft_model.h"
-#include "runtime/session/lookup.h"
-#include "runtime/session/speculation.h"
+#include "runtime/session/speculation/draft_model.h"
+#include "runtime/session/speculation/lookup.h"
+#include "runtime/session/speculation/speculation.h"
 #include "tests/support/draft_models.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"

@@ -7,8 +7,8 @@
 #include <array>
 #include <map>
 
-#include "runtime/session/engine.h"
-#include "runtime/session/lookup.h"
+#include "runtime/session/batch/engine.h"
+#include "runtime/session/speculation/lookup.h"
 #include "tests/support/run_batch.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/watched_backend.h"

@@ -1,4 +1,4 @@
-#include "runtime/session/kv_pages.h"
+#include "runtime/session/cache/kv_pages.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 
 #include <numeric>
 
-#include "runtime/session/lookup.h"
+#include "runtime/session/speculation/lookup.h"
 
 namespace atlas {
 namespace {

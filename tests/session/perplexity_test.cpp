@@ -6,7 +6,7 @@
 #include <fstream>
 #include <random>
 
-#include "runtime/session/perplexity.h"
+#include "runtime/session/measure/perplexity.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"

@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "runtime/session/engine.h"
+#include "runtime/session/batch/engine.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"

@@ -1,5 +1,5 @@
 // Snapshots come back as they were, or are refused.
-#include "runtime/session/snapshot.h"
+#include "runtime/session/cache/snapshot.h"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "runtime/session/snapshot.h"
+#include "runtime/session/cache/snapshot.h"
 #include "tests/support/run_batch.h"
 #include "tests/support/temp_dir.h"
 

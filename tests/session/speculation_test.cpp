@@ -4,7 +4,7 @@
 #include <cmath>
 #include <map>
 
-#include "runtime/session/speculation.h"
+#include "runtime/session/speculation/speculation.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"

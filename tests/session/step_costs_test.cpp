@@ -1,5 +1,5 @@
 // Costs against each other on a clock that other programs disturb.
-#include "runtime/session/step_costs.h"
+#include "runtime/session/speculation/step_costs.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "runtime/session/suffix_automaton.h"
+#include "runtime/session/speculation/suffix_automaton.h"
 
 namespace atlas {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/session/token_tree.h"
+#include "runtime/session/batch/token_tree.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 #pragma once
 // Tiny models with matrices that turn their keys (runtime/model/cache_rotation.h), for tests.
 
-#include "runtime/session/cache_rotation_fit.h"
+#include "runtime/session/fit/cache_rotation_fit.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/tiny_model.h"
 

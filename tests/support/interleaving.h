@@ -5,7 +5,7 @@
 
 #include <random>
 
-#include "runtime/session/snapshot.h"
+#include "runtime/session/cache/snapshot.h"
 #include "tests/support/run_batch.h"
 
 namespace atlas::testing {

@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "runtime/session/batch_runner.h"
+#include "runtime/session/batch/batch_runner.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/tiny_model.h"
 

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/session/session.h"
+#include "runtime/session/single/session.h"
 
 namespace atlas::testing {
 

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "runtime/session/token_tree.h"
+#include "runtime/session/batch/token_tree.h"
 #include "tests/support/run_batch.h"
 
 namespace atlas::testing {

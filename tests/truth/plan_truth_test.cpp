@@ -7,7 +7,7 @@
 
 #include "bench/shape_model.h"
 #include "runtime/kernels/vk_backend.h"
-#include "runtime/session/session.h"
+#include "runtime/session/single/session.h"
 #include "runtime/vk/memory.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/truth_grid.h"

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/base/units.h"
-#include "runtime/kernels/vk_ops.h"
+#include "runtime/kernels/ops/vk_ops.h"
 #include "runtime/model/common_weights.h"
 #include "runtime/model/dense_decoder.h"
 #include "runtime/model/registry.h"

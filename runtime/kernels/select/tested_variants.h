@@ -1,0 +1,55 @@
+#pragma once
+// Which kernel variants may be used on this device: each is tested once, before its first use, and the verdict is kept in a file.
+
+#include <functional>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "runtime/base/crash_note.h"
+#include "runtime/kernels/select/kernel_choices_file.h"
+#include "runtime/kernels/self_test/self_test.h"
+#include "runtime/kernels/self_test/self_test_attention.h"
+
+namespace atlas {
+
+class TestedVariants {
+  public:
+    struct Options {
+        std::filesystem::path file;  // of kernel_choices_file.h; empty: verdicts last as long as this object
+        ChoicesOwner owner;
+        /// Tests of the test: damages the weights that a variant is given.
+        std::function<void(const MatmulUse& use, std::span<std::byte> weights)> sabotage = {};
+    };
+    explicit TestedVariants(Options options) : options_(std::move(options)) {}
+
+    /// Takes over what the file knows: verdicts and tuned preferences. A file of another device, driver or build, or a damaged one, is ignored with
+    /// a warning. A variant in whose test an earlier process ended (it hung, crashed, or was killed) is avoided from now on; where nothing else is
+    /// left it is tested again.
+    void load(KernelChoices& choices);
+
+    /// Tests those of `used` that were not tested yet. A variant that is wrong, or that the driver refuses to compile, is added to choices.rejected.
+    /// Returns whether anything was tested: then choices may have changed. Before a test begins, it is on the disk that it does (CrashNote).
+    /// Fails: device_lost (the variant is avoided at the next start), out_of_memory.
+    Result<bool> test_new(Backend& backend, KernelChoices& choices, std::span<const MatmulUse> used, std::span<const AttentionUse> attention);
+
+    /// To be called once nothing is left to test. Where one of `used` was rejected and has no other, variants whose tests did not end have another
+    /// chance: true, choices have changed. Else reports the variants that others took the place of (device, driver, variant, format).
+    /// Fails: unsupported, where nothing is left: one error instead of the reports.
+    Result<bool> conclude(KernelChoices& choices, std::span<const MatmulUse> used, std::span<const AttentionUse> attention);
+
+  private:
+    using Keys = std::set<std::string, std::less<>>;
+    /// error: of the test, as a share of what rounding explains.
+    Result<void> judge(KernelChoices& choices, const std::string& key, const Result<double>& error);
+    Result<void> test(KernelChoices& choices, const std::string& key, const std::function<Result<double>()>& error_of);
+    std::string note_beginning() const { return options_.owner.driver + "\n" + options_.owner.build + "\n"; }
+    void save(const KernelChoices& choices) const;
+
+    Options options_;
+    Keys tested_;
+    Keys unfinished_;  // in choices.rejected too; not in tested_
+    std::vector<std::string> reports_;
+};
+
+}  // namespace atlas

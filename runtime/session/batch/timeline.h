@@ -1,0 +1,61 @@
+#pragma once
+// One text of many in a pool: its tokens and the pages that hold their keys and values.
+
+#include <span>
+#include <vector>
+
+#include "runtime/session/cache/kv_pool.h"
+
+namespace atlas {
+
+using TokenId = uint32_t;
+
+/// Forking and rewinding touch page numbers only, never what is in the pages. The pool must outlive it. Not thread-safe, nor are two
+/// timelines of one pool.
+class Timeline {
+  public:
+    explicit Timeline(KvPool& pool) : pool_(&pool) {}
+    ~Timeline() { clear(); }
+    Timeline(Timeline&& other) noexcept;
+    Timeline& operator=(Timeline&& other) noexcept;
+
+    /// The tokens whose K and V are in the cache.
+    const std::vector<TokenId>& tokens() const { return tokens_; }
+    /// One per kPageTokens tokens, the last one partly full; more after reserve().
+    std::span<const uint32_t> pages() const { return pages_; }
+    KvPool& pool() const { return *pool_; }
+
+    /// A second timeline with the same tokens on the same pages.
+    Timeline fork() const;
+    /// Keeps the first n_tokens (at most as many as there are); pages behind them go.
+    void rewind(uint32_t n_tokens);
+    void clear() { rewind(0); }
+
+    /// Goes on along `tokens`, which begin with those of the timeline, as far as full pages with them are in memory; at least one token is
+    /// left to run. Does nothing in the middle of a page. Returns how many tokens were gained.
+    uint32_t reuse(std::span<const TokenId> tokens);
+
+    /// How many pages reserve() would take from the pool.
+    uint32_t pages_needed(uint32_t n_more) const;
+    /// Takes pages for n_more tokens behind the timeline and makes the last page its own. False: the pool has not enough, and nothing was
+    /// done. Fails: as KvPool::copy.
+    Result<bool> reserve(uint32_t n_more);
+    /// A step has written the K and V of these tokens behind the timeline, where reserve() has made room.
+    void append(std::span<const TokenId> tokens);
+
+    /// Its page p is page to[p] now (KvPool::shrink).
+    void renumber(std::span<const uint32_t> to) {
+        for (uint32_t& page : pages_) page = to[page];
+    }
+
+  private:
+    bool must_copy_last_page() const;
+    void index_full_pages(uint32_t first_page);
+    std::span<const TokenId> tokens_of_page(uint32_t page) const { return std::span(tokens_).subspan(size_t{page} * kPageTokens, kPageTokens); }
+
+    KvPool* pool_;
+    std::vector<TokenId> tokens_;
+    std::vector<uint32_t> pages_;
+};
+
+}  // namespace atlas

@@ -1,0 +1,181 @@
+#include "runtime/session/cache/kv_pool.h"
+
+#include <algorithm>
+#include <array>
+
+namespace atlas {
+
+namespace {
+
+constexpr uint32_t kCopiesPerRun = 16;
+constexpr uint32_t kNoPage = UINT32_MAX;
+
+}  // namespace
+
+KvPool::KvPool(std::shared_ptr<const Model> model, uint32_t n_pages, KvFormats formats, const HashSecret& secret)
+    : model_(std::move(model)), formats_(formats), pages_(n_pages), index_(n_pages, secret), links_(n_pages + 1) {
+    links_[n_pages] = {n_pages, n_pages, false};
+}
+
+Result<std::unique_ptr<KvPool>> KvPool::create(std::shared_ptr<const Model> model, uint32_t n_pages, KvFormats formats,
+                                               const HashSecret& secret) {
+    ATLAS_CHECK(model != nullptr && n_pages > 0);
+    std::unique_ptr<KvPool> pool(new KvPool(std::move(model), n_pages, formats, secret));
+    Backend& backend = pool->model_->backend();
+    ATLAS_TRY(pool->layers_, KvLayers::create(backend, pool->model_->config(), n_pages * kPageTokens, formats, "pool"));
+    ATLAS_TRY(pool->copy_ids_, backend.allocate(MemoryUse::step, 2 * kCopiesPerRun * sizeof(uint32_t), "pool_copies"));
+    return pool;
+}
+
+void KvPool::keep(uint32_t page) {
+    const uint32_t ring = n_pages(), last = links_[ring].before;
+    links_[page] = {last, ring, true};
+    links_[last].after = page;
+    links_[ring].before = page;
+    ++n_kept_;
+}
+
+void KvPool::unlink(uint32_t page) {
+    Links& links = links_[page];
+    links_[links.before].after = links.after;
+    links_[links.after].before = links.before;
+    links.is_kept = false;
+    --n_kept_;
+}
+
+std::optional<uint32_t> KvPool::take() {
+    if (const auto page = pages_.take()) return page;
+    const uint32_t oldest = links_[n_pages()].after;
+    if (oldest == n_pages()) return std::nullopt;
+    unlink(oldest);
+    index_.remove(oldest);
+    return oldest;  // keeps the one reference that it was kept with
+}
+
+void KvPool::share(uint32_t page) {
+    if (links_.at(page).is_kept) unlink(page);
+    else pages_.share(page);
+}
+
+void KvPool::drop(uint32_t page) {
+    ATLAS_CHECK(!links_.at(page).is_kept, "page {} has no reader", page);
+    if (!pages_.is_shared(page) && index_.knows(page)) keep(page);
+    else pages_.drop(page);
+}
+
+void KvPool::forget(uint32_t page) {
+    ATLAS_CHECK(!is_shared(page) && !links_[page].is_kept, "page {} has other readers", page);
+    if (index_.knows(page)) index_.remove(page);
+}
+
+void KvPool::forget_kept() {
+    while (n_kept_ > 0) {
+        const uint32_t page = links_[n_pages()].after;
+        unlink(page);
+        index_.remove(page);
+        pages_.drop(page);
+    }
+}
+
+Result<void> KvPool::copy(uint32_t from, uint32_t to) {
+    // One run copies in any order, so no page of it may be another's source or target.
+    const bool depends = std::any_of(copies_.begin(), copies_.end(), [&](const Copy& c) { return c.to == from || c.to == to || c.from == to; });
+    if (depends || copies_.size() == kCopiesPerRun) ATLAS_TRY_VOID(run_copies());
+    copies_.push_back({from, to});
+    return {};
+}
+
+Result<void> KvPool::finish_copies() { return copies_.empty() ? Result<void>{} : run_copies(); }
+
+Result<void> KvPool::run_copies() {
+    Backend& backend = model_->backend();
+    if (!copy_program_) {
+        const U32View from{copy_ids_.get(), 0, kCopiesPerRun}, to{copy_ids_.get(), kCopiesPerRun * sizeof(uint32_t), kCopiesPerRun};
+        ATLAS_TRY(copy_program_, backend.record("copy pages", [this, from, to](Ops& ops) {
+            for (const KvLayer& layer : layers()) {
+                for (const Tensor* side : {&layer.k, &layer.v}) {
+                    if (*side) ops.kv_copy(*side, from, *side, to, kPageTokens);
+                }
+            }
+        }));
+    }
+    std::array<uint32_t, 2 * kCopiesPerRun> ids;
+    ids.fill(kNoPage);
+    for (size_t i = 0; i < copies_.size(); ++i) {
+        ids[i] = copies_[i].from;
+        ids[kCopiesPerRun + i] = copies_[i].to;
+    }
+    backend.write(*copy_ids_, 0, std::as_bytes(std::span(ids)));
+    ATLAS_TRY_VOID(backend.run(*copy_program_));
+    n_copied_ += copies_.size();
+    copies_.clear();
+    return {};
+}
+
+uint64_t KvPool::page_bytes() const {
+    uint64_t row_bytes = 0;
+    for (const KvLayer& layer : layers()) {
+        for (const Tensor* side : {&layer.k, &layer.v}) row_bytes += *side ? kv_row_bytes(side->format, side->cols) : 0;
+    }
+    return kPageTokens * row_bytes;
+}
+
+std::vector<KvLayer> KvPool::staged_layers(Storage& stage) const {
+    std::vector<KvLayer> staged;
+    uint64_t at = 0;
+    const auto next = [&](const Tensor& side) {
+        if (!side) return Tensor();
+        const Tensor page = dense(stage, side.format, kPageTokens, side.cols, at);
+        at += uint64_t{kPageTokens} * kv_row_bytes(side.format, side.cols);
+        return page;
+    };
+    for (const KvLayer& layer : layers()) {
+        const Tensor k = next(layer.k), v = next(layer.v);
+        staged.push_back({k, v, kPageTokens});
+    }
+    return staged;
+}
+
+Result<void> KvPool::move_page(std::unique_ptr<Storage>& stage, std::unique_ptr<Program>& program, bool out, uint32_t page,
+                               const std::function<void(Storage&)>& fill) {
+    ATLAS_CHECK(page < n_pages(), "page {} of {}", page, n_pages());
+    Backend& backend = model_->backend();
+    ATLAS_TRY_VOID(finish_copies());
+    if (!stage) {
+        ATLAS_TRY(stage, backend.allocate(out ? MemoryUse::output : MemoryUse::step, page_bytes(), out ? "page_out" : "page_in"));
+    }
+    if (!program) {
+        const U32View from{copy_ids_.get(), 0, 1}, to{copy_ids_.get(), kCopiesPerRun * sizeof(uint32_t), 1};
+        const auto staged = staged_layers(*stage);
+        ATLAS_TRY(program, backend.record(out ? "page out" : "page in", [this, from, to, staged, out](Ops& ops) {
+            const auto move = [&](const Tensor& pool, const Tensor& one) {
+                if (!pool) return;
+                if (out) ops.kv_copy(pool, from, one, to, kPageTokens);
+                else ops.kv_copy(one, from, pool, to, kPageTokens);
+            };
+            for (size_t il = 0; il < layers().size(); ++il) {
+                move(layers()[il].k, staged[il].k);
+                move(layers()[il].v, staged[il].v);
+            }
+        }));
+    }
+    const uint32_t from = out ? page : 0, to = out ? 0 : page;
+    backend.write(*copy_ids_, 0, std::as_bytes(std::span(&from, 1)));
+    backend.write(*copy_ids_, kCopiesPerRun * sizeof(uint32_t), std::as_bytes(std::span(&to, 1)));
+    if (fill) fill(*stage);
+    return backend.run(*program);
+}
+
+Result<void> KvPool::read_page(uint32_t page, std::span<std::byte> bytes) {
+    ATLAS_CHECK_EQ(bytes.size(), page_bytes());
+    ATLAS_TRY_VOID(move_page(stage_out_, out_program_, true, page, {}));
+    model_->backend().read(*stage_out_, 0, bytes);
+    return {};
+}
+
+Result<void> KvPool::write_page(uint32_t page, std::span<const std::byte> bytes) {
+    ATLAS_CHECK_EQ(bytes.size(), page_bytes());
+    return move_page(stage_in_, in_program_, false, page, [&](Storage& stage) { model_->backend().write(stage, 0, bytes); });
+}
+
+}  // namespace atlas
