@@ -4,7 +4,8 @@
 
 namespace atlas::bench {
 
-// A device without memory is rejected for running, not for compiling: pretending it had some shows whether there is another reason.
+// A device without memory cannot run, but it can compile. Pretending that it has memory shows whether it is rejected
+// for another reason.
 Result<CompileDevice> open_compile_device(std::string_view wish) {
     ATLAS_TRY(auto instance, vk::Instance::create({}));
     ATLAS_TRY(const auto entries, instance.devices());
@@ -14,8 +15,10 @@ Result<CompileDevice> open_compile_device(std::string_view wish) {
     if (!choice) {
         for (vk::DeviceCaps& device : caps) {
             if (!device.heaps.empty()) continue;
-            device.heaps.push_back({.bytes = uint64_t{1} << 34, .budget_bytes = uint64_t{1} << 34, .device_local = true});
-            device.memory_types.push_back({.heap = 0, .device_local = true, .host_visible = true, .host_coherent = true});
+            device.heaps.push_back(
+                {.bytes = uint64_t{1} << 34, .budget_bytes = uint64_t{1} << 34, .device_local = true});
+            device.memory_types.push_back(
+                {.heap = 0, .device_local = true, .host_visible = true, .host_coherent = true});
         }
         const auto for_compiling = vk::choose_device(caps, wish);
         if (!for_compiling) return tl::unexpected(choice.error());
@@ -35,7 +38,8 @@ Result<std::vector<CompiledKernel>> compile_kernels(vk::Device& device, std::spa
         auto assembly = vk::kernel_assembly(device, *kernel);
         CompiledKernel compiled;
         compiled.assembly = assembly ? std::move(*assembly) : "";
-        compiled.report = make_kernel_report(report_name(spec), statistics ? *statistics : std::vector<vk::KernelStatistic>{}, compiled.assembly);
+        compiled.report = make_kernel_report(
+            report_name(spec), statistics ? *statistics : std::vector<vk::KernelStatistic>{}, compiled.assembly);
         all.push_back(std::move(compiled));
     }
     return all;

@@ -11,19 +11,20 @@
 
 namespace atlas::bench {
 
-/// A device that pipelines are built on; it need not be able to run any.
+/// A device to build pipelines on; it need not be able to run any.
 struct CompileDevice {
     vk::Instance instance;
     std::unique_ptr<vk::Device> device;
     std::string note;  // why nothing can run on it; empty if it can
 };
 
-/// The device that would be used; if none can run us, one that only compiles. `wish` as for choose_device. Fails: no_device, unsupported.
+/// The device that would be used; if none can run atlas-vk, one that only compiles. `wish` as for choose_device. Fails:
+/// no_device, unsupported.
 Result<CompileDevice> open_compile_device(std::string_view wish);
 
 struct CompiledKernel {
     KernelReport report;
-    std::string assembly;  // empty where the driver gives none
+    std::string assembly;  // empty where the driver shows none
 };
 
 /// Builds all of them on several threads and asks about each. Fails: what the driver refuses.

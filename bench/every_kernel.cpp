@@ -9,14 +9,15 @@ namespace {
 
 constexpr uint32_t kWidths[] = {1, 8, 24, 64, 512};  // decode, two verify steps, a short and a whole chunk of a prompt
 constexpr uint32_t kHeadDims[] = {64, 128, 256};
-constexpr uint32_t kHeadsPerKv[] = {8, 4};  // as many rows as attention without matrices takes at most, and half of them
+constexpr uint32_t kHeadsPerKv[] = {8,
+                                    4};  // as many rows as attention without matrices takes at most, and half of them
 
-/// Views of storages that are sizes alone.
+/// Views of storages that have a size but no memory.
 class Views {
   public:
     explicit Views(PlanBackend& backend) : backend_(backend) {}
     Tensor tensor(Format format, uint32_t rows, uint32_t cols, Layout layout = Layout::blocks) {
-        const uint64_t padding = rows * kKvAlignmentBytes;  // a cache may want it
+        const uint64_t padding = rows * kKvAlignmentBytes;  // a cache row may be padded
         const uint64_t bytes = stored_bytes(format, layout, uint64_t{rows} * cols);
         storages_.push_back(*backend_.allocate(MemoryUse::weights, bytes + padding, "view"));
         return dense(*storages_.back(), format, rows, cols, 0, layout);
@@ -45,7 +46,9 @@ Result<void> plan_fused_matmuls(PlanBackend& backend, Format format, Layout layo
     constexpr uint32_t kIn = 4096, kOut = 4096;
     Views views(backend);
     const Tensor x = views.f32(n_tokens, kIn), bias = views.f32(1, kOut);
-    const auto term = [&](uint32_t n_out, const Tensor& b) { return MatmulTerm{views.tensor(format, n_out, kIn, layout), b, views.f32(n_tokens, n_out)}; };
+    const auto term = [&](uint32_t n_out, const Tensor& b) {
+        return MatmulTerm{views.tensor(format, n_out, kIn, layout), b, views.f32(n_tokens, n_out)};
+    };
     const MatmulTerm q = term(kOut, bias), k = term(1024, {}), v = term(1024, {});
     const Tensor pair = views.tensor(format, 2 * kOut, kIn, layout);  // side by side, as a model's are
     const MatmulTerm gate{pair.row_range(0, kOut), {}, {}}, up{pair.row_range(kOut, kOut), {}, {}};
@@ -57,13 +60,15 @@ Result<void> plan_fused_matmuls(PlanBackend& backend, Format format, Layout layo
     });
 }
 
-Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_format, uint32_t head_dim, uint32_t heads_per_kv, uint32_t n_tokens) {
+Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_format, uint32_t head_dim,
+                            uint32_t heads_per_kv, uint32_t n_tokens) {
     constexpr uint32_t kHeadsKv = 2, kPageTokens = 32, kContext = 4096;
     const uint32_t n_head = kHeadsKv * heads_per_kv;
     Views views(backend);
-    KvLayer cache{views.tensor(k_format, kContext, kHeadsKv * head_dim), views.tensor(v_format, kContext, kHeadsKv * head_dim), kPageTokens};
-    AttentionTables tables{views.numbers(n_tokens), views.numbers(n_tokens), views.numbers(kContext / kPageTokens), kContext / kPageTokens,
-                           kContext};
+    KvLayer cache{views.tensor(k_format, kContext, kHeadsKv * head_dim),
+                  views.tensor(v_format, kContext, kHeadsKv * head_dim), kPageTokens};
+    AttentionTables tables{views.numbers(n_tokens), views.numbers(n_tokens), views.numbers(kContext / kPageTokens),
+                           kContext / kPageTokens, kContext};
     const AttentionParams params{.n_head = n_head, .n_head_kv = kHeadsKv, .head_dim = head_dim, .scale = 0.1f};
     const Tensor q = views.f32(n_tokens, n_head * head_dim), y = views.f32(n_tokens, n_head * head_dim);
     const Tensor k = views.f32(n_tokens, kHeadsKv * head_dim), v = views.f32(n_tokens, kHeadsKv * head_dim);
@@ -94,7 +99,8 @@ Result<void> plan_all_attention(PlanBackend& backend) {
     for (const Format format : kKvFormats) {
         for (const uint32_t head_dim : kHeadDims) {
             for (const uint32_t heads : kHeadsPerKv) {
-                for (const uint32_t n_tokens : kWidths) ATLAS_TRY_VOID(plan_attention(backend, format, format, head_dim, heads, n_tokens));
+                for (const uint32_t n_tokens : kWidths)
+                    ATLAS_TRY_VOID(plan_attention(backend, format, format, head_dim, heads, n_tokens));
             }
         }
     }
@@ -103,12 +109,13 @@ Result<void> plan_all_attention(PlanBackend& backend) {
 
 Result<void> plan_small_operations(PlanBackend& backend, uint32_t cols) {
     Views views(backend);
-    const Tensor a = views.f32(8, cols), b = views.f32(8, cols), y = views.f32(8, cols), gain = views.f32(1, cols), sum = views.f32(8, cols);
+    const Tensor a = views.f32(8, cols), b = views.f32(8, cols), y = views.f32(8, cols), gain = views.f32(1, cols),
+                 sum = views.f32(8, cols);
     const U32View positions = views.numbers(8);
     const RopeParams rope{.head_dim = 64, .n_rot = 64};
     const Tensor logits = views.f32(1, 32000);
-    const SampleTables tables{views.numbers(sampling::kParamWords), views.numbers(sampling::kHistoryHead + 64), views.numbers(1),
-                                views.numbers(sampling::kResultWords)};
+    const SampleTables tables{views.numbers(sampling::kParamWords), views.numbers(sampling::kHistoryHead + 64),
+                              views.numbers(1), views.numbers(sampling::kResultWords)};
     return plan(backend, "small operations", [&](Ops& ops) {
         ops.rms_norm(a, gain, 1e-5f, y);
         ops.add_rms_norm(a, b, gain, 1e-5f, sum, y);
@@ -122,7 +129,7 @@ Result<void> plan_small_operations(PlanBackend& backend, uint32_t cols) {
 
 }  // namespace
 
-// A preference for each candidate in turn makes VkOps plan it, with whatever kernels it needs before and after.
+// Prefers one candidate after another, so that VkOps plans each, with the kernels that it needs before and after.
 Result<void> plan_matmul_variants(PlanBackend& backend, const vk::DeviceCaps& caps, const MatmulShape& shape) {
     Views views(backend);
     const Tensor w = views.tensor(shape.weight, shape.n_out, shape.n_in, shape.layout);
@@ -142,7 +149,8 @@ namespace {
 Result<void> plan_weights(PlanBackend& backend, const vk::DeviceCaps& caps, Format format, Layout layout) {
     for (const uint32_t n_tokens : kWidths) {
         ATLAS_TRY_VOID(plan_matmul_variants(backend, caps, {format, 4096, 4096, n_tokens, layout}));
-        ATLAS_TRY_VOID(plan_matmul_variants(backend, caps, {format, 1024, 4096, n_tokens, layout}));  // few rows: k and v
+        ATLAS_TRY_VOID(
+            plan_matmul_variants(backend, caps, {format, 1024, 4096, n_tokens, layout}));  // few rows: k and v
         ATLAS_TRY_VOID(plan_fused_matmuls(backend, format, layout, n_tokens));
     }
     Views views(backend);

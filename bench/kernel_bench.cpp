@@ -1,12 +1,12 @@
-// The matrix products of a model, one shape at a time, with the weights of all layers in turn.
+// The matrix products of a model, one shape at a time, cycling through the weights of all layers.
 #include <algorithm>
 #include <map>
 #include <tuple>
 
 #include "bench/matmul_timing.h"
 #include "bench/model_bench.h"
-#include "runtime/kernels/vk_backend.h"
 #include "runtime/kernels/select/matmul_variant.h"
+#include "runtime/kernels/vk_backend.h"
 #include "runtime/model/common_weights.h"
 
 namespace atlas::bench {
@@ -27,7 +27,8 @@ std::map<ShapeKey, std::vector<Tensor>> matrices_by_shape(const Weights& weights
 /// The nearer of the two limits: bytes at the measured bandwidth, operations at the measured peak.
 double share_of_limit(const MatmulTime& time, const DeviceLimits& limits) {
     if (limits.copy_gb_per_s <= 0 || limits.peak_tflop_per_s() <= 0) return 0;
-    return std::max(time.gb_per_s() / std::max(limits.copy_gb_per_s, limits.read_gb_per_s), time.tflop_per_s() / limits.peak_tflop_per_s());
+    return std::max(time.gb_per_s() / std::max(limits.copy_gb_per_s, limits.read_gb_per_s),
+                    time.tflop_per_s() / limits.peak_tflop_per_s());
 }
 
 }  // namespace
@@ -42,7 +43,9 @@ Result<void> measure_kernels(const Model& model, const BenchOptions& options, Be
             row.name = fmt::format("{} [{}, {}] x {}", info(format).name, n_out, n_in, n_tokens);
             if (options.progress) options.progress(row.name);
             ATLAS_TRY(const MatmulTime time, time_matmul(model.backend(), weights, n_tokens));
-            if (vulkan != nullptr) row.variant = choose_matmul(vulkan->caps(), vulkan->choices(), {format, n_out, n_in, n_tokens, layout}).name();
+            if (vulkan != nullptr)
+                row.variant =
+                    choose_matmul(vulkan->caps(), vulkan->choices(), {format, n_out, n_in, n_tokens, layout}).name();
             row.gb_per_s = time.gb_per_s();
             row.tflop_per_s = time.tflop_per_s();
             row.share_of_limit = share_of_limit(time, result.limits);

@@ -27,14 +27,23 @@ const std::vector<Column>& columns() {
         {&KernelReport::sgprs, "sgprs", "SGPR", {"SGPRs"}},
         {&KernelReport::vgprs, "vgprs", "VGPR", {"VGPRs", "Number of GPRs", "Max live registers", "Register Count"}},
         {&KernelReport::spilled_sgprs, "spilled_sgprs", "spS", {"Spilled SGPRs", "Spills to reg"}},
-        {&KernelReport::spilled_vgprs, "spilled_vgprs", "spV", {"Spilled VGPRs", "Spills to memory", "Spills", "Spill count", "Spill Count"}},
+        {&KernelReport::spilled_vgprs,
+         "spilled_vgprs",
+         "spV",
+         {"Spilled VGPRs", "Spills to memory", "Spills", "Spill count", "Spill Count"}},
         {&KernelReport::fills, "fills", "fills", {"Fills from memory", "Fills"}},
         {&KernelReport::local_bytes, "local_bytes", "local", {"Scratch size", "SLM size", "Scratch Memory Size"}},
-        {&KernelReport::lds_bytes, "lds_bytes", "LDS", {"LDS size", "LDS Size", "Shared Memory Size", "Workgroup Memory Size"}},
+        {&KernelReport::lds_bytes,
+         "lds_bytes",
+         "LDS",
+         {"LDS size", "LDS Size", "Shared Memory Size", "Workgroup Memory Size"}},
         {&KernelReport::waves_per_simd, "waves_per_simd", "waves", {"Subgroups per SIMD"}},
         {&KernelReport::max_warps, "max_warps", "warps", {"Max warps/SM"}},
         {&KernelReport::subgroup_size, "subgroup_size", "width", {"Subgroup size", "Max dispatch width"}},
-        {&KernelReport::instructions, "instructions", "instr", {"Instructions", "Instruction count", "Instruction Count"}},
+        {&KernelReport::instructions,
+         "instructions",
+         "instr",
+         {"Instructions", "Instruction count", "Instruction Count"}},
         {&KernelReport::valu, "valu", "VALU", {"VALU"}},
         {&KernelReport::vmem, "vmem", "VMEM", {"VMEM", "SENDs", "SEND Count"}},
         {&KernelReport::latency, "latency", "latency", {"Latency", "Static cycle count", "Cycles", "Cycle Count"}},
@@ -63,7 +72,8 @@ std::string_view mnemonic_of(std::string_view line) {
         std::string_view word = line.substr(0, in_brackets && end != std::string_view::npos ? end + 1 : end);
         line.remove_prefix(word.size());
         if (in_brackets || word.starts_with("@") || (word.starts_with("/*") && word.ends_with("*/"))) continue;
-        if (word.starts_with(";") || word.starts_with("}") || word.ends_with(":") || word.starts_with("block")) return {};
+        if (word.starts_with(";") || word.starts_with("}") || word.ends_with(":") || word.starts_with("block"))
+            return {};
         if (word.ends_with(";")) word.remove_suffix(1);
         return word;
     }
@@ -74,14 +84,18 @@ bool starts_with_any(std::string_view word, std::initializer_list<std::string_vi
     return std::any_of(starts.begin(), starts.end(), [&](std::string_view s) { return word.starts_with(s); });
 }
 
-// Spellings of AMD (ACO), of NVIDIA (its own disassembler in capitals, Mesa's NAK in small letters), of Intel (Mesa's brw).
+// Spellings of AMD (ACO), of NVIDIA (its own disassembler in capitals, Mesa's NAK in small letters), of Intel (Mesa's
+// brw).
 bool is_matrix(std::string_view m) {
-    return starts_with_any(m, {"v_wmma", "v_swmmac", "v_mfma", "HMMA", "IMMA", "QGMMA", "HGMMA", "IGMMA", "hmma", "imma", "dpas"});
+    return starts_with_any(
+        m, {"v_wmma", "v_swmmac", "v_mfma", "HMMA", "IMMA", "QGMMA", "HGMMA", "IGMMA", "hmma", "imma", "dpas"});
 }
 bool is_dot(std::string_view m) { return starts_with_any(m, {"v_dot4", "v_dual_dot4", "IDP", "idp4", "dp4a"}); }
 bool is_wide_load(std::string_view m, std::string_view line) {
     const auto has = [&](std::string_view text) { return line.find(text) != std::string_view::npos; };
-    if (starts_with_any(m, {"buffer_load_b128", "global_load_b128", "flat_load_b128", "buffer_load_dwordx4", "global_load_dwordx4"})) return true;
+    if (starts_with_any(m, {"buffer_load_b128", "global_load_b128", "flat_load_b128", "buffer_load_dwordx4",
+                            "global_load_dwordx4"}))
+        return true;
     if (starts_with_any(m, {"LDG.", "LD."})) return has(".128");
     if (m.starts_with("ld.global")) return m.find(".b128") != std::string_view::npos;
     // What a message does stands in its comment. "x4t" is one load for the whole subgroup.
@@ -105,8 +119,10 @@ Line read_line(std::string_view line, std::string_view mnemonic) {
     const size_t block = line.find("BB");
     if (block == std::string_view::npos) return read;
     const std::string_view name = line.substr(block, line.find_first_not_of("0123456789", block + 2) - block);
-    if (mnemonic.empty()) read.label = name;
-    else if (mnemonic.find("branch") != std::string_view::npos) read.target = name;
+    if (mnemonic.empty())
+        read.label = name;
+    else if (mnemonic.find("branch") != std::string_view::npos)
+        read.target = name;
     return read;
 }
 
@@ -153,7 +169,8 @@ InstructionCounts count_instructions(std::string_view assembly) {
     return counts;
 }
 
-KernelReport make_kernel_report(std::string name, std::span<const vk::KernelStatistic> statistics, std::string_view assembly) {
+KernelReport make_kernel_report(std::string name, std::span<const vk::KernelStatistic> statistics,
+                                std::string_view assembly) {
     KernelReport report;
     report.name = std::move(name);
     for (const Column& column : columns()) {
@@ -169,7 +186,8 @@ KernelReport make_kernel_report(std::string name, std::span<const vk::KernelStat
         report.dot_instructions = counts.dot;
         report.wide_loads = counts.wide_loads;
         report.local_accesses = counts.local_accesses;
-        if (assembly.find("v_") != std::string_view::npos) report.loop_valu = counts.loop_valu;  // told apart in AMD's assembly alone
+        if (assembly.find("v_") != std::string_view::npos)
+            report.loop_valu = counts.loop_valu;  // recognised only in AMD's assembly
     }
     return report;
 }
@@ -188,9 +206,10 @@ nlohmann::ordered_json to_json(const KernelReport& report) {
 std::string table_text(std::span<const KernelReport> reports) {
     size_t name_width = 6;
     for (const KernelReport& report : reports) name_width = std::max(name_width, report.name.size());
-    std::vector<Column> told;  // by the driver of any kernel
+    std::vector<Column> told;  // the columns that the driver reports for any kernel
     std::copy_if(columns().begin(), columns().end(), std::back_inserter(told), [&](const Column& column) {
-        return std::any_of(reports.begin(), reports.end(), [&](const KernelReport& report) { return (report.*column.field).has_value(); });
+        return std::any_of(reports.begin(), reports.end(),
+                           [&](const KernelReport& report) { return (report.*column.field).has_value(); });
     });
     std::string text = fmt::format("{:<{}}", "kernel", name_width);
     for (const Column& column : told) text += fmt::format(" {:>8}", column.title);

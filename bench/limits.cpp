@@ -50,7 +50,8 @@ class Bench {
         const int repeats = software_ ? 1 : 8;
         ATLAS_TRY(const vk::Kernel* kernel, get(KernelFamily::peak_read, {software_ ? 8u : 256u}, 0));
         ATLAS_TRY(const double seconds, best_seconds([&](vk::Recorder& recorder) {
-                      for (int i = 0; i < repeats; ++i) dispatch(recorder, kernel, uint32_t(bytes_ / 16), software_ ? 64 : 4096);
+                      for (int i = 0; i < repeats; ++i)
+                          dispatch(recorder, kernel, uint32_t(bytes_ / 16), software_ ? 64 : 4096);
                   }));
         return double(bytes_) * repeats / seconds * 1e-9;
     }
@@ -68,10 +69,12 @@ class Bench {
         double best = 0;
         for (const vk::CoopMatShape& s : caps.coopmat_shapes) {
             using enum vk::ComponentType;
-            if (!s.subgroup_scope || s.saturating || s.a != f16 || s.b != f16 || s.c != f32 || s.result != f32) continue;
-            const uint32_t subgroups = software_ ? 1 : 4, groups = software_ ? 16 : 2048, lanes = caps.subgroup_size * subgroups;
-            ATLAS_TRY(const vk::Kernel* kernel,
-                      get(KernelFamily::peak_coopmat, {lanes, s.m, s.n, s.k}, caps.subgroup_size_control ? caps.subgroup_size : 0));
+            if (!s.subgroup_scope || s.saturating || s.a != f16 || s.b != f16 || s.c != f32 || s.result != f32)
+                continue;
+            const uint32_t subgroups = software_ ? 1 : 4, groups = software_ ? 16 : 2048,
+                           lanes = caps.subgroup_size * subgroups;
+            ATLAS_TRY(const vk::Kernel* kernel, get(KernelFamily::peak_coopmat, {lanes, s.m, s.n, s.k},
+                                                    caps.subgroup_size_control ? caps.subgroup_size : 0));
             ATLAS_TRY(const double rate, arithmetic(kernel, groups, 8.0 * s.m * s.n * s.k * subgroups * groups));
             best = std::max(best, rate);
         }
@@ -92,13 +95,17 @@ class Bench {
     void dispatch(vk::Recorder& recorder, const vk::Kernel* kernel, uint32_t n, uint32_t groups) {
         const push::BenchPeakPush push{n, 0};
         const vk::Binding bindings[] = {{from_, vk::Access::read}, {to_.sub(0, 65536), vk::Access::write}};
-        recorder.dispatch({.kernel = kernel, .bindings = bindings, .push = std::as_bytes(std::span(&push, 1)), .groups = {groups, 1, 1}});
+        recorder.dispatch({.kernel = kernel,
+                           .bindings = bindings,
+                           .push = std::as_bytes(std::span(&push, 1)),
+                           .groups = {groups, 1, 1}});
     }
 
     /// More rounds until a run is long enough to time and far from any driver's limit.
     Result<double> arithmetic(const vk::Kernel* kernel, uint32_t groups, double flops_per_round) {
         for (uint32_t rounds = 64;; rounds *= 4) {
-            ATLAS_TRY(const double seconds, best_seconds([&](vk::Recorder& recorder) { dispatch(recorder, kernel, rounds, groups); }));
+            ATLAS_TRY(const double seconds,
+                      best_seconds([&](vk::Recorder& recorder) { dispatch(recorder, kernel, rounds, groups); }));
             if (seconds > 0.01 || rounds >= (1u << 20)) return flops_per_round * rounds / seconds * 1e-12;
         }
     }

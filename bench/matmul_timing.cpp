@@ -9,7 +9,7 @@ namespace atlas::bench {
 
 namespace {
 
-/// Activations that no kernel finds easy: neither zeros nor denormal numbers.
+/// Activations without values that may be unusually fast or slow: neither zeros nor denormal numbers.
 Result<void> fill_x(Backend& backend, Storage& to, uint64_t count) {
     std::vector<float> values(count);
     uint32_t state = 1;
@@ -24,13 +24,15 @@ Result<void> fill_x(Backend& backend, Storage& to, uint64_t count) {
 }  // namespace
 
 // Every product writes the same y, so that each waits for the one before it, as they do in a model.
-Result<MatmulTime> time_matmul(Backend& backend, std::span<const Tensor> weights, uint32_t n_tokens, const MatmulTimingOptions& options) {
+Result<MatmulTime> time_matmul(Backend& backend, std::span<const Tensor> weights, uint32_t n_tokens,
+                               const MatmulTimingOptions& options) {
     ATLAS_CHECK(!weights.empty());
     const Tensor& first = weights.front();
     ATLAS_TRY(const auto x_storage, backend.allocate(MemoryUse::scratch, 4ull * n_tokens * first.cols, "bench x"));
     ATLAS_TRY(const auto y_storage, backend.allocate(MemoryUse::scratch, 4ull * n_tokens * first.rows, "bench y"));
     ATLAS_TRY_VOID(fill_x(backend, *x_storage, uint64_t{n_tokens} * first.cols));
-    const Tensor x = dense(*x_storage, Format::f32, n_tokens, first.cols), y = dense(*y_storage, Format::f32, n_tokens, first.rows);
+    const Tensor x = dense(*x_storage, Format::f32, n_tokens, first.cols),
+                 y = dense(*y_storage, Format::f32, n_tokens, first.rows);
 
     const auto record = [&](size_t count) -> Result<std::unique_ptr<Program>> {
         const auto pass = [&](Ops& ops) {
@@ -50,10 +52,11 @@ Result<MatmulTime> time_matmul(Backend& backend, std::span<const Tensor> weights
         }
         return best;
     };
-    // A first go at one round over the weights tells how many rounds make a run of the wanted length.
+    // The time of one round over the weights decides how many rounds make a run of the wanted length.
     ATLAS_TRY(const auto trial, record(weights.size()));
     ATLAS_TRY(const double once, best_of(*trial, 2));
-    const double rounds = std::clamp(options.seconds_per_run / std::max(once, 1e-6), 1.0, 2000.0 / double(weights.size()));
+    const double rounds =
+        std::clamp(options.seconds_per_run / std::max(once, 1e-6), 1.0, 2000.0 / double(weights.size()));
     const auto count = std::max(weights.size(), size_t(rounds * double(weights.size())));
     double seconds = once / double(weights.size());
     if (count > weights.size() * 2) {

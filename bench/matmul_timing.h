@@ -17,12 +17,14 @@ struct MatmulTime {
 };
 
 struct MatmulTimingOptions {
-    double seconds_per_run = 0.02;  // of work in one submission series: long against the cost of submitting
+    double seconds_per_run = 0.02;  // of work in one series of submissions: long compared with the cost of submitting
     int runs = 3;                   // the fastest counts
 };
 
-/// Times y = w x with each of `weights` in turn (all of one shape and format; together larger than the device's caches, so that every product
-/// reads memory), one after the other as in a step. Takes buffers for x and y. Fails: out_of_memory, device_lost, limit.
-Result<MatmulTime> time_matmul(Backend& backend, std::span<const Tensor> weights, uint32_t n_tokens, const MatmulTimingOptions& options = {});
+/// Times y = w x, cycling through `weights` (all of one shape and format; together larger than the device's caches, so
+/// that every product reads memory), one product after the other as in a step. Takes buffers for x and y. Fails:
+/// out_of_memory, device_lost, limit.
+Result<MatmulTime> time_matmul(Backend& backend, std::span<const Tensor> weights, uint32_t n_tokens,
+                               const MatmulTimingOptions& options = {});
 
 }  // namespace atlas::bench

@@ -15,7 +15,9 @@ std::vector<TokenId> some_tokens(uint32_t count, uint32_t n_vocab) {
     return tokens;
 }
 
-uint32_t largest(const std::vector<uint32_t>& values) { return values.empty() ? 0 : *std::max_element(values.begin(), values.end()); }
+uint32_t largest(const std::vector<uint32_t>& values) {
+    return values.empty() ? 0 : *std::max_element(values.begin(), values.end());
+}
 
 class ModelBench {
   public:
@@ -46,11 +48,15 @@ class ModelBench {
         const uint32_t depth = options_.depths.empty() ? 0 : options_.depths.front();
         if (!options_.verify.empty()) {
             const StepShape most{1, largest(options_.verify), depth};
-            ATLAS_TRY_VOID(steps(most, options_.verify, result_.verify, [&](uint32_t width) { return StepShape{1, width, depth}; }));
+            ATLAS_TRY_VOID(steps(most, options_.verify, result_.verify, [&](uint32_t width) {
+                return StepShape{1, width, depth};
+            }));
         }
         if (!options_.batch.empty()) {
             const StepShape most{largest(options_.batch), 1, depth};
-            ATLAS_TRY_VOID(steps(most, options_.batch, result_.batch, [&](uint32_t width) { return StepShape{width, 1, depth}; }));
+            ATLAS_TRY_VOID(steps(most, options_.batch, result_.batch, [&](uint32_t width) {
+                return StepShape{width, 1, depth};
+            }));
         }
         return {};
     }
@@ -96,7 +102,8 @@ class ModelBench {
         return {};
     }
 
-    // The way answers are made: greedily, by the device where it can, which is then one step ahead. Of n + 1 choices the first needs no step.
+    // As answers are made: greedily, chosen by the device if it can, which is then one step ahead. Of n + 1 choices the
+    // first needs no step.
     Result<double> decode_once(uint32_t n) {
         SamplerOptions greedy;
         greedy.temperature = 0;
@@ -149,7 +156,9 @@ class ModelBench {
 
 }  // namespace
 
-uint32_t context_for(const BenchOptions& options) { return largest(options.depths) + std::max(largest(options.prefill), largest(options.decode) + 3); }
+uint32_t context_for(const BenchOptions& options) {
+    return largest(options.depths) + std::max(largest(options.prefill), largest(options.decode) + 3);
+}
 
 Result<void> measure_model(std::shared_ptr<const Model> model, const BenchOptions& options, BenchResult& result) {
     if (!options.prefill.empty() || !options.decode.empty()) {

@@ -12,7 +12,8 @@ Result<std::shared_ptr<const Model>> plan_shape(std::string_view wish, PlanBacke
 
 Result<std::shared_ptr<const Model>> plan_model_file(const std::filesystem::path& path, PlanBackend& backend) {
     ATLAS_TRY(const gguf::File file, gguf::File::open(path));
-    return Model::load_filled(file, backend, {.n_ctx = 512}, [](const ResolvedWeight&, Storage&, uint64_t) -> Result<void> { return {}; });
+    return Model::load_filled(file, backend, {.n_ctx = 512},
+                              [](const ResolvedWeight&, Storage&, uint64_t) -> Result<void> { return {}; });
 }
 
 Result<void> plan_model_kernels(const Model& model, KvFormats kv) {

@@ -14,7 +14,8 @@ namespace atlas::bench {
 Result<std::shared_ptr<const Model>> plan_shape(std::string_view wish, PlanBackend& backend);
 Result<std::shared_ptr<const Model>> plan_model_file(const std::filesystem::path& path, PlanBackend& backend);
 
-/// Plans what a session of the model uses: decode, verify widths, chunks of a prompt. Then backend.kernels() holds them. Fails: limit.
+/// Plans what a session of the model uses: decode, verify widths, chunks of a prompt. Then backend.kernels() holds
+/// them. Fails: limit.
 Result<void> plan_model_kernels(const Model& model, KvFormats kv);
 
 }  // namespace atlas::bench

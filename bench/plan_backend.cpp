@@ -25,7 +25,9 @@ PlanBackend::PlanBackend(const vk::DeviceCaps& caps) {
     context_.pool = &pool_;
 }
 
-Result<std::unique_ptr<Storage>> PlanBackend::allocate(MemoryUse, uint64_t bytes, std::string_view name) { return size_alone(name, bytes); }
+Result<std::unique_ptr<Storage>> PlanBackend::allocate(MemoryUse, uint64_t bytes, std::string_view name) {
+    return size_alone(name, bytes);
+}
 
 Result<void> PlanBackend::upload(Storage&, uint64_t, std::span<const std::byte>) { return {}; }
 
@@ -51,6 +53,8 @@ Result<std::unique_ptr<Program>> PlanBackend::record(std::string_view name, cons
     return std::make_unique<NoProgram>();
 }
 
-void PlanBackend::read(const Storage&, uint64_t, std::span<std::byte> bytes) { std::memset(bytes.data(), 0, bytes.size()); }
+void PlanBackend::read(const Storage&, uint64_t, std::span<std::byte> bytes) {
+    std::memset(bytes.data(), 0, bytes.size());
+}
 
 }  // namespace atlas::bench

@@ -1,6 +1,6 @@
 #pragma once
-// A Backend that computes nothing and takes no memory: programs are planned for a device, and the kernels they would use are kept.
-// With it one learns which pipelines a model needs on a device that cannot run anything, or is not there at all.
+// A Backend that computes nothing and takes no memory: programs are planned for a device, and the kernels they would
+// use are kept. It shows which pipelines a model needs on a device that cannot run anything, or is absent.
 
 #include <string>
 #include <vector>
@@ -17,7 +17,7 @@ class PlanBackend final : public Backend {
 
     /// Every kernel that some program so far would use, each once, in order of first use.
     const std::vector<vk::KernelSpec>& kernels() const { return kernels_; }
-    /// What was learned about the device; later programs choose by it.
+    /// What is known about the device; later programs choose kernels by it.
     KernelChoices& choices() { return context_.choices; }
 
     std::string describe() const override { return context_.caps.name; }

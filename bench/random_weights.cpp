@@ -50,7 +50,8 @@ Result<void> RandomWeights::fill(const ResolvedWeight& weight, Storage& to, uint
     return backend_.upload(to, offset_bytes, std::as_bytes(std::span(values)));
 }
 
-Result<void> RandomWeights::fill_matrix(Format format, Layout layout, uint64_t bytes, Storage& to, uint64_t offset_bytes) {
+Result<void> RandomWeights::fill_matrix(Format format, Layout layout, uint64_t bytes, Storage& to,
+                                        uint64_t offset_bytes) {
     std::vector<std::byte>& chunk = chunks_[size_t(format)][size_t(layout)];
     if (chunk.empty()) {
         chunk = random_blocks(format, kSigma, kChunkBytes);
@@ -60,7 +61,8 @@ Result<void> RandomWeights::fill_matrix(Format format, Layout layout, uint64_t b
         }
     }
     for (uint64_t at = 0; at < bytes; at += chunk.size()) {
-        ATLAS_TRY_VOID(backend_.upload(to, offset_bytes + at, std::span(chunk).first(std::min<uint64_t>(chunk.size(), bytes - at))));
+        ATLAS_TRY_VOID(backend_.upload(to, offset_bytes + at,
+                                       std::span(chunk).first(std::min<uint64_t>(chunk.size(), bytes - at))));
     }
     return {};
 }

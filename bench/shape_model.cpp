@@ -20,7 +20,10 @@ ModelShape test_shape(std::string_view id) {
     keys.set_name(std::string(id));
     keys.set("context_length", 32768).set("attention.key_length", 64).put("attention.layer_norm_rms_epsilon", 1e-6);
     if (id == "test-281m") {
-        keys.set("block_count", 16).set("embedding_length", 1024).set("feed_forward_length", 2816).set("vocab_size", 49152);
+        keys.set("block_count", 16)
+            .set("embedding_length", 1024)
+            .set("feed_forward_length", 2816)
+            .set("vocab_size", 49152);
         keys.set("attention.head_count", 16).set("attention.head_count_kv", 4);
     } else {
         keys.set("block_count", 2).set("embedding_length", 256).set("feed_forward_length", 512).set("vocab_size", 1000);
@@ -40,8 +43,10 @@ void add_keys(const ShapeWish& wish, gguf::Writer& writer) {
         const std::string name = s.keys.full(key);
         if (const auto* numbers = std::get_if<std::vector<int64_t>>(&value)) {
             const std::vector<int32_t> narrow(numbers->begin(), numbers->end());
-            if (narrow.size() == 1) writer.add(name, static_cast<uint32_t>(narrow[0]));
-            else writer.add(name, narrow);
+            if (narrow.size() == 1)
+                writer.add(name, static_cast<uint32_t>(narrow[0]));
+            else
+                writer.add(name, narrow);
         } else if (const auto* number = std::get_if<double>(&value)) {
             writer.add(name, static_cast<float>(*number));
         } else if (const auto* text = std::get_if<std::string>(&value)) {
@@ -50,11 +55,11 @@ void add_keys(const ShapeWish& wish, gguf::Writer& writer) {
             writer.add(name, std::get<bool>(value));
         }
     }
-    // Speed does not depend on it; models of these sizes have about this one.
+    // Speed does not depend on this value; models of these sizes have about it.
     if (!s.keys.has("rope.freq_base")) writer.add(s.keys.full("rope.freq_base"), 1e6f);
 }
 
-/// A file under the temporary folder that is gone at the end.
+/// A file in the temporary folder, removed by the destructor.
 struct TemporaryFile {
     std::filesystem::path path;
     ~TemporaryFile() {
@@ -68,7 +73,8 @@ struct TemporaryFile {
 Result<ShapeWish> find_shape(std::string_view text) {
     const size_t colon = text.rfind(':');
     if (colon == std::string_view::npos) {
-        return fail(ErrorCode::invalid_argument, "--shape {}: expected NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m", text);
+        return fail(ErrorCode::invalid_argument, "--shape {}: expected NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m",
+                    text);
     }
     ShapeWish wish;
     const std::string_view name = text.substr(0, colon);
@@ -96,7 +102,8 @@ Result<void> write_shape(const ShapeWish& wish, const std::filesystem::path& pat
     return writer.write_without_data(path);
 }
 
-// The head of a GGUF file with nothing behind it: the loader checks it as it checks any file, and the random weights take the place of data.
+// The head of a GGUF file without data: the loader checks it as it checks any file, and random weights replace the
+// data.
 Result<std::shared_ptr<const Model>> load_shape(const ShapeWish& wish, Backend& backend, const SessionShape& session) {
     std::error_code error;
     const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
@@ -105,7 +112,9 @@ Result<std::shared_ptr<const Model>> load_shape(const ShapeWish& wish, Backend& 
     ATLAS_TRY_VOID(write_shape(wish, head.path));
     ATLAS_TRY(const gguf::File file, gguf::File::open(head.path));
     RandomWeights random(backend);
-    return Model::load_filled(file, backend, session, [&](const ResolvedWeight& weight, Storage& to, uint64_t at) { return random.fill(weight, to, at); });
+    return Model::load_filled(file, backend, session, [&](const ResolvedWeight& weight, Storage& to, uint64_t at) {
+        return random.fill(weight, to, at);
+    });
 }
 
 }  // namespace atlas::bench

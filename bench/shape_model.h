@@ -1,6 +1,6 @@
 #pragma once
-// A model that is not there: its shape from the catalogue, its formats from a quantization recipe, its weights random. It costs and computes
-// what a real one does, so that anybody can learn what any model does on his card without fetching it.
+// A model without a file: its shape from the catalogue, its formats from a quantization recipe, its weights random. It
+// takes the memory and time of the real one, so that a model can be measured on a card without fetching it.
 
 #include <filesystem>
 #include <memory>
@@ -18,8 +18,8 @@ struct ShapeWish {
     std::string name() const { return shape.id + ":" + quantization; }
 };
 
-/// NAME:QUANTIZATION; the catalogue's models, and two shapes of ours: test-281m (16 layers, 1024 wide) and test-tiny.
-/// Fails: invalid_argument (no colon), not_found (unknown name or quantization: the nearest ones).
+/// NAME:QUANTIZATION; the catalogue's models, and two shapes of our own: test-281m (16 layers, 1024 wide) and
+/// test-tiny. Fails: invalid_argument (no colon), not_found (unknown name or quantization: the nearest ones).
 Result<ShapeWish> find_shape(std::string_view text);
 
 /// Writes the head of its GGUF file, and makes the file as long as it would be: its weights read as zeros. Fails: io.

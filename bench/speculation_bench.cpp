@@ -12,14 +12,16 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 double cpu_ms_now() { return double(std::clock()) * 1000 / CLOCKS_PER_SEC; }
 
 /// Tokens of the answer that record steps before anything is measured.
 constexpr size_t kWarmUp = 160;
 
-/// Knows the answer, and is wrong as often as it is told to be. The same seed is wrong in the same places.
+/// Proposes the answer, with wrong tokens at the given rate. The same seed is wrong in the same places.
 class KnownAnswer final : public Speculator {
   public:
     KnownAnswer(std::span<const TokenId> answer, double share) : answer_(answer), share_(share), random_(1) {}
@@ -49,7 +51,7 @@ class KnownAnswer final : public Speculator {
     std::mt19937_64 random_;
 };
 
-/// Passes everything on to one that outlives it.
+/// Forwards everything to a speculator that outlives it.
 class Borrowed final : public Speculator {
   public:
     explicit Borrowed(Speculator& other) : other_(other) {}
@@ -72,7 +74,8 @@ class Borrowed final : public Speculator {
 std::vector<TokenId> tokens_for(uint32_t n, uint32_t n_vocab, uint32_t seed) {
     std::vector<TokenId> tokens(n);
     std::mt19937 random(seed);
-    for (TokenId& token : tokens) token = static_cast<TokenId>(random() % (n_vocab / 2 * 2));  // its neighbour is a token, too
+    for (TokenId& token : tokens)
+        token = static_cast<TokenId>(random() % (n_vocab / 2 * 2));  // its neighbour is a token, too
     return tokens;
 }
 
@@ -83,7 +86,7 @@ class Bench {
 
     using Maker = std::function<Result<std::vector<std::unique_ptr<Speculator>>>()>;
 
-    /// Every round begins with books that are empty and a lookup that does not know what the round before it said.
+    /// Every round begins with empty accounts and a lookup that has not seen the earlier round.
     Result<SpeculationRow> measure(const Maker& make, std::string who) {
         ATLAS_TRY_VOID(round(make, std::min(kWarmUp, answer_.size())).map([](const auto&) {}));
         ATLAS_TRY(SpeculationRow row, round(make, answer_.size()));
@@ -111,7 +114,8 @@ class Bench {
         ATLAS_TRY_VOID(session_.start_choosing(sampler));
         const auto start = Clock::now();
         const double cpu = cpu_ms_now();
-        for (size_t i = 0; i < n_tokens && !stop_.stop_requested(); ++i) ATLAS_TRY_VOID(session_.next_choice(i + 1 < n_tokens));
+        for (size_t i = 0; i < n_tokens && !stop_.stop_requested(); ++i)
+            ATLAS_TRY_VOID(session_.next_choice(i + 1 < n_tokens));
         row.plain_ms = ms_since(start);
         row.plain_cpu_ms = cpu_ms_now() - cpu;
         session_.stop_choosing();
@@ -141,7 +145,7 @@ class Bench {
     std::stop_token stop_;
 };
 
-// What the model itself says, chosen greedily.
+// The model's own answer, chosen greedily.
 Result<std::vector<TokenId>> own_answer(Session& session, const SpeculationWish& wish) {
     ATLAS_TRY_VOID(session.sync(wish.prompt, {.stop = wish.stop}));
     ATLAS_TRY(const Sampler sampler, Sampler::create({.temperature = 0}));
@@ -164,7 +168,8 @@ uint32_t context_for(const SpeculationWish& wish) {
     return static_cast<uint32_t>(std::max(shares, wish.prompt.empty() ? 0 : wish.prompt.size() + answer)) + 1;
 }
 
-Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<const Model>& model, KvFormats kv, const SpeculationWish& wish) {
+Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<const Model>& model, KvFormats kv,
+                                                        const SpeculationWish& wish) {
     SessionShape shape;
     shape.n_ctx = context_for(wish);
     shape.max_outputs = wish.draft_max + 1;
@@ -188,9 +193,11 @@ Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<co
         ATLAS_TRY(answer, own_answer(*session, wish));
     }
     Bench bench(*session, wish.prompt, std::move(answer), wish);
-    for (const auto& [with_lookup, with_draft, who] : {std::tuple(true, false, "lookup"), {false, true, "draft"}, {true, true, "lookup and draft"}}) {
+    for (const auto& [with_lookup, with_draft, who] :
+         {std::tuple(true, false, "lookup"), {false, true, "draft"}, {true, true, "lookup and draft"}}) {
         if ((with_lookup && !wish.make_lookup) || (with_draft && wish.draft == nullptr)) continue;
-        const auto make = [&, look = with_lookup, draft = with_draft]() -> Result<std::vector<std::unique_ptr<Speculator>>> {
+        const auto make = [&, look = with_lookup,
+                           draft = with_draft]() -> Result<std::vector<std::unique_ptr<Speculator>>> {
             std::vector<std::unique_ptr<Speculator>> all;
             if (look) {
                 ATLAS_TRY(auto lookup, wish.make_lookup());
@@ -206,15 +213,17 @@ Result<std::vector<SpeculationRow>> measure_speculation(const std::shared_ptr<co
 }
 
 std::string markdown(const std::vector<SpeculationRow>& rows) {
-    std::string out = "| draft tokens from | tokens/s plain | tokens/s | speed-up | by processor time | tokens per step | acceptance | verify ms per step | host ms per step |\n"
-                      "|---|---|---|---|---|---|---|---|---|\n";
+    std::string out =
+        "| draft tokens from | tokens/s plain | tokens/s | speed-up | by processor time | tokens per step | acceptance "
+        "| verify ms per step | host ms per step |\n"
+        "|---|---|---|---|---|---|---|---|---|\n";
     for (const SpeculationRow& row : rows) {
         const SpeculationFigures& f = row.figures;
         const double blocks = std::max<double>(1, double(f.n_blocks));
         out += fmt::format("| {} | {:.1f} | {:.1f} | {:.2f} | {:.2f} | {:.2f} | {:.0f} % of {} | {:.3f} | {:.3f} |\n",
-                           row.who, double(f.n_tokens) * 1000 / row.plain_ms,
-                           double(f.n_tokens) * 1000 / row.ms, row.speed_up(), row.cpu_speed_up(), f.tokens_per_step(), 100 * f.accepted_share(), f.n_draft_tokens,
-                           f.verify_ms / blocks, row.host_ms_per_block());
+                           row.who, double(f.n_tokens) * 1000 / row.plain_ms, double(f.n_tokens) * 1000 / row.ms,
+                           row.speed_up(), row.cpu_speed_up(), f.tokens_per_step(), 100 * f.accepted_share(),
+                           f.n_draft_tokens, f.verify_ms / blocks, row.host_ms_per_block());
     }
     return out;
 }

@@ -10,7 +10,8 @@ namespace atlas::bench {
 
 namespace {
 
-Result<std::vector<ProfileRow>> profile_step(VkBackend& backend, StepRunner& runner, const StepShape& shape, uint32_t repetitions) {
+Result<std::vector<ProfileRow>> profile_step(VkBackend& backend, StepRunner& runner, const StepShape& shape,
+                                             uint32_t repetitions) {
     ATLAS_TRY_VOID(runner.prepare(shape));
     std::vector<vk::LabelTime> labels;
     std::vector<std::vector<double>> samples;
@@ -52,15 +53,19 @@ std::string profile_tables(const std::vector<ProfileRow>& rows) {
     for (size_t first = 0, end = 0; first < rows.size(); first = end) {
         double sum = 0;
         uint32_t dispatches = 0;
-        for (end = first; end < rows.size() && rows[end].columns == rows[first].columns && rows[end].depth == rows[first].depth; ++end) {
+        for (end = first;
+             end < rows.size() && rows[end].columns == rows[first].columns && rows[end].depth == rows[first].depth;
+             ++end) {
             sum += rows[end].ms;
             dispatches += rows[end].dispatches;
         }
-        text += fmt::format("\nstep of {} at depth {}: {:.3f} ms of the device in {} dispatches, barriers between kernels included\n\n", rows[first].columns,
-                            rows[first].depth, sum, dispatches);
+        text += fmt::format(
+            "\nstep of {} at depth {}: {:.3f} ms of the device in {} dispatches, barriers between kernels included\n\n",
+            rows[first].columns, rows[first].depth, sum, dispatches);
         text += "| kernel | dispatches | ms | share |\n|---|---:|---:|---:|\n";
         for (size_t i = first; i < end; ++i) {
-            text += fmt::format("| {} | {} | {:.3f} | {:.1f} % |\n", rows[i].label, rows[i].dispatches, rows[i].ms, sum > 0 ? 100 * rows[i].ms / sum : 0.0);
+            text += fmt::format("| {} | {} | {:.3f} | {:.1f} % |\n", rows[i].label, rows[i].dispatches, rows[i].ms,
+                                sum > 0 ? 100 * rows[i].ms / sum : 0.0);
         }
     }
     return text;

@@ -1,5 +1,5 @@
 #pragma once
-// Where a step's time goes: device time by kernel, of one recorded step.
+// The device time of one recorded step, by kernel.
 
 #include <string>
 #include <vector>
@@ -9,8 +9,9 @@
 
 namespace atlas::bench {
 
-/// Profiles verify steps of options.verify columns at every one of options.depths. Requires a backend with VkBackendOptions::profile that
-/// loaded the model. Barriers stand between labels, so the sum is a little longer than a step. Fails: unsupported (no timestamps), out_of_memory.
+/// Profiles verify steps of options.verify columns at every one of options.depths. Requires a backend with
+/// VkBackendOptions::profile that loaded the model. Barriers stand between labels, so the sum is a little longer than a
+/// step. Fails: unsupported (no timestamps), out_of_memory.
 Result<std::vector<ProfileRow>> profile_steps(VkBackend& backend, const Model& model, const BenchOptions& options);
 
 /// A table per step, slowest kernel first.

@@ -42,7 +42,8 @@ void StepRunner::write_tables(const StepShape& shape) {
     for (uint32_t i = 0; i < table.size(); ++i) table[i] = i;
     const uint32_t all_positions = UINT32_MAX;  // read by steps of one sequence
     model_.backend().write(*step_, 0, std::as_bytes(std::span(words)));
-    model_.backend().write(*step_, shared_positions_at(largest_.n_tokens()), std::as_bytes(std::span(&all_positions, 1)));
+    model_.backend().write(*step_, shared_positions_at(largest_.n_tokens()),
+                           std::as_bytes(std::span(&all_positions, 1)));
     model_.backend().write(*pages_, 0, std::as_bytes(std::span(table)));
 }
 
@@ -57,7 +58,9 @@ Result<void> StepRunner::prepare(const StepShape& shape) {
     views.max_kv_tokens = shape.depth + shape.tokens_per_seq;
     if (shape.n_seqs == 1) views.shared_positions = {step_, shared_positions_at(largest_.n_tokens()), 1};
     const Tensor out = dense(*output_, Format::f32, n_tokens, model_.config().n_vocab);
-    const auto pass = [&](Ops& ops) { model_.architecture().forward({model_.config(), model_.weights(), kv_.views(), views, out}, ops); };
+    const auto pass = [&](Ops& ops) {
+        model_.architecture().forward({model_.config(), model_.weights(), kv_.views(), views, out}, ops);
+    };
     DryOps counted;
     pass(counted);
     Backend& backend = model_.backend();

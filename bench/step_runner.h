@@ -1,6 +1,7 @@
 #pragma once
-// Steps of a model in any shape, without a session around them: several tokens of one sequence (verifying a draft), or one token of each of
-// several sequences (a batch). For timing: the keys and values before the step are zeros, and no logits are read back.
+// Steps of a model in any shape, without a session around them: several tokens of one sequence (verifying a draft), or
+// one token of each of several sequences (a batch). For timing: the keys and values before the step are zeros, and no
+// logits are read back.
 
 #include <memory>
 #include <vector>
@@ -28,7 +29,7 @@ class StepRunner {
     /// The recorded step. Requires prepare().
     const Program& program() const { return *program_; }
 
-    /// Of the last run: logits of output `row`, [n_vocab].
+    /// The logits of output `row` of the last run, [n_vocab].
     std::vector<float> logits(uint32_t row) const;
 
   private:

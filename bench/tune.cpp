@@ -26,7 +26,7 @@ MatmulShape shape_to_compare(MatmulShape shape) {
     return shape;
 }
 
-/// Makes the backend run every product by one variant, for as long as it lives.
+/// While it lives, the backend runs every product by one variant.
 class Only {
   public:
     Only(VkBackend& backend, const MatmulVariant& variant) : backend_(backend) { backend_.choices().only = variant; }
@@ -71,7 +71,7 @@ class Tuner {
     }
 
     Result<void> tune_shape(MatmulShape shape) {
-        std::vector<std::vector<TimedVariant>> alike;
+        std::vector<std::vector<TimedVariant>> invariant;
         KernelChoices untuned;
         untuned.rejected = result_.choices.rejected;
         for (const uint32_t width : kTunedWidths) {
@@ -80,16 +80,16 @@ class Tuner {
             TunedProduct product;
             product.shape = shape;
             ATLAS_TRY(const auto timed, time_candidates(shape, must_be_batch_invariant, product.wrong));
-            if (out_of_time()) return {};  // half measured is not measured
+            if (out_of_time()) return {};  // an incomplete measurement does not count
             product.first_draft = choose_matmul(backend_.caps(), untuned, shape).name();
             for (const TimedVariant& t : timed) {
                 if (t.variant.name() == product.first_draft) product.first_draft_seconds = t.seconds;
             }
-            if (must_be_batch_invariant) alike.push_back(timed);
+            if (must_be_batch_invariant) invariant.push_back(timed);
             if (!must_be_batch_invariant && !timed.empty()) take(product, timed.front());
             result_.products.push_back(std::move(product));
         }
-        const std::vector<TimedVariant> winners = batch_invariant_winners(alike);
+        const std::vector<TimedVariant> winners = batch_invariant_winners(invariant);
         const size_t first = result_.products.size() - std::size(kTunedWidths);
         for (size_t i = 0; i < winners.size(); ++i) take(result_.products[first + i], winners[i]);
         return {};
@@ -102,7 +102,8 @@ class Tuner {
     }
 
     /// Fastest first. Wrong ones are left out and noted.
-    Result<std::vector<TimedVariant>> time_candidates(const MatmulShape& shape, bool must_be_batch_invariant, std::vector<std::string>& wrong) {
+    Result<std::vector<TimedVariant>> time_candidates(const MatmulShape& shape, bool must_be_batch_invariant,
+                                                      std::vector<std::string>& wrong) {
         std::vector<TimedVariant> timed;
         for (const MatmulVariant& variant : matmul_candidates(backend_.caps(), shape)) {
             if (out_of_time()) break;
@@ -115,17 +116,20 @@ class Tuner {
                 result_.choices.rejected.insert(rejection_key(MatmulUse{variant, shape}));
                 continue;
             }
-            ATLAS_TRY(const MatmulTime time, time_matmul(backend_, weights_, shape.n_tokens, {.seconds_per_run = 0.004, .runs = 2}));
+            ATLAS_TRY(const MatmulTime time,
+                      time_matmul(backend_, weights_, shape.n_tokens, {.seconds_per_run = 0.004, .runs = 2}));
             timed.push_back({variant, time.seconds, {}});
             if (must_be_batch_invariant) {
                 ATLAS_TRY(timed.back().first_token, matmul_first_token(backend_, shape_to_compare(shape)));
                 const auto& first = timed.back().first_token;
-                // Wrong at this shape; and what is no number has no place in an order.
-                if (!std::all_of(first.begin(), first.end(), [](float v) { return std::isfinite(v); })) timed.pop_back();
+                // Wrong at this shape. NaN must not be sorted.
+                if (!std::all_of(first.begin(), first.end(), [](float v) { return std::isfinite(v); }))
+                    timed.pop_back();
             }
             ++result_.n_measured;
         }
-        std::stable_sort(timed.begin(), timed.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
+        std::stable_sort(timed.begin(), timed.end(),
+                         [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
         return timed;
     }
 
@@ -145,7 +149,8 @@ std::vector<MatmulShape> matrix_shapes(const Weights& weights) {
     const auto add = [&](WeightId id, const Tensor& w) {
         if (!is_product(id, w)) return;
         const MatmulShape shape{w.format, w.rows, w.cols, 0, w.layout};
-        const bool known = std::any_of(shapes.begin(), shapes.end(), [&](const MatmulShape& s) { return tuning_key(s) == tuning_key(shape); });
+        const bool known = std::any_of(shapes.begin(), shapes.end(),
+                                       [&](const MatmulShape& s) { return tuning_key(s) == tuning_key(shape); });
         if (!known) shapes.push_back(shape);
     };
     weights.for_each(add);
@@ -168,7 +173,8 @@ std::vector<TimedVariant> batch_invariant_winners(const std::vector<std::vector<
     double least = std::numeric_limits<double>::infinity();
     for (const auto& [order, winners] : by_order) {
         if (winners.size() != by_width.size()) continue;
-        // Each width counts as much as any other, however long it takes: the sum of the ratios to the best at that width.
+        // Each width counts as much as any other, however long it takes: the sum of the ratios to the best at that
+        // width.
         double sum = 0;
         for (size_t width = 0; width < winners.size(); ++width) {
             const auto best = std::min_element(by_width[width].begin(), by_width[width].end(),

@@ -20,8 +20,8 @@ struct ConvertJob {
 };
 
 /// Converts on n_threads threads; the bytes do not depend on their number. Between equal formats it copies.
-/// Returns how many rows hold a NaN or an infinity, copied ones too: a format of blocks cannot keep one, and no model has any that
-/// is not damaged, so the caller has to refuse them.
+/// Returns how many rows hold a NaN or an infinity, copied ones too: a format of blocks cannot keep one, and no model
+/// has any that is not damaged, so the caller has to refuse them.
 uint64_t convert_rows(const ConvertJob& job);
 
 }  // namespace atlas

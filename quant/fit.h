@@ -26,7 +26,7 @@ struct LinearLevels {
     }
 };
 
-/// What a scale alone takes off the squared error: (sum w x l)^2 / sum w l^2 at the best scale.
+/// By how much the best scale reduces the squared error: (sum w x l)^2 / sum w l^2 at the best scale.
 struct ScaleFit {
     float scale = 0;
     float gain = 0;

@@ -1,5 +1,5 @@
 #pragma once
-// The table of storage formats as C++ sees it. The facts stand in formats.def alone.
+// The table of storage formats as C++ sees it. The facts are in formats.def only.
 
 #include <array>
 #include <cstdint>

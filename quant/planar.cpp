@@ -29,7 +29,8 @@ constexpr bool planes_are_sound() {
         if (kGroupBlocks * total % 16 != 0) return false;
         total += plane.bytes;
         for (const Plane& other : kPlanes<F>) {
-            const bool apart = other.first_byte + other.bytes <= plane.first_byte || plane.first_byte + plane.bytes <= other.first_byte;
+            const bool apart = other.first_byte + other.bytes <= plane.first_byte ||
+                               plane.first_byte + plane.bytes <= other.first_byte;
             if (&other != &plane && !apart) return false;
         }
     }
@@ -47,8 +48,10 @@ void move_plane(const std::byte* from, std::byte* to) {
         return;
     }
     for (uint32_t i = 0; i < kGroupBlocks; ++i) {
-        if constexpr (kToPlanar) std::memcpy(to + i * kBytes, from + i * kBlockBytes, kBytes);
-        else std::memcpy(to + i * kBlockBytes, from + i * kBytes, kBytes);
+        if constexpr (kToPlanar)
+            std::memcpy(to + i * kBytes, from + i * kBlockBytes, kBytes);
+        else
+            std::memcpy(to + i * kBlockBytes, from + i * kBytes, kBytes);
     }
 }
 
@@ -60,8 +63,9 @@ void move_group(const std::byte* from, std::byte* to, std::index_sequence<kIndex
         return at * kGroupBlocks;
     };
     constexpr uint32_t kBlockBytes = info(F).block_bytes;
-    (move_plane<kToPlanar, kBlockBytes, kPlanes<F>[kIndex].bytes>(from + (kToPlanar ? kPlanes<F>[kIndex].first_byte : kPlaneAt(kIndex)),
-                                                                  to + (kToPlanar ? kPlaneAt(kIndex) : kPlanes<F>[kIndex].first_byte)),
+    (move_plane<kToPlanar, kBlockBytes, kPlanes<F>[kIndex].bytes>(
+         from + (kToPlanar ? kPlanes<F>[kIndex].first_byte : kPlaneAt(kIndex)),
+         to + (kToPlanar ? kPlaneAt(kIndex) : kPlanes<F>[kIndex].first_byte)),
      ...);
 }
 
@@ -95,8 +99,9 @@ const Regrouping* find(Format format) {
 const Regrouping& checked(Format format, size_t from_bytes, size_t to_bytes) {
     const Regrouping* found = find(format);
     ATLAS_CHECK(found != nullptr, "{} has no planes", info(format).name);
-    ATLAS_CHECK(from_bytes == to_bytes && from_bytes % unit_bytes(format, Layout::planar) == 0, "{}: {} bytes into {} are not whole groups of {}",
-                info(format).name, from_bytes, to_bytes, unit_bytes(format, Layout::planar));
+    ATLAS_CHECK(from_bytes == to_bytes && from_bytes % unit_bytes(format, Layout::planar) == 0,
+                "{}: {} bytes into {} are not whole groups of {}", info(format).name, from_bytes, to_bytes,
+                unit_bytes(format, Layout::planar));
     return *found;
 }
 

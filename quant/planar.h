@@ -1,8 +1,9 @@
 #pragma once
-// A second layout of quantized matrices, made at load, in which every load can be 16 bytes wide and aligned. Blocks of 17, 18, 34 or 210 bytes
-// start at odd places; here each group of 16 consecutive blocks is stored plane by plane: first one field of all 16 blocks, then the next.
-// A group takes the same bytes at the same place as its 16 blocks did, so offsets, strides and views of rows stay what they are and count
-// in blocks; only the last group of a storage is filled up. Groups start at the start of the storage, whatever row they begin in.
+// A second layout of quantized matrices, made at load, in which every load can be 16 bytes wide and aligned. Blocks of
+// 17, 18, 34 or 210 bytes start at odd places; here each group of 16 consecutive blocks is stored plane by plane: first
+// one field of all 16 blocks, then the next. A group takes the same bytes at the same place as its 16 blocks did, so
+// offsets, strides and views of rows stay what they are and count in blocks; only the last group of a storage is filled
+// up. Groups start at the start of the storage, whatever row they begin in.
 
 #include <span>
 #include <string_view>

@@ -111,7 +111,7 @@ Format by_rule(const LayerRule& rule, uint32_t layer, const MixModel& model) {
 Format attn_value_format(const Recipe& recipe, uint32_t layer, const MixModel& model) {
     if (model.n_expert == 8) return q8_0;
     const Format format = by_rule(recipe.attn_value, layer, model);
-    // The 70B models have so many query heads per KV head that more bits for the values cost almost nothing.
+    // The 70B models have many query heads per KV head, so more bits for the values cost almost nothing.
     const bool is_70b = model.n_layer == 80 && model.n_gqa > 1;
     return is_70b && (format == q3_k || format == q4_k) ? q5_k : format;
 }

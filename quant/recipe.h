@@ -1,7 +1,7 @@
 #pragma once
 // Quantization recipes: which format every tensor of a model gets in a Q4_K_M, a Q3_K_L ... file. The choices are those
-// of llama-quantize 0.7.0, so that a file of ours has the size and the name that people know;
-// tests/golden/quant/mixes.txt holds them.
+// of llama-quantize 0.7.0, so that our files have the size and the name that users know; tests/golden/quant/mixes.txt
+// holds them.
 
 #include <cstdint>
 #include <optional>
@@ -28,7 +28,7 @@ enum class Favoured : uint8_t {
 /// Formats of one kind of tensor.
 struct LayerRule {
     Favoured favoured;
-    Format better;  // of the favoured ones
+    Format better;  // of the favoured layers
     Format usual;   // of the others
 };
 

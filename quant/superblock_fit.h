@@ -1,7 +1,7 @@
 #pragma once
 // Scales of the 256-element blocks: every sub-block is fitted alone (quant/fit.h), the fits are rounded to small whole
-// multiples of the block's own scale(s), and then the multiples and the block's scales are improved in turn against the
-// values themselves.
+// multiples of the block's own scale(s), and then the multiples and the block's scales are improved alternately against
+// the values themselves.
 
 #include "quant/fit.h"
 
@@ -44,7 +44,7 @@ int best_multiple(std::span<const float> x, std::span<const float> w, float d, i
     return best;
 }
 
-/// How often the multiples and the block's scale are improved in turn. On the Gaussian rows of
+/// How often the multiples and the block's scale are improved alternately. On the Gaussian rows of
 /// tests/quant/quantize_test.cpp (2026-11-21) 3 instead of 1 took up to 1.2 % off the error, 6 instead of 3 at most 0.2
 /// %.
 inline constexpr int kRounds = 3;

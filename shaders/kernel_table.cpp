@@ -40,10 +40,12 @@ WeightAxis weight_axis(Format format, Layout layout) {
     if (layout == Layout::blocks) return static_cast<WeightAxis>(format);
     switch (format) {
 #define ATLAS_PLANES(name, ...) \
-    case Format::name: return WeightAxis::name##_planar;
+    case Format::name:          \
+        return WeightAxis::name##_planar;
 #include "quant/planes.def"
 #undef ATLAS_PLANES
-        default: break;
+        default:
+            break;
     }
     ATLAS_CHECK(false, "{} has no planes", info(format).name);
     return WeightAxis::none;
@@ -54,12 +56,15 @@ const KernelModule& kernel_module(KernelFamily family, Format weight, Layout lay
 }
 
 bool has_kernel(KernelFamily family, WeightAxis weight) { return find(family, weight) != nullptr; }
-bool has_kernel(KernelFamily family, Format weight, Layout layout) { return has_kernel(family, weight_axis(weight, layout)); }
+bool has_kernel(KernelFamily family, Format weight, Layout layout) {
+    return has_kernel(family, weight_axis(weight, layout));
+}
 
 std::string_view name_of(KernelFamily family) {
     switch (family) {
 #define ATLAS_KERNEL_FAMILY(name) \
-    case KernelFamily::name: return #name;
+    case KernelFamily::name:      \
+        return #name;
 #include "kernel_families.inc"
 #undef ATLAS_KERNEL_FAMILY
     }

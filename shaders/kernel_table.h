@@ -38,7 +38,7 @@ struct KernelModule {
 
 std::span<const KernelModule> kernel_modules();
 
-/// The module of a family for a weight format. A variant that does not exist is our bug.
+/// The module of a family for a weight format. Requires that the variant exists.
 const KernelModule& kernel_module(KernelFamily family, WeightAxis weight = WeightAxis::none);
 const KernelModule& kernel_module(KernelFamily family, Format weight, Layout layout = Layout::blocks);
 /// Whether this build has it: families that the shader compiler could not build are in the enum but have no modules.

@@ -17,7 +17,9 @@ void AnswerLines::put(size_t number, const nlohmann::ordered_json& rest) {
     std::fflush(out_);
 }
 
-void AnswerLines::put_failed(size_t number, const std::string& error) { put(number, {{"answer", ""}, {"finish", "failed"}, {"error", error}}); }
+void AnswerLines::put_failed(size_t number, const std::string& error) {
+    put(number, {{"answer", ""}, {"finish", "failed"}, {"error", error}});
+}
 
 void AnswerLines::fail_rest(const std::string& error) {
     for (size_t number = next_; number < prompts_.size(); ++number) put_failed(number, error);

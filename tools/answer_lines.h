@@ -9,15 +9,15 @@
 
 namespace atlas::tools {
 
-/// Every prompt gets its line, whatever happens: each is written as soon as those before it have theirs.
+/// Every prompt gets exactly one line, also on errors. A line is written as soon as all lines before it are.
 class AnswerLines {
   public:
     AnswerLines(std::vector<std::string> prompts, std::FILE* out) : prompts_(std::move(prompts)), out_(out) {}
 
-    /// `rest`: what follows "prompt" in the line. A prompt that has its line keeps it.
+    /// `rest`: the members that follow "prompt" in the line. Does nothing for a prompt that has its line.
     void put(size_t number, const nlohmann::ordered_json& rest);
     void put_failed(size_t number, const std::string& error);
-    /// Every prompt without a line has failed for this reason.
+    /// Gives every prompt that has no line yet one with this error.
     void fail_rest(const std::string& error);
 
     size_t n_failed() const { return n_failed_; }
@@ -26,7 +26,7 @@ class AnswerLines {
   private:
     std::vector<std::string> prompts_;
     std::FILE* out_;
-    std::map<size_t, std::string> early_;  // lines whose turn has not come
+    std::map<size_t, std::string> early_;  // lines that wait for earlier ones
     size_t next_ = 0;
     size_t n_failed_ = 0;
 };

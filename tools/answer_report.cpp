@@ -11,45 +11,58 @@ namespace {
 
 std::string_view words_for(FinishReason reason) {
     switch (reason) {
-        case FinishReason::end_of_generation: return "complete";
-        case FinishReason::stop_string: return "stop string";
-        case FinishReason::max_tokens: return "cut at --max-tokens";
-        case FinishReason::context_full: return "context full";
-        case FinishReason::cancelled: return "stopped";
+        case FinishReason::end_of_generation:
+            return "complete";
+        case FinishReason::stop_string:
+            return "stop string";
+        case FinishReason::max_tokens:
+            return "cut at --max-tokens";
+        case FinishReason::context_full:
+            return "context full";
+        case FinishReason::cancelled:
+            return "stopped";
     }
     return "";
 }
 
-// Nothing where no draft token was checked.
+// Empty if no draft token was checked.
 std::string speculation_text(const SpeculationFigures& f) {
     if (f.n_blocks == 0) return "";
-    const std::string speed_up = f.speed_up() > 0 ? fmt::format(", {:.2f} x plain", f.speed_up()) : "";  // known once both were timed
-    return fmt::format("; {} of {} draft tokens accepted, {:.2f} tokens per step{}; draft {:.1f} ms, verify {:.1f} ms, host {:.1f} ms", f.n_accepted,
-                       f.n_draft_tokens, f.tokens_per_step(), speed_up, f.draft_ms, f.verify_ms, f.host_ms + f.record_ms);
+    const std::string speed_up =
+        f.speed_up() > 0 ? fmt::format(", {:.2f} x plain", f.speed_up()) : "";  // known once both were timed
+    return fmt::format(
+        "; {} of {} draft tokens accepted, {:.2f} tokens per step{}; draft {:.1f} ms, verify {:.1f} ms, host {:.1f} ms",
+        f.n_accepted, f.n_draft_tokens, f.tokens_per_step(), speed_up, f.draft_ms, f.verify_ms,
+        f.host_ms + f.record_ms);
 }
 
 }  // namespace
 
 void explain_short_context(const GenerateReport& report, const Session& session) {
     if (report.finish != FinishReason::context_full || session.n_ctx() == session.n_ctx_at_first()) return;
-    note("the context is full: it holds {} tokens since other programs took memory of the device, {} before. Close them and start again", session.n_ctx(),
-         session.n_ctx_at_first());
+    note(
+        "the context is full: it holds {} tokens since other programs took memory of the device, {} before. Close them "
+        "and start again",
+        session.n_ctx(), session.n_ctx_at_first());
 }
 
 std::string report_line(const GenerateReport& report) {
     std::string line = fmt::format("{} token{}", report.answer_tokens, report.answer_tokens == 1 ? "" : "s");
-    if (report.answer_tokens > 0 && report.decode_ms > 0) line += fmt::format(", {:.1f} tokens/s", report.decode_tokens_per_s());
+    if (report.answer_tokens > 0 && report.decode_ms > 0)
+        line += fmt::format(", {:.1f} tokens/s", report.decode_tokens_per_s());
     const bool drafted = report.speculation && report.speculation->n_blocks > 0 && report.speculation->speed_up() > 0;
     if (drafted) line += fmt::format(", drafting {:.1f}x", report.speculation->speed_up());
-    if (report.finish != FinishReason::end_of_generation && report.finish != FinishReason::stop_string) line += fmt::format(" ({})", words_for(report.finish));
+    if (report.finish != FinishReason::end_of_generation && report.finish != FinishReason::stop_string)
+        line += fmt::format(" ({})", words_for(report.finish));
     return line;
 }
 
 std::string verbose_report_line(const GenerateReport& report) {
     const std::string drafts = report.speculation ? speculation_text(*report.speculation) : "";
     const std::string reused = report.reused_tokens > 0 ? fmt::format(" ({} reused)", report.reused_tokens) : "";
-    return fmt::format("prompt {} tokens{}, {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s{}; {}", report.prompt_tokens, reused,
-                       report.prefill_tokens_per_s(), report.answer_tokens, report.decode_tokens_per_s(), drafts, words_for(report.finish));
+    return fmt::format("prompt {} tokens{}, {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s{}; {}",
+                       report.prompt_tokens, reused, report.prefill_tokens_per_s(), report.answer_tokens,
+                       report.decode_tokens_per_s(), drafts, words_for(report.finish));
 }
 
 void print_report(const GenerateReport& report, bool verbose) {

@@ -1,5 +1,5 @@
 #pragma once
-// What is said on stderr after an answer.
+// The figures and explanations that follow an answer on stderr.
 
 #include <string>
 
@@ -7,12 +7,12 @@
 
 namespace atlas::tools {
 
-/// Says on stderr that an answer ended because the context had shrunk; else nothing.
+/// Prints on stderr that an answer ended because the context had shrunk, if that is why it ended.
 void explain_short_context(const GenerateReport& report, const Session& session);
 
 /// "41 tokens, 11.3 tokens/s, drafting 1.3x", and why the answer ended if the model did not end it.
 std::string report_line(const GenerateReport& report);
-/// All that is known: the prompt, what was reused, draft tokens, times.
+/// All figures: the prompt, the reused tokens, draft tokens, times.
 std::string verbose_report_line(const GenerateReport& report);
 
 /// Prints one of the two on stderr.

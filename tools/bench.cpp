@@ -1,4 +1,4 @@
-// atlas-vk bench: how fast a model runs on a device; a file's, or one made up from a shape.
+// atlas-vk bench: how fast a model runs on a device; one from a file, or one with a given shape and random weights.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -45,14 +45,16 @@ struct BenchFlags {
     bool wants_lookup = false;  // --lookup was given
     std::string text, reference;
 
-    bool measures_drafts() const { return !draft_tokens.shares.empty() || !text.empty() || speculation.draft != "none" || wants_lookup; }
+    bool measures_drafts() const {
+        return !draft_tokens.shares.empty() || !text.empty() || speculation.draft != "none" || wants_lookup;
+    }
 };
 
 /// What a bench runs on. Destroyed in the right order.
 struct Bench {
     std::unique_ptr<gguf::File> file, draft_file;  // file null: a shape
     std::unique_ptr<VkBackend> backend;
-    std::shared_ptr<const Tokenizer> tokenizer;  // where guesses are measured on a text
+    std::shared_ptr<const Tokenizer> tokenizer;  // where draft tokens are measured on a text
     std::shared_ptr<const Model> model;
 };
 
@@ -64,7 +66,7 @@ std::string quantization_of(const gguf::File& file) {
     return "unknown";
 }
 
-/// What --csv and --json would write may not be what is read.
+/// The files of --csv and --json must not be files that are read.
 Result<void> check_reports(const BenchFlags& flags, const std::vector<std::filesystem::path>& inputs) {
     const bool to_files = !flags.csv.empty() && flags.csv != "-" && !flags.json.empty() && flags.json != "-";
     if (to_files && (flags.csv == flags.json || os::same_file(flags.csv, flags.json))) {
@@ -76,7 +78,7 @@ Result<void> check_reports(const BenchFlags& flags, const std::vector<std::files
     return {};
 }
 
-/// All files that these flags name; a draft that is to be found is not among them yet.
+/// All files that these flags name; without the draft of --draft auto, which is not known yet.
 Result<std::vector<std::filesystem::path>> inputs_of(const BenchFlags& flags) {
     std::vector<std::filesystem::path> inputs;
     for (const std::string& model : {flags.model, flags.speculation.draft}) {
@@ -114,7 +116,9 @@ Result<void> load(const BenchFlags& flags, Bench& bench, bench::BenchResult& res
         ATLAS_TRY(bench.draft_file, open_draft_file(flags.speculation, *bench.file, *bench.tokenizer));
         if (bench.draft_file) ATLAS_TRY_VOID(check_reports(flags, model_files(bench.draft_file->path())));
     }
-    ATLAS_TRY_VOID(fit_context(*bench.file, *bench.backend, session, flags.keep_free, bench.draft_file.get()).map([](const auto&) {}));
+    ATLAS_TRY_VOID(
+        fit_context(*bench.file, *bench.backend, session, flags.keep_free, bench.draft_file.get()).map([](const auto&) {
+        }));
     ATLAS_TRY(bench.model, Model::load(*bench.file, *bench.backend, session));
     return {};
 }
@@ -152,10 +156,15 @@ Result<void> measure_drafts(BenchFlags& flags, const Bench& bench) {
     std::unique_ptr<DraftModel> draft;
     if (flags.wants_lookup || flags.speculation.draft != "none" || !flags.text.empty()) {
         const Tokenizer& tokenizer = *bench.tokenizer;
-        if (flags.text.empty()) wish.prompt = tokenizer.encode(kFitCacheText, {.add_special = false, .parse_special = false});
-        else ATLAS_TRY_VOID(tokens_of(flags.text, tokenizer).map([&](auto tokens) { wish.prompt = std::move(tokens); }));
-        if (!flags.reference.empty()) ATLAS_TRY_VOID(tokens_of(flags.reference, tokenizer).map([&](auto tokens) { wish.reference = std::move(tokens); }));
-        if (wish.prompt.empty() || (!flags.reference.empty() && wish.reference.empty())) return fail(ErrorCode::invalid_argument, "an empty file: nothing to measure on");
+        if (flags.text.empty())
+            wish.prompt = tokenizer.encode(kFitCacheText, {.add_special = false, .parse_special = false});
+        else
+            ATLAS_TRY_VOID(tokens_of(flags.text, tokenizer).map([&](auto tokens) { wish.prompt = std::move(tokens); }));
+        if (!flags.reference.empty())
+            ATLAS_TRY_VOID(
+                tokens_of(flags.reference, tokenizer).map([&](auto tokens) { wish.reference = std::move(tokens); }));
+        if (wish.prompt.empty() || (!flags.reference.empty() && wish.reference.empty()))
+            return fail(ErrorCode::invalid_argument, "an empty file: nothing to measure on");
         ATLAS_TRY(const auto lookup, make_lookup(flags.speculation, tokenizer));
         if (lookup) {
             wish.make_lookup = [&]() -> Result<std::unique_ptr<Speculator>> {
@@ -163,9 +172,11 @@ Result<void> measure_drafts(BenchFlags& flags, const Bench& bench) {
                 return fresh;
             };
         }
-        ATLAS_TRY(draft, make_draft({*bench.backend, *bench.model, bench.draft_file.get(), bench::context_for(wish), flags.options.kv}));
+        ATLAS_TRY(draft, make_draft({*bench.backend, *bench.model, bench.draft_file.get(), bench::context_for(wish),
+                                     flags.options.kv}));
         wish.draft = draft.get();
-        if (!lookup && !draft) return fail(ErrorCode::invalid_argument, "nothing to draft with: give --lookup on or a --draft");
+        if (!lookup && !draft)
+            return fail(ErrorCode::invalid_argument, "nothing to draft with: give --lookup on or a --draft");
     }
     ATLAS_TRY(const auto rows, bench::measure_speculation(bench.model, flags.options.kv, wish));
     fmt::print("{}", bench::markdown(rows));
@@ -173,7 +184,8 @@ Result<void> measure_drafts(BenchFlags& flags, const Bench& bench) {
 }
 
 /// --profile: instead of the usual measurements.
-Result<void> measure_profile(const BenchFlags& flags, VkBackend& backend, const Model& model, bench::BenchResult& result) {
+Result<void> measure_profile(const BenchFlags& flags, VkBackend& backend, const Model& model,
+                             bench::BenchResult& result) {
     ATLAS_TRY(result.profile, bench::profile_steps(backend, model, flags.options));
     result.cancelled = flags.options.stop.stop_requested();
     return {};
@@ -181,10 +193,13 @@ Result<void> measure_profile(const BenchFlags& flags, VkBackend& backend, const 
 
 Result<void> measure(BenchFlags& flags) {
     Interrupt interrupt;
-    if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
-    if (flags.measures_drafts() && flags.speculation.draft_max == 0) return fail(ErrorCode::invalid_argument, "--draft-max 0: no draft tokens to measure");
+    if (flags.model.empty() == flags.shape.empty())
+        return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
+    if (flags.measures_drafts() && flags.speculation.draft_max == 0)
+        return fail(ErrorCode::invalid_argument, "--draft-max 0: no draft tokens to measure");
     if (!flags.shape.empty() && flags.measures_drafts() && flags.draft_tokens.shares.empty()) {
-        return fail(ErrorCode::invalid_argument, "--draft, --lookup and --text need a model's file (-m); with --shape take --speculate");
+        return fail(ErrorCode::invalid_argument,
+                    "--draft, --lookup and --text need a model's file (-m); with --shape take --speculate");
     }
     ATLAS_TRY(const auto inputs, inputs_of(flags));
     ATLAS_TRY_VOID(check_reports(flags, inputs));
@@ -221,7 +236,8 @@ Result<void> measure(BenchFlags& flags) {
         show_progress("");
         return measure_drafts(flags, bench);
     }
-    const auto measured = flags.profile ? measure_profile(flags, backend, *bench.model, result) : bench::measure_model(bench.model, flags.options, result);
+    const auto measured = flags.profile ? measure_profile(flags, backend, *bench.model, result)
+                                        : bench::measure_model(bench.model, flags.options, result);
     show_progress("");
     result.rejected.assign(backend.choices().rejected.begin(), backend.choices().rejected.end());
     ATLAS_TRY_VOID(measured);
@@ -232,57 +248,88 @@ Result<void> measure(BenchFlags& flags) {
     return {};
 }
 
+// What is measured instead of plain prompts and answers.
+void add_speculation_measures(CLI::App& command, BenchFlags& flags) {
+    command
+        .add_option("--speculate", flags.draft_tokens.shares,
+                    "Measure speculative decoding at these rates of acceptance (0.5,0.8,0.95) instead; -n and -d hold")
+        ->delimiter(',')
+        ->check(number(0, 1), "");
+    add_speculation_flags(command, flags.speculation);
+    const std::string group = "Speculation";
+    command
+        .add_option("--text", flags.text,
+                    "Measure --lookup and --draft on the text in this file (default: a built-in one)")
+        ->check(input_file(), "")
+        ->group(group);
+    command
+        .add_option("--reference", flags.reference,
+                    "Take the answer to it from this file (default: the model's own answer, of -n tokens)")
+        ->check(input_file(), "")
+        ->group(group)
+        ->needs("--text");
+    command
+        .add_flag("--draft-always", flags.draft_tokens.always,
+                  "Check as many draft tokens as --draft-max allows in every step, even where that is slower")
+        ->group(group);
+}
+
 }  // namespace
 
 void add_bench(CLI::App& app, int& exit_code) {
     constexpr uint32_t kMostColumns = 1u << 16;
     auto flags = std::make_shared<BenchFlags>();
     bench::BenchOptions& options = flags->options;
-    CLI::App* command = app.add_subcommand("bench", "Measure how fast a model runs, from a file or from a shape with random weights");
-    command->footer("--shape needs no file: any model of the catalogue in any quantization, with random weights made on the device.\n"
-                    "Examples:\n  atlas-vk bench -m smollm2-135m\n  atlas-vk bench --shape qwen2.5-coder-32b:q4_k_m -p 512 -n 128 -d 0,4096\n"
-                    "  atlas-vk bench --shape llama-2-7b:q4_0 --json result.json\n"
-                    "  atlas-vk bench -m model.gguf --draft small.gguf --text prompt.txt\n"
-                    "The context before a measurement at a depth is made by running a prompt of that length. --speculate, --lookup, --draft and --text\n"
-                    "measure speculative decoding instead: with draft tokens and without them in turn, on the same answer.");
-    command->add_option("-m,--model", flags->model, "A stored model's name or a path to a .gguf file");
-    command->add_option("--shape", flags->shape, "NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m")->check(shape_name(), "");
-    command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID");
+    CLI::App* command =
+        app.add_subcommand("bench", "Measure how fast a model runs, from a file or from a shape with random weights");
+    command->footer(
+        "--shape needs no file: a catalogue model whose architecture runs, in any quantization, with random weights.\n"
+        "Examples:\n  atlas-vk bench -m smollm2-135m\n"
+        "  atlas-vk bench --shape qwen2.5-coder-32b:q4_k_m -p 512 -n 128 -d 0,4096\n"
+        "  atlas-vk bench --shape llama-2-7b:q4_0 --json result.json\n"
+        "  atlas-vk bench -m model.gguf --draft small.gguf --text prompt.txt\n"
+        "The context before a measurement at a depth is made by running a prompt of that length.\n"
+        "--speculate, --lookup, --draft and --text measure speculative decoding instead: the same answer\n"
+        "with and without draft tokens, alternating.");
+    command->add_option("-m,--model", flags->model, "Use this model: a stored name or a path to a .gguf file");
+    command
+        ->add_option("--shape", flags->shape,
+                     "Use a model with random weights instead: NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m")
+        ->check(shape_name(), "");
+    command->add_option("--device", flags->device, "Use this device: its index, a part of its name, or its UUID");
     const auto list = [&](const char* name, std::vector<uint32_t>& values, const char* help, uint32_t most) {
-        command->add_option(name, values, help)->delimiter(',')->check(whole_number(0, most), "")->capture_default_str();
+        command->add_option(name, values, help)
+            ->delimiter(',')
+            ->check(whole_number(0, most), "")
+            ->capture_default_str();
     };
-    list("-p,--prompt", options.prefill, "Prompt lengths; 0: none", kMaxContext);
-    list("-n,--answer", options.decode, "Answer lengths; 0: none", kMaxContext);
-    list("-d,--depth", options.depths, "Tokens of context before them", kMaxContext);
-    list("--verify", options.verify, "Columns of verify steps; 0: none", kMostColumns);
-    list("--batch", options.batch, "Sequences of batch steps; 0: none", kMostColumns);
-    list("--kernel-tokens", options.kernel_tokens, "Widths at which matrix products are timed alone; 0: none", kMostColumns);
-    command->add_option("-r,--repetitions", options.repetitions, "Times each is measured; the median counts")->check(whole_number(1, 1000), "")->capture_default_str();
+    list("-p,--prompt", options.prefill, "Measure prompts of these lengths; 0: none", kMaxContext);
+    list("-n,--answer", options.decode, "Measure answers of these lengths; 0: none", kMaxContext);
+    list("-d,--depth", options.depths, "Measure them after this many tokens of context", kMaxContext);
+    list("--verify", options.verify, "Measure verify steps of this many columns; 0: none", kMostColumns);
+    list("--batch", options.batch, "Measure batch steps of this many sequences; 0: none", kMostColumns);
+    list("--kernel-tokens", options.kernel_tokens, "Measure single matrix products at these widths; 0: none",
+         kMostColumns);
+    command->add_option("-r,--repetitions", options.repetitions, "Measure each this many times and take the median")
+        ->check(whole_number(1, 1000), "")
+        ->capture_default_str();
     add_kv_flags(*command, flags->kv, flags->kv_rotation);
-    command->add_option("--speculate", flags->draft_tokens.shares, "Measure speculative decoding at these rates of acceptance (0.5,0.8,0.95) instead; -n and -d hold")
-        ->delimiter(',')
-        ->check(number(0, 1), "");
-    add_speculation_flags(*command, flags->speculation);
-    const std::string group = "Speculation";
-    command->add_option("--text", flags->text, "Measure --lookup and --draft on the text in this file (default: one of its own)")
-        ->check(input_file(), "")
-        ->group(group);
-    command->add_option("--reference", flags->reference, "The file with what counts as the answer to it (default: the model's own, of -n tokens)")
-        ->check(input_file(), "")
-        ->group(group)
-        ->needs("--text");
-    command->add_flag("--draft-always", flags->draft_tokens.always, "Check as many draft tokens as --draft-max allows in every step, whatever that costs")->group(group);
+    add_speculation_measures(*command, *flags);
     add_keep_free_flag(*command, flags->keep_free);
-    command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")->expected(0, 1)->default_str("-");
-    command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")->expected(0, 1)->default_str("-");
+    command->add_option("--csv", flags->csv, "Write CSV to this file, or - for stdout")
+        ->expected(0, 1)
+        ->default_str("-");
+    command->add_option("--json", flags->json, "Write JSON to this file, or - for stdout")
+        ->expected(0, 1)
+        ->default_str("-");
     command->add_flag("--force", flags->force, "Replace the files of --csv and --json if they exist");
-    command->add_flag("--no-check", flags->no_check, "Times only: no result is checked and no limit measured (for devices that execute nothing)");
-    command->add_flag("--profile", flags->profile, "Device time of every kernel in steps of --verify columns at -d instead");
+    command->add_flag("--no-check", flags->no_check, "Check no result and no limit (for devices that execute nothing)");
+    command->add_flag("--profile", flags->profile, "Measure every kernel in steps of --verify columns at -d instead");
     command->add_flag("--no-limits", flags->no_limits, "Do not measure what the device can do at most");
     command->callback([flags, command, &exit_code] {
         flags->wants_lookup = command->count("--lookup") > 0;
-        for (std::vector<uint32_t>* values : {&flags->options.prefill, &flags->options.decode, &flags->options.verify, &flags->options.batch,
-                                              &flags->options.kernel_tokens}) {
+        for (std::vector<uint32_t>* values : {&flags->options.prefill, &flags->options.decode, &flags->options.verify,
+                                              &flags->options.batch, &flags->options.kernel_tokens}) {
             std::erase(*values, 0u);
         }
         if (const auto done = measure(*flags); !done) exit_code = print_error(done.error());

@@ -24,9 +24,12 @@ using Json = nlohmann::ordered_json;
 constexpr double kMostMs = 500;  // of each of the three measurements
 constexpr uint32_t kLayers = 16, kWidth = 256, kHeads = 4, kHeadDim = 64;
 
-double ms_of(const Clock::time_point& start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_of(const Clock::time_point& start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
-// The best of as many runs as fit in the time, at least one after a first one that warms up: what others do meanwhile only adds.
+// The best of as many runs as fit in the time, at least one after a warm-up run. The best, because other programs can
+// only add time.
 Result<double> best_ms(Backend& backend, const std::function<void(Ops&)>& pass) {
     DryOps counted;
     pass(counted);
@@ -73,7 +76,7 @@ Result<double> prefill_tflops(VkBackend& backend) {
     return 2.0 * rows * cols * tokens / (ms * 1e9);
 }
 
-// Layers with everything that a dense decoder's have, too small to cost anything but their launches.
+// Layers with all operations of a dense decoder, so small that only their launches cost time.
 Result<double> layer_ms(VkBackend& backend) {
     Matrices made;
     ATLAS_TRY(const Tensor w, made.make(backend, Format::q8_0, kWidth, kWidth));
@@ -114,7 +117,7 @@ Result<double> layer_ms(VkBackend& backend) {
     return ms / kLayers;
 }
 
-// What is not there or damaged counts as empty: everything in the file can be measured again.
+// A missing or damaged file counts as empty, because everything in it can be measured again.
 Json read_all(const std::filesystem::path& file) {
     constexpr size_t kMostBytes = kMiB;
     const auto text = read_small_file(file, kMostBytes);
@@ -126,7 +129,8 @@ Json read_all(const std::filesystem::path& file) {
         return Json::object();
     }
     const auto moved = set_aside(file);
-    warning("{}; the device is measured again{}", text ? in_quotes(file.string(), 400) + " is no JSON object" : text.error().message,
+    warning("{}; the device is measured again{}",
+            text ? in_quotes(file.string(), 400) + " is no JSON object" : text.error().message,
             moved ? "; the file is now " + in_quotes(moved->string(), 400) : "");
     return Json::object();
 }
@@ -139,7 +143,9 @@ std::optional<SpeedFactors> read_calibration(const std::filesystem::path& file, 
     const Json all = read_all(file);
     const auto row = all.find(key);
     if (row == all.end() || !row->is_object()) return std::nullopt;
-    const auto number = [&](const char* name) { return row->contains(name) && (*row)[name].is_number() ? (*row)[name].get<double>() : -1.0; };
+    const auto number = [&](const char* name) {
+        return row->contains(name) && (*row)[name].is_number() ? (*row)[name].get<double>() : -1.0;
+    };
     SpeedFactors factors;
     factors.bandwidth_gbps = number("matvec_gbps");
     factors.efficiency = 1;
@@ -148,7 +154,8 @@ std::optional<SpeedFactors> read_calibration(const std::filesystem::path& file, 
     factors.prefill_share = 1;
     factors.calibrated = true;
     factors.source = "measured on this device";
-    const bool sane = factors.bandwidth_gbps > 0 && factors.ms_per_layer >= 0 && factors.ms_per_layer < 1e3 && factors.matrix_tflops > 0;
+    const bool sane = factors.bandwidth_gbps > 0 && factors.ms_per_layer >= 0 && factors.ms_per_layer < 1e3 &&
+                      factors.matrix_tflops > 0;
     return sane ? std::optional(factors) : std::nullopt;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// Measures what the planner's roofline needs on this device, in under two seconds, and keeps it per device and driver.
+// Measures the parameters of the planner's roofline on this device, in under two seconds, and keeps them per device and
+// driver.
 
 #include <filesystem>
 #include <functional>
@@ -10,15 +11,15 @@
 
 namespace atlas::tools {
 
-/// "device name; driver line": what a calibration holds for.
+/// "device name; driver line": the device and driver that a calibration is valid for.
 std::string calibration_key(const vk::DeviceCaps& caps);
 
-/// The kept factors of this device and driver, if there are any that make sense. `file` may be missing.
+/// The kept factors of this device and driver; nothing if there are none or they make no sense. `file` may be missing.
 std::optional<SpeedFactors> read_calibration(const std::filesystem::path& file, const std::string& key);
 
-/// Runs three small programs: one large mat-vec (bandwidth times efficiency), layers of tiny ones (the cost per layer), and a product of 512
-/// tokens (prefill). bandwidth_gbps is what the mat-vec reached, efficiency 1. Fails: out_of_memory, device_lost.
-/// `progress` hears how many of the programs are done.
+/// Runs three small programs: one large mat-vec (bandwidth times efficiency), layers of tiny ones (the cost per layer),
+/// and a product of 512 tokens (prefill). bandwidth_gbps is what the mat-vec reached, efficiency 1. Fails:
+/// out_of_memory, device_lost. `progress` is called with the number of programs that are done.
 Result<SpeedFactors> calibrate(VkBackend& backend, const std::function<void(uint32_t done, uint32_t total)>& progress);
 
 /// Adds them to the file (written beside it and renamed). Fails: io.

@@ -28,7 +28,7 @@ struct DevicesFlags {
     bool validate = false;
 };
 
-/// A device and what we make of it.
+/// A device and whether it can be used.
 struct Row {
     const vk::DeviceEntry* entry = nullptr;
     vk::Quirks quirks;
@@ -38,8 +38,13 @@ struct Row {
 };
 
 Row row_of(const vk::DeviceEntry& entry) {
-    Row row{.entry = &entry, .quirks = vk::quirks_for(entry.caps), .main = vk::main_heap(entry.caps), .memory = {}, .opening = {}};
-    if (row.main.found) row.memory = vk::heap_state(entry.caps.heaps[row.main.index], 0, row.quirks, std::nullopt, true);
+    Row row{.entry = &entry,
+            .quirks = vk::quirks_for(entry.caps),
+            .main = vk::main_heap(entry.caps),
+            .memory = {},
+            .opening = {}};
+    if (row.main.found)
+        row.memory = vk::heap_state(entry.caps.heaps[row.main.index], 0, row.quirks, std::nullopt, true);
     return row;
 }
 
@@ -47,7 +52,8 @@ std::string coopmat_text(const vk::DeviceCaps& caps) {
     std::string text;
     for (const auto& shape : caps.coopmat_shapes) {
         if (!shape.subgroup_scope || shape.saturating) continue;
-        const std::string one = fmt::format("{}x{}x{} {}*{}+{}", shape.m, shape.n, shape.k, name_of(shape.a), name_of(shape.b), name_of(shape.c));
+        const std::string one = fmt::format("{}x{}x{} {}*{}+{}", shape.m, shape.n, shape.k, name_of(shape.a),
+                                            name_of(shape.b), name_of(shape.c));
         if (text.find(one) == std::string::npos) text += (text.empty() ? "" : ", ") + one;
     }
     return text.empty() ? "no" : text;
@@ -91,21 +97,27 @@ std::string coopmat2_text(const vk::CoopMat2Caps& caps) {
 void print_row(size_t index, const Row& row, const vk::DeviceChoice* choice) {
     const vk::DeviceCaps& caps = row.entry->caps;
     const bool chosen = choice && choice->index == index;
-    fmt::print("{}: {}{}\n", index, printable(caps.name, 256), chosen ? fmt::format("   <- used: {}", printable(choice->reason, 1000)) : "");
-    auto line = [](std::string_view name, std::string_view text) { print_fitted(fmt::format("   {:<10} {}\n", name, printable(text, 4000))); };
+    fmt::print("{}: {}{}\n", index, printable(caps.name, 256),
+               chosen ? fmt::format("   <- used: {}", printable(choice->reason, 1000)) : "");
+    auto line = [](std::string_view name, std::string_view text) {
+        print_fitted(fmt::format("   {:<10} {}\n", name, printable(text, 4000)));
+    };
     if (!row.entry->rejection.empty()) line("rejected", row.entry->rejection);
     line("type", fmt::format("{}, Vulkan {}, driver {}", name_of(caps.type), caps.api_string(), caps.driver_line()));
     line("uuid", caps.uuid_string());
     if (row.main.found) {
-        line("memory", fmt::format("{}, {} for us, {} in use{}", bytes_text(row.memory.total_bytes), bytes_text(row.memory.budget_bytes),
-                                   bytes_text(row.memory.used_bytes),
-                                   row.main.host_visible ? ", mapped: uploads need no staging" : ", filled through a staging ring"));
+        line("memory", fmt::format("{}, {} for us, {} in use{}", bytes_text(row.memory.total_bytes),
+                                   bytes_text(row.memory.budget_bytes), bytes_text(row.memory.used_bytes),
+                                   row.main.host_visible ? ", mapped: uploads need no staging"
+                                                         : ", filled through a staging ring"));
     } else {
         line("memory", "none");
     }
-    line("limits", fmt::format("{} a binding, {} an allocation, {} shared memory, workgroups of {}, subgroups of {} ({} to {})",
-                               bytes_text(caps.max_storage_buffer_range), bytes_text(row.quirks.max_slab_bytes), bytes_text(caps.max_shared_bytes),
-                               caps.max_workgroup_invocations, caps.subgroup_size, caps.min_subgroup_size, caps.max_subgroup_size));
+    line("limits",
+         fmt::format("{} a binding, {} an allocation, {} shared memory, workgroups of {}, subgroups of {} ({} to {})",
+                     bytes_text(caps.max_storage_buffer_range), bytes_text(row.quirks.max_slab_bytes),
+                     bytes_text(caps.max_shared_bytes), caps.max_workgroup_invocations, caps.subgroup_size,
+                     caps.min_subgroup_size, caps.max_subgroup_size));
     line("features", features_text(caps));
     line("matrices", coopmat_text(caps));
     if (const std::string second = coopmat2_text(caps.coopmat2); !second.empty()) line("matrices 2", second);
@@ -152,7 +164,8 @@ ordered_json limits_json(const Row& row) {
             {"compute_units", caps.compute_units},
             {"workgroup_invocations", caps.max_workgroup_invocations},
             {"push_constant_bytes", caps.max_push_bytes},
-            {"subgroup_size", {{"default", caps.subgroup_size}, {"min", caps.min_subgroup_size}, {"max", caps.max_subgroup_size}}},
+            {"subgroup_size",
+             {{"default", caps.subgroup_size}, {"min", caps.min_subgroup_size}, {"max", caps.max_subgroup_size}}},
             {"timestamp_period_ns", caps.timestamp_period_ns},
             {"timestamp_valid_bits", caps.timestamp_valid_bits}};
 }
@@ -171,34 +184,35 @@ ordered_json row_json(size_t index, const Row& row) {
                             {"subgroup_scope", shape.subgroup_scope},
                             {"saturating", shape.saturating}});
     }
-    ordered_json json = {{"index", index},
-                         {"name", caps.name},
-                         {"uuid", caps.uuid_string()},
-                         {"type", name_of(caps.type)},
-                         {"driver", caps.driver_name},
-                         {"driver_info", caps.driver_info},
-                         {"api", caps.api_string()},
-                         {"vendor_id", caps.vendor_id},
-                         {"device_id", caps.device_id},
-                         {"usable", row.entry->rejection.empty()},
-                         {"rejection", row.entry->rejection.empty() ? ordered_json() : ordered_json(row.entry->rejection)},
-                         {"slow", row.quirks.slow},
-                         {"memory",
-                          {{"total_bytes", row.memory.total_bytes},
-                           {"budget_bytes", row.memory.budget_bytes},
-                           {"used_bytes", row.memory.used_bytes},
-                           {"available_bytes", row.memory.available_bytes},
-                           {"mapped", row.main.host_visible},
-                           {"unified", caps.unified_memory}}},
-                         {"limits", limits_json(row)},
-                         {"features", features_json(caps)},
-                         {"cooperative_matrices", matrices},
-                         {"notes", row.quirks.notes}};
+    ordered_json json = {
+        {"index", index},
+        {"name", caps.name},
+        {"uuid", caps.uuid_string()},
+        {"type", name_of(caps.type)},
+        {"driver", caps.driver_name},
+        {"driver_info", caps.driver_info},
+        {"api", caps.api_string()},
+        {"vendor_id", caps.vendor_id},
+        {"device_id", caps.device_id},
+        {"usable", row.entry->rejection.empty()},
+        {"rejection", row.entry->rejection.empty() ? ordered_json() : ordered_json(row.entry->rejection)},
+        {"slow", row.quirks.slow},
+        {"memory",
+         {{"total_bytes", row.memory.total_bytes},
+          {"budget_bytes", row.memory.budget_bytes},
+          {"used_bytes", row.memory.used_bytes},
+          {"available_bytes", row.memory.available_bytes},
+          {"mapped", row.main.host_visible},
+          {"unified", caps.unified_memory}}},
+        {"limits", limits_json(row)},
+        {"features", features_json(caps)},
+        {"cooperative_matrices", matrices},
+        {"notes", row.quirks.notes}};
     if (!row.opening.empty()) json["validation"] = row.opening;
     return json;
 }
 
-/// Opens the device with validation listening; empty if nothing was said.
+/// Opens the device under the validation layers and returns their messages; empty if there are none.
 std::string try_opening(const vk::Instance& instance, const vk::DeviceEntry& entry) {
     instance.messages().take();
     if (auto device = vk::Device::create(instance, entry); !device) return device.error().message;
@@ -211,9 +225,10 @@ void print_missing_features() {
     for (const std::string_view feature : kMissingShaderFeatures) fmt::print("built without: {}\n", feature);
 }
 
-/// Prints everything. Fails if no device can run us, or not the one asked for.
+/// Prints everything. Fails if no device can run atlas-vk, or the requested one cannot.
 Result<void> list(const DevicesFlags& flags) {
-    ATLAS_TRY(const auto instance, vk::Instance::create({.validation = flags.validate, .sync_validation = flags.validate}));
+    ATLAS_TRY(const auto instance,
+              vk::Instance::create({.validation = flags.validate, .sync_validation = flags.validate}));
     ATLAS_TRY(const auto entries, instance.devices());
     std::vector<vk::DeviceCaps> caps;
     std::vector<Row> rows;
@@ -241,10 +256,13 @@ Result<void> list(const DevicesFlags& flags) {
 
 void add_devices(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<DevicesFlags>();
-    CLI::App* command = app.add_subcommand("devices", "List the Vulkan devices, what they can do, and which one would be used and why");
-    command->add_option("--device", flags->device, "Which one: an index, a UUID, or a part of the name")->type_name("WISH");
+    CLI::App* command =
+        app.add_subcommand("devices", "List the Vulkan devices, what they can do, and which one would be used and why");
+    command->add_option("--device", flags->device, "Choose this device: an index, a UUID, or a part of the name")
+        ->type_name("WISH");
     command->add_flag("--json", flags->json, "Print everything as JSON");
-    command->add_flag("--validate", flags->validate, "Open each device under the Vulkan validation layers and tell what they say");
+    command->add_flag("--validate", flags->validate,
+                      "Open each device under the Vulkan validation layers and show their messages");
     command->callback([flags, &exit_code] {
         if (const auto listed = list(*flags); !listed) exit_code = print_error(listed.error());
     });

@@ -1,4 +1,5 @@
-// atlas-vk fit-cache: writes a model again with the matrices that turn its keys before they are rounded for the cache.
+// atlas-vk fit-cache: writes a model again with fitted rotations: matrices that multiply its keys and values before
+// they are rounded for the cache.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -51,10 +52,11 @@ constexpr std::chrono::seconds kQuietFor{1}, kLineEvery{10};
 
 Result<std::shared_ptr<const Model>> load(const gguf::File& file, Backend& backend, uint32_t n_tokens) {
     ProgressBar bar("loading");
-    return Model::load(file, backend, fit_shape(n_tokens), [&bar](uint64_t done, uint64_t total) { bar.show(done, total); });
+    return Model::load(file, backend, fit_shape(n_tokens),
+                       [&bar](uint64_t done, uint64_t total) { bar.show(done, total); });
 }
 
-// A step of 512 tokens takes seconds on a slow device, and nothing is written before all are done.
+// A step of 512 tokens takes seconds on a slow device, and nothing is written before all layers are done.
 Result<Turns> fit(const gguf::File& file, const FitFlags& flags) {
     const Interrupt::AtOnce nothing_to_lose;
     ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
@@ -73,18 +75,21 @@ Result<Turns> fit(const gguf::File& file, const FitFlags& flags) {
     return fit_cache_rotations(*model, tokens, {{}, [&bar](uint32_t done, uint32_t total) { bar.show(done, total); }});
 }
 
-// The model's own keys and tensors, and the turns.
-Result<void> write_fitted(const gguf::File& file, const Turns& turns, const FitFlags& flags, const Interrupt& interrupt) {
+// Writes the model's own keys and tensors, and the fitted rotations.
+Result<void> write_fitted(const gguf::File& file, const Turns& turns, const FitFlags& flags,
+                          const Interrupt& interrupt) {
     ProgressBar bar("writing", {.unit = "", .quiet_for = kQuietFor, .line_every = kLineEvery});
-    ModelRewrite rewrite(file, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); }, interrupt.token(),
-                         std::max(std::thread::hardware_concurrency(), 1u));
+    ModelRewrite rewrite(
+        file, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); }, interrupt.token(),
+        std::max(std::thread::hardware_concurrency(), 1u));
     gguf::Writer writer;
     for (const gguf::KeyValue& key_value : file.key_values()) {
         if (!key_value.key.starts_with("split.")) writer.add(key_value);
     }
     for (const gguf::TensorInfo& tensor : file.tensors()) {
         if (!tensor.format) {
-            return fail(ErrorCode::unsupported, "tensor {} has storage type {}, which this version cannot read", in_quotes(tensor.name), tensor.gguf_type);
+            return fail(ErrorCode::unsupported, "tensor {} has storage type {}, which this version cannot read",
+                        in_quotes(tensor.name), tensor.gguf_type);
         }
         rewrite.add(writer, {&tensor, *tensor.format});
     }
@@ -102,8 +107,8 @@ Result<void> fit_cache(const FitFlags& flags) {
     ATLAS_TRY_VOID(check_model_file(file));
     ATLAS_TRY(const Turns turns, fit(file, flags));
     ATLAS_TRY_VOID(write_fitted(file, turns, flags, interrupt));
-    fmt::print("{}: keys and values of {} layers are turned by matrices of their own where --kv-rotation turns them\n", printable(flags.out, 400),
-               turns.size());
+    fmt::print("{}: keys and values of {} layers have fitted rotations, used where --kv-rotation rotates\n",
+               printable(flags.out, 400), turns.size());
     return {};
 }
 
@@ -111,16 +116,26 @@ Result<void> fit_cache(const FitFlags& flags) {
 
 void add_fit_cache(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<FitFlags>();
-    CLI::App* command = app.add_subcommand("fit-cache", "Write a model again with what makes a small KV cache more exact");
-    command->footer("Looks at the keys, queries and values that a text gives, and adds seven small tensors to every layer. With them --kv q4_0 keeps\n"
-                    "about a fifth of the divergence (KL) that the Hadamard matrix alone leaves, of Qwen2.5-Coder-0.5B's a sixteenth\n"
-                    "(bench/results/lavapipe/kv_quality.md).\n"
-                    "Other programs do not know these tensors.\n"
-                    "Example:\n  atlas-vk fit-cache model.gguf model-fitted.gguf");
-    command->add_option("IN", flags->in, "The model: a stored model's name or a GGUF file")->required()->type_name("FILE");
-    command->add_option("OUT", flags->out, "The file to write; it appears when it is complete")->required()->type_name("FILE");
-    command->add_option("-f,--file", flags->text, "A text to look at, of which the first 512 tokens count (default: one of its own)")->check(input_file(), "")->type_name("TEXT");
-    command->add_option("--device", flags->device, "Device to run on: its index, a part of its name, or its UUID");
+    CLI::App* command = app.add_subcommand(
+        "fit-cache", "Write a model again with fitted rotations, which make a small KV cache more exact");
+    command->footer(
+        "Runs a text, fits rotations to its keys, queries and values, and adds seven small tensors to every layer.\n"
+        "With them --kv q4_0 keeps about a fifth of the divergence (KL) that the Hadamard rotation leaves, of\n"
+        "Qwen2.5-Coder-0.5B's a sixteenth (bench/results/lavapipe/kv_quality.md).\n"
+        "Other programs do not know these tensors.\n"
+        "Example:\n  atlas-vk fit-cache model.gguf model-fitted.gguf");
+    command->add_option("IN", flags->in, "Read this model: a stored name or a GGUF file")
+        ->required()
+        ->type_name("FILE");
+    command->add_option("OUT", flags->out, "Write this file; it appears when it is complete")
+        ->required()
+        ->type_name("FILE");
+    command
+        ->add_option("-f,--file", flags->text,
+                     "Fit to this text, of which the first 512 tokens count (default: a built-in one)")
+        ->check(input_file(), "")
+        ->type_name("TEXT");
+    command->add_option("--device", flags->device, "Use this device: its index, a part of its name, or its UUID");
     command->add_flag("--force", flags->force, "Replace OUT if it exists");
     command->callback([flags, &exit_code] {
         if (const auto done = fit_cache(*flags); !done) exit_code = print_error(done.error());

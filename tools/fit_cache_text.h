@@ -1,11 +1,13 @@
 #pragma once
-// What `fit-cache` shows a model when it is given no text: prose, a table, code and a dialogue, about 700 tokens in most vocabularies.
+// What `fit-cache` shows a model when it is given no text: prose, a table, code and a dialogue, about 700 tokens in
+// most vocabularies.
 
 #include <string_view>
 
 namespace atlas::tools {
 
-inline constexpr std::string_view kFitCacheText = R"TEXT(The ferry left the harbour a little after six, when the lamps along the quay were still burning and the first gulls had begun to
+inline constexpr std::string_view kFitCacheText =
+    R"TEXT(The ferry left the harbour a little after six, when the lamps along the quay were still burning and the first gulls had begun to
 quarrel over what the night's catch had left behind. Ada stood at the rail with both hands around a paper cup and watched the town grow
 small: the white church, the two cranes, the long roof of the fish market. She had not slept. In the inside pocket of her coat she carried
 a letter of three pages, which she knew by heart, and a key to a house that nobody in her family had seen for thirty years.

@@ -13,7 +13,8 @@ constexpr size_t kHelpColumn = 30;  // where CLI11 begins the text of an option
 constexpr size_t kFewest = 20;      // columns that must be left for words
 constexpr size_t kNone = std::string_view::npos;
 
-// Where the second column of `line` begins: after two or more spaces, or after the one that a long name leaves in a help text.
+// Where the second column of `line` begins: after two or more spaces, or after the one that a long name leaves in a
+// help text.
 size_t second_column(std::string_view line, size_t begin) {
     const size_t gap = line.find("  ", begin);
     const size_t at = gap == kNone ? kNone : line.find_first_not_of(' ', gap);

@@ -6,17 +6,18 @@
 
 namespace atlas::tools {
 
-/// `text` with its longer lines broken at spaces. What goes on stands under the line's second column, where it has one ("  -q,--quiet   Print ..."),
-/// else under its beginning. Examples of commands are left whole, so that they can be copied.
+/// `text` with its longer lines broken at spaces. The rest is indented to the line's second column
+/// ("  -q,--quiet   Print ..."), or to its beginning if it has none. Examples of commands are not broken, so that they
+/// can be copied.
 std::string fit_columns(std::string_view text, size_t columns);
 
-/// As wide as the terminal on stderr, unchanged where it is none.
+/// Fitted to the width of the terminal on stderr; unchanged if stderr is no terminal.
 std::string fitted_to_stderr(std::string_view text);
 
-/// Columns of the terminal on stdout; 0: it is none.
+/// Columns of the terminal on stdout; 0: stdout is no terminal.
 size_t output_columns();
 
-/// Prints to stdout: as wide as its terminal, unchanged where it is none.
+/// Prints to stdout, fitted to its terminal; unchanged if it is none.
 void print_fitted(std::string_view text);
 
 }  // namespace atlas::tools

@@ -27,8 +27,10 @@ FlagCheck whole_number(uint64_t low, uint64_t high) {
         const char* end = text.data() + text.size();
         const auto [stop, error] = std::from_chars(text.data(), end, value);
         if (error == std::errc() && stop == end && value >= low && value <= high) return "";
-        const bool has_top = high < std::numeric_limits<uint32_t>::max() || (error == std::errc() && stop == end && value > high);
-        return fmt::format("expected a whole number {}, found {}", range_text(fmt::format("{}", low), has_top ? fmt::format("{}", high) : ""), in_quotes(text));
+        const bool has_top =
+            high < std::numeric_limits<uint32_t>::max() || (error == std::errc() && stop == end && value > high);
+        return fmt::format("expected a whole number {}, found {}",
+                           range_text(fmt::format("{}", low), has_top ? fmt::format("{}", high) : ""), in_quotes(text));
     };
 }
 
@@ -42,7 +44,8 @@ FlagCheck number(double low, double high) {
             used = 0;
         }
         if (used == text.size() && !text.empty() && std::isfinite(value) && value >= low && value <= high) return "";
-        return fmt::format("expected a number {}, found {}", range_text(fmt::format("{:g}", low), std::isinf(high) ? "" : fmt::format("{:g}", high)),
+        return fmt::format("expected a number {}, found {}",
+                           range_text(fmt::format("{:g}", low), std::isinf(high) ? "" : fmt::format("{:g}", high)),
                            in_quotes(text));
     };
 }
@@ -59,7 +62,9 @@ FlagCheck input_file() {
         std::error_code error;
         const auto status = std::filesystem::status(text, error);
         if (!std::filesystem::exists(status)) return fmt::format("{}: there is no such file", in_quotes(text, 400));
-        return std::filesystem::is_directory(status) ? fmt::format("{} is a folder: expected a file", in_quotes(text, 400)) : "";
+        return std::filesystem::is_directory(status)
+                   ? fmt::format("{} is a folder: expected a file", in_quotes(text, 400))
+                   : "";
     };
 }
 

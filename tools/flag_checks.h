@@ -1,6 +1,7 @@
 #pragma once
-// Checks of flags' values while the command line is parsed: what is wrong is wrong usage (exit code 2), and found before a model is loaded.
-// Each is for CLI::Option::check(); they return "" or what was expected and found.
+// Checks of flags' values while the command line is parsed, so that a wrong value is wrong usage (exit code 2) and is
+// found before a model is loaded. Each is for CLI::Option::check(); they return "" if the value is good, else what was
+// expected and found.
 
 #include <cstdint>
 #include <functional>

@@ -15,12 +15,24 @@ struct Spelling {
 };
 
 constexpr std::array kSpellings = {
-    Spelling{"--temp", "--temperature"},      Spelling{"--ctx-size", "--ctx"},          Spelling{"--n-ctx", "--ctx"},
-    Spelling{"--num-ctx", "--ctx"},           Spelling{"--n-predict", "--max-tokens"},  Spelling{"--num-predict", "--max-tokens"},
-    Spelling{"--max-new-tokens", "--max-tokens"}, Spelling{"-s", "--seed"},             Spelling{"-hf", "--model", "hf:"},
-    Spelling{"-hfr", "--model", "hf:"},       Spelling{"--hf-repo", "--model", "hf:"},  Spelling{"-md", "--draft"},
-    Spelling{"--model-draft", "--draft"},     Spelling{"-sys", "--system"},             Spelling{"--system-prompt", "--system"},
-    Spelling{"-dev", "--device"},             Spelling{"--reverse-prompt", "--stop"},   Spelling{"-r", "--stop"},
+    Spelling{"--temp", "--temperature"},
+    Spelling{"--ctx-size", "--ctx"},
+    Spelling{"--n-ctx", "--ctx"},
+    Spelling{"--num-ctx", "--ctx"},
+    Spelling{"--n-predict", "--max-tokens"},
+    Spelling{"--num-predict", "--max-tokens"},
+    Spelling{"--max-new-tokens", "--max-tokens"},
+    Spelling{"-s", "--seed"},
+    Spelling{"-hf", "--model", "hf:"},
+    Spelling{"-hfr", "--model", "hf:"},
+    Spelling{"--hf-repo", "--model", "hf:"},
+    Spelling{"-md", "--draft"},
+    Spelling{"--model-draft", "--draft"},
+    Spelling{"-sys", "--system"},
+    Spelling{"--system-prompt", "--system"},
+    Spelling{"-dev", "--device"},
+    Spelling{"--reverse-prompt", "--stop"},
+    Spelling{"-r", "--stop"},
 };
 
 struct Explained {
@@ -36,13 +48,27 @@ constexpr const char* kNoBatch = "the program chooses it; leave it out";
 constexpr const char* kTalk = "`atlas-vk chat` talks, `atlas-vk run` answers once";
 
 constexpr std::array kExplained = {
-    Explained{"-ngl", kAllLayers},       Explained{"--n-gpu-layers", kAllLayers}, Explained{"--gpu-layers", kAllLayers},
-    Explained{"-ctk", kCacheFormats},    Explained{"-ctv", kCacheFormats},        Explained{"--cache-type-k", kCacheFormats},
-    Explained{"--cache-type-v", kCacheFormats}, Explained{"-t", kNoThreads},      Explained{"--threads", kNoThreads},
-    Explained{"-fa", kAlwaysSo},         Explained{"--flash-attn", kAlwaysSo},    Explained{"--no-mmap", kAlwaysSo},
-    Explained{"--no-display-prompt", kAlwaysSo}, Explained{"-b", kNoBatch},       Explained{"-ub", kNoBatch},
-    Explained{"--batch-size", kNoBatch}, Explained{"--ubatch-size", kNoBatch},    Explained{"-cnv", kTalk},
-    Explained{"-no-cnv", kTalk},         Explained{"--conversation", kTalk},      Explained{"-i", kTalk},
+    Explained{"-ngl", kAllLayers},
+    Explained{"--n-gpu-layers", kAllLayers},
+    Explained{"--gpu-layers", kAllLayers},
+    Explained{"-ctk", kCacheFormats},
+    Explained{"-ctv", kCacheFormats},
+    Explained{"--cache-type-k", kCacheFormats},
+    Explained{"--cache-type-v", kCacheFormats},
+    Explained{"-t", kNoThreads},
+    Explained{"--threads", kNoThreads},
+    Explained{"-fa", kAlwaysSo},
+    Explained{"--flash-attn", kAlwaysSo},
+    Explained{"--no-mmap", kAlwaysSo},
+    Explained{"--no-display-prompt", kAlwaysSo},
+    Explained{"-b", kNoBatch},
+    Explained{"-ub", kNoBatch},
+    Explained{"--batch-size", kNoBatch},
+    Explained{"--ubatch-size", kNoBatch},
+    Explained{"-cnv", kTalk},
+    Explained{"-no-cnv", kTalk},
+    Explained{"--conversation", kTalk},
+    Explained{"-i", kTalk},
     Explained{"--interactive", kTalk},
 };
 
@@ -83,8 +109,10 @@ Result<std::vector<std::string>> in_our_spelling(const CLI::App& command, const 
             continue;
         }
         ours.emplace_back(it->ours);
-        if (argument.has_value) ours.push_back(std::string(it->prefix) + argument.value);
-        else if (i + 1 < arguments.size()) ours.push_back(std::string(it->prefix) + arguments[++i]);
+        if (argument.has_value)
+            ours.push_back(std::string(it->prefix) + argument.value);
+        else if (i + 1 < arguments.size())
+            ours.push_back(std::string(it->prefix) + arguments[++i]);
     }
     return ours;
 }

@@ -9,8 +9,8 @@
 
 namespace atlas::tools {
 
-/// Puts our spelling in the place of another program's (--temp, --ctx-size, -hf): `arguments` are those after the command's name. What the
-/// command knows itself, what follows "--", and what is no such flag stays as it is.
+/// Replaces other programs' spellings of flags (--temp, --ctx-size, -hf) by ours. `arguments`: those after the
+/// command's name. Flags that the command has itself, what follows "--", and all other arguments stay as they are.
 /// Fails: invalid_argument for flags that have no counterpart here (-ngl), with what to do instead.
 Result<std::vector<std::string>> in_our_spelling(const CLI::App& command, const std::vector<std::string>& arguments);
 

@@ -40,7 +40,7 @@ void empty_pipe(int end) {
     }
 }
 
-// Waits until there is something to read from either; true: from `first`.
+// Waits until either has something to read; true: `first` has.
 bool first_is_ready(int first, int second) {
     std::array<pollfd, 2> both{{{first, POLLIN, 0}, {second, POLLIN, 0}}};
     while (poll(both.data(), both.size(), -1) < 0 && errno == EINTR) {
@@ -73,7 +73,7 @@ void InputQueue::make_signals() {
     makes_signals_ = true;
 }
 
-// In the order of arrival: what is text and what is a signal is decided here, once.
+// Called in the order of arrival. The only place that decides what is text and what is a signal.
 void InputQueue::take(char byte) {
     const std::string_view mark = in_paste_ ? kPasteEnd : kPasteStart;
     n_matched_ = byte == mark[n_matched_] ? n_matched_ + 1 : byte == mark[0] ? 1 : 0;
@@ -81,19 +81,22 @@ void InputQueue::take(char byte) {
         in_paste_ = !in_paste_;
         n_matched_ = 0;
     }
-    const auto key = std::find_if(keys_.begin(), keys_.end(), [&](const SignalKey& k) { return k.signal != 0 && k.byte == byte; });
+    const auto key =
+        std::find_if(keys_.begin(), keys_.end(), [&](const SignalKey& k) { return k.signal != 0 && k.byte == byte; });
     const bool is_key = makes_signals_ && key != keys_.end();
     ctrl_c_is_last_ = is_key && in_paste_ && key->signal == SIGINT;
     if (is_key && !in_paste_) {
-        if (!is_collecting_) bytes_.push_back(static_cast<int16_t>(-key->signal));  // in its turn
-        else kill(getpid(), key->signal);
+        if (!is_collecting_)
+            bytes_.push_back(static_cast<int16_t>(-key->signal));  // in order with the bytes
+        else
+            kill(getpid(), key->signal);
     } else if (bytes_.size() < kMostCollected) {
         bytes_.push_back(static_cast<uint8_t>(byte));
     }
 }
 
-// Whether the last that came is a Ctrl-C in a paste, and neither more of the paste comes nor anything from `other`: a person pressed it. A terminal
-// sends a paste without a pause.
+// Whether the last byte is a Ctrl-C in a paste, and neither more of the paste nor anything from `other` follows. Then a
+// person pressed it, because a terminal sends a paste without a pause.
 bool InputQueue::is_stuck_in_paste(int other) {
     constexpr int kPauseMs = 400;
     if (!ctrl_c_is_last_) return false;
@@ -128,7 +131,7 @@ InputQueue::Next InputQueue::next() {
     const int16_t byte = bytes_.front();
     bytes_.pop_front();
     if (byte >= 0) return {Event::byte, static_cast<char>(byte)};
-    // What follows belongs to whoever reads after the signal was answered.
+    // The bytes that follow belong to the reader that runs after the signal was handled.
     kill(getpid(), -byte);
     constexpr int kLongestMs = 1000;
     pollfd woken = {g_wake[0], POLLIN, 0};
@@ -145,7 +148,8 @@ void InputQueue::unread(std::string_view bytes) {
 void InputQueue::wake() {
     const int saved = errno;
     const char byte = 1;
-    if (g_wake[1] >= 0) [[maybe_unused]] const auto written = write(g_wake[1], &byte, 1);
+    if (g_wake[1] >= 0) [[maybe_unused]]
+        const auto written = write(g_wake[1], &byte, 1);
     errno = saved;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// The bytes of standard input, in order, whoever is waiting for them: the line editor, or nobody while an answer is written.
+// The bytes of standard input, in order, for the line editor; kept for it while an answer is written.
 
 #include <array>
 #include <cstdint>
@@ -9,11 +9,12 @@
 
 namespace atlas::tools {
 
-/// Bytes that arrive while nobody asks for them are read by a thread of its own (collect), so that neither the 4 KiB of a terminal's
-/// queue bound them nor a Ctrl-C waits behind them. One at a time; next() and unread() belong to one thread.
+/// Between collect() and stop_collecting() a thread reads the bytes that arrive, so that they are not limited to the 4
+/// KiB of a terminal's queue and a Ctrl-C does not wait for them. Only one queue may exist at a time; next() and
+/// unread() must be called by one thread.
 class InputQueue {
   public:
-    /// What stands around a paste (terminals send it after ESC[?2004h).
+    /// The marks around a paste (terminals send them after ESC[?2004h).
     static constexpr std::string_view kPasteStart = "\033[200~", kPasteEnd = "\033[201~";
 
     InputQueue();
@@ -21,8 +22,9 @@ class InputQueue {
     InputQueue(const InputQueue&) = delete;
     InputQueue& operator=(const InputQueue&) = delete;
 
-    /// From here on the terminal makes no signals (ISIG is off); they are made here from its Ctrl-C, Ctrl-Z and Ctrl-\, for it cannot tell these from
-    /// the same bytes in a paste, which are text. In a paste that does not end, a Ctrl-C after which nothing comes ends it.
+    /// From now on the terminal makes no signals (ISIG is off), because it cannot distinguish Ctrl-C, Ctrl-Z and
+    /// Ctrl-\ from the same bytes in a paste, which are text. The queue makes the signals instead. A paste without an
+    /// end is ended by a Ctrl-C after which no byte follows.
     void make_signals();
 
     enum class Event { byte, end, woken };
@@ -38,8 +40,8 @@ class InputQueue {
     /// Ends a next() that waits, now or later. Async-signal-safe.
     static void wake();
 
-    /// From here to stop_collecting(): what arrives is kept, up to kMostCollected bytes; the rest waits in the terminal, or is dropped where signals are
-    /// made here.
+    /// Until stop_collecting() a thread keeps what arrives, up to kMostCollected bytes; the rest waits in the terminal,
+    /// or is dropped after make_signals().
     void collect();
     void stop_collecting();
     static constexpr size_t kMostCollected = size_t{16} << 20;

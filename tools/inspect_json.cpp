@@ -29,7 +29,10 @@ void put_value(Json& out, const std::vector<T>& values, size_t max_array) {
 std::string inspect_json(const gguf::File& file, size_t max_array) {
     const InspectReport report = inspect_report(file);
     Json out;
-    out["file"] = {{"path", file.path().string()}, {"version", file.version()}, {"alignment", file.alignment()}, {"bytes", file.file_bytes()}};
+    out["file"] = {{"path", file.path().string()},
+                   {"version", file.version()},
+                   {"alignment", file.alignment()},
+                   {"bytes", file.file_bytes()}};
     out["facts"] = Json::object();
     for (const auto& [label, words] : report.facts) out["facts"][label] = words;
     out["n_parameters"] = report.n_parameters;

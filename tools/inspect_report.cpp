@@ -24,9 +24,21 @@ struct OtherType {
     std::string_view name;
 };
 // Tensor types of the GGUF specification that formats.def has no row for.
-constexpr auto kOtherTypes = std::to_array<OtherType>({{9, "q8_1"},    {15, "q8_k"},   {16, "iq2_xxs"}, {17, "iq2_xs"}, {18, "iq3_xxs"},
-                                                       {19, "iq1_s"},  {21, "iq3_s"},  {22, "iq2_s"},   {24, "i8"},     {25, "i16"},
-                                                       {26, "i32"},    {27, "i64"},    {28, "f64"},     {29, "iq1_m"},  {34, "tq1_0"},
+constexpr auto kOtherTypes = std::to_array<OtherType>({{9, "q8_1"},
+                                                       {15, "q8_k"},
+                                                       {16, "iq2_xxs"},
+                                                       {17, "iq2_xs"},
+                                                       {18, "iq3_xxs"},
+                                                       {19, "iq1_s"},
+                                                       {21, "iq3_s"},
+                                                       {22, "iq2_s"},
+                                                       {24, "i8"},
+                                                       {25, "i16"},
+                                                       {26, "i32"},
+                                                       {27, "i64"},
+                                                       {28, "f64"},
+                                                       {29, "iq1_m"},
+                                                       {34, "tq1_0"},
                                                        {35, "tq2_0"}});
 
 using Facts = std::vector<std::pair<std::string, std::string>>;
@@ -61,18 +73,21 @@ void add_attention(const File& file, std::string_view architecture, Facts& facts
 void add_experts(const File& file, std::string_view architecture, Facts& facts) {
     const std::string experts = number_of(file, architecture, "expert_count");
     if (experts.empty() || experts == "0") return;
-    facts.emplace_back("experts", fmt::format("{}, {} used per token", experts, number_of(file, architecture, "expert_used_count")));
+    facts.emplace_back(
+        "experts", fmt::format("{}, {} used per token", experts, number_of(file, architecture, "expert_used_count")));
 }
 
 void add_context(const File& file, std::string_view architecture, Facts& facts) {
     const std::string context = number_of(file, architecture, "context_length");
     if (context.empty()) return;
     std::string words = fmt::format("{} tokens", context);
-    if (const auto theta = file.f32(fmt::format("{}.rope.freq_base", architecture))) words += fmt::format(", rope theta {}", *theta);
+    if (const auto theta = file.f32(fmt::format("{}.rope.freq_base", architecture)))
+        words += fmt::format(", rope theta {}", *theta);
     const auto scaling = file.string_or(fmt::format("{}.rope.scaling.type", architecture), "");
     if (!scaling.empty() && scaling != "none") {
         words += fmt::format(", rope scaling {}", in_quotes(scaling));
-        if (const auto factor = file.f32(fmt::format("{}.rope.scaling.factor", architecture))) words += fmt::format(" by {}", *factor);
+        if (const auto factor = file.f32(fmt::format("{}.rope.scaling.factor", architecture)))
+            words += fmt::format(" by {}", *factor);
     }
     facts.emplace_back("context", words);
 }
@@ -88,7 +103,8 @@ std::string vocabulary_words(std::string_view model) {
 void add_vocabulary(const File& file, Facts& facts) {
     const auto tokens = file.strings("tokenizer.ggml.tokens");
     if (!tokens) return;
-    std::string words = fmt::format("{} tokens, {}", tokens->size(), vocabulary_words(file.string_or("tokenizer.ggml.model", "unnamed")));
+    std::string words = fmt::format("{} tokens, {}", tokens->size(),
+                                    vocabulary_words(file.string_or("tokenizer.ggml.model", "unnamed")));
     if (const auto pre = file.string("tokenizer.ggml.pre")) words += fmt::format(", pre-tokenizer {}", in_quotes(*pre));
     if (const auto merges = file.strings("tokenizer.ggml.merges")) words += fmt::format(", {} merges", merges->size());
     facts.emplace_back("vocabulary", words);
@@ -114,7 +130,8 @@ void add_model(const File& file, Facts& facts) {
     if (const auto text = file.string("tokenizer.chat_template")) {
         facts.emplace_back("chat template", fmt::format("{} bytes; --template prints it", text->size()));
     }
-    for (const auto& [label, key] : {std::pair("license", "general.license"), std::pair("source", "general.source.url")}) {
+    for (const auto& [label, key] :
+         {std::pair("license", "general.license"), std::pair("source", "general.source.url")}) {
         if (const auto text = file.string(key)) facts.emplace_back(label, in_quotes(*text, 200));
     }
 }
@@ -161,7 +178,8 @@ std::string shape_text(const TensorInfo& tensor) { return fmt::format("[{}]", fm
 std::string value_text(const KeyValue& entry) {
     // As the f32 it is stored as: 1e-05, not 9.999999747378752e-06.
     const bool is_f32 = !entry.is_array && entry.type == static_cast<uint32_t>(gguf::ValueType::f32);
-    if (const auto* number = std::get_if<double>(&entry.value); number && is_f32) return one_value(static_cast<float>(*number));
+    if (const auto* number = std::get_if<double>(&entry.value); number && is_f32)
+        return one_value(static_cast<float>(*number));
     return std::visit([](const auto& value) { return one_value(value); }, entry.value);
 }
 
@@ -189,12 +207,14 @@ InspectReport inspect_report(const File& file) {
         report.formats.push_back(share);
     }
     std::ranges::stable_sort(report.formats, std::greater<>(), &FormatShare::bytes);
-    if (readable_elems > 0) report.bits_per_weight = 8.0 * static_cast<double>(readable_bytes) / static_cast<double>(readable_elems);
+    if (readable_elems > 0)
+        report.bits_per_weight = 8.0 * static_cast<double>(readable_bytes) / static_cast<double>(readable_elems);
     if (file.tensors().empty()) {
         report.facts.emplace_back("parameters", "none: this file holds no tensors");
     } else {
-        report.facts.emplace_back("parameters", fmt::format("{} in {} tensors, {:.2f} bits each", count_text(report.n_parameters),
-                                                            file.tensors().size(), report.bits_per_weight));
+        report.facts.emplace_back("parameters",
+                                  fmt::format("{} in {} tensors, {:.2f} bits each", count_text(report.n_parameters),
+                                              file.tensors().size(), report.bits_per_weight));
     }
     return report;
 }

@@ -1,5 +1,5 @@
 #pragma once
-// What `atlas-vk inspect` says about a GGUF file, apart from how it is printed.
+// The content of `atlas-vk inspect`, independent of how it is printed.
 
 #include <cstdint>
 #include <string>
@@ -28,7 +28,8 @@ struct InspectReport {
 
 InspectReport inspect_report(const gguf::File& file);
 
-/// The format's name as formats.def or, for types this build cannot read, the GGUF specification spells it; "type 77" otherwise.
+/// The format's name as formats.def or, for types this build cannot read, the GGUF specification spells it; "type 77"
+/// otherwise.
 std::string type_name(uint32_t gguf_type);
 
 uint64_t n_elems(const gguf::TensorInfo& tensor);

@@ -18,7 +18,8 @@ namespace atlas::tools {
 
 namespace {
 
-// A handler may do next to nothing: it counts and wakes a thread by a semaphore, which takes no file; the thread requests the stop.
+// A handler may do next to nothing: it counts and wakes a thread by a semaphore, which takes no file; the thread
+// requests the stop.
 std::atomic<int> g_presses{0};
 std::atomic<int> g_signal{SIGINT};
 std::atomic<bool> g_ended{false};
@@ -29,11 +30,12 @@ std::atomic<bool> g_terminal{false};
 std::mutex g_mutex;
 std::stop_source g_source;
 
-// Safe in a handler. A line of progress or half an answer may stand on the terminal's last line.
+// Safe in a handler. Begins a new line, because the terminal's last line may hold progress or half an answer.
 [[noreturn]] void end_now(int number) {
     if (const auto hook = g_before_exit.load()) hook();
     constexpr std::string_view kWipe = "\r\033[K", kText = "atlas-vk: stopped\n";
-    if (g_terminal) [[maybe_unused]] const auto wiped = write(STDERR_FILENO, kWipe.data(), kWipe.size());
+    if (g_terminal) [[maybe_unused]]
+        const auto wiped = write(STDERR_FILENO, kWipe.data(), kWipe.size());
     [[maybe_unused]] const auto written = write(STDERR_FILENO, kText.data(), kText.size());
     _exit(128 + number);
 }
@@ -42,7 +44,7 @@ extern "C" void on_signal(int number) {
     const int saved = errno;
     if (g_at_once > 0) end_now(number);
     const int before = g_presses.fetch_add(1);
-    // A terminal that closes sends SIGHUP itself and through the shell: that is one.
+    // A closing terminal sends SIGHUP itself and through the shell; both count as one.
     if (before > 0 && number != SIGHUP) end_now(number);
     if (before == 0 || number != SIGINT) g_signal = number;
     sem_post(&g_wake);
@@ -90,7 +92,7 @@ Interrupt::Interrupt() {
     ATLAS_CHECK(!g_watcher.joinable(), "two Interrupts");
     ATLAS_CHECK(sem_init(&g_wake, 0, 0) == 0, "no semaphore: errno {}", errno);
     g_ended = false;
-    // Where the system has no thread to give, signals go on to do what they did.
+    // If the system has no thread left, signals keep their earlier effect.
     try {
         g_watcher = std::thread(watch);
     } catch (const std::system_error&) {

@@ -1,4 +1,4 @@
-// atlas-vk kernels: builds the kernels that a device would be given and tells what its compiler made of them.
+// atlas-vk kernels: builds the kernels that a device would run and shows what its compiler made of them.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -46,7 +46,9 @@ Result<std::vector<vk::KernelSpec>> wanted_kernels(const KernelsFlags& flags, co
     for (const vk::KernelSpec& spec : planner.kernels()) {
         if (bench::report_name(spec).find(flags.filter) != std::string::npos) wanted.push_back(spec);
     }
-    if (wanted.empty()) return fail(ErrorCode::not_found, "no kernel has '{}' in its name; without --filter all are shown", flags.filter);
+    if (wanted.empty())
+        return fail(ErrorCode::not_found, "no kernel has '{}' in its name; without --filter all are shown",
+                    flags.filter);
     return wanted;
 }
 
@@ -64,13 +66,15 @@ Result<void> report(const KernelsFlags& flags) {
     }
     if (flags.assembly) {
         for (const bench::CompiledKernel& kernel : kernels) {
-            fmt::print("==== {}\n{}\n", kernel.report.name, kernel.assembly.empty() ? "(this driver shows no assembly)" : kernel.assembly);
+            fmt::print("==== {}\n{}\n", kernel.report.name,
+                       kernel.assembly.empty() ? "(this driver shows no assembly)" : kernel.assembly);
         }
         return {};
     }
     std::vector<bench::KernelReport> reports;
     for (const bench::CompiledKernel& kernel : kernels) reports.push_back(kernel.report);
-    fmt::print("{}: {} kernels\n{}", printable(vk::device_title(caps), 512), kernels.size(), bench::table_text(reports));
+    fmt::print("{}: {} kernels\n{}", printable(vk::device_title(caps), 512), kernels.size(),
+               bench::table_text(reports));
     if (!caps.pipeline_executable_properties) note("this driver says nothing about compiled kernels");
     return {};
 }
@@ -79,13 +83,18 @@ Result<void> report(const KernelsFlags& flags) {
 
 void add_kernels(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<KernelsFlags>();
-    CLI::App* command = app.add_subcommand("kernels", "Build every kernel for a device and show what its compiler made of them");
-    command->footer("Works on devices that can compile and not run, too. A dash: the driver does not say.\n"
-                    "Examples:\n  atlas-vk kernels\n  atlas-vk kernels --filter matvec_q4_k --assembly\n  atlas-vk kernels --json > kernels.json");
-    command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
-    command->add_option("-m,--model", flags->model, "Only the kernels of this model: a stored name or a path");
-    command->add_option("--shape", flags->shape, "Only the kernels of this shape, as qwen2.5-coder-7b:q4_k_m")->check(shape_name(), "");
-    command->add_option("--filter", flags->filter, "Only kernels with this in their name");
+    CLI::App* command =
+        app.add_subcommand("kernels", "Build every kernel for a device and show what its compiler made of them");
+    command->footer(
+        "Works also on devices that can compile but not run. A dash: the driver does not say.\n"
+        "Examples:\n  atlas-vk kernels\n  atlas-vk kernels --filter matvec_q4_k --assembly\n"
+        "  atlas-vk kernels --json > kernels.json");
+    command->add_option("--device", flags->device,
+                        "Use this device: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
+    command->add_option("-m,--model", flags->model, "Show only the kernels of this model: a stored name or a path");
+    command->add_option("--shape", flags->shape, "Show only the kernels of this shape, as qwen2.5-coder-7b:q4_k_m")
+        ->check(shape_name(), "");
+    command->add_option("--filter", flags->filter, "Show only kernels with this in their name");
     command->add_flag("--json", flags->json, "Print everything as JSON");
     command->add_flag("--assembly", flags->assembly, "Print the compiler's assembly instead of figures");
     command->callback([flags, &exit_code] {

@@ -19,7 +19,7 @@ namespace atlas::tools {
 
 struct LineEditor::State {
     InputQueue queue;
-    std::optional<TerminalGuard> guard;  // gives back the terminal after libedit has
+    std::optional<TerminalGuard> guard;  // restores the terminal after libedit has
     EditLine* edit = nullptr;
     HistoryW* history = nullptr;
     HistEventW event = {};
@@ -28,13 +28,14 @@ struct LineEditor::State {
     std::wstring prompt;
     std::stop_token stop;
 
-    // A paste of several lines: libedit edits one, so the first goes into its line and ends it; the others follow here.
+    // A paste of several lines. libedit edits one line, so the first pasted line completes it; the others are kept
+    // here.
     struct Paste {
         std::string rest;   // what follows the first newline
-        std::wstring tail;  // what stood behind the cursor
+        std::wstring tail;  // what stood after the cursor
     };
     std::optional<Paste> paste;
-    // What the next line begins with, and how much of it lies behind the cursor.
+    // The text that the next line begins with, and how much of it lies after the cursor.
     struct Beginning {
         std::wstring text;
         size_t n_behind = 0;
@@ -125,13 +126,14 @@ unsigned char ignore_paste_end(EditLine*, wint_t) { return CC_NORM; }
 
 }  // namespace
 
-// To the end of the paste; nothing: the input ended or was stopped.
+// Reads to the end of the paste; nothing: the input ended or was stopped.
 std::optional<std::string> LineEditor::State::read_paste() {
     std::string text;
     size_t n_dropped = 0;
     while (!text.ends_with(kPasteEnd)) {
         const InputQueue::Next next = queue.next();
-        if (next.event == InputQueue::Event::end || (next.event == InputQueue::Event::woken && stop.stop_requested())) return {};
+        if (next.event == InputQueue::Event::end || (next.event == InputQueue::Event::woken && stop.stop_requested()))
+            return {};
         if (next.event != InputQueue::Event::byte) continue;
         if (text.size() >= kMostPasteBytes + kPasteEnd.size()) {  // a window over the end goes on
             text.erase(kMostPasteBytes, 1);
@@ -144,8 +146,10 @@ std::optional<std::string> LineEditor::State::read_paste() {
     return with_plain_newlines(text);
 }
 
-LineEditor::LineEditor(std::filesystem::path history_file, const std::string& terminal_name) : state_(std::make_unique<State>()) {
-    state_->output = isatty(STDERR_FILENO) != 0 ? stderr : stdout;  // a prompt is no part of the answer: stderr where both are terminals
+LineEditor::LineEditor(std::filesystem::path history_file, const std::string& terminal_name)
+    : state_(std::make_unique<State>()) {
+    // A prompt is not part of the answer: stderr where both are terminals.
+    state_->output = isatty(STDERR_FILENO) != 0 ? stderr : stdout;
     if (isatty(STDIN_FILENO) == 0 || isatty(fileno(state_->output)) == 0) return;
     std::setlocale(LC_CTYPE, "");
     // Containers often have no locale; all that we print is UTF-8 in any case.
@@ -164,12 +168,13 @@ void LineEditor::State::open_editor() {
     el_wset(edit, EL_EDITOR, L"emacs");
     el_wset(edit, EL_SIGNAL, 0);
     el_wset(edit, EL_GETCFN, read_character);
-    // Raw while nobody reads (-x), too: a terminal that gathers lines cuts them at 4095 bytes, and what it echoes falls into the answer.
-    // Returns and newlines arrive as they were sent (-d is while reading).
+    // Raw between two reads, too (-x): a terminal that gathers lines cuts them at 4095 bytes, and its echo would mix
+    // with the answer. Returns and newlines arrive as they were sent (-d is while reading).
     const wchar_t* const raw[] = {L"-icanon", L"-echo", L"-echoe", L"-echok", L"-echoctl", L"-iexten"};
     for (const wchar_t* flag : raw) el_wset(edit, EL_SETTY, L"-x", flag, nullptr);
     for (const wchar_t* mode : {L"-x", L"-d"}) {
-        for (const wchar_t* flag : {L"-icrnl", L"-inlcr", L"-igncr", L"-istrip", L"-isig"}) el_wset(edit, EL_SETTY, mode, flag, nullptr);
+        for (const wchar_t* flag : {L"-icrnl", L"-inlcr", L"-igncr", L"-istrip", L"-isig"})
+            el_wset(edit, EL_SETTY, mode, flag, nullptr);
     }
     queue.make_signals();
     el_wset(edit, EL_ADDFN, L"atlas-paste", L"Insert what is pasted", take_paste);
@@ -187,7 +192,8 @@ void LineEditor::State::load_history() {
     if (history_file.empty()) return;
     std::error_code ignored;  // without the folder there is no history, and the chat goes on
     std::filesystem::create_directories(history_file.parent_path(), ignored);
-    if (std::filesystem::exists(history_file, ignored) && !std::filesystem::is_regular_file(history_file, ignored)) history_file.clear();
+    if (std::filesystem::exists(history_file, ignored) && !std::filesystem::is_regular_file(history_file, ignored))
+        history_file.clear();
     if (!history_file.empty()) history_w(history, &event, H_LOAD, history_file.c_str());
 }
 
@@ -214,7 +220,8 @@ LineEditor::Input LineEditor::State::read_plain() {
     }
 }
 
-LineEditor::Input LineEditor::read(const std::string& prompt, const std::string& more_prompt, const std::stop_token& stop) {
+LineEditor::Input LineEditor::read(const std::string& prompt, const std::string& more_prompt,
+                                   const std::stop_token& stop) {
     State& state = *state_;
     state.stop = stop;
     const std::stop_callback wake(stop, InputQueue::wake);
@@ -238,7 +245,8 @@ LineEditor::Input LineEditor::read(const std::string& prompt, const std::string&
         input.text += to_utf8(typed);
         if (!state.paste) return input;
 
-        // The middle lines of the paste are shown and done with; its last one and what stood behind the cursor can be edited.
+        // The middle lines of the paste are shown and final; its last line and what stood after the cursor can be
+        // edited.
         const std::string& rest = state.paste->rest;
         const size_t last = rest.rfind('\n') + 1;  // npos + 1: 0
         input.text += "\n" + rest.substr(0, last);

@@ -27,7 +27,7 @@ struct Row {
     std::string architecture, quant, problem;
 };
 
-// The format that most bytes are in.
+// The format that holds most of the bytes.
 std::string main_format(const gguf::File& file) {
     std::map<std::string, uint64_t> bytes;
     for (const auto& tensor : file.tensors())
@@ -66,25 +66,30 @@ std::string last_column(const Row& row) {
     return printable(row.problem.empty() ? row.model.path.string() : "cannot be read: " + row.problem, kMostShown);
 }
 
-// As a person writes it, where it is only read.
+// Shortened for a person; not for output that programs read.
 std::string shortened(std::string path) {
     const std::string home = system_environment("HOME").value_or("");
     return home.size() > 1 && path.starts_with(home + "/") ? "~" + path.substr(home.size()) : path;
 }
 
-// One line a model; on a terminal that is too narrow for that the paths stand on lines of their own.
+// One line per model; on a terminal that is too narrow for that, paths have lines of their own.
 void print_table(const std::vector<Row>& rows, size_t width) {
-    const auto first = [&](std::string_view name, std::string_view size, std::string_view architecture, std::string_view quant) {
+    const auto first = [&](std::string_view name, std::string_view size, std::string_view architecture,
+                           std::string_view quant) {
         return fmt::format("{:<{}}  {:>9}  {:<12}  {:<7}", name, width, size, architecture, quant);
     };
     const std::string title = first("NAME", "SIZE", "ARCHITECTURE", "QUANT");
     const size_t columns = output_columns();
-    const bool fits = std::ranges::all_of(rows, [&](const Row& row) { return columns == 0 || title.size() + 2 + last_column(row).size() <= columns; });
+    const bool fits = std::ranges::all_of(
+        rows, [&](const Row& row) { return columns == 0 || title.size() + 2 + last_column(row).size() <= columns; });
     fmt::print("{}{}\n", title, fits ? "  PATH" : "");
     for (const Row& row : rows) {
-        const std::string line = first(printable(row.model.name), bytes_text(row.model.bytes), printable(row.architecture), row.quant);
-        if (fits) fmt::print("{}  {}\n", line, last_column(row));
-        else fmt::print("{}\n{}", line, fit_columns("  " + shortened(last_column(row)) + "\n", columns));
+        const std::string line =
+            first(printable(row.model.name), bytes_text(row.model.bytes), printable(row.architecture), row.quant);
+        if (fits)
+            fmt::print("{}  {}\n", line, last_column(row));
+        else
+            fmt::print("{}\n{}", line, fit_columns("  " + shortened(last_column(row)) + "\n", columns));
     }
 }
 
@@ -111,7 +116,8 @@ int run(bool json) {
         return 0;
     }
     if (rows.empty()) {
-        note("no model is stored in {}; 'atlas-vk pull NAME' fetches one", printable(store->folder().string(), kMostShown));
+        note("no model is stored in {}; 'atlas-vk pull NAME' fetches one",
+             printable(store->folder().string(), kMostShown));
         return 0;
     }
     print_table(rows, width);

@@ -18,9 +18,9 @@
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
+#include "tools/models/environment.h"
 #include "tools/open_model.h"
 #include "tools/output_file.h"
-#include "tools/models/environment.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -47,10 +47,11 @@ Result<std::vector<TokenId>> read_tokens(const LogitsFlags& flags) {
 
 Result<void> check_tokens(const std::vector<TokenId>& tokens, const gguf::File& file) {
     const gguf::TensorInfo* embedding = file.find_tensor("token_embd.weight");
-    if (embedding == nullptr || embedding->shape.size() != 2) return {};  // loading says so
+    if (embedding == nullptr || embedding->shape.size() != 2) return {};  // loading reports it
     const TokenId largest = *std::max_element(tokens.begin(), tokens.end());
     if (largest < embedding->shape[0]) return {};
-    return fail(ErrorCode::invalid_argument, "--tokens: token {}, expected ids below {} (the vocabulary)", largest, embedding->shape[0]);
+    return fail(ErrorCode::invalid_argument, "--tokens: token {}, expected ids below {} (the vocabulary)", largest,
+                embedding->shape[0]);
 }
 
 Result<void> write_logits(const LogitsFlags& flags, const Interrupt& interrupt) {
@@ -75,12 +76,14 @@ Result<void> write_logits(const LogitsFlags& flags, const Interrupt& interrupt) 
     ATLAS_TRY(shape.kv_format, kv_formats(flags.kv_type, flags.kv_rotation));
     ATLAS_TRY(const auto model, Model::load(file, *backend, shape));
     if (tokens.size() > model->config().n_ctx_train) {
-        return fail(ErrorCode::limit, "{} tokens do not fit: {} was trained for {}", tokens.size(), flags.model, model->config().n_ctx_train);
+        return fail(ErrorCode::limit, "{} tokens do not fit: {} was trained for {}", tokens.size(), flags.model,
+                    model->config().n_ctx_train);
     }
     ATLAS_TRY(const auto session, Session::create(model, shape));
     nothing_to_lose.reset();
     ATLAS_TRY_VOID(write_logits_file(*session, tokens, flags.out, {}, interrupt.token()));
-    if (!flags.quiet) fmt::print(stderr, "{}: f32 [{}, {}]\n", printable(flags.out, 400), tokens.size(), model->config().n_vocab);
+    if (!flags.quiet)
+        fmt::print(stderr, "{}: f32 [{}, {}]\n", printable(flags.out, 400), tokens.size(), model->config().n_vocab);
     return {};
 }
 
@@ -88,19 +91,26 @@ Result<void> write_logits(const LogitsFlags& flags, const Interrupt& interrupt) 
 
 void add_logits(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<LogitsFlags>();
-    CLI::App* command = app.add_subcommand("logits", "Write the logits of every token of a text to a file, to compare runtimes");
-    command->footer("The file is little-endian f32 [n_tokens, n_vocab], row t the logits after token t. It appears when it is complete.\n"
-                    "Examples:\n  atlas-vk logits -m model.gguf --tokens 1,2,3 -o out.f32 --kv-type f32\n"
-                    "  atlas-vk tokenize -m model.gguf \"Hello\" | tr ' ' , |\n      atlas-vk logits -m model.gguf --tokens - -o out.f32");
-    command->add_option("-m,--model", flags->model, "A stored model's name or a GGUF file")->required();
-    command->add_option("--tokens", flags->tokens, "Token ids separated by commas, or - to read them from stdin")->required();
-    command->add_option("-o,--output", flags->out, "The file to write")->required();
+    CLI::App* command =
+        app.add_subcommand("logits", "Write the logits of every token of a text to a file, to compare runtimes");
+    command->footer(
+        "The file is little-endian f32 [n_tokens, n_vocab], row t the logits after token t. It appears when it is "
+        "complete.\n"
+        "Examples:\n  atlas-vk logits -m model.gguf --tokens 1,2,3 -o out.f32 --kv-type f32\n"
+        "  atlas-vk tokenize -m model.gguf \"Hello\" | tr ' ' , |\n      atlas-vk logits -m model.gguf --tokens - -o "
+        "out.f32");
+    command->add_option("-m,--model", flags->model, "Use this model: a stored name or a GGUF file")->required();
+    command->add_option("--tokens", flags->tokens, "Run these token ids, separated by commas; - reads them from stdin")
+        ->required();
+    command->add_option("-o,--output", flags->out, "Write this file")->required();
     add_kv_flags(*command, flags->kv_type, flags->kv_rotation);
-    command->add_option("--batch", flags->n_batch, "Tokens per step; 1 takes the path that generates text")
+    command
+        ->add_option("--batch", flags->n_batch, "Run this many tokens per step; 1 takes the path that generates text")
         ->check(whole_number(1, 4096), "")
         ->capture_default_str();
-    command->add_option("--device", flags->device, "Device to run on: its index, a part of its name, or its UUID");
-    command->add_option("--matmul", flags->matmul, "Run matrix products by kernels whose name begins so, where a device has them (matmul_dot)");
+    command->add_option("--device", flags->device, "Use this device: its index, a part of its name, or its UUID");
+    command->add_option("--matmul", flags->matmul,
+                        "Run matrix products by kernels whose name begins so, where a device has them (matmul_dot)");
     command->add_flag("--force", flags->force, "Replace the file if it exists");
     command->add_flag("-q,--quiet", flags->quiet, "Print errors only");
     command->callback([flags, &exit_code] {

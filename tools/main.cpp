@@ -41,14 +41,15 @@ struct Group {
     std::vector<const char*> commands;
 };
 
-// How --help orders the subcommands; one that stands in no group is listed under "Other".
+// The order of the subcommands in --help; one without a group is listed under "Other".
 const std::array<Group, 6>& groups() {
-    static const std::array<Group, 6> kGroups = {{{"Talk to a model", {"run", "chat"}},
-                                                  {"Choose a model", {"plan"}},
-                                                  {"Get models", {"pull", "list", "rm"}},
-                                                  {"Look at files and devices", {"inspect", "devices", "kernels"}},
-                                                  {"Compare and measure", {"bench", "perplexity", "tune", "tokenize", "logits", "quantize", "fit-cache"}},
-                                                  {"Set up", {"completion", "manual"}}}};
+    static const std::array<Group, 6> kGroups = {
+        {{"Talk to a model", {"run", "chat"}},
+         {"Choose a model", {"plan"}},
+         {"Get models", {"pull", "list", "rm"}},
+         {"Look at files and devices", {"inspect", "devices", "kernels"}},
+         {"Compare and measure", {"bench", "perplexity", "tune", "tokenize", "logits", "quantize", "fit-cache"}},
+         {"Set up", {"completion", "manual"}}}};
     return kGroups;
 }
 
@@ -77,24 +78,31 @@ void sort_into_groups(App& app) {
     }
 }
 
-// "" is what a script's unset variable gives: it names nothing and is not the same as leaving the flag out. Texts may be empty.
+// An unset variable of a script gives "", which names nothing and does not mean that the flag is left out. Texts may be
+// empty.
 void refuse_empty_values(App& app) {
     constexpr std::array<std::string_view, 4> kTexts = {"--prompt", "--system", "TEXT", "--filter"};
-    const auto check = [](const std::string& value) { return value.empty() ? std::string("expected a value, found an empty one") : std::string(); };
+    const auto check = [](const std::string& value) {
+        return value.empty() ? std::string("expected a value, found an empty one") : std::string();
+    };
     for (App* command : app.get_subcommands({})) {
         for (CLI::Option* option : command->get_options()) {
-            const bool is_text = std::any_of(kTexts.begin(), kTexts.end(), [&](std::string_view name) { return option->check_name(std::string(name)); });
+            const bool is_text = std::any_of(kTexts.begin(), kTexts.end(), [&](std::string_view name) {
+                return option->check_name(std::string(name));
+            });
             if (option->get_items_expected_max() > 0 && !is_text) option->check(check, "");
         }
     }
 }
 
-// Says what is wrong with a first word that is no subcommand. CLI11 alone would only complain about "extra arguments".
+// Explains a first word that is no subcommand. CLI11 alone would only complain about "extra arguments".
 int explain_unknown(const App& app, const std::string& typed) {
     const auto names = command_names(app);
     const auto meant = atlas::tools::nearest_name(typed, names);
-    const std::string instead = meant.empty() ? fmt::format("The commands are: {}", fmt::join(names, ", ")) : fmt::format("Did you mean '{}'?", meant);
-    return atlas::tools::print_wrong_usage("", fmt::format("there is no command {}. {}", atlas::in_quotes(typed), instead));
+    const std::string instead = meant.empty() ? fmt::format("The commands are: {}", fmt::join(names, ", "))
+                                              : fmt::format("Did you mean '{}'?", meant);
+    return atlas::tools::print_wrong_usage("",
+                                           fmt::format("there is no command {}. {}", atlas::in_quotes(typed), instead));
 }
 
 // The flag of the command that was meant, in words, or nothing.
@@ -103,7 +111,8 @@ std::string flag_near(const App& command, const std::vector<std::string>& extra)
     for (const CLI::Option* option : command.get_options()) {
         for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     }
-    const auto flag = std::find_if(extra.begin(), extra.end(), [](const std::string& text) { return text.starts_with("--"); });
+    const auto flag =
+        std::find_if(extra.begin(), extra.end(), [](const std::string& text) { return text.starts_with("--"); });
     const auto meant = flag == extra.end() ? "" : atlas::tools::nearest_name(flag->substr(0, flag->find('=')), names);
     return meant.empty() ? "" : fmt::format("; did you mean {}?", meant);
 }
@@ -114,12 +123,14 @@ int parse(App& app, std::vector<std::string> arguments) {
     if (command != nullptr) {
         auto ours = atlas::tools::in_our_spelling(*command, {arguments.begin() + 1, arguments.end()});
         if (!ours) return atlas::tools::print_wrong_usage(name, ours.error().message);
-        // The parser would take the next word.
+        // Otherwise the parser would take the next word as the value.
         const auto is_empty = [&](const std::string& text) {
-            return text.starts_with("--") && text.ends_with('=') && command->get_option_no_throw(text.substr(0, text.size() - 1)) != nullptr;
+            return text.starts_with("--") && text.ends_with('=') &&
+                   command->get_option_no_throw(text.substr(0, text.size() - 1)) != nullptr;
         };
         if (const auto empty = std::find_if(ours->begin(), ours->end(), is_empty); empty != ours->end()) {
-            return atlas::tools::print_wrong_usage(name, fmt::format("{}: expected a value, found an empty one", empty->substr(0, empty->size() - 1)));
+            return atlas::tools::print_wrong_usage(
+                name, fmt::format("{}: expected a value, found an empty one", empty->substr(0, empty->size() - 1)));
         }
         arguments.resize(1);
         arguments.insert(arguments.end(), ours->begin(), ours->end());
@@ -134,7 +145,8 @@ int parse(App& app, std::vector<std::string> arguments) {
         return exit_code;
     } catch (const CLI::ParseError& error) {
         const std::string near = command != nullptr ? flag_near(*command, command->remaining()) : "";
-        return atlas::tools::print_wrong_usage(name, atlas::printable(atlas::tools::usage_text(error, command), 1000) + near);
+        return atlas::tools::print_wrong_usage(name,
+                                               atlas::printable(atlas::tools::usage_text(error, command), 1000) + near);
     }
     return 0;
 }
@@ -160,8 +172,8 @@ int run(int argc, char** argv) {
     return wrong != 0 ? wrong : exit_code;
 }
 
-// A standard stream that was closed would be the number of the next file that is opened, which then gets our messages. Writing to stdout
-// fails as before.
+// The next file that is opened would get the number of a closed standard stream, and then our messages. Writing to
+// stdout fails as before.
 void open_missing_streams() {
     for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         if (fcntl(stream, F_GETFD) != -1 || errno != EBADF) continue;
@@ -169,20 +181,22 @@ void open_missing_streams() {
     }
 }
 
-// What a command printed may still be on its way: a full disk shows here, for all of them.
+// Output of a command may still be buffered: a full disk is found here, for all commands.
 int with_output_written(int exit_code) {
     const bool flushed = std::fflush(stdout) == 0;
     const int reason = errno;
     if (flushed && std::ferror(stdout) == 0) return exit_code;
-    if (exit_code != 0) return exit_code;  // said already
+    if (exit_code != 0) return exit_code;  // reported already
     return atlas::tools::print_error(
-        {atlas::ErrorCode::io, flushed ? "not all of the output could be written to stdout" : fmt::format("cannot write to stdout: {}", std::strerror(reason))});
+        {atlas::ErrorCode::io, flushed ? "not all of the output could be written to stdout"
+                                       : fmt::format("cannot write to stdout: {}", std::strerror(reason))});
 }
 
-// Our code fails with values; these are a library's exceptions that were not expected, or memory that is not there (a length_error is a piece of memory
-// that no machine has).
+// Our code fails with values. What arrives here is an unexpected exception of a library, or a failed allocation (a
+// length_error asks for more memory than any machine has).
 void say_exception(const std::exception_ptr& exception) noexcept {
-    constexpr const char* kOutOfMemory = "atlas-vk: error: out of memory: the system gives this process no more (see also ulimit -v)\n";
+    constexpr const char* kOutOfMemory =
+        "atlas-vk: error: out of memory: the system gives this process no more (see also ulimit -v)\n";
     try {
         std::rethrow_exception(exception);
     } catch (const std::bad_alloc&) {
@@ -194,7 +208,9 @@ void say_exception(const std::exception_ptr& exception) noexcept {
             // fmt::print throws where stdout cannot be written, and says only "file".
             const auto* system = dynamic_cast<const std::system_error*>(&error);
             const bool is_stdout = system != nullptr && std::ferror(stdout) != 0;
-            atlas::tools::print_error({atlas::ErrorCode::io, is_stdout ? "cannot write to stdout: " + system->code().message() : error.what()});
+            atlas::tools::print_error({atlas::ErrorCode::io, is_stdout
+                                                                 ? "cannot write to stdout: " + system->code().message()
+                                                                 : error.what()});
         } catch (...) {
             std::fputs(kOutOfMemory, stderr);
         }
@@ -203,10 +219,12 @@ void say_exception(const std::exception_ptr& exception) noexcept {
     }
 }
 
-// What is thrown where nothing can catch it: a thread of the driver's that gets no memory.
+// For exceptions that nothing can catch: those of a driver's thread that gets no memory.
 [[noreturn]] void on_terminate() {
-    if (const auto exception = std::current_exception()) say_exception(exception);
-    else std::fputs("atlas-vk: error: ended by std::terminate\n", stderr);
+    if (const auto exception = std::current_exception())
+        say_exception(exception);
+    else
+        std::fputs("atlas-vk: error: ended by std::terminate\n", stderr);
     std::fflush(nullptr);
     std::_Exit(1);
 }
@@ -217,7 +235,8 @@ int guarded_run(int argc, char** argv) {
     atlas::tools::Interrupt::end_at_once_by_default();
     try {
         open_missing_streams();
-        std::signal(SIGXFSZ, SIG_IGN);  // a file that grows over ulimit -f is a failed write with a message, not the end
+        std::signal(SIGXFSZ,
+                    SIG_IGN);  // a file that grows over ulimit -f is a failed write with a message, not the end
         atlas::tools::send_log_to_stderr();
         exit_code = run(argc, argv);
     } catch (...) {
@@ -230,7 +249,7 @@ int guarded_run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     const int exit_code = guarded_run(argc, argv);
-    // A device that did not come to rest may be at work in what exit handlers are about to tear down.
+    // A device that did not become idle may still use what exit handlers would destroy.
     if (!atlas::vk::any_abandoned()) return exit_code;
     std::fflush(nullptr);
     std::_Exit(exit_code);

@@ -11,7 +11,8 @@
 namespace atlas::tools {
 namespace {
 
-// Text as roff takes it: what it would typeset (hyphens, quotes, accents) stays what can be copied into a shell, and no line is a request.
+// Escapes text for roff, so that hyphens, quotes and accents can be copied into a shell and no line is taken for a
+// request.
 std::string roff(std::string_view text) {
     std::string out;
     bool line_begins = true;
@@ -19,13 +20,26 @@ std::string roff(std::string_view text) {
         if (line_begins && c == '.') out += "\\&";
         line_begins = c == '\n';
         switch (c) {
-            case '\\': out += "\\e"; break;
-            case '-': out += "\\-"; break;
-            case '\'': out += "\\(aq"; break;
-            case '`': out += "\\(ga"; break;
-            case '~': out += "\\(ti"; break;
-            case '^': out += "\\(ha"; break;
-            default: out += c;
+            case '\\':
+                out += "\\e";
+                break;
+            case '-':
+                out += "\\-";
+                break;
+            case '\'':
+                out += "\\(aq";
+                break;
+            case '`':
+                out += "\\(ga";
+                break;
+            case '~':
+                out += "\\(ti";
+                break;
+            case '^':
+                out += "\\(ha";
+                break;
+            default:
+                out += c;
         }
     }
     return out;
@@ -38,10 +52,12 @@ std::string upper(std::string text) {
 
 std::string option_text(const OptionFacts& option) {
     std::string head;
-    for (const std::string& name : option.names) head += fmt::format("{}\\fB{}\\fR", head.empty() ? "" : ", ", roff(name));
+    for (const std::string& name : option.names)
+        head += fmt::format("{}\\fB{}\\fR", head.empty() ? "" : ", ", roff(name));
     if (head.empty()) head = fmt::format("\\fI{}\\fR", roff(option.positional));
     if (option.takes_value && !option.names.empty()) head += fmt::format(" \\fI{}\\fR", roff(option.value));
-    const std::string standard = option.takes_value && !option.standard.empty() ? fmt::format(" (default: {})", option.standard) : "";
+    const std::string standard =
+        option.takes_value && !option.standard.empty() ? fmt::format(" (default: {})", option.standard) : "";
     return fmt::format(".TP\n{}\n{}\n", head, roff(option.description + standard));
 }
 
@@ -57,17 +73,21 @@ std::string footer_text(const CLI::App& command) {
 }
 
 std::string page(const std::string& name, const std::string& what, const std::string& body) {
-    return fmt::format(".TH {} 1 \"\" \"atlas\\-vk {}\" \"atlas\\-vk\"\n.nh\n.SH NAME\n{} \\- {}\n{}", roff(upper(name)), ATLAS_VERSION, roff(name), roff(what), body);
+    return fmt::format(".TH {} 1 \"\" \"atlas\\-vk {}\" \"atlas\\-vk\"\n.nh\n.SH NAME\n{} \\- {}\n{}",
+                       roff(upper(name)), ATLAS_VERSION, roff(name), roff(what), body);
 }
 
 std::string page_of(const CLI::App& command) {
     std::string flags, words;
     for (const OptionFacts& option : options_of(command)) {
         const std::string word = fmt::format("\\fI{}\\fR", roff(option.positional));
-        if (!option.positional.empty()) words += (option.is_required ? " " + word : " [" + word + "]") + (option.takes_many ? "..." : "");
-        else if (option.is_required) flags += fmt::format("\\fB{}\\fR \\fI{}\\fR ", roff(option.names.front()), roff(option.value));
+        if (!option.positional.empty())
+            words += (option.is_required ? " " + word : " [" + word + "]") + (option.takes_many ? "..." : "");
+        else if (option.is_required)
+            flags += fmt::format("\\fB{}\\fR \\fI{}\\fR ", roff(option.names.front()), roff(option.value));
     }
-    const std::string synopsis = fmt::format(".SH SYNOPSIS\n.B atlas\\-vk {}\n{}[\\fIOPTION\\fR]...{}", roff(command.get_name()), flags, words);
+    const std::string synopsis =
+        fmt::format(".SH SYNOPSIS\n.B atlas\\-vk {}\n{}[\\fIOPTION\\fR]...{}", roff(command.get_name()), flags, words);
     return page("atlas-vk-" + command.get_name(), command.get_description(),
                 synopsis + "\n" + options_text(command) + footer_text(command) + ".SH SEE ALSO\n.BR atlas\\-vk (1)\n");
 }
@@ -80,8 +100,8 @@ std::string main_page(const CLI::App& app) {
         see_also += fmt::format("{}.BR atlas\\-vk\\-{} (1)", see_also.empty() ? "" : ",\n", roff(command->get_name()));
     }
     return page("atlas-vk", app.get_description(),
-                ".SH SYNOPSIS\n.B atlas\\-vk\n\\fICOMMAND\\fR [\\fIOPTION\\fR]...\n" + commands + options_text(app) + footer_text(app) +
-                    ".SH SEE ALSO\n" + see_also + "\n");
+                ".SH SYNOPSIS\n.B atlas\\-vk\n\\fICOMMAND\\fR [\\fIOPTION\\fR]...\n" + commands + options_text(app) +
+                    footer_text(app) + ".SH SEE ALSO\n" + see_also + "\n");
 }
 
 Result<void> write_page(const std::filesystem::path& folder, const std::string& name, const std::string& text) {
@@ -94,7 +114,8 @@ Result<void> write_pages(const CLI::App& app, const std::filesystem::path& folde
     std::error_code error;
     std::filesystem::create_directories(folder, error);
     ATLAS_TRY_VOID(write_page(folder, "atlas-vk", main_page(app)));
-    for (const CLI::App* command : commands_of(app)) ATLAS_TRY_VOID(write_page(folder, "atlas-vk-" + command->get_name(), page_of(*command)));
+    for (const CLI::App* command : commands_of(app))
+        ATLAS_TRY_VOID(write_page(folder, "atlas-vk-" + command->get_name(), page_of(*command)));
     return {};
 }
 
@@ -103,7 +124,12 @@ Result<void> write_pages(const CLI::App& app, const std::filesystem::path& folde
 void add_manual(CLI::App& app, int& exit_code) {
     auto folder = std::make_shared<std::string>();
     CLI::App* command = app.add_subcommand("manual", "Write the man pages of all commands into a folder");
-    command->add_option("FOLDER", *folder, "Where to write atlas-vk.1, atlas-vk-run.1, ...; made if it is missing")->required()->type_name("FOLDER");
+    command
+        ->add_option(
+            "FOLDER", *folder,
+            "Write atlas-vk.1, atlas-vk-run.1, ... here; the folder is made if missing, existing pages are replaced")
+        ->required()
+        ->type_name("FOLDER");
     command->callback([&app, folder, &exit_code] {
         if (const auto done = write_pages(app, *folder); !done) exit_code = print_error(done.error());
     });

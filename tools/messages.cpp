@@ -16,7 +16,7 @@ namespace atlas::tools {
 
 namespace {
 
-// Whatever a file or a server put into a message, a terminal obeys none of it.
+// Escapes what a file or a server put into a message, so that a terminal obeys none of it.
 void print_line(std::string_view kind, std::string_view text) {
     write_stderr(fitted_to_stderr(fmt::format("atlas-vk: {}{}\n", kind, printable_lines(text))));
 }

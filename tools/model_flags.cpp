@@ -18,26 +18,45 @@ Result<KvFormats> kv_formats(std::string_view formats, std::string_view rotation
 }
 
 void add_kv_flags(CLI::App& command, std::string& kv_type, std::string& rotation) {
-    command.add_option("--kv,--kv-type", kv_type, "Format of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, or keys:values (q8_0:q4_0)")
+    command
+        .add_option(
+            "--kv,--kv-type", kv_type,
+            "Set the format of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, or keys:values (q8_0:q4_0)")
         ->check(cache_formats(), "")
         ->capture_default_str();
-    command.add_option("--kv-rotation", rotation, "Turn keys (k), values (v), both (kv) or none before they are rounded; auto: where it was measured to help")
+    command
+        .add_option("--kv-rotation", rotation,
+                    "Rotate keys (k), values (v), both (kv) or none before they are rounded; auto: where it was "
+                    "measured to help")
         ->check(CLI::IsMember({"auto", "none", "k", "v", "kv"}))
         ->capture_default_str();
 }
 
 void add_keep_free_flag(CLI::App& command, std::string& keep_free) {
-    command.add_option("--keep-free", keep_free, "Leave this much of the device's memory to others: 1G, 800M; a bare number means GiB")->check(byte_size(), "");
+    command
+        .add_option("--keep-free", keep_free,
+                    "Leave this much of the device's memory to others: 1G, 800M; a bare number means GiB")
+        ->check(byte_size(), "");
 }
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
-    command.add_option("-m,--model", flags.model, "A stored model's name (see `atlas-vk list`) or a path to a .gguf file")->required();
+    command
+        .add_option("-m,--model", flags.model,
+                    "Use this model: a stored name (see `atlas-vk list`) or a path to a .gguf file")
+        ->required();
     add_pull_flag(command, flags.pull);
-    command.add_option("--device", flags.device, "Device to run on: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
-    command.add_option("-c,--ctx", flags.n_ctx, "Context in tokens (default: as much as fits comfortably, at most the model's own)")->check(whole_number(1, kMaxContext), "");
+    command.add_option("--device", flags.device,
+                       "Use this device: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
+    command
+        .add_option("-c,--ctx", flags.n_ctx,
+                    "Set the context in tokens (default: as much as fits comfortably, at most the model's own)")
+        ->check(whole_number(1, kMaxContext), "");
     add_kv_flags(command, flags.kv_type, flags.kv_rotation);
     add_keep_free_flag(command, flags.keep_free);
-    command.add_option("--memory-limit", flags.memory_limit, "Use at most this much of the device's memory: 6G, 800M; a bare number means GiB")->check(byte_size(), "");
+    command
+        .add_option("--memory-limit", flags.memory_limit,
+                    "Use at most this much of the device's memory: 6G, 800M; a bare number means GiB")
+        ->check(byte_size(), "");
     command.add_flag("--validate", flags.validate, "Run under Vulkan's validation layers (slow; for developers)");
 }
 
@@ -69,29 +88,39 @@ void add_sampling_flags(CLI::App& command, SamplingFlags& flags) {
     constexpr double kMost = 1e4;  // as Sampler::create
     command
         .add_option_function<std::string>(
-            "-n,--max-tokens", [&flags](const std::string& text) { flags.max_tokens = is_minus_one(text) ? 0 : number_in<uint32_t>(text); },
-            "Longest answer in tokens (default: until the model ends or the context is full)")
-        ->check(or_minus_one(whole_number(0), "no limit"), "")
+            "-n,--max-tokens",
+            [&flags](const std::string& text) {
+                flags.max_tokens = is_minus_one(text) ? 0 : number_in<uint32_t>(text);
+            },
+            "End the answer after this many tokens (default: when the model ends it or the context is full)")
+        ->check(or_minus_one(whole_number(1), "no limit"), "")
         ->type_name("UINT");
-    command.add_option("--stop", flags.stop_strings, "End the answer before this text; may be given more than once")->expected(1)->take_all()->allow_extra_args(false);
+    command.add_option("--stop", flags.stop_strings, "End the answer before this text; may be given more than once")
+        ->expected(1)
+        ->take_all()
+        ->allow_extra_args(false);
     const auto add = [&](const char* name, auto& value, const char* what, FlagCheck check) {
         command.add_option(name, value, what)->check(std::move(check), "")->capture_default_str()->group(group);
     };
-    add("--temperature", s.temperature, "0 is greedy", number(0, kMost));
+    add("--temperature", s.temperature, "Divide the logits by this; 0: greedy", number(0, kMost));
     add("--top-k", s.top_k, "Choose among the k most likely; 0: all", whole_number(0));
     add("--top-p", s.top_p, "Choose among the most likely that sum to p; 1: all", number(0, 1));
     add("--min-p", s.min_p, "Drop what is less likely than p times the best; 0: none", number(0, 1));
-    add("--repeat-penalty", s.repetition_penalty, "Divide the logits of seen tokens by this; 1: off", number(1e-3, kMost));
-    add("--frequency-penalty", s.frequency_penalty, "Subtract this for every time a token was seen", number(-kMost, kMost));
+    add("--repeat-penalty", s.repetition_penalty, "Divide the logits of seen tokens by this; 1: off",
+        number(1e-3, kMost));
+    add("--frequency-penalty", s.frequency_penalty, "Subtract this for every time a token was seen",
+        number(-kMost, kMost));
     add("--presence-penalty", s.presence_penalty, "Subtract this once from seen tokens", number(-kMost, kMost));
     command
         .add_option_function<std::string>(
             "--seed",
             [&flags](const std::string& text) {
-                if (is_minus_one(text)) flags.seed.reset();
-                else flags.seed = number_in<uint64_t>(text);
+                if (is_minus_one(text))
+                    flags.seed.reset();
+                else
+                    flags.seed = number_in<uint64_t>(text);
             },
-            "The same seed gives the same answer (default, and -1: a new one each time)")
+            "Draw by this seed; the same seed gives the same answer (default, and -1: a new one each time)")
         ->check(or_minus_one(whole_number(0, std::numeric_limits<uint64_t>::max()), "a new seed each time"), "")
         ->type_name("UINT")
         ->group(group);
@@ -113,7 +142,8 @@ GenerateOptions generate_options(const SamplingFlags& flags) {
 
 void add_report_flags(CLI::App& command, ReportFlags& flags) {
     CLI::Option* quiet = command.add_flag("-q,--quiet", flags.quiet, "Print no line of figures after an answer");
-    command.add_flag("-v,--verbose", flags.verbose, "Print all figures: prompt and answer, draft tokens, times")->excludes(quiet);
+    command.add_flag("-v,--verbose", flags.verbose, "Print all figures: prompt and answer, draft tokens, times")
+        ->excludes(quiet);
 }
 
 }  // namespace atlas::tools

@@ -1,5 +1,6 @@
 #pragma once
-// The flags that commands share which run a model: which one, where, with what cache, and how it chooses its tokens.
+// The flags that all commands that run a model share: which model, on which device, with which cache, and how it
+// chooses its tokens.
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
@@ -13,10 +14,10 @@
 namespace atlas::tools {
 
 struct ModelFlags {
-    std::string model;   // a stored name or a path
-    bool pull = false;   // fetch it without asking if it is not stored
-    std::string device;  // index, part of the name, or UUID; empty: the best
-    uint32_t n_ctx = 0;  // 0: as much as fits in comfort (runtime/planner/context.h)
+    std::string model;            // a stored name or a path
+    bool pull = false;            // fetch it without asking if it is not stored
+    std::string device;           // index, part of the name, or UUID; empty: the best
+    uint32_t n_ctx = 0;           // 0: as much as fits comfortably (runtime/planner/context.h)
     std::string kv_type = "f16";  // or "q8_0:q4_0", keys and values apart
     std::string kv_rotation = "auto";
     std::string memory_limit;  // "6G"; empty: what the driver's budget allows
@@ -26,7 +27,7 @@ struct ModelFlags {
 
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 
-/// The formats with what --kv-rotation says: auto, none, k, v or kv.
+/// The formats with the rotation of --kv-rotation: auto, none, k, v or kv.
 Result<KvFormats> kv_formats(std::string_view formats, std::string_view rotation);
 /// The options --kv, also spelled --kv-type, and --kv-rotation.
 void add_kv_flags(CLI::App& command, std::string& kv_type, std::string& rotation);
@@ -41,10 +42,10 @@ struct SamplingFlags {
 };
 
 void add_sampling_flags(CLI::App& command, SamplingFlags& flags);
-/// The options with a seed drawn from the system where none was given.
+/// The options, with a seed from the system if none was given.
 GenerateOptions generate_options(const SamplingFlags& flags);
 
-/// What is said beside the answer.
+/// How much is printed beside the answer.
 struct ReportFlags {
     bool quiet = false;
     bool verbose = false;

@@ -9,7 +9,7 @@
 
 namespace atlas::tools {
 
-/// The user's own store; what is damaged in it is told on stderr. Fails: not_found (no home folder).
+/// The user's own store; damaged entries are reported on stderr. Fails: not_found (no home folder).
 Result<ModelStore> user_store();
 
 /// The file to open. A path wins over a stored name; the name of a source finds what was pulled from there.

@@ -20,17 +20,19 @@ struct RewrittenTensor {
     std::span<const float> importance = {};  // [matrices, columns], or empty
 };
 
-/// Reads in pieces: between two of them progress is told and a stop is answered. Must live, with what it was given, until the writer has written.
+/// Reads in pieces; between two of them it reports progress and obeys a stop. It and its arguments must outlive the
+/// writer's write().
 class ModelRewrite {
   public:
-    /// `progress` hears bytes of the source.
-    ModelRewrite(const gguf::File& from, std::function<void(uint64_t done, uint64_t total)> progress, std::stop_token stop, uint32_t n_threads)
+    /// `progress` is called with the bytes of the source that were read.
+    ModelRewrite(const gguf::File& from, std::function<void(uint64_t done, uint64_t total)> progress,
+                 std::stop_token stop, uint32_t n_threads)
         : from_(from), progress_(std::move(progress)), stop_(std::move(stop)), n_threads_(n_threads) {}
     ModelRewrite(const ModelRewrite&) = delete;
     ModelRewrite& operator=(const ModelRewrite&) = delete;
 
-    /// Declares the tensor in `writer`, under its name. Writer::write then also fails: cancelled, corrupt (a weight that is a NaN or an infinity),
-    /// io (the source became shorter).
+    /// Declares the tensor in `writer`, under its name. Writer::write then also fails: cancelled, corrupt (a weight
+    /// that is a NaN or an infinity), io (the source became shorter).
     void add(gguf::Writer& writer, const RewrittenTensor& tensor);
 
   private:

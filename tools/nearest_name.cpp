@@ -8,7 +8,7 @@
 namespace atlas::tools {
 
 std::string_view nearest_name(std::string_view typed, std::span<const std::string> names) {
-    constexpr size_t kLongestName = 64;  // nobody mistypes a command by that much
+    constexpr size_t kLongestName = 64;  // longer words are not mistyped commands
     if (typed.size() > kLongestName) return "";
     std::string_view best;
     size_t fewest = SIZE_MAX;

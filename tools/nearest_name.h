@@ -7,8 +7,8 @@
 
 namespace atlas::tools {
 
-/// The name with the fewest typing mistakes between them (a letter more, less, other, or two swapped), or "" when all are too
-/// far off to be meant: more than a third of the letters.
+/// The name with the fewest typing mistakes (a letter added, missing, replaced, or two swapped), or "" when all are too
+/// far off: more than a third of the letters.
 std::string_view nearest_name(std::string_view typed, std::span<const std::string> names);
 
 }  // namespace atlas::tools

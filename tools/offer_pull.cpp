@@ -26,7 +26,8 @@ bool says_yes(const std::string& question) {
 }  // namespace
 
 void add_pull_flag(CLI::App& command, bool& pull) {
-    command.add_flag("-y,--pull", pull, "Pull the model without asking if it is not stored; names as 'atlas-vk pull' takes them");
+    command.add_flag("-y,--pull", pull,
+                     "Pull the model without asking if it is not stored; names as 'atlas-vk pull' takes them");
 }
 
 Result<std::filesystem::path> find_or_pull(const std::string& name, bool pull) {
@@ -36,11 +37,12 @@ Result<std::filesystem::path> find_or_pull(const std::string& name, bool pull) {
     if (!found.source) return tl::unexpected(std::move(found.error));
     if (!pull) {
         if (!is_at_terminal()) {
-            found.error.message += "; --pull fetches it and goes on";
+            found.error.message += "; --pull fetches it and continues";
             return tl::unexpected(std::move(found.error));
         }
         const std::string from = printable(found.source->text, 200);
-        if (!says_yes(fmt::format("{} is not stored here. Pull it from {}?", in_quotes(name, 200), from))) return fail(ErrorCode::not_found, "{} is not stored, and nothing was pulled", in_quotes(name, 200));
+        if (!says_yes(fmt::format("{} is not stored here. Pull it from {}?", in_quotes(name, 200), from)))
+            return fail(ErrorCode::not_found, "{} is not stored, and nothing was pulled", in_quotes(name, 200));
     }
     ATLAS_TRY(const StoredModel model, shown_pull(*found.source));
     fmt::print(stderr, "{}: {}\n", printable(model.name), bytes_text(model.bytes));

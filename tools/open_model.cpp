@@ -37,7 +37,7 @@ Result<std::unique_ptr<VkBackend>> make_backend(const ModelFlags& flags) {
     return backend;
 }
 
-// What the budget's watch asks for when memory is short. A draft's cache goes first: that costs speed alone.
+// Called by the budget's watch when memory is short. The draft's cache shrinks first, because that costs only speed.
 BudgetWatch::GivenBack shrink(Session& session, Speculators* speculation, uint64_t bytes) {
     const auto tell = [](const Error& error) { warning("the cache could not be made smaller: {}", error.message); };
     const auto of_draft = speculation != nullptr ? speculation->shrink(bytes) : Result<uint64_t>(0);
@@ -50,7 +50,8 @@ BudgetWatch::GivenBack shrink(Session& session, Speculators* speculation, uint64
     if (!of_session) tell(of_session.error());
     given.bytes += of_session.value_or(0);
     if (session.n_ctx() == before) return given;
-    given.effect += fmt::format("{}the context holds {} tokens now, no longer {}", given.effect.empty() ? "" : ", ", session.n_ctx(), before);
+    given.effect += fmt::format("{}the context holds {} tokens now, no longer {}", given.effect.empty() ? "" : ", ",
+                                session.n_ctx(), before);
     return given;
 }
 
@@ -61,8 +62,8 @@ void tell_of_memory(const std::string& line) {
 
 }  // namespace
 
-Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backend, const SessionShape& shape, const std::string& keep_free,
-                                  const gguf::File* draft) {
+Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backend, const SessionShape& shape,
+                                  const std::string& keep_free, const gguf::File* draft) {
     ContextWish wish;
     wish.shape = shape;
     wish.draft = draft;
@@ -76,23 +77,28 @@ Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backe
 
 namespace {
 
-// What is said of the context: where it was chosen here, how much it is; where it was asked for, that it is too long.
+// Reports the context: its length where it was chosen here; where it was requested, only that it is too long.
 void tell_of_context(const ModelFlags& flags, const ContextChoice& choice, const KvFormats& kv) {
     if (flags.n_ctx == 0) print_note(describe(choice, kv));
     if (flags.n_ctx <= choice.n_ctx_native) return;
-    warning("--ctx {} is more than the {} tokens that the model was trained for: beyond them its answers get worse, often useless", flags.n_ctx,
-            choice.n_ctx_native);
+    warning(
+        "--ctx {} is more than the {} tokens that the model was trained for: beyond them its answers get worse, often "
+        "useless",
+        flags.n_ctx, choice.n_ctx_native);
 }
 
-Result<std::shared_ptr<const Model>> load_weights(const gguf::File& file, VkBackend& backend, const SessionShape& shape) {
+Result<std::shared_ptr<const Model>> load_weights(const gguf::File& file, VkBackend& backend,
+                                                  const SessionShape& shape) {
     ProgressBar bar("loading");
-    ATLAS_TRY(auto model, Model::load(file, backend, shape, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); }));
+    ATLAS_TRY(auto model,
+              Model::load(file, backend, shape, [&bar](uint64_t done, uint64_t total) { bar.show(done, total); }));
     bar.wipe();
     const double seconds = bar.seconds();
     const uint64_t bytes = model->weights_bytes();
-    // Said only when loading was long enough to wonder about.
+    // Printed only when loading took long enough to be noticed.
     if (seconds >= 1.0) {
-        note("loaded {} in {} ({}/s)", bytes_text(bytes), duration_text(seconds), bytes_text(static_cast<uint64_t>(static_cast<double>(bytes) / seconds)));
+        note("loaded {} in {} ({}/s)", bytes_text(bytes), duration_text(seconds),
+             bytes_text(static_cast<uint64_t>(static_cast<double>(bytes) / seconds)));
     }
     return model;
 }
@@ -104,22 +110,25 @@ Result<void> warn_of_cache(const gguf::File& file, const KvFormats& kv) {
     return {};
 }
 
-// What is wrong with the file, or with the flags for this file, whatever the device.
+// Errors of the file, or of the flags for this file, that do not depend on the device.
 Result<void> check_without_device(const gguf::File& file, SessionShape shape) {
     shape.n_ctx = std::max(shape.n_ctx, 1u);
-    if (const auto plan = plan_file(file, shape); !plan) return fail_in(in_quotes(file.path().string(), 400), plan.error());
+    if (const auto plan = plan_file(file, shape); !plan)
+        return fail_in(in_quotes(file.path().string(), 400), plan.error());
     return {};
 }
 
 // `speculation` null: nothing proposes draft tokens. `on_files`: asked before the device is opened; may be empty.
-Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* speculation, SessionShape& shape, const CheckFiles& on_files = {}) {
+Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* speculation, SessionShape& shape,
+                             const CheckFiles& on_files = {}) {
     const Interrupt::AtOnce nothing_to_lose;
     OpenModel open;
     ATLAS_TRY(shape.kv_format, kv_formats(flags.kv_type, flags.kv_rotation));
     ATLAS_TRY(const auto path, find_or_pull(flags.model, flags.pull));
     ATLAS_TRY(auto file, gguf::File::open(path));
     open.file = std::make_unique<gguf::File>(std::move(file));
-    if (speculation != nullptr) ATLAS_TRY_VOID(warn_of_cache(*open.file, shape.kv_format));  // nothing that measures: there it is meant
+    // No warning from commands that measure, where such a cache is intended.
+    if (speculation != nullptr) ATLAS_TRY_VOID(warn_of_cache(*open.file, shape.kv_format));
     ATLAS_TRY(open.tokenizer, Tokenizer::load(*open.file));
     for (const std::string& line : open.tokenizer->notes()) print_note(line);
     if (speculation != nullptr) {
@@ -145,7 +154,8 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
 
 }  // namespace
 
-Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation, const CheckFiles& on_files) {
+Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation,
+                                       const CheckFiles& on_files) {
     SessionShape shape;
     ATLAS_TRY(OpenModel open, load_model(flags, &speculation, shape, on_files));
     open.watch = std::make_unique<BudgetWatch>(*open.backend, tell_of_memory);
@@ -154,7 +164,8 @@ Result<OpenModel> open_without_session(const ModelFlags& flags, const Speculatio
 
 namespace {
 
-Result<OpenModel> open_with_session(const ModelFlags& flags, const SpeculationFlags* speculation, uint32_t max_outputs) {
+Result<OpenModel> open_with_session(const ModelFlags& flags, const SpeculationFlags* speculation,
+                                    uint32_t max_outputs) {
     SessionShape shape;
     shape.max_outputs = max_outputs;
     ATLAS_TRY(OpenModel open, load_model(flags, speculation, shape));
@@ -167,11 +178,14 @@ Result<OpenModel> open_with_session(const ModelFlags& flags, const SpeculationFl
 }  // namespace
 
 void OpenModel::draft_tokens_by(Speculators* speculation) {
-    watch = std::make_unique<BudgetWatch>(*backend, tell_of_memory,
-                                          [session_ = session.get(), speculation](uint64_t bytes) { return shrink(*session_, speculation, bytes); });
+    watch = std::make_unique<BudgetWatch>(
+        *backend, tell_of_memory,
+        [session_ = session.get(), speculation](uint64_t bytes) { return shrink(*session_, speculation, bytes); });
 }
 
-Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) { return open_with_session(flags, nullptr, max_outputs); }
+Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs) {
+    return open_with_session(flags, nullptr, max_outputs);
+}
 
 Result<OpenModel> open_model(const ModelFlags& flags, const SpeculationFlags& speculation) {
     return open_with_session(flags, &speculation, rows_for(speculation));
@@ -181,7 +195,8 @@ Result<void> check_validation(const ModelFlags& flags, OpenModel& open) {
     if (!flags.validate) return {};
     const auto messages = open.backend->take_validation_messages();
     for (const vk::ValidationMessage& message : messages) warning("validation: {}: {}", message.id, message.text);
-    if (!messages.empty()) return fail(ErrorCode::unsupported, "the validation layers said {} things", messages.size());
+    if (!messages.empty())
+        return fail(ErrorCode::unsupported, "the validation layers reported {} messages", messages.size());
     note("validation: nothing to report");
     return {};
 }

@@ -1,5 +1,6 @@
 #pragma once
-// What every subcommand that runs a model does first: find the file, take a device, load with a progress bar, make a session.
+// The first steps of every subcommand that runs a model: find the file, open a device, load with a progress bar, make a
+// session.
 
 #include <functional>
 #include <memory>
@@ -17,22 +18,24 @@
 namespace atlas::tools {
 
 /// How much context the file gets on the backend, beside a draft if there is one. Fails: as choose_context.
-Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backend, const SessionShape& shape, const std::string& keep_free,
-                                  const gguf::File* draft = nullptr);
+Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backend, const SessionShape& shape,
+                                  const std::string& keep_free, const gguf::File* draft = nullptr);
 
 /// Everything a conversation needs; destroyed in the right order.
 struct OpenModel {
     std::unique_ptr<gguf::File> file;
-    std::unique_ptr<gguf::File> draft_file;  // null: no draft; its vocabulary was checked and its memory reckoned with
+    // Null: no draft. Its vocabulary was checked and its memory is part of the plan.
+    std::unique_ptr<gguf::File> draft_file;
     std::shared_ptr<const Tokenizer> tokenizer;
     std::unique_ptr<VkBackend> backend;
     std::shared_ptr<const Model> model;
-    uint32_t n_ctx = 0;  // what was chosen
+    uint32_t n_ctx = 0;  // the chosen context
     KvFormats kv;
     std::unique_ptr<Session> session;
-    std::unique_ptr<BudgetWatch> watch;  // tick() it while the session runs; draft_tokens_by() tells it of a draft
+    std::unique_ptr<BudgetWatch> watch;  // tick() it while the session runs; draft_tokens_by() adds a draft
 
-    /// Once the draft is there: where memory is short its cache shrinks first. To live as long as `watch` is asked.
+    /// Call once the draft is loaded: when memory is short, its cache shrinks first. It must outlive the use of
+    /// `watch`.
     void draft_tokens_by(Speculators* speculation);
     DraftTarget draft_target() const { return {*backend, *model, draft_file.get(), n_ctx, kv}; }
 };
@@ -40,12 +43,14 @@ struct OpenModel {
 /// Opens file and vocabulary, takes the device, loads, and makes a session. Notes and progress go to stderr.
 /// `max_outputs`: most logit rows per step.
 Result<OpenModel> open_model(const ModelFlags& flags, uint32_t max_outputs = 1);
-/// The same with room for who guesses: for as many rows as are checked in a step, and for the draft in the device's memory.
+/// The same with room for speculation: for as many rows as a verify step checks, and for the draft in the device's
+/// memory.
 Result<OpenModel> open_model(const ModelFlags& flags, const SpeculationFlags& speculation);
-/// A look at the files of a model and its draft before a device is opened.
+/// Checks the files of a model and its draft before a device is opened.
 using CheckFiles = std::function<Result<void>(const OpenModel&)>;
-/// The same without a session, for those who hold many timelines: its cache is not taken.
-Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation, const CheckFiles& on_files);
+/// The same without a session and its cache, for callers that hold many timelines.
+Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation,
+                                       const CheckFiles& on_files);
 
 /// Prints what the validation layers said (--validate); fails if they said anything.
 Result<void> check_validation(const ModelFlags& flags, OpenModel& open);

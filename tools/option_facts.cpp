@@ -23,7 +23,8 @@ std::vector<std::string> choices_in(const std::string& type) {
 
 bool names_a_model(const OptionFacts& option) {
     constexpr std::array<std::string_view, 2> kNames = {"--model", "--draft"};
-    return std::ranges::any_of(option.names, [&](const std::string& name) { return std::ranges::find(kNames, name) != kNames.end(); });
+    return std::ranges::any_of(
+        option.names, [&](const std::string& name) { return std::ranges::find(kNames, name) != kNames.end(); });
 }
 
 OptionFacts facts_of(const CLI::Option& option) {

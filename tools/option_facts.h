@@ -1,5 +1,5 @@
 #pragma once
-// What the parser knows of a command's options, for man pages and shell completion: written once, where the options are.
+// What the parser knows of a command's options, for man pages and shell completion, so that it is written only once.
 
 #include <CLI/CLI.hpp>
 #include <string>

@@ -26,19 +26,23 @@ Result<void> check_output(const fs::path& out, const std::vector<fs::path>& inpu
     const auto shown = [](const fs::path& path) { return in_quotes(path.string(), 400); };
     for (const fs::path& input : inputs) {
         if (!os::same_file(out, input)) continue;
-        return fail(ErrorCode::invalid_argument, "{} is {}, which is read: writing it would destroy it. Give another name", shown(out),
+        return fail(ErrorCode::invalid_argument,
+                    "{} is {}, which is read: writing it would destroy it. Give another name", shown(out),
                     out == input ? "an input" : shown(input));
     }
     std::error_code error;
-    // A link that leads nowhere is something that is there, too.
+    // A dangling link counts as an existing file.
     const bool is_there = fs::exists(fs::symlink_status(out, error));
     const fs::file_status status = fs::status(out, error);
     if (fs::exists(status) && !fs::is_regular_file(status)) {
-        return fail(ErrorCode::invalid_argument, "{} is {}: expected the name of a file", shown(out), fs::is_directory(status) ? "a folder" : "a device or a pipe");
+        return fail(ErrorCode::invalid_argument, "{} is {}: expected the name of a file", shown(out),
+                    fs::is_directory(status) ? "a folder" : "a device or a pipe");
     }
-    if (is_there && !force) return fail(ErrorCode::invalid_argument, "{} exists: give another name, or --force to replace it", shown(out));
+    if (is_there && !force)
+        return fail(ErrorCode::invalid_argument, "{} exists: give another name, or --force to replace it", shown(out));
     const fs::path folder = out.has_parent_path() ? out.parent_path() : fs::path(".");
-    if (!fs::is_directory(folder, error)) return fail(ErrorCode::not_found, "{}: there is no folder {}", shown(out), shown(folder));
+    if (!fs::is_directory(folder, error))
+        return fail(ErrorCode::not_found, "{}: there is no folder {}", shown(out), shown(folder));
     return {};
 }
 

@@ -1,4 +1,6 @@
-// atlas-vk perplexity: how well a model foretells a text, and how far it is from another one.
+// atlas-vk perplexity: how well a model predicts a text, and how far it is from another model.
+#include "runtime/session/measure/perplexity.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -6,7 +8,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "runtime/session/measure/perplexity.h"
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
@@ -39,11 +40,12 @@ Result<std::vector<TokenId>> tokens_of(const std::string& path, const Tokenizer&
     return tokens;
 }
 
-// What --save-kl-base would write may not be what is read.
+// The file of --save-kl-base must not be one that is read.
 Result<void> check_base_to_save(const PerplexityFlags& flags) {
     if (flags.save_base.empty()) return {};
     std::vector<std::filesystem::path> inputs;
-    if (const auto model = find_model(flags.model.model)) inputs = model_files(*model);  // where it is not there yet, it may be pulled
+    if (const auto model = find_model(flags.model.model))
+        inputs = model_files(*model);  // where it is not there yet, it may be pulled
     if (!flags.text.empty()) inputs.emplace_back(flags.text);
     return check_output(flags.save_base, inputs, flags.force);
 }
@@ -52,40 +54,55 @@ Result<void> check_same_text(const std::vector<TokenId>& text, const KlBase& bas
     const auto& tokens = base.tokens();
     const auto differ = std::mismatch(text.begin(), text.end(), tokens.begin(), tokens.end());
     if (differ.second == tokens.end()) return {};
-    return fail(ErrorCode::invalid_argument, "{} holds the log probabilities of another text than {} (token {} differs): leave -f away to take the base's own",
+    return fail(ErrorCode::invalid_argument,
+                "{} holds the log probabilities of another text than {} (token {} differs): leave -f away to take the "
+                "base's own",
                 flags.base, flags.text, differ.second - tokens.begin());
 }
 
 std::string json_of(const PerplexityResult& r, const PerplexityFlags& flags, uint32_t n_ctx) {
-    nlohmann::ordered_json out = {{"model", flags.model.model}, {"kv", flags.model.kv_type}, {"kv_rotation", flags.model.kv_rotation},          {"n_ctx", n_ctx},
-                                  {"chunks", r.n_chunks},       {"scored_tokens", r.n_scored},        {"perplexity", r.perplexity},
+    nlohmann::ordered_json out = {{"model", flags.model.model},
+                                  {"kv", flags.model.kv_type},
+                                  {"kv_rotation", flags.model.kv_rotation},
+                                  {"n_ctx", n_ctx},
+                                  {"chunks", r.n_chunks},
+                                  {"scored_tokens", r.n_scored},
+                                  {"perplexity", r.perplexity},
                                   {"perplexity_error", r.perplexity_error}};
     if (const auto& d = r.divergence) {
-        out["kl"] = {{"mean", d->mean}, {"mean_error", d->mean_error}, {"median", d->median}, {"percentile_99", d->percentile_99},
-                     {"max", d->max},   {"same_top", d->same_top},     {"base_perplexity", d->base_perplexity}};
+        out["kl"] = {{"mean", d->mean},
+                     {"mean_error", d->mean_error},
+                     {"median", d->median},
+                     {"percentile_99", d->percentile_99},
+                     {"max", d->max},
+                     {"same_top", d->same_top},
+                     {"base_perplexity", d->base_perplexity}};
     }
     return out.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 void print_result(const PerplexityResult& r, uint32_t n_ctx) {
-    fmt::print("perplexity {:.4f} +/- {:.4f} ({} chunks of {} tokens, {} tokens scored)\n", r.perplexity, r.perplexity_error, r.n_chunks, n_ctx, r.n_scored);
+    fmt::print("perplexity {:.4f} +/- {:.4f} ({} chunks of {} tokens, {} tokens scored)\n", r.perplexity,
+               r.perplexity_error, r.n_chunks, n_ctx, r.n_scored);
     if (const auto& d = r.divergence) {
         fmt::print("base perplexity {:.4f}, ratio {:.5f}\n", d->base_perplexity, r.perplexity / d->base_perplexity);
-        fmt::print("KL divergence mean {:.6f} +/- {:.6f}, median {:.6f}, 99 % {:.6f}, max {:.6f} nats\n", d->mean, d->mean_error, d->median,
-                   d->percentile_99, d->max);
+        fmt::print("KL divergence mean {:.6f} +/- {:.6f}, median {:.6f}, 99 % {:.6f}, max {:.6f} nats\n", d->mean,
+                   d->mean_error, d->median, d->percentile_99, d->max);
         fmt::print("same most likely token {:.2f} %\n", 100 * d->same_top);
     }
 }
 
 Result<void> measure(PerplexityFlags flags) {
     Interrupt interrupt;
-    if (flags.text.empty() && flags.base.empty()) return fail(ErrorCode::invalid_argument, "give a text (-f), or a base (--kl-base) that holds one");
+    if (flags.text.empty() && flags.base.empty())
+        return fail(ErrorCode::invalid_argument, "give a text (-f), or a base (--kl-base) that holds one");
     ATLAS_TRY_VOID(check_base_to_save(flags));
     std::optional<KlBase> base;
     if (!flags.base.empty()) {
         ATLAS_TRY(KlBase opened, KlBase::open(flags.base));
         if (flags.model.n_ctx > 0 && flags.model.n_ctx != opened.shape().n_ctx) {
-            return fail(ErrorCode::invalid_argument, "{} was made with --ctx {}, not {}", flags.base, opened.shape().n_ctx, flags.model.n_ctx);
+            return fail(ErrorCode::invalid_argument, "{} was made with --ctx {}, not {}", flags.base,
+                        opened.shape().n_ctx, flags.model.n_ctx);
         }
         flags.model.n_ctx = opened.shape().n_ctx;
         base.emplace(std::move(opened));
@@ -113,8 +130,10 @@ Result<void> measure(PerplexityFlags flags) {
     const auto result = measure_perplexity(*open.session, tokens, options);
     if (shows) fmt::print(stderr, "\r\033[K");
     if (!result) return tl::unexpected(result.error());
-    if (flags.json) fmt::print("{}\n", json_of(*result, flags, n_ctx));
-    else print_result(*result, n_ctx);
+    if (flags.json)
+        fmt::print("{}\n", json_of(*result, flags, n_ctx));
+    else
+        print_result(*result, n_ctx);
     return check_validation(flags.model, open);
 }
 
@@ -122,20 +141,30 @@ Result<void> measure(PerplexityFlags flags) {
 
 void add_perplexity(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<PerplexityFlags>();
-    CLI::App* command = app.add_subcommand("perplexity", "Measure how well a model predicts a text, and how far it is from another model");
-    command->footer("The text is cut into chunks of --ctx tokens; the second half of each is scored. Base files are llama-perplexity's: either reads the other's.\n"
-                    "Examples:\n  atlas-vk perplexity -m model-f16.gguf -f text.txt --save-kl-base base.kld\n"
-                    "  atlas-vk perplexity -m model-q4.gguf --kl-base base.kld\n"
-                    "  atlas-vk perplexity -m model-f16.gguf --kl-base base.kld --kv q8_0:q4_0");
+    CLI::App* command = app.add_subcommand(
+        "perplexity", "Measure how well a model predicts a text, and how far it is from another model");
+    command->footer(
+        "The text is cut into chunks of --ctx tokens; the second half of each is scored. Base files are "
+        "llama-perplexity's: either reads the other's.\n"
+        "Examples:\n  atlas-vk perplexity -m model-f16.gguf -f text.txt --save-kl-base base.kld\n"
+        "  atlas-vk perplexity -m model-q4.gguf --kl-base base.kld\n"
+        "  atlas-vk perplexity -m model-f16.gguf --kl-base base.kld --kv q8_0:q4_0");
     add_model_flags(*command, flags->model);
-    command->get_option("--ctx")->description("Tokens per chunk (default: 512, or the base's)")->check(whole_number(4, 1u << 20), "");
-    command->add_option("-f,--file", flags->text, "The text; may be left out with --kl-base")->check(input_file(), "");
+    command->get_option("--ctx")
+        ->description("Tokens per chunk (default: 512, or the base's)")
+        ->check(whole_number(4, 1u << 20), "");
+    command->add_option("-f,--file", flags->text, "Score the text in this file; may be left out with --kl-base")
+        ->check(input_file(), "");
     command->add_option("--chunks", flags->n_chunks, "Score at most this many chunks")->check(whole_number(1), "");
-    auto* save = command->add_option("--save-kl-base", flags->save_base, "Write this model's log probabilities to a file (2 bytes per token of the vocabulary and of the text's half)");
-    command->add_option("--kl-base", flags->base, "Compare with the log probabilities in this file")->excludes(save)->check(input_file(), "");
+    auto* save = command->add_option(
+        "--save-kl-base", flags->save_base,
+        "Write this model's log probabilities to a file (2 bytes per token of the vocabulary and of the text's half)");
+    command->add_option("--kl-base", flags->base, "Compare with the log probabilities in this file")
+        ->excludes(save)
+        ->check(input_file(), "");
     command->add_flag("--force", flags->force, "Replace the file of --save-kl-base if it exists");
     command->add_flag("--json", flags->json, "Print JSON");
-    command->add_flag("-q,--quiet", flags->quiet, "No progress");
+    command->add_flag("-q,--quiet", flags->quiet, "Show no progress");
     command->callback([flags, &exit_code] {
         if (const auto done = measure(*flags); !done) exit_code = print_error(done.error());
     });

@@ -1,4 +1,5 @@
-// atlas-vk plan: which model, at which quantization, with how much context, and how fast, on this machine's card or on any other.
+// atlas-vk plan: which model, at which quantization, with how much context, and how fast, on this machine's card or any
+// other.
 #include "tools/plan.h"
 
 #include <fmt/format.h>
@@ -37,7 +38,7 @@ struct PlanFlags {
     PlanPrices prices;
 };
 
-// What the flags say, without a look at anything else.
+// The flags alone, before the catalogue or a device is read.
 struct Wishes {
     TargetWish target;
     uint32_t n_ctx = 0;
@@ -49,8 +50,10 @@ Result<uint32_t> parse_context(const std::string& text) {
     uint32_t n = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
     const std::string_view rest(end, static_cast<size_t>(text.data() + text.size() - end));
-    if (error != std::errc() || n == 0 || !(rest.empty() || rest == "k" || rest == "K") || n > kMaxContext / (rest.empty() ? 1 : 1024)) {
-        return fail(ErrorCode::invalid_argument, "--ctx {}: expected a number of tokens such as 16384 or 16k, or 'max'", in_quotes(text));
+    if (error != std::errc() || n == 0 || !(rest.empty() || rest == "k" || rest == "K") ||
+        n > kMaxContext / (rest.empty() ? 1 : 1024)) {
+        return fail(ErrorCode::invalid_argument, "--ctx {}: expected a number of tokens such as 16384 or 16k, or 'max'",
+                    in_quotes(text));
     }
     return rest.empty() ? n : n * 1024;
 }
@@ -67,13 +70,14 @@ int print_size(const CatalogueModel& model, const std::string& wanted, const Pla
                                             {"bits_per_weight", size->bits_per_weight}};
         fmt::print("{}\n", json_text(out, 2));
     } else {
-        print_fitted(fmt::format("{} {}: file {} ({} bytes), tensors {} bytes, {:.2f} bits per weight\n", model.shape.id, quant,
-                                 bytes_text(size->file_bytes), size->file_bytes, size->tensor_bytes, size->bits_per_weight));
+        print_fitted(fmt::format("{} {}: file {} ({} bytes), tensors {} bytes, {:.2f} bits per weight\n",
+                                 model.shape.id, quant, bytes_text(size->file_bytes), size->file_bytes,
+                                 size->tensor_bytes, size->bits_per_weight));
     }
     return 0;
 }
 
-// What the flags name in the catalogue.
+// The entries of the catalogue that the flags name.
 struct Named {
     const Card* card = nullptr;
     const CatalogueModel *model = nullptr, *draft = nullptr, *size_of = nullptr;
@@ -93,11 +97,12 @@ Result<Named> look_up(const Catalogue& catalogue, const PlanFlags& flags) {
     if (!flags.size_of.empty()) {
         ATLAS_TRY(named.size_of, catalogue.find_model(flags.size_of));
     }
-    if (!flags.quant.empty()) ATLAS_TRY_VOID(size_of(catalogue.models.front().shape, flags.quant, false).map([](const ModelSize&) {}));
+    if (!flags.quant.empty())
+        ATLAS_TRY_VOID(size_of(catalogue.models.front().shape, flags.quant, false).map([](const ModelSize&) {}));
     return named;
 }
 
-// A request and what it points into.
+// A request and the objects that it points into.
 struct Asked {
     PlanRequest request;
     std::optional<FileShape> file;
@@ -110,7 +115,8 @@ Result<void> read_file(const PlanFlags& flags, Asked& asked) {
     ATLAS_TRY(const gguf::File file, gguf::File::open(path));
     ATLAS_TRY(asked.file, shape_of_file(file));
     asked.file_model.shape = asked.file->shape;
-    ATLAS_TRY(asked.file_fit, ModelFit::of_file(asked.file_model.shape, asked.file->quant, asked.file->size, asked.file->weights_bytes));
+    ATLAS_TRY(asked.file_fit, ModelFit::of_file(asked.file_model.shape, asked.file->quant, asked.file->size,
+                                                asked.file->weights_bytes));
     asked.request.model = &asked.file_model;
     asked.request.file = &*asked.file_fit;
     return {};
@@ -135,7 +141,7 @@ Result<std::unique_ptr<Asked>> ask(const PlanFlags& flags, const Wishes& wishes,
     return asked;
 }
 
-// What this device has room for where the model that was asked for is too large.
+// Proposes what this device has room for when the requested model is too large.
 std::string what_fits_instead(const Catalogue& catalogue, PlanRequest request) {
     request.model = request.draft = nullptr;
     request.file = nullptr;
@@ -145,30 +151,39 @@ std::string what_fits_instead(const Catalogue& catalogue, PlanRequest request) {
     const auto choices = choose(catalogue, request, 1);
     if (!choices || choices->empty()) return "";
     const PlanChoice& best = choices->front();
-    return fmt::format(". What fits: {} {} with {} tokens, {}", best.model->shape.id, best.quant, best.n_ctx, bytes_text(best.total_bytes()));
+    return fmt::format(". What fits: {} {} with {} tokens, {}", best.model->shape.id, best.quant, best.n_ctx,
+                       bytes_text(best.total_bytes()));
 }
 
-// Nothing fits: what would.
+// Nothing fits: says what would.
 int explain_nothing(const Catalogue& catalogue, const PlanRequest& request, const PlanTarget& target) {
     const auto need = smallest_need(catalogue, request);
     if (!need) return print_error(need.error());
     const double times = double(need->total_bytes()) / double(std::max<uint64_t>(1, target.available_bytes));
-    return print_error({ErrorCode::out_of_memory,
-                        fmt::format("{} in the {} that {} has for a model. The smallest choice{}, {} {} with {} tokens of context and a {} cache, "
-                                    "needs {}{} ({} weights, {} cache, {} scratch){}",
-                                    request.model != nullptr ? request.model->shape.id + " does not fit" : "nothing fits",
-                                    bytes_text(target.available_bytes), target.name, request.all_architectures || request.model != nullptr ? "" : " that this version runs",
-                                    need->model->shape.id, need->quant, need->n_ctx, name_of(need->kv), bytes_text(need->total_bytes()),
-                                    times >= 1.5 && times < 1000 ? fmt::format(", {:.1f} times as much", times) : "", bytes_text(need->footprint.weights_bytes),
-                                    bytes_text(need->footprint.kv_bytes), bytes_text(need->footprint.working_bytes()),
-                                    request.model != nullptr ? what_fits_instead(catalogue, request) : "")});
+    return print_error(
+        {ErrorCode::out_of_memory,
+         fmt::format("{} in the {} that {} has for a model. The smallest choice{}, {} {} with {} tokens of context and "
+                     "a {} cache, "
+                     "needs {}{} ({} weights, {} cache, {} scratch){}",
+                     request.model != nullptr ? request.model->shape.id + " does not fit" : "nothing fits",
+                     bytes_text(target.available_bytes), target.name,
+                     request.all_architectures || request.model != nullptr ? "" : " that this version runs",
+                     need->model->shape.id, need->quant, need->n_ctx, name_of(need->kv),
+                     bytes_text(need->total_bytes()),
+                     times >= 1.5 && times < 1000 ? fmt::format(", {:.1f} times as much", times) : "",
+                     bytes_text(need->footprint.weights_bytes), bytes_text(need->footprint.kv_bytes),
+                     bytes_text(need->footprint.working_bytes()),
+                     request.model != nullptr ? what_fits_instead(catalogue, request) : "")});
 }
 
-// What can be wrong with the flags themselves.
+// Errors of the flags themselves.
 Result<Wishes> check_flags(const PlanFlags& flags) {
-    if (!flags.file.empty() && !flags.model.empty()) return fail(ErrorCode::invalid_argument, "--file and --model: give one of them");
-    if (!flags.file.empty() && !flags.quant.empty()) return fail(ErrorCode::invalid_argument, "--quant does not go with --file: the file has its own");
-    if (flags.importance && flags.size_of.empty()) return fail(ErrorCode::invalid_argument, "--imatrix goes with --size-of");
+    if (!flags.file.empty() && !flags.model.empty())
+        return fail(ErrorCode::invalid_argument, "--file and --model: give one of them");
+    if (!flags.file.empty() && !flags.quant.empty())
+        return fail(ErrorCode::invalid_argument, "--quant does not go with --file: the file has its own");
+    if (flags.importance && flags.size_of.empty())
+        return fail(ErrorCode::invalid_argument, "--imatrix goes with --size-of");
     if (flags.prices.api_usd_per_million > 0 && flags.prices.usd_per_kwh == 0) {
         return fail(ErrorCode::invalid_argument, "--api-price is compared with the energy's: give --tariff, too");
     }
@@ -190,7 +205,8 @@ int print_plan(const Catalogue& catalogue, const PlanFlags& flags, const Chosen&
     if (choices->empty()) return explain_nothing(catalogue, request, chosen.target);
 
     const PlanChoice& best = choices->front();
-    const auto fit = request.file != nullptr ? Result<ModelFit>(*request.file) : ModelFit::create(best.model->shape, best.quant);
+    const auto fit =
+        request.file != nullptr ? Result<ModelFit>(*request.file) : ModelFit::create(best.model->shape, best.quant);
     if (!fit) return print_error(fit.error());
     const auto trades = kv_trades(catalogue, *fit, request.available_bytes, request.n_sequences);
     if (flags.json) {
@@ -199,8 +215,9 @@ int print_plan(const Catalogue& catalogue, const PlanFlags& flags, const Chosen&
     }
     print_choices(*choices, chosen, flags.prices, flags.file);
     if (!best.draft && flags.draft != "none" && flags.n_sequences == 1) {
-        fmt::print("  No draft: {}.\n", request.draft != nullptr ? request.draft->shape.id + " does not fit beside it"
-                                                               : "no smaller model of its family fits beside it and pays");
+        fmt::print("  No draft: {}.\n", request.draft != nullptr
+                                            ? request.draft->shape.id + " does not fit beside it"
+                                            : "no smaller model of its family fits beside it and pays");
     }
     print_trades(trades, best);
     fmt::print("{}", wrapped(fmt::format("\nSpeeds are predictions: {}.", chosen.speed.source), 0));
@@ -219,7 +236,8 @@ int run_plan(const PlanFlags& flags) {
     if (!asked) return print_error(asked.error());
     const auto dirs = user_dirs(system_environment);
     wishes->target.card = named->card;
-    const auto chosen = choose_target(*catalogue, wishes->target, dirs ? dirs->cache / "speed.json" : std::filesystem::path());
+    const auto chosen =
+        choose_target(*catalogue, wishes->target, dirs ? dirs->cache / "speed.json" : std::filesystem::path());
     if (!chosen) return print_error(chosen.error());
     PlanRequest& request = (*asked)->request;
     request.available_bytes = chosen->target.available_bytes;
@@ -232,29 +250,51 @@ int run_plan(const PlanFlags& flags) {
 
 void add_plan(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<PlanFlags>();
-    CLI::App* command = app.add_subcommand("plan", "Say which model fits a card, with how much context, and how fast it will be");
-    command->add_option("--card", flags->target.card, "A card by name (\"RX 7900 GRE\") instead of this machine's");
-    command->add_option("--vram", flags->target.vram, "Any card with this much memory: 12G; its speed is unknown but for --bandwidth")->check(byte_size(), "");
-    command->add_option("--bandwidth", flags->target.bandwidth_gbps, "With --vram: the card's memory bandwidth in GB/s")->check(number(1, 100000), "");
-    command->add_flag("--headless", flags->target.headless, "With --card or --vram: no desktop runs on the card, keep nothing for one");
-    command->add_option("--device", flags->target.device, "This machine's device: index, part of the name, or UUID (see `atlas-vk devices`)");
-    command->add_option("--model", flags->model, "Only this model of the catalogue");
-    command->add_option("--file", flags->file, "This GGUF file (only its header is read)");
-    command->add_option("--quant", flags->quant, "Only this quantization: Q4_K_M, Q8_0, ...");
-    command->add_option("--ctx", flags->context, "Context in tokens (16384, 16k), or max: as much as fits");
-    command->add_option("--kv", flags->kv, "Cache format: f16, q8_0, q4_0 ..., or two as K:V");
-    command->add_option("--parallel", flags->n_sequences, "Sequences at once, each with its own context")->check(whole_number(1, 1024), "");
-    command->add_option("--draft", flags->draft, "A draft model for speculation: a model's name, auto or none")->capture_default_str();
+    CLI::App* command =
+        app.add_subcommand("plan", "Show which model fits a card, with how much context, and how fast it will be");
+    command->add_option("--card", flags->target.card, "Plan for this card (\"RX 7900 GRE\") instead of this machine's");
+    command
+        ->add_option("--vram", flags->target.vram,
+                     "Plan for any card with this much memory: 12G; its speed is unknown without --bandwidth")
+        ->check(byte_size(), "");
+    command
+        ->add_option("--bandwidth", flags->target.bandwidth_gbps,
+                     "Set the card's memory bandwidth in GB/s, with --vram")
+        ->check(number(1, 100000), "");
+    command->add_flag("--headless", flags->target.headless, "Keep no memory for a desktop, with --card or --vram");
+    command->add_option(
+        "--device", flags->target.device,
+        "Plan for this device of the machine: index, part of the name, or UUID (see `atlas-vk devices`)");
+    command->add_option("--model", flags->model, "Consider only this model of the catalogue");
+    command->add_option("--file", flags->file, "Plan this GGUF file (only its header is read)");
+    command->add_option("--quant", flags->quant, "Consider only this quantization: Q4_K_M, Q8_0, ...");
+    command->add_option("--ctx", flags->context, "Set the context in tokens (16384, 16k), or max: as much as fits");
+    command->add_option("--kv", flags->kv, "Set the cache format: f16, q8_0, q4_0 ..., or two as K:V");
+    command
+        ->add_option("--parallel", flags->n_sequences,
+                     "Plan for this many sequences at once, each with its own context")
+        ->check(whole_number(1, 1024), "");
+    command->add_option("--draft", flags->draft, "Add a draft model for speculation: a model's name, auto or none")
+        ->capture_default_str();
     add_keep_free_flag(*command, flags->target.keep_free);
-    command->add_option("--for", flags->purpose, "What for")->check(CLI::IsMember({"coding", "chat"}))->capture_default_str();
-    command->add_option("--choices", flags->n_choices, "How many choices to show")->check(whole_number(1, 100), "")->capture_default_str();
+    command->add_option("--for", flags->purpose, "Rank for this purpose")
+        ->check(CLI::IsMember({"coding", "chat"}))
+        ->capture_default_str();
+    command->add_option("--choices", flags->n_choices, "Show this many choices")
+        ->check(whole_number(1, 100), "")
+        ->capture_default_str();
     command->add_flag("--measure", flags->target.measure, "Measure this device again");
-    command->add_flag("--no-measure", flags->target.no_measure, "Do not measure this device: speeds by its class");
-    command->add_flag("--all", flags->all, "Also models whose architecture this version cannot run yet");
-    command->add_option("--tariff", flags->prices.usd_per_kwh, "Price of energy in $/kWh: shows joules and cost")->check(number(0, 10), "");
-    command->add_option("--api-price", flags->prices.api_usd_per_million, "A paid API's $ per million tokens, to compare")->check(number(0, 10000), "");
-    command->add_option("--size-of", flags->size_of, "Print how large this model's file is in --quant, nothing else");
-    command->add_flag("--imatrix", flags->importance, "With --size-of: made with an importance matrix");
+    command->add_flag("--no-measure", flags->target.no_measure,
+                      "Do not measure this device: predict speeds by its class");
+    command->add_flag("--all", flags->all, "Show also models whose architecture this version cannot run yet");
+    command->add_option("--tariff", flags->prices.usd_per_kwh, "Show joules and cost at this price of energy in $/kWh")
+        ->check(number(0, 10), "");
+    command
+        ->add_option("--api-price", flags->prices.api_usd_per_million,
+                     "Compare with a paid API at this price in $ per million tokens")
+        ->check(number(0, 10000), "");
+    command->add_option("--size-of", flags->size_of, "Print only how large this model's file is in --quant");
+    command->add_flag("--imatrix", flags->importance, "Assume an importance matrix, with --size-of");
     command->add_flag("--json", flags->json, "Print JSON");
     command->footer(
         "Examples:\n"

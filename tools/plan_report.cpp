@@ -39,7 +39,7 @@ std::string speed_text(const Range& speed, bool unknown) {
     return fmt::format("{:.{}f}-{:.{}f}", speed.low, decimals, speed.high, decimals);
 }
 
-// Shell lines, indented; what belongs to the same command and does not fit on its line goes on after a backslash.
+// Shell lines, indented; a command that does not fit on its line continues after a backslash.
 std::string command_lines(const std::vector<std::string>& words) {
     std::vector<std::string> lines;
     for (const std::string& word : words) {
@@ -54,17 +54,22 @@ std::string command_lines(const std::vector<std::string>& words) {
     return fmt::format("{}\n", fmt::join(lines, "\n"));
 }
 
-// As a shell reads it; control characters, which could move the cursor where it is printed, as escapes of bash, zsh and ksh.
+// Quoted for a shell; control characters, which could move the cursor, become escapes of bash, zsh and ksh.
 std::string quoted(const std::string& word) {
-    const auto is_plain = [](unsigned char c) { return std::isalnum(c) || (c != 0 && std::strchr("/._-+:@%=", c) != nullptr); };
+    const auto is_plain = [](unsigned char c) {
+        return std::isalnum(c) || (c != 0 && std::strchr("/._-+:@%=", c) != nullptr);
+    };
     if (!word.empty() && std::all_of(word.begin(), word.end(), is_plain)) return word;
     const bool escape = printable(word, word.size()) != word;
     std::string text = escape ? "$'" : "'";
     for (const char c : word) {
         const auto byte = static_cast<unsigned char>(c);
-        if (escape && (byte < 0x20 || byte >= 0x7F)) text += fmt::format("\\x{:02x}", byte);
-        else if (escape && (c == '\\' || c == '\'')) text += std::string("\\") + c;
-        else text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+        if (escape && (byte < 0x20 || byte >= 0x7F))
+            text += fmt::format("\\x{:02x}", byte);
+        else if (escape && (c == '\\' || c == '\''))
+            text += std::string("\\") + c;
+        else
+            text += c == '\'' ? std::string("'\\''") : std::string(1, c);
     }
     return text + "'";
 }
@@ -72,7 +77,9 @@ std::string quoted(const std::string& word) {
 std::string gib(uint64_t bytes) { return fmt::format("{:.1f}", double(bytes) / double(kGiB)); }
 
 // "32k" for whole multiples of 1024, else the number.
-std::string context_text(uint32_t n_ctx) { return n_ctx >= 1024 ? fmt::format("{}k", n_ctx / 1024) : fmt::format("{}", n_ctx); }
+std::string context_text(uint32_t n_ctx) {
+    return n_ctx >= 1024 ? fmt::format("{}k", n_ctx / 1024) : fmt::format("{}", n_ctx);
+}
 
 }  // namespace
 
@@ -104,9 +111,12 @@ std::vector<std::string> command_of(const PlanChoice& choice, const std::string&
     const bool drafts = choice.draft && !choice.draft->model->gguf.empty();
     if (file.empty()) pull(*choice.model, choice.quant);
     if (drafts) pull(*choice.draft->model, choice.draft->quant);
-    const std::string many = choice.n_sequences > 1 ? fmt::format(" --prompts FILE --parallel {}", choice.n_sequences) : "";
-    words.push_back(fmt::format("atlas-vk {} -m {}{}", many.empty() ? "chat" : "run", quoted(file.empty() ? choice.model->shape.id : file), many));
-    words.push_back(fmt::format("--ctx {} --kv {}{}", choice.n_ctx, name_of(choice.kv), drafts ? " --draft " + quoted(choice.draft->model->shape.id) : ""));
+    const std::string many =
+        choice.n_sequences > 1 ? fmt::format(" --prompts FILE --parallel {}", choice.n_sequences) : "";
+    words.push_back(fmt::format("atlas-vk {} -m {}{}", many.empty() ? "chat" : "run",
+                                quoted(file.empty() ? choice.model->shape.id : file), many));
+    words.push_back(fmt::format("--ctx {} --kv {}{}", choice.n_ctx, name_of(choice.kv),
+                                drafts ? " --draft " + quoted(choice.draft->model->shape.id) : ""));
     return words;
 }
 
@@ -123,8 +133,9 @@ std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, s
     for (const Part& part : parts_of(choice)) {
         if (part.bytes == 0) continue;
         used += part.bytes;
-        // Every part is seen, however small; ends are rounded, so that the bar is as long as the card.
-        const size_t end = std::max(bar.size() + 1, static_cast<size_t>(double(width) * double(used) / double(total) + 0.5));
+        // Every part is visible, however small; ends are rounded, so that the whole bar stands for the card.
+        const size_t end =
+            std::max(bar.size() + 1, static_cast<size_t>(double(width) * double(used) / double(total) + 0.5));
         bar.resize(std::min(width, end), part.letter);
         add(fmt::format("{} {} {}", part.letter, part.name, bytes_text(part.bytes)));
     }
@@ -133,72 +144,95 @@ std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, s
     return fmt::format("  [{}]\n  {}\n", bar, legend);
 }
 
-void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen, const PlanPrices& prices, const std::string& file) {
+void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen, const PlanPrices& prices,
+                   const std::string& file) {
     const PlanTarget& target = chosen.target;
     const bool unknown = chosen.speed.unknown;
-    fmt::print("{}\n", wrapped(fmt::format("{}: {} in all, {} for a model{}", target.name, bytes_text(target.total_bytes), bytes_text(target.available_bytes),
-                                          target.note.empty() ? "" : fmt::format(" ({})", target.note)), 2));
+    fmt::print("{}\n", wrapped(fmt::format("{}: {} in all, {} for a model{}", target.name,
+                                           bytes_text(target.total_bytes), bytes_text(target.available_bytes),
+                                           target.note.empty() ? "" : fmt::format(" ({})", target.note)),
+                               2));
     size_t widest = 0, cache = 5;
     for (const PlanChoice& c : choices) {
         widest = std::max(widest, c.model->shape.id.size() + (c.runs ? 0 : 1));
         cache = std::max(cache, name_of(c.kv).size());
     }
-    fmt::print("   {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", "model", widest, "quant", "ctx", "cache", cache, "GiB", "tokens/s", "prompt/s");
+    fmt::print("   {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", "model", widest, "quant", "ctx", "cache", cache,
+               "GiB", "tokens/s", "prompt/s");
     for (size_t i = 0; i < choices.size(); ++i) {
         const PlanChoice& c = choices[i];
-        fmt::print("{:>2} {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", i + 1, c.model->shape.id + (c.runs ? "" : "*"), widest, c.quant,
-                   context_text(c.n_ctx), name_of(c.kv), cache, gib(c.total_bytes()), speed_text(c.decode, unknown), speed_text(c.prefill, unknown));
+        fmt::print("{:>2} {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", i + 1,
+                   c.model->shape.id + (c.runs ? "" : "*"), widest, c.quant, context_text(c.n_ctx), name_of(c.kv),
+                   cache, gib(c.total_bytes()), speed_text(c.decode, unknown), speed_text(c.prefill, unknown));
     }
     const bool all_run = std::all_of(choices.begin(), choices.end(), [](const PlanChoice& c) { return c.runs; });
     if (!all_run) fmt::print(" * this version cannot run its architecture yet\n");
     const PlanChoice& best = choices.front();
     const bool slow = !unknown && !best.useful();
-    fmt::print("\n{}: {} {}\n{}", slow ? "Too slow to be of use, and yet the best" : "Best", best.model->shape.id, best.quant,
-               wrapped("  " + best.reason + ".", 2));
+    fmt::print("\n{}: {} {}\n{}", slow ? "Too slow to be of use, and yet the best" : "Best", best.model->shape.id,
+               best.quant, wrapped("  " + best.reason + ".", 2));
     if (slow) {
-        fmt::print("{}", wrapped(fmt::format("  Below {:.0f} tokens/s an answer of 300 tokens takes over {:.0f} seconds: {}.", kUsefulTokensPerS, 300 / kUsefulTokensPerS,
-                                             choices.size() > 1 ? "all choices are slower than that here" : "this one is slower than that here"), 2));
+        fmt::print("{}",
+                   wrapped(fmt::format("  Below {:.0f} tokens/s an answer of 300 tokens takes over {:.0f} seconds: {}.",
+                                       kUsefulTokensPerS, 300 / kUsefulTokensPerS,
+                                       choices.size() > 1 ? "all choices are slower than that here"
+                                                          : "this one is slower than that here"),
+                           2));
     }
     if (!unknown && best.decode_full.likely < 0.9 * best.decode.likely) {
         fmt::print("  With the context full: {} tokens/s.\n", speed_text(best.decode_full, false));
     }
     if (best.draft) {
-        fmt::print("{}", wrapped(fmt::format("  Draft {} {}: {:.2f}, {:.2f}, {:.2f} times as fast when 40, 60, 80 % of its tokens are right.",
-                                            best.draft->model->shape.id, best.draft->quant, best.draft->speedup_low, best.draft->speedup_middle,
-                                            best.draft->speedup_high), 2));
+        fmt::print(
+            "{}",
+            wrapped(
+                fmt::format(
+                    "  Draft {} {}: {:.2f}, {:.2f}, {:.2f} times as fast when 40, 60, 80 % of its tokens are accepted.",
+                    best.draft->model->shape.id, best.draft->quant, best.draft->speedup_low, best.draft->speedup_middle,
+                    best.draft->speedup_high),
+                2));
     }
     const bool energy_known = prices.usd_per_kwh > 0 && target.watts > 0 && !unknown;
-    if (prices.usd_per_kwh > 0 && !energy_known) fmt::print("  No energy: the watts or the speed of this card are not known.\n");
+    if (prices.usd_per_kwh > 0 && !energy_known)
+        fmt::print("  No energy: the watts or the speed of this card are not known.\n");
     if (energy_known) {
         const Energy energy = energy_of(target.watts, best.decode.likely, prices.usd_per_kwh);
-        const std::string api = prices.api_usd_per_million > 0 ? fmt::format("; a paid API at ${:.2f}", prices.api_usd_per_million) : "";
-        fmt::print("{}", wrapped(fmt::format("  Energy at {:.0f} W: {:.1f} J a token, ${:.2f} a million tokens at ${:.2f}/kWh{}.", target.watts,
-                                            energy.joules_per_token, energy.usd_per_million_tokens, prices.usd_per_kwh, api), 2));
+        const std::string api =
+            prices.api_usd_per_million > 0 ? fmt::format("; a paid API at ${:.2f}", prices.api_usd_per_million) : "";
+        fmt::print(
+            "{}",
+            wrapped(fmt::format("  Energy at {:.0f} W: {:.1f} J a token, ${:.2f} a million tokens at ${:.2f}/kWh{}.",
+                                target.watts, energy.joules_per_token, energy.usd_per_million_tokens,
+                                prices.usd_per_kwh, api),
+                    2));
     }
     fmt::print("\n{}\n", memory_picture(best, target, 64));
     const auto command = command_of(best, file);
-    if (!command.empty()) fmt::print("{}", command_lines(command));
-    else if (!best.runs) fmt::print("  No command: this version cannot run the architecture '{}' yet.\n", best.model->shape.arch);
-    else fmt::print("  No published GGUF of it is known; with a file: atlas-vk plan --file FILE\n");
+    if (!command.empty())
+        fmt::print("{}", command_lines(command));
+    else if (!best.runs)
+        fmt::print("  No command: this version cannot run the architecture '{}' yet.\n", best.model->shape.arch);
+    else
+        fmt::print("  No published GGUF of it is known; with a file: atlas-vk plan --file FILE\n");
 }
 
-// What a cache adds, where that was measured; where it is known to hurt, that it does.
+// The perplexity that a cache adds, if it was measured, and whether the cache is known to hurt.
 std::string added_perplexity(const KvTrade& trade) {
     const KvCost& cost = trade.cost;
     const std::string share = fmt::format("{:.2f} %", 100 * cost.perplexity_share);
-    if (is_hurtful(cost)) return !cost.measured ? "not advised" : fmt::format("not advised: {}{}", cost.is_least ? ">" : "", share);
+    if (is_hurtful(cost))
+        return !cost.measured ? "not advised" : fmt::format("not advised: {}{}", cost.is_least ? ">" : "", share);
     if (cost.source.empty()) return "none";
     return cost.measured && !cost.is_least ? share : "not measured";
 }
 
 void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) {
     if (trades.empty()) return;
-    fmt::print("\nCache formats of {} {}:\n   {:<10} {:>12} {:>13} {:>16} {:>20}\n", choice.model->shape.id, choice.quant, "format", "KiB a token",
-               "tokens a GiB", "largest context", "added perplexity");
+    fmt::print("\nCache formats of {} {}:\n   {:<10} {:>12} {:>13} {:>16} {:>20}\n", choice.model->shape.id,
+               choice.quant, "format", "KiB a token", "tokens a GiB", "largest context", "added perplexity");
     for (const KvTrade& trade : trades) {
         fmt::print("   {:<10} {:>12.1f} {:>13.0f} {:>16} {:>20}\n", name_of(trade.kv), trade.bytes_per_token / 1024,
-                   double(kGiB) / trade.bytes_per_token, trade.n_ctx,
-                   added_perplexity(trade));
+                   double(kGiB) / trade.bytes_per_token, trade.n_ctx, added_perplexity(trade));
     }
     fmt::print("   Added perplexity, as measured on the model whose keys are most like these:\n");
     std::vector<std::pair<std::string, std::string>> by_source;  // source, names
@@ -207,31 +241,61 @@ void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) 
         const bool is_shown = trade.cost.measured && (is_hurtful(trade.cost) || !trade.cost.is_least);
         if (is_shown && !trade.cost.source.empty()) {
             const bool known = !by_source.empty() && by_source.back().first == trade.cost.source;
-            if (known) by_source.back().second += ", " + name_of(trade.kv);
-            else by_source.emplace_back(trade.cost.source, name_of(trade.kv));
+            if (known)
+                by_source.back().second += ", " + name_of(trade.kv);
+            else
+                by_source.emplace_back(trade.cost.source, name_of(trade.kv));
         }
-        if (trade.cost_fitted.measured && !trade.cost_fitted.is_least && trade.cost_fitted.perplexity_share < trade.cost.perplexity_share) {
-            fitted += fmt::format("{}{} {:.2f} %", fitted.empty() ? "" : ", ", name_of(trade.kv), 100 * trade.cost_fitted.perplexity_share);
+        if (trade.cost_fitted.measured && !trade.cost_fitted.is_least &&
+            trade.cost_fitted.perplexity_share < trade.cost.perplexity_share) {
+            fitted += fmt::format("{}{} {:.2f} %", fitted.empty() ? "" : ", ", name_of(trade.kv),
+                                  100 * trade.cost_fitted.perplexity_share);
         }
     }
-    for (const auto& [source, names] : by_source) fmt::print("{}", wrapped(fmt::format("     {}: {}", names, source), 7));
-    if (!fitted.empty()) fmt::print("{}", wrapped(fmt::format("   Of a file written again by atlas-vk fit-cache: {}", fitted), 5));
+    for (const auto& [source, names] : by_source)
+        fmt::print("{}", wrapped(fmt::format("     {}: {}", names, source), 7));
+    if (!fitted.empty())
+        fmt::print("{}", wrapped(fmt::format("   Of a file written again by atlas-vk fit-cache: {}", fitted), 5));
 }
 
-std::string choices_json(const std::vector<PlanChoice>& choices, const std::vector<KvTrade>& trades, const Chosen& chosen, const PlanPrices& prices,
-                         const std::string& file) {
+namespace {
+
+ordered_json trade_json(const KvTrade& trade) {
+    ordered_json row = {
+        {"kv", name_of(trade.kv)}, {"bytes_per_token", trade.bytes_per_token}, {"largest_context_tokens", trade.n_ctx}};
+    const auto share = [](const KvCost& cost) {
+        return cost.measured && !cost.is_least ? ordered_json(cost.perplexity_share) : ordered_json(nullptr);
+    };
+    const bool is_least = trade.cost.measured && trade.cost.is_least && is_hurtful(trade.cost);
+    row["perplexity_increase"] = share(trade.cost);
+    row["perplexity_increase_at_least"] = is_least ? ordered_json(trade.cost.perplexity_share) : ordered_json(nullptr);
+    const bool is_shown = !trade.cost.source.empty() && (is_least || !share(trade.cost).is_null());
+    row["perplexity_source"] = is_shown ? ordered_json(trade.cost.source) : ordered_json(nullptr);
+    row["perplexity_increase_fitted"] = share(trade.cost_fitted);
+    return row;
+}
+
+}  // namespace
+
+std::string choices_json(const std::vector<PlanChoice>& choices, const std::vector<KvTrade>& trades,
+                         const Chosen& chosen, const PlanPrices& prices, const std::string& file) {
     const PlanTarget& target = chosen.target;
     const SpeedFactors& speed = chosen.speed;
     ordered_json out;
     out["device"] = target.name;
     out["total_bytes"] = target.total_bytes;
     out["available_bytes"] = target.available_bytes;
-    out["speed_factors"] = {{"bandwidth_gbps", speed.bandwidth_gbps}, {"efficiency", speed.efficiency}, {"ms_per_layer", speed.ms_per_layer},
-                            {"calibrated", speed.calibrated},         {"estimated_class", speed.estimated},           {"unknown", speed.unknown},
+    out["speed_factors"] = {{"bandwidth_gbps", speed.bandwidth_gbps},
+                            {"efficiency", speed.efficiency},
+                            {"ms_per_layer", speed.ms_per_layer},
+                            {"calibrated", speed.calibrated},
+                            {"estimated_class", speed.estimated},
+                            {"unknown", speed.unknown},
                             {"source", speed.source}};
     out["choices"] = ordered_json::array();
     const auto range = [&](const Range& r) {
-        return speed.unknown ? ordered_json(nullptr) : ordered_json{{"low", r.low}, {"likely", r.likely}, {"high", r.high}};
+        return speed.unknown ? ordered_json(nullptr)
+                             : ordered_json{{"low", r.low}, {"likely", r.likely}, {"high", r.high}};
     };
     for (const PlanChoice& c : choices) {
         ordered_json row = {{"model", c.model->shape.id},
@@ -253,8 +317,11 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
                             {"runs", c.runs},
                             {"licence", c.model->licence},
                             {"reason", c.reason},
-                            {"command", c.runs ? ordered_json(fmt::format("{}", fmt::join(command_of(c, file), " "))) : ordered_json(nullptr)}};
-        if (c.draft) row["draft_speedup"] = {{"0.4", c.draft->speedup_low}, {"0.6", c.draft->speedup_middle}, {"0.8", c.draft->speedup_high}};
+                            {"command", c.runs ? ordered_json(fmt::format("{}", fmt::join(command_of(c, file), " ")))
+                                               : ordered_json(nullptr)}};
+        if (c.draft)
+            row["draft_speedup"] = {
+                {"0.4", c.draft->speedup_low}, {"0.6", c.draft->speedup_middle}, {"0.8", c.draft->speedup_high}};
         if (prices.usd_per_kwh > 0 && target.watts > 0 && !speed.unknown) {
             const Energy energy = energy_of(target.watts, c.decode.likely, prices.usd_per_kwh);
             row["joules_per_token"] = energy.joules_per_token;
@@ -265,14 +332,7 @@ std::string choices_json(const std::vector<PlanChoice>& choices, const std::vect
     }
     out["kv_trades"] = ordered_json::array();
     for (const KvTrade& trade : trades) {
-        out["kv_trades"].push_back({{"kv", name_of(trade.kv)}, {"bytes_per_token", trade.bytes_per_token}, {"largest_context_tokens", trade.n_ctx}});
-        const auto share = [](const KvCost& cost) { return cost.measured && !cost.is_least ? ordered_json(cost.perplexity_share) : ordered_json(nullptr); };
-        const bool is_least = trade.cost.measured && trade.cost.is_least && is_hurtful(trade.cost);
-        out["kv_trades"].back()["perplexity_increase"] = share(trade.cost);
-        out["kv_trades"].back()["perplexity_increase_at_least"] = is_least ? ordered_json(trade.cost.perplexity_share) : ordered_json(nullptr);
-        const bool is_shown = !trade.cost.source.empty() && (is_least || !share(trade.cost).is_null());
-        out["kv_trades"].back()["perplexity_source"] = is_shown ? ordered_json(trade.cost.source) : ordered_json(nullptr);
-        out["kv_trades"].back()["perplexity_increase_fitted"] = share(trade.cost_fitted);
+        out["kv_trades"].push_back(trade_json(trade));
     }
     return json_text(out, 2);
 }

@@ -20,16 +20,17 @@ namespace {
 
 constexpr uint64_t kSmallestCard = 256 * kMiB;
 
-// What a card that is not here keeps from a model.
+// The memory of an absent card that a model does not get.
 struct Reserve {
-    uint64_t driver_bytes = 0;   // the driver's own, and what it never hands out
-    uint64_t desktop_bytes = 0;  // a compositor and a browser: 3 % of the card, at least half a GiB, of which the driver's share counts
+    uint64_t driver_bytes = 0;  // used by the driver, or never handed out
+    uint64_t desktop_bytes =
+        0;  // a compositor and a browser: 3 % of the card, at least half a GiB, of which the driver's share counts
 };
 
 Reserve reserve_of(const Card& card, bool headless) {
     constexpr uint64_t kDriverBytes = 128 * kMiB;
-    // Without a desktop a driver hands out all but its own use (RADV: heap less usage); the shares of the catalogue are those of desktop systems, but for
-    // memory that is the system's.
+    // Without a desktop a driver hands out all but its own use (RADV: heap less usage). The shares of the catalogue are
+    // those of desktop systems, except for memory that is the system's.
     const bool shared = card.budget_share < 0.95;
     const auto kept = static_cast<uint64_t>(double(card.memory_bytes) * (1 - card.budget_share));
     if (headless) return {shared ? kept : std::min(kDriverBytes, card.memory_bytes), 0};
@@ -44,14 +45,16 @@ Chosen of_card(const Catalogue& catalogue, const Card& card, bool headless) {
     chosen.target.total_bytes = card.memory_bytes;
     chosen.target.available_bytes = card.memory_bytes - reserve.driver_bytes - reserve.desktop_bytes;
     chosen.target.watts = card.watts;
-    chosen.target.note = headless ? fmt::format("{} kept for the driver, none for a desktop", bytes_text(reserve.driver_bytes))
-                                  : fmt::format("{} kept for the desktop, {} for the driver; without a desktop: --headless", bytes_text(reserve.desktop_bytes),
-                                                bytes_text(reserve.driver_bytes));
+    chosen.target.note =
+        headless ? fmt::format("{} kept for the driver, none for a desktop", bytes_text(reserve.driver_bytes))
+                 : fmt::format("{} kept for the desktop, {} for the driver; without a desktop: --headless",
+                               bytes_text(reserve.desktop_bytes), bytes_text(reserve.driver_bytes));
     chosen.speed = factors_of(catalogue, card);
     return chosen;
 }
 
-// A card of which only the memory is known. Its speed is nobody's: either its bandwidth is given, or the band spans the cards of about this memory.
+// A card of which only the memory is known. Its speed is that of no known card: either its bandwidth is given, or the
+// band spans the cards with about this memory.
 Chosen of_memory(const Catalogue& catalogue, const TargetWish& wish) {
     Card card;
     card.name = fmt::format("a card of {}", bytes_text(wish.vram_bytes));
@@ -68,22 +71,29 @@ Chosen of_memory(const Catalogue& catalogue, const TargetWish& wish) {
     if (wish.bandwidth_gbps > 0) {
         chosen.speed.bandwidth_gbps = wish.bandwidth_gbps;
         chosen.speed.matrix_tflops = wish.bandwidth_gbps / 8;  // of about what cards have: 100 TFLOPS at 800 GB/s
-        chosen.speed.source = fmt::format("a memory of {:g} GB/s as given; {}", wish.bandwidth_gbps, chosen.speed.source);
+        chosen.speed.source =
+            fmt::format("a memory of {:g} GB/s as given; {}", wish.bandwidth_gbps, chosen.speed.source);
     } else if (slowest != nullptr) {
         chosen.speed = factors_between(catalogue, *slowest, *fastest);
-        chosen.speed.source = fmt::format("anywhere between the slowest and the fastest card of about {} ({}, {:g} GB/s, and {}, {:g} GB/s); say --card NAME or "
-                                          "--bandwidth GB/s for a narrower band", bytes_text(wish.vram_bytes), printable(slowest->name), slowest->bandwidth_gbps,
-                                          printable(fastest->name), fastest->bandwidth_gbps);
+        chosen.speed.source = fmt::format(
+            "anywhere between the slowest and the fastest card of about {} ({}, {:g} GB/s, and {}, {:g} GB/s); say "
+            "--card NAME or "
+            "--bandwidth GB/s for a narrower band",
+            bytes_text(wish.vram_bytes), printable(slowest->name), slowest->bandwidth_gbps, printable(fastest->name),
+            fastest->bandwidth_gbps);
     } else {
-        chosen.speed.bandwidth_gbps = chosen.speed.matrix_tflops = 100;  // which is fastest does not depend on how fast
+        // The order of choices does not depend on the absolute speed.
+        chosen.speed.bandwidth_gbps = chosen.speed.matrix_tflops = 100;
         chosen.speed.unknown = true;
-        chosen.speed.source = fmt::format("not known: no card of the catalogue has about {}; say --bandwidth GB/s", bytes_text(wish.vram_bytes));
+        chosen.speed.source = fmt::format("not known: no card of the catalogue has about {}; say --bandwidth GB/s",
+                                          bytes_text(wish.vram_bytes));
     }
     return chosen;
 }
 
-// Factors of this very device: kept ones, or measured now and kept.
-Result<SpeedFactors> measured_factors(const vk::DeviceCaps& device, const std::string& wish, const std::filesystem::path& kept, bool again) {
+// The factors of this device: kept ones, or measured now and kept.
+Result<SpeedFactors> measured_factors(const vk::DeviceCaps& device, const std::string& wish,
+                                      const std::filesystem::path& kept, bool again) {
     const std::string key = calibration_key(device);
     if (!again) {
         if (const auto factors = read_calibration(kept, key)) return *factors;
@@ -93,14 +103,17 @@ Result<SpeedFactors> measured_factors(const vk::DeviceCaps& device, const std::s
     const auto progress = [&bar](uint32_t done, uint32_t total) { bar.show(done, total); };
     VkBackendOptions options;
     options.device = wish;
-    if (!kept.empty()) options.pipeline_cache = kept.parent_path() / "pipelines";  // what is compiled here need not be again
+    if (!kept.empty())
+        options.pipeline_cache = kept.parent_path() / "pipelines";  // what is compiled here need not be again
     ATLAS_TRY(const auto backend, make_vk_backend(options));
     const auto start = std::chrono::steady_clock::now();
     ATLAS_TRY(const SpeedFactors factors, calibrate(*backend, progress));
     bar.wipe();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (const auto done = keep_calibration(kept, key, factors); !done) warning("{}", done.error().message);
-    else note("measured in {:.1f} s; kept in {}", seconds, printable(kept.string(), 400));
+    if (const auto done = keep_calibration(kept, key, factors); !done)
+        warning("{}", done.error().message);
+    else
+        note("measured in {:.1f} s; kept in {}", seconds, printable(kept.string(), 400));
     return factors;
 }
 
@@ -116,16 +129,18 @@ Result<Chosen> of_this_machine(const Catalogue& catalogue, const TargetWish& wis
     if (!main.found) return fail(ErrorCode::no_device, "{} reports no memory", printable(device.name));
     const vk::HeapState heap = vk::heap_state(device.heaps[main.index], 0, quirks, std::nullopt, true);
     Chosen chosen;
-    if (const Card* card = catalogue.card_of_device(device.name, heap.total_bytes)) chosen = of_card(catalogue, *card, false);
+    if (const Card* card = catalogue.card_of_device(device.name, heap.total_bytes))
+        chosen = of_card(catalogue, *card, false);
     Result<SpeedFactors> factors = tl::unexpected(Error{});
     if (!wish.no_measure) {
         factors = measured_factors(device, wish.device, kept, wish.measure);
-        if (!factors) warning("this device could not be measured ({}): speeds are those of its class", factors.error().message);
+        if (!factors)
+            warning("this device could not be measured ({}): speeds are those of its class", factors.error().message);
     }
     if (factors) {
         chosen.speed = *factors;
     } else if (chosen.speed.bandwidth_gbps == 0) {
-        // A device that nobody measured: its class by what it is.
+        // A device that is not in the catalogue: its class follows from its properties.
         Card unknown;
         unknown.bandwidth_gbps = quirks.slow ? 10 : device.type == vk::DeviceType::discrete ? 300 : 60;
         unknown.fp32_tflops = quirks.slow ? 0.05 : 5;
@@ -138,7 +153,8 @@ Result<Chosen> of_this_machine(const Catalogue& catalogue, const TargetWish& wis
     chosen.target.total_bytes = heap.total_bytes;
     chosen.target.available_bytes = heap.available_bytes;
     chosen.target.max_storage_bytes = quirks.max_slab_bytes;
-    chosen.target.note = fmt::format("{} used by other programs, the driver's budget and a margin kept", bytes_text(heap.used_bytes));
+    chosen.target.note =
+        fmt::format("{} used by other programs, the driver's budget and a margin kept", bytes_text(heap.used_bytes));
     return chosen;
 }
 
@@ -149,21 +165,29 @@ Result<TargetWish> check_target(const TargetFlags& flags) {
     if (targets > 1) return fail(ErrorCode::invalid_argument, "--card, --vram and --device: give one of them");
     const bool elsewhere = !flags.card.empty() || !flags.vram.empty();
     if (flags.headless && !elsewhere) {
-        return fail(ErrorCode::invalid_argument, "--headless is for a card that is not here: give --card NAME or --vram SIZE, too. Of this machine's card the "
+        return fail(ErrorCode::invalid_argument,
+                    "--headless is for a card that is not here: give --card NAME or --vram SIZE, too. Of this "
+                    "machine's card the "
                     "driver says how much is in use, a desktop's share with it");
     }
-    if (flags.bandwidth_gbps > 0 && flags.vram.empty()) return fail(ErrorCode::invalid_argument, "--bandwidth goes with --vram: a card has its own");
+    if (flags.bandwidth_gbps > 0 && flags.vram.empty())
+        return fail(ErrorCode::invalid_argument, "--bandwidth goes with --vram: a card has its own");
     if ((flags.measure || flags.no_measure) && elsewhere) {
-        return fail(ErrorCode::invalid_argument, "--measure and --no-measure are for this machine: they do not go with --card and --vram");
+        return fail(ErrorCode::invalid_argument,
+                    "--measure and --no-measure are for this machine: they do not go with --card and --vram");
     }
-    if (flags.measure && flags.no_measure) return fail(ErrorCode::invalid_argument, "--measure and --no-measure: give one of them");
-    TargetWish wish{.device = flags.device, .bandwidth_gbps = flags.bandwidth_gbps, .headless = flags.headless, .measure = flags.measure,
+    if (flags.measure && flags.no_measure)
+        return fail(ErrorCode::invalid_argument, "--measure and --no-measure: give one of them");
+    TargetWish wish{.device = flags.device,
+                    .bandwidth_gbps = flags.bandwidth_gbps,
+                    .headless = flags.headless,
+                    .measure = flags.measure,
                     .no_measure = flags.no_measure};
     if (!flags.vram.empty()) {
         ATLAS_TRY(wish.vram_bytes, parse_bytes(flags.vram));
         if (wish.vram_bytes < kSmallestCard) {
-            return fail(ErrorCode::invalid_argument, "--vram {}: {} is no card's memory; expected something like 12G", printable(flags.vram),
-                        bytes_text(wish.vram_bytes));
+            return fail(ErrorCode::invalid_argument, "--vram {}: {} is no card's memory; expected something like 12G",
+                        printable(flags.vram), bytes_text(wish.vram_bytes));
         }
     }
     if (!flags.keep_free.empty()) {

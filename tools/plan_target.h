@@ -1,5 +1,6 @@
 #pragma once
-// What `atlas-vk plan` plans for: a card of the catalogue, a card of which only the memory is known, or this machine's device.
+// The target of `atlas-vk plan`: a card of the catalogue, a card of which only the memory is known, or this machine's
+// device.
 
 #include <filesystem>
 #include <string>
@@ -14,7 +15,7 @@ struct TargetFlags {
     bool headless = false, measure = false, no_measure = false;
 };
 
-/// The flags, understood. The card is looked up by whoever has a catalogue.
+/// The parsed flags. Callers that have a catalogue look up the card.
 struct TargetWish {
     const Card* card = nullptr;
     std::string device;
@@ -24,10 +25,10 @@ struct TargetWish {
     bool headless = false, measure = false, no_measure = false;
 };
 
-/// Fails: invalid_argument (flags that make no sense, or none together). Opens nothing.
+/// Fails: invalid_argument (flags that make no sense, alone or together). Opens nothing.
 Result<TargetWish> check_target(const TargetFlags& flags);
 
-/// `kept`: where this machine's measured speeds lie. Fails: no_device and what opening it can.
+/// `kept`: the file with this machine's measured speeds. Fails: no_device and what opening it can.
 Result<Chosen> choose_target(const Catalogue& catalogue, const TargetWish& wish, const std::filesystem::path& kept);
 
 }  // namespace atlas::tools

@@ -21,7 +21,8 @@ namespace {
 constexpr size_t kWidestBar = 30;
 constexpr size_t kNarrowestBar = 10;
 
-// Characters of three bytes and more count as two columns, as Chinese and emoji take: a line may be shorter than it could, never longer.
+// Characters of three bytes and more count as two columns, as Chinese and emoji take: a line may be shorter than it
+// could, never longer.
 size_t columns_of(std::string_view text) {
     size_t columns = 0;
     while (!text.empty()) {
@@ -47,13 +48,15 @@ std::string cut(std::string_view text, size_t columns) {
     return out + std::string(std::min<size_t>(columns, 3), '.');
 }
 
-// Work of a single step would stay at 0 % to its end.
+// Work of a single step would show 0 % until its end.
 bool is_under_way(const Progress& p) { return p.has_begun && (p.done > 0 || p.total.value_or(0) == 0); }
 
 std::string amount_text(const Progress& p) {
     if (!p.has_begun) return "";
     const auto number = [&](uint64_t n) { return p.unit.empty() ? bytes_text(n) : fmt::format("{}", n); };
-    std::string text = !is_under_way(p) ? number(*p.total) : p.total ? fmt::format("{} of {}", number(p.done), number(*p.total)) : number(p.done);
+    std::string text = !is_under_way(p) ? number(*p.total)
+                       : p.total        ? fmt::format("{} of {}", number(p.done), number(*p.total))
+                                        : number(p.done);
     if (!p.unit.empty()) text += " " + p.unit;
     return text;
 }
@@ -65,7 +68,10 @@ std::string speed_text(const Progress& p) {
 }
 
 std::string left_text(const Progress& p) {
-    if (!is_under_way(p)) return p.seconds < 1 ? "" : p.seconds < 60 ? fmt::format("{} s", static_cast<int>(p.seconds)) : duration_text(p.seconds);
+    if (!is_under_way(p))
+        return p.seconds < 1    ? ""
+               : p.seconds < 60 ? fmt::format("{} s", static_cast<int>(p.seconds))
+                                : duration_text(p.seconds);
     if (!p.total || p.per_second <= 0 || p.done >= *p.total) return "";
     return duration_text(static_cast<double>(*p.total - p.done) / p.per_second) + " left";
 }
@@ -85,11 +91,13 @@ std::string bar_text(double share, size_t width) {
 std::string progress_line(const Progress& p, size_t columns) {
     const bool has_bar = p.total && is_under_way(p);
     const std::string percent = has_bar ? fmt::format(" {:3.0f} %", share_of(p) * 100) : "";
-    const std::array<std::string, 3> parts = {amount_text(p), left_text(p), speed_text(p)};  // in the order in which they get room
+    const std::array<std::string, 3> parts = {amount_text(p), left_text(p),
+                                              speed_text(p)};  // in the order in which they get room
     size_t all = percent.size();
     for (const std::string& part : parts) all += part.empty() ? 0 : part.size() + 2;
     const size_t bar = has_bar ? kNarrowestBar + 3 : 0;
-    const std::string label = cut(printable(p.label, 200), std::max(columns / 3, columns - std::min(columns, all + bar)));
+    const std::string label =
+        cut(printable(p.label, 200), std::max(columns / 3, columns - std::min(columns, all + bar)));
 
     std::string tail = percent;
     for (size_t i = 0; i < parts.size(); ++i) {
@@ -112,12 +120,12 @@ size_t terminal_columns() {
 
 namespace {
 
-// Guards all bars and what stands on stderr's last line.
+// Guards all bars and the state of stderr's last line.
 std::mutex g_mutex;
 const ProgressBar* g_shown = nullptr;
 constexpr std::chrono::milliseconds kRedraw{200};
 
-// Unlike fmt::print it does not throw when the terminal is gone.
+// Unlike fmt::print it does not throw when the terminal is closed.
 void put(std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stderr);
     std::fflush(stderr);
@@ -133,7 +141,10 @@ void write_stderr(std::string_view text) {
 }
 
 ProgressBar::ProgressBar(std::string label, ProgressStyle style)
-    : style_(std::move(style)), progress_{std::move(label), style_.unit, 0, {}, 0}, terminal_(isatty(STDERR_FILENO) != 0), start_(Clock::now()),
+    : style_(std::move(style)),
+      progress_{std::move(label), style_.unit, 0, {}, 0},
+      terminal_(isatty(STDERR_FILENO) != 0),
+      start_(Clock::now()),
       last_line_(start_) {
     if (terminal_) drawer_ = std::jthread([this](const std::stop_token& stop) { draw_from_time_to_time(stop); });
 }
@@ -196,8 +207,9 @@ Progress ProgressBar::state() const {
     Progress progress = progress_;
     const double passed = progress.seconds = seconds();
     progress.has_begun = first_.has_value();
-    // The first tenths of a second tell no speed.
-    if (first_ && passed > 0.2 && progress.done > *first_) progress.per_second = static_cast<double>(progress.done - *first_) / passed;
+    // The first tenths of a second are too short to measure a speed.
+    if (first_ && passed > 0.2 && progress.done > *first_)
+        progress.per_second = static_cast<double>(progress.done - *first_) / passed;
     return progress;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// How far a long piece of work has come: one line on stderr that fits the terminal.
+// The progress of long work: one line on stderr that fits the terminal.
 
 #include <chrono>
 #include <cstddef>
@@ -13,9 +13,9 @@
 namespace atlas::tools {
 
 struct ProgressStyle {
-    std::string unit;                         // what is counted, "tokens"; empty: bytes
+    std::string unit;                           // of what is counted, "tokens"; empty: bytes
     std::chrono::milliseconds quiet_for{1000};  // short work shows nothing
-    std::chrono::milliseconds line_every{0};  // where stderr is no terminal: a whole line this often; 0: none
+    std::chrono::milliseconds line_every{0};    // where stderr is no terminal: print a line this often; 0: none
 };
 
 struct Progress {
@@ -28,19 +28,20 @@ struct Progress {
     bool has_begun = true;  // false: nothing is known of the amount
 };
 
-/// "label [####....]  42 %  1.20 GiB of 2.86 GiB, 34 s left, 48 MiB/s", in at most `columns` columns: what matters least is left out first (speed,
-/// time left, bar, amount), then the label is cut. Before the first part of the work is done: how much there is, and for how long it has been going on.
+/// "label [####....]  42 %  1.20 GiB of 2.86 GiB, 34 s left, 48 MiB/s", in at most `columns` columns: the least
+/// important part is left out first (speed, time left, bar, amount), then the label is cut. Before the first part of
+/// the work is done, it shows the amount and the time since the start.
 std::string progress_line(const Progress& progress, size_t columns);
 
-/// Columns of the terminal on stderr; 80 where that is not known.
+/// Columns of the terminal on stderr; 80 if unknown.
 size_t terminal_columns();
 
-/// Writes to stderr. A bar that stands there makes room, and draws itself again later. What cannot be written is dropped: the terminal may be
-/// gone, and the work is to go on.
+/// Writes to stderr. A bar that is shown is wiped first and drawn again later. What cannot be written is dropped,
+/// because the work must continue when the terminal is closed.
 void write_stderr(std::string_view text);
 
-/// Draws itself while the work goes on, also while no show() comes, and wipes itself at its end. On a terminal only, or as lines elsewhere if
-/// the style says so. One is shown at a time.
+/// Draws itself during the work, also between calls of show(), and wipes itself at its end. On a terminal only, or as
+/// lines elsewhere if the style says so. Only one is shown at a time.
 class ProgressBar {
   public:
     explicit ProgressBar(std::string label, ProgressStyle style = {});
@@ -52,7 +53,8 @@ class ProgressBar {
     void start(std::string label);
     /// Call as often as you like, from one thread. `total`: nothing where it is not known.
     void show(uint64_t done, std::optional<uint64_t> total);
-    /// Leaves the line as it stands, goes to the next one, and draws no more before start(). Without a show() there was nothing to tell: the line is wiped.
+    /// Leaves the line on the terminal, begins a new one, and draws no more before start(). Wipes the line if show()
+    /// was never called.
     void keep();
     /// Wipes the line and draws no more before start().
     void wipe();

@@ -23,11 +23,12 @@ namespace {
 
 constexpr size_t kMostBytes = 64 * kMiB;
 
-// Waiting for stdin without a word looks like hanging.
+// Waiting for stdin without a message looks like hanging.
 void tell_of_waiting(int descriptor) {
     constexpr int kPatienceMs = 2000;
     pollfd wanted = {descriptor, POLLIN, 0};
-    if (poll(&wanted, 1, kPatienceMs) == 0) note("waiting for stdin, whose text is part of the prompt; give </dev/null to go without");
+    if (poll(&wanted, 1, kPatienceMs) == 0)
+        note("waiting for stdin, whose text is part of the prompt; give </dev/null to go without");
 }
 
 Result<std::string> read_all(int descriptor, std::string_view name) {
@@ -39,7 +40,8 @@ Result<std::string> read_all(int descriptor, std::string_view name) {
         if (got < 0) return fail(ErrorCode::io, "{}: cannot be read: {}", name, std::strerror(errno));
         if (got == 0) return text;
         text.append(buffer.data(), static_cast<size_t>(got));
-        if (text.size() > kMostBytes) return fail(ErrorCode::limit, "{}: longer than {}, the most that is read", name, bytes_text(kMostBytes));
+        if (text.size() > kMostBytes)
+            return fail(ErrorCode::limit, "{}: longer than {}, the most that is read", name, bytes_text(kMostBytes));
     }
 }
 
@@ -64,11 +66,13 @@ std::optional<Process> process(long id) {
 
 // Programs that start one other program in their place, with their stdin.
 bool is_wrapper(const std::string& name) {
-    constexpr std::array kWrappers = {"timeout", "time", "sudo", "doas", "su", "runuser", "strace", "ltrace", "perf", "flock", "unshare", "setsid", "valgrind"};
+    constexpr std::array kWrappers = {"timeout", "time", "sudo",  "doas",    "su",     "runuser", "strace",
+                                      "ltrace",  "perf", "flock", "unshare", "setsid", "valgrind"};
     return std::find(kWrappers.begin(), kWrappers.end(), name) != kWrappers.end();
 }
 
-// Whether the process that started us has the same stdin, so that it may be reading there itself. Where that cannot be seen: no.
+// Whether the process that started us has the same stdin, so that it may be reading there itself. False if that cannot
+// be found out.
 bool parent_has(const struct stat& ours) {
     for (long id = getppid(); id > 0;) {
         struct stat theirs = {};
@@ -90,8 +94,12 @@ bool stdin_was_given() {
     if (!parent_has(ours)) return true;
     if (is_file && lseek(STDIN_FILENO, 0, SEEK_CUR) == 0) return true;
     int waiting = 0;
-    const bool has_text = is_file ? lseek(STDIN_FILENO, 0, SEEK_CUR) < ours.st_size : ioctl(STDIN_FILENO, FIONREAD, &waiting) == 0 && waiting > 0;
-    if (has_text) note("stdin is not read, for it is shared with the program that started this one; add - to the prompt to read it");
+    const bool has_text = is_file ? lseek(STDIN_FILENO, 0, SEEK_CUR) < ours.st_size
+                                  : ioctl(STDIN_FILENO, FIONREAD, &waiting) == 0 && waiting > 0;
+    if (has_text)
+        note(
+            "stdin is not read, for it is shared with the program that started this one; add - to the prompt to read "
+            "it");
     return false;
 }
 
@@ -107,7 +115,8 @@ Result<std::string> read_text(const std::string& path) {
     if (path == "-") return read_stdin();
     const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
-        return fail(errno == ENOENT ? ErrorCode::not_found : ErrorCode::io, "{}: cannot be opened: {}", in_quotes(path, 400), std::strerror(errno));
+        return fail(errno == ENOENT ? ErrorCode::not_found : ErrorCode::io, "{}: cannot be opened: {}",
+                    in_quotes(path, 400), std::strerror(errno));
     }
     auto text = read_all(descriptor, in_quotes(path, 400));
     close(descriptor);
@@ -146,7 +155,8 @@ std::vector<TokenId> chat_tokens(const Tokenizer& tokenizer, std::string_view te
     auto tokens = tokenizer.encode(text, {.add_special = false, .parse_special = true});
     const auto nothing = tokenizer.encode("", {.add_special = true, .parse_special = true});
     const bool wants_bos = !nothing.empty() && tokenizer.bos() == nothing.front();
-    if (wants_bos && (tokens.empty() || tokens.front() != nothing.front())) tokens.insert(tokens.begin(), nothing.front());
+    if (wants_bos && (tokens.empty() || tokens.front() != nothing.front()))
+        tokens.insert(tokens.begin(), nothing.front());
     return tokens;
 }
 

@@ -19,8 +19,11 @@ PromptLine prompt_of(std::string_view line, const std::string& where) {
         const auto parsed = nlohmann::json::parse(line);
         if (!parsed.is_object() || !parsed.contains("prompt") || !parsed["prompt"].is_string()) return none;
         return {parsed["prompt"].get<std::string>(), ""};
-    } catch (const nlohmann::json::exception& wrong) {
-        return {none.text, fmt::format("{}; {}", none.error, printable(wrong.what(), 200))};
+    } catch (const nlohmann::json::parse_error& wrong) {
+        return {none.text,
+                fmt::format("{}; the JSON is not valid from byte {} of the line on", none.error, wrong.byte)};
+    } catch (const nlohmann::json::exception&) {
+        return {none.text, none.error + "; its text is not valid UTF-8"};
     }
 }
 
@@ -29,14 +32,15 @@ PromptLine prompt_of(std::string_view line, const std::string& where) {
 Result<std::vector<PromptLine>> read_prompts(const std::string& path) {
     ATLAS_TRY(const std::string text, read_text(path));
     const std::string name = path == "-" ? "stdin" : in_quotes(path, 400);
-    if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) return fail(ErrorCode::corrupt, "{} is UTF-16: expected UTF-8", name);
+    if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+        return fail(ErrorCode::corrupt, "{} is UTF-16: expected UTF-8", name);
     std::vector<PromptLine> prompts;
     std::string_view rest = text;
     for (int number = 1; !rest.empty(); ++number) {
         const size_t end = rest.find('\n');
         std::string_view line = rest.substr(0, end);
         rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-        // Also in the middle: files with marks that were put together.
+        // Also in the middle: concatenated files each have their mark.
         if (line.starts_with(kMark)) line.remove_prefix(kMark.size());
         if (line.ends_with('\r')) line.remove_suffix(1);
         if (line.empty()) continue;

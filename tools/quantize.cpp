@@ -42,11 +42,13 @@ struct QuantizeFlags {
     bool quiet = false;
 };
 
-// The keys of the source, less those that said how that one was stored.
+// The keys of the source, without those that describe how it was stored.
 void copy_keys(const gguf::File& file, const Recipe& recipe, gguf::Writer& writer) {
-    constexpr uint32_t kQuantizationVersion = 2;  // of the block layouts, all these years
+    constexpr uint32_t kQuantizationVersion = 2;  // of the block layouts; unchanged for years
     for (const gguf::KeyValue& key_value : file.key_values()) {
-        if (key_value.key == "general.file_type" || key_value.key == "general.quantization_version" || key_value.key.starts_with("split.")) continue;
+        if (key_value.key == "general.file_type" || key_value.key == "general.quantization_version" ||
+            key_value.key.starts_with("split."))
+            continue;
         writer.add(key_value);
     }
     writer.add("general.file_type", recipe.file_type);
@@ -59,11 +61,15 @@ void print_lines(const QuantizePlan& plan) {
     write_stderr(lines);
 }
 
-Result<void> write_model(const gguf::File& file, const Recipe& recipe, const QuantizePlan& plan, const QuantizeFlags& flags, const Interrupt& interrupt) {
+Result<void> write_model(const gguf::File& file, const Recipe& recipe, const QuantizePlan& plan,
+                         const QuantizeFlags& flags, const Interrupt& interrupt) {
     gguf::Writer writer;
     copy_keys(file, recipe, writer);
     std::optional<ProgressBar> bar;
-    if (!flags.quiet) bar.emplace("quantizing", ProgressStyle{.unit = "", .quiet_for = std::chrono::seconds(1), .line_every = std::chrono::seconds(10)});
+    if (!flags.quiet)
+        bar.emplace(
+            "quantizing",
+            ProgressStyle{.unit = "", .quiet_for = std::chrono::seconds(1), .line_every = std::chrono::seconds(10)});
     const auto progress = [&bar](uint64_t done, uint64_t total) {
         if (bar) bar->show(done, total);
     };
@@ -75,7 +81,7 @@ Result<void> write_model(const gguf::File& file, const Recipe& recipe, const Qua
 Result<void> quantize(const QuantizeFlags& flags) {
     const auto start = std::chrono::steady_clock::now();
     const Interrupt interrupt;
-    const Recipe* recipe = find_recipe(flags.recipe);  // the flag's check has seen it
+    const Recipe* recipe = find_recipe(flags.recipe);  // not null: the flag's check has found it
     ATLAS_TRY(const auto path, find_model(flags.in));
     if (!flags.dry_run) {
         auto inputs = model_files(path);
@@ -94,8 +100,9 @@ Result<void> quantize(const QuantizeFlags& flags) {
         ATLAS_TRY_VOID(write_model(file, *recipe, plan, flags, interrupt));
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fmt::print("{}: {} weights, tensors {} -> {} ({:.2f} bits per weight){}\n", recipe->name, count_text(plan.n_elems), bytes_text(plan.in_bytes),
-               bytes_text(plan.out_bytes), 8.0 * static_cast<double>(plan.out_bytes) / static_cast<double>(std::max<uint64_t>(plan.n_elems, 1)),
+    fmt::print("{}: {} weights, tensors {} -> {} ({:.2f} bits per weight){}\n", recipe->name, count_text(plan.n_elems),
+               bytes_text(plan.in_bytes), bytes_text(plan.out_bytes),
+               8.0 * static_cast<double>(plan.out_bytes) / static_cast<double>(std::max<uint64_t>(plan.n_elems, 1)),
                flags.dry_run ? ", nothing written" : ", " + duration_text(seconds));
     return {};
 }
@@ -112,18 +119,34 @@ std::string check_recipe(const std::string& name) {
 void add_quantize(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<QuantizeFlags>();
     CLI::App* command = app.add_subcommand("quantize", "Write a model again in a smaller storage format");
-    command->add_option("IN", flags->in, "The model: a GGUF file (F32, F16 or BF16), or the first part of a split one")
-        ->required()->type_name("FILE");
-    command->add_option("OUT", flags->out, "The file to write; it appears when it is complete")->required()->type_name("FILE");
-    command->add_option("RECIPE", flags->recipe, "Which formats: Q4_K_M is the usual choice, Q5_K_M and Q6_K are closer to the "
-                        "original, Q8_0 is nearly lossless, Q3_K_M and Q2_K are for when nothing else fits")
-        ->required()->check(check_recipe)->type_name("NAME");
-    command->add_option("--importance", flags->importance, "A GGUF file of llama-imatrix: how much each column matters")->check(input_file(), "")->type_name("FILE");
-    command->add_option("--threads", flags->n_threads, "How many threads work")->check(whole_number(1, 1024), "")->capture_default_str();
-    command->add_flag("--dry-run", flags->dry_run, "Only say what every tensor would become, and the size");
-    command->add_flag("--requantize", flags->requantize, "Also convert tensors that are quantized already");
+    command
+        ->add_option("IN", flags->in,
+                     "Read this model: a GGUF file (F32, F16 or BF16), or the first part of a split one")
+        ->required()
+        ->type_name("FILE");
+    command->add_option("OUT", flags->out, "Write this file; it appears when it is complete")
+        ->required()
+        ->type_name("FILE");
+    command
+        ->add_option("RECIPE", flags->recipe,
+                     "Use these formats: Q4_K_M is the usual choice, Q5_K_M and Q6_K are closer to the "
+                     "original, Q8_0 is nearly lossless, Q3_K_M and Q2_K are for when nothing else fits")
+        ->required()
+        ->check(check_recipe)
+        ->type_name("NAME");
+    command
+        ->add_option("--importance", flags->importance,
+                     "Weigh columns by this importance matrix, a GGUF file of llama-imatrix")
+        ->check(input_file(), "")
+        ->type_name("FILE");
+    command->add_option("--threads", flags->n_threads, "Use this many threads")
+        ->check(whole_number(1, 1024), "")
+        ->capture_default_str();
+    command->add_flag("--dry-run", flags->dry_run,
+                      "Show what every tensor would become, and the size, and write nothing");
+    command->add_flag("--requantize", flags->requantize, "Convert also tensors that are quantized already");
     command->add_flag("--force", flags->force, "Replace OUT if it exists");
-    command->add_flag("-v,--verbose", flags->verbose, "Say what every tensor becomes");
+    command->add_flag("-v,--verbose", flags->verbose, "Show what every tensor becomes");
     command->add_flag("-q,--quiet", flags->quiet, "Print the last line only");
     command->callback([flags, &exit_code] {
         if (const auto done = quantize(*flags); !done) exit_code = print_error(done.error());

@@ -23,7 +23,8 @@ Result<MixModel> model_of(const gguf::File& file, bool has_importance) {
     ATLAS_TRY(model.n_layer, file.u32(arch + ".block_count"));
     const std::string name = printable(file.path().string(), 400);
     if (model.n_layer < 1 || model.n_layer > kMaxLayers) {
-        return fail(ErrorCode::corrupt, "{}: {}.block_count: expected 1 .. {}, found {}", name, arch, kMaxLayers, model.n_layer);
+        return fail(ErrorCode::corrupt, "{}: {}.block_count: expected 1 .. {}, found {}", name, arch, kMaxLayers,
+                    model.n_layer);
     }
     // Models without attention have no heads.
     if (file.find(arch + ".attention.head_count") != nullptr) {
@@ -43,25 +44,28 @@ Result<std::span<const float>> importance_of(const Importance& importance, const
     const uint64_t columns = tensor.shape.back(), matrices = found->second.size() / columns;
     const uint64_t rows = elems_of(tensor) / columns;
     if (matrices == 0 || found->second.size() % columns != 0 || rows % matrices != 0) {
-        return fail(ErrorCode::invalid_argument, "the importance matrix has {} values for {}, which has rows of {}", found->second.size(),
-                    in_quotes(tensor.name), columns);
+        return fail(ErrorCode::invalid_argument, "the importance matrix has {} values for {}, which has rows of {}",
+                    found->second.size(), in_quotes(tensor.name), columns);
     }
     return std::span<const float>(found->second);
 }
 
 }  // namespace
 
-Result<QuantizePlan> plan_quantize(const gguf::File& file, const Recipe& recipe, const Importance& importance, bool requantize) {
+Result<QuantizePlan> plan_quantize(const gguf::File& file, const Recipe& recipe, const Importance& importance,
+                                   bool requantize) {
     ATLAS_TRY(const MixModel model, model_of(file, !importance.empty()));
     QuantizePlan plan;
     for (const gguf::TensorInfo& tensor : file.tensors()) {
         if (!tensor.format) {
-            return fail(ErrorCode::unsupported, "tensor {} has storage type {}, which this version cannot read", in_quotes(tensor.name), tensor.gguf_type);
+            return fail(ErrorCode::unsupported, "tensor {} has storage type {}, which this version cannot read",
+                        in_quotes(tensor.name), tensor.gguf_type);
         }
         const Format to = format_in(recipe, model, tensor.name, tensor.shape).value_or(*tensor.format);
         if (info(*tensor.format).block_elems > 1 && to != *tensor.format && !requantize) {
             return fail(ErrorCode::invalid_argument,
-                        "tensor {} is {} already: quantizing it to {} loses more than from the original model. Use the F16 or BF16 file, or say "
+                        "tensor {} is {} already: quantizing it to {} loses more than from the original model. Use the "
+                        "F16 or BF16 file, or say "
                         "--requantize",
                         in_quotes(tensor.name), info(*tensor.format).name, info(to).name);
         }
@@ -78,8 +82,9 @@ std::string tensor_line(const QuantizePlan& plan, size_t at) {
     const RewrittenTensor& tensor = plan.tensors[at];
     const Format from = *tensor.source->format;
     const char* note = tensor.importance.empty() || tensor.to == from ? "" : "  (weighted)";
-    return fmt::format("[{:4}/{}] {:36} {:>6} -> {:6} {:>9}{}\n", at + 1, plan.tensors.size(), printable(tensor.source->name), info(from).name,
-                       info(tensor.to).name, bytes_text(bytes_of(tensor.to, elems_of(*tensor.source))), note);
+    return fmt::format("[{:4}/{}] {:36} {:>6} -> {:6} {:>9}{}\n", at + 1, plan.tensors.size(),
+                       printable(tensor.source->name), info(from).name, info(tensor.to).name,
+                       bytes_text(bytes_of(tensor.to, elems_of(*tensor.source))), note);
 }
 
 }  // namespace atlas::tools

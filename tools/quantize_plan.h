@@ -1,5 +1,5 @@
 #pragma once
-// What quantizing makes of every tensor of a file.
+// The format that quantizing gives to every tensor of a file.
 
 #include <cstdint>
 #include <string>
@@ -20,9 +20,10 @@ struct QuantizePlan {
     uint64_t n_elems = 0;
 };
 
-/// Fails: not_found, corrupt (keys that cannot be a model's), unsupported (a tensor of unknown type), invalid_argument (a tensor that is quantized
-/// already, unless `requantize`; an importance matrix of another model).
-Result<QuantizePlan> plan_quantize(const gguf::File& file, const Recipe& recipe, const Importance& importance, bool requantize);
+/// Fails: not_found, corrupt (keys that no model can have), unsupported (a tensor of unknown type), invalid_argument (a
+/// tensor that is quantized already, unless `requantize`; an importance matrix of another model).
+Result<QuantizePlan> plan_quantize(const gguf::File& file, const Recipe& recipe, const Importance& importance,
+                                   bool requantize);
 
 /// "[  12/ 272] blk.1.attn_q.weight    f16 -> q4_k    1.2 MiB\n"; safe for a terminal.
 std::string tensor_line(const QuantizePlan& plan, size_t at);

@@ -20,8 +20,12 @@ struct RmFlags {
 
 std::string question_of(const Removal& removal, const std::string& name) {
     const std::string folder = printable(removal.folder.string(), 400);
-    if (removal.link_to) return fmt::format("Delete the link {}? What it leads to ({}) stays.", folder, printable(removal.link_to->string(), 400));
-    if (!removal.model) return fmt::format("Delete what an unfinished pull left of {} ({}, {})?", printable(name), bytes_text(removal.bytes), folder);
+    if (removal.link_to)
+        return fmt::format("Delete the link {}? What it leads to ({}) stays.", folder,
+                           printable(removal.link_to->string(), 400));
+    if (!removal.model)
+        return fmt::format("Delete what an unfinished pull left of {} ({}, {})?", printable(name),
+                           bytes_text(removal.bytes), folder);
     return fmt::format("Delete {} ({}, {})?", printable(name), bytes_text(removal.bytes), folder);
 }
 
@@ -32,7 +36,8 @@ Result<void> remove_model(const RmFlags& flags) {
         fmt::print(stderr, "{} [y/N] ", question_of(removal, stored_name(flags.name)));
         std::string answer;
         std::getline(std::cin, answer);
-        if (answer != "y" && answer != "Y" && answer != "yes") return fail(ErrorCode::not_found, "nothing was deleted (--yes does not ask)");
+        if (answer != "y" && answer != "Y" && answer != "yes")
+            return fail(ErrorCode::not_found, "nothing was deleted (--yes does not ask)");
     }
     return store.remove(flags.name);
 }
@@ -47,7 +52,8 @@ int run(const RmFlags& flags) {
 void add_rm(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<RmFlags>();
     auto* command = app.add_subcommand("rm", "Delete a stored model");
-    command->add_option("name", flags->name, "As 'atlas-vk list' shows it, or the name of an unfinished pull")->required();
+    command->add_option("name", flags->name, "Delete the model of this name in 'atlas-vk list', or an unfinished pull")
+        ->required();
     command->add_flag("-y,--yes", flags->yes, "Do not ask");
     command->callback([flags, &exit_code] { exit_code = run(*flags); });
 }

@@ -39,7 +39,7 @@ Result<std::vector<TokenId>> prompt_tokens(const RunFlags& flags, const OpenMode
     return chat_tokens(*open.tokenizer, text);
 }
 
-// The answer on stdout as it grows. When it cannot be written, the rest need not be computed.
+// Writes the answer to stdout as it grows. If that fails, the rest need not be computed.
 class AnswerStream {
   public:
     explicit AnswerStream(const std::stop_token& interrupt) : chained_(interrupt, [this] { stop_.request_stop(); }) {}
@@ -62,7 +62,8 @@ class AnswerStream {
     bool ends_with_newline_ = true;
 };
 
-Result<GenerateReport> answer(const RunFlags& flags, OpenModel& open, const std::vector<TokenId>& tokens, const std::stop_token& stop) {
+Result<GenerateReport> answer(const RunFlags& flags, OpenModel& open, const std::vector<TokenId>& tokens,
+                              const std::stop_token& stop) {
     ATLAS_TRY(const auto speculation, make_speculation(flags.speculation, open));
     AnswerStream out(stop);
     GenerateOptions options = generate_options(flags.sampling);
@@ -105,17 +106,21 @@ Result<void> run(const RunFlags& flags) {
 }
 
 Result<void> run_many(const RunFlags& flags) {
-    return run_batch(flags.model, flags.sampling, flags.speculation, flags.batch, flags.report,
-                     [&](const OpenModel& open, const std::string& prompt) { return prompt_tokens(flags, open, prompt); });
+    return run_batch(
+        flags.model, flags.sampling, flags.speculation, flags.batch, flags.report,
+        [&](const OpenModel& open, const std::string& prompt) { return prompt_tokens(flags, open, prompt); });
 }
 
 void add_prompt_flags(CLI::App& command, RunFlags& flags) {
-    auto* words = command.add_option("prompt,-p,--prompt", flags.prompt.words,
-                                     "The prompt. Text on stdin is added to it (see below); a word - says where");
-    auto* file = command.add_option("-f,--file", flags.prompt.file, "Add the text of this file to the prompt")->check(input_file_or_stdin(), "");
-    auto* system = command.add_option("--system", flags.system, "A system message for the chat template");
+    auto* words =
+        command.add_option("prompt,-p,--prompt", flags.prompt.words,
+                           "Answer this prompt. Text on stdin is added to it (see below); a word - says where");
+    auto* file = command.add_option("-f,--file", flags.prompt.file, "Add the text of this file to the prompt")
+                     ->check(input_file_or_stdin(), "");
+    auto* system = command.add_option("--system", flags.system, "Set the system message");
     command.add_flag("--raw", flags.raw, "Continue the text as it is, without the chat template")->excludes(system);
-    for (CLI::Option* other : {words, file, command.get_option("--stop")}) command.get_option("--prompts")->excludes(other);
+    for (CLI::Option* other : {words, file, command.get_option("--stop")})
+        command.get_option("--prompts")->excludes(other);
 }
 
 }  // namespace
@@ -123,14 +128,16 @@ void add_prompt_flags(CLI::App& command, RunFlags& flags) {
 void add_run(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<RunFlags>();
     CLI::App* command = app.add_subcommand("run", "Answer one prompt and exit");
-    command->footer("Examples:\n  atlas-vk run -m smollm2-135m \"Name three sorting algorithms.\"\n"
-                    "  atlas-vk run -m model.gguf --raw --temperature 0 \"def fibonacci(n):\"\n"
-                    "  git diff | atlas-vk run -m smollm2-135m \"Write a commit message:\"\n"
-                    "  atlas-vk run -m smollm2-135m \"Explain:\" - < main.py\n"
-                    "  atlas-vk run -m smollm2-135m --prompts lines.txt --parallel 8 > answers.jsonl\n"
-                    "The answer goes to stdout, everything else to stderr.\n"
-                    "Stdin is added to a prompt when it is a pipe or a file that was given to this command alone. A stdin that the parent process\n"
-                    "shares (in a shell's loop, in a script of a CI runner) is left to it; - reads it all the same.");
+    command->footer(
+        "Examples:\n  atlas-vk run -m smollm2-135m \"Name three sorting algorithms.\"\n"
+        "  atlas-vk run -m model.gguf --raw --temperature 0 \"def fibonacci(n):\"\n"
+        "  git diff | atlas-vk run -m smollm2-135m \"Write a commit message:\"\n"
+        "  atlas-vk run -m smollm2-135m \"Explain:\" - < main.py\n"
+        "  atlas-vk run -m smollm2-135m --prompts lines.txt --parallel 8 > answers.jsonl\n"
+        "The answer goes to stdout, everything else to stderr.\n"
+        "Stdin is added to a prompt when it is a pipe or a file that was given to this command alone. A stdin that the "
+        "parent process\n"
+        "shares (in a shell's loop, in a script of a CI runner) is left to it, unless - asks for it.");
     add_model_flags(*command, flags->model);
     add_report_flags(*command, flags->report);
     add_sampling_flags(*command, flags->sampling);

@@ -32,11 +32,16 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 std::string_view words_for(EngineFinish finish) {
     switch (finish) {
-        case EngineFinish::end_token: return "complete";
-        case EngineFinish::max_tokens: return "max_tokens";
-        case EngineFinish::context_full: return "context_full";
-        case EngineFinish::cancelled: return "cancelled";
-        case EngineFinish::failed: return "failed";
+        case EngineFinish::end_token:
+            return "complete";
+        case EngineFinish::max_tokens:
+            return "max_tokens";
+        case EngineFinish::context_full:
+            return "context_full";
+        case EngineFinish::cancelled:
+            return "cancelled";
+        case EngineFinish::failed:
+            return "failed";
     }
     return "";
 }
@@ -57,7 +62,11 @@ struct Prompt {
 class BatchRun {
   public:
     BatchRun(OpenModel& open, Engine& engine, const SamplingFlags& sampling, AnswerLines& lines)
-        : open_(open), engine_(engine), sampling_(sampling), lines_(lines), end_tokens_(end_tokens_of(*open.tokenizer)) {}
+        : open_(open),
+          engine_(engine),
+          sampling_(sampling),
+          lines_(lines),
+          end_tokens_(end_tokens_of(*open.tokenizer)) {}
 
     void submit(Prompt prompt, std::stop_token stop) {
         EngineRequest request;
@@ -67,11 +76,13 @@ class BatchRun {
         request.end_tokens = end_tokens_;
         request.stop = std::move(stop);
         const auto id = engine_.submit(std::move(request));
-        if (id) numbers_[*id] = prompt.number;
-        else lines_.put_failed(prompt.number, id.error().message);
+        if (id)
+            numbers_[*id] = prompt.number;
+        else
+            lines_.put_failed(prompt.number, id.error().message);
     }
 
-    /// Whatever it fails with, the answers that were finished have been printed.
+    /// On every failure, the finished answers have been printed.
     Result<void> run(bool shows_progress) {
         const auto start = Clock::now();
         const auto done = run_steps(shows_progress);
@@ -103,7 +114,9 @@ class BatchRun {
 
   private:
     Result<void> run_steps(bool shows_progress) {
-        BudgetWatch watch(*open_.backend, [](const std::string& line) { print_warning(line); }, [this](uint64_t bytes) { return shrink(bytes); });
+        BudgetWatch watch(
+            *open_.backend, [](const std::string& line) { print_warning(line); },
+            [this](uint64_t bytes) { return shrink(bytes); });
         std::optional<ProgressBar> bar;
         if (shows_progress) bar.emplace("answering", ProgressStyle{.unit = "prompts"});
         while (!engine_.is_idle()) {
@@ -116,7 +129,7 @@ class BatchRun {
         return {};
     }
 
-    // Steps of answers alone are timed for themselves, without those that built kernels.
+    // Steps without prefill are timed separately, without those that built kernels.
     Result<void> step() {
         const BatchRunner::Counts before = engine_.runner().counts();
         const auto start = Clock::now();
@@ -138,7 +151,8 @@ class BatchRun {
         const auto given = engine_.shrink(bytes);
         if (!given) warning("the cache could not be made smaller: {}", given.error().message);
         const uint32_t after = engine_.runner().shape().pool_tokens;
-        if (after == before) return {given.value_or(0), given.value_or(0) > 0 ? "the draft's cache is smaller now" : ""};
+        if (after == before)
+            return {given.value_or(0), given.value_or(0) > 0 ? "the draft's cache is smaller now" : ""};
         return {given.value_or(0), fmt::format("the texts share {} tokens of cache now, no longer {}", after, before)};
     }
 
@@ -149,8 +163,11 @@ class BatchRun {
         draft_tokens_ += result.proposed_tokens;
         accepted_tokens_ += result.accepted_tokens;
         if (result.finish != EngineFinish::failed) ++n_answers_;
-        Json rest{{"answer", open_.tokenizer->decode(result.answer)}, {"finish", words_for(result.finish)}, {"prompt_tokens", result.prompt_tokens},
-                  {"reused_tokens", result.reused_tokens}, {"answer_tokens", result.answer.size()}};
+        Json rest{{"answer", open_.tokenizer->decode(result.answer)},
+                  {"finish", words_for(result.finish)},
+                  {"prompt_tokens", result.prompt_tokens},
+                  {"reused_tokens", result.reused_tokens},
+                  {"answer_tokens", result.answer.size()}};
         if (result.error) rest["error"] = result.error->message;
         lines_.put(numbers_[result.id], rest);
     }
@@ -161,7 +178,8 @@ class BatchRun {
     AnswerLines& lines_;
     std::vector<TokenId> end_tokens_;
     std::map<RequestId, size_t> numbers_;  // of their prompts
-    uint64_t prompt_tokens_ = 0, reused_tokens_ = 0, answer_tokens_ = 0, n_answers_ = 0, draft_tokens_ = 0, accepted_tokens_ = 0;
+    uint64_t prompt_tokens_ = 0, reused_tokens_ = 0, answer_tokens_ = 0, n_answers_ = 0, draft_tokens_ = 0,
+             accepted_tokens_ = 0;
     double seconds_ = 0;
     uint64_t decode_tokens_ = 0;
     double decode_seconds_ = 0;
@@ -178,12 +196,15 @@ Result<void> put_figures(const std::string& to, const Json& figures) {
     return file.commit();
 }
 
-// Contexts of the draft's pool at most: who finds no page there gets no guesses of it.
+// The most contexts in the draft's pool: a request that finds no page there gets no draft tokens from it.
 constexpr uint32_t kDraftContexts = 4;
 
-bool is_too_large(const Error& error) { return error.code == ErrorCode::out_of_memory || error.code == ErrorCode::limit; }
+bool is_too_large(const Error& error) {
+    return error.code == ErrorCode::out_of_memory || error.code == ErrorCode::limit;
+}
 
-Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags, const SpeculationFlags& speculation, const BatchShape& wish,
+Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags,
+                                            const SpeculationFlags& speculation, const BatchShape& wish,
                                             uint32_t draft_contexts) {
     BatchShape shape = wish;
     ATLAS_TRY(auto draft_tokens, make_batch_speculation(speculation, open, shape.max_timelines, draft_contexts));
@@ -192,7 +213,7 @@ Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFl
         shape.pool_tokens = flags.pool_tokens;
         return Engine::create(open.model, shape, std::move(draft_tokens));
     }
-    // As many whole contexts as there are places, or as many as fit: who finds no page waits.
+    // As many whole contexts as there are places, or as many as fit; a request that finds no page waits.
     for (uint32_t contexts = shape.max_timelines;; contexts = (contexts + 1) / 2) {
         shape.pool_tokens = contexts * shape.n_ctx;
         auto runner = BatchRunner::create(open.model, shape);
@@ -202,8 +223,8 @@ Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFl
     }
 }
 
-Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags, const SpeculationFlags& speculation,
-                                            const std::vector<Prompt>& prompts) {
+Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags,
+                                            const SpeculationFlags& speculation, const std::vector<Prompt>& prompts) {
     BatchShape shape;
     shape.kv_format = open.kv;
     shape.n_ctx = open.n_ctx;
@@ -219,14 +240,30 @@ Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFl
 
 void add_batch_flags(CLI::App& command, BatchFlags& flags) {
     const std::string group = "Many prompts";
-    CLI::Option* prompts = command.add_option("--prompts", flags.prompts, "Answer every line of this file (- is stdin): a text, or {\"prompt\": \"...\"}. "
-                                              "Answers are lines of JSON on stdout, in order")->check(input_file_or_stdin(), "")->group(group);
-    command.add_option("--parallel", flags.parallel, "Prompts that are answered at a time")->check(whole_number(1, 256), "")->capture_default_str()
-        ->group(group)->needs(prompts);
-    command.add_option("--pool", flags.pool_tokens, "Tokens of the KV cache that they share (default: a context for each, or what fits)")
-        ->check(whole_number(1, kMaxContext), "")->group(group)->needs(prompts);
-    CLI::Option* json = command.add_option("--json", flags.json, "Write the figures at the end to this file, or - for stdout")
-                            ->expected(0, 1)->default_str("-")->group(group)->needs(prompts);
+    CLI::Option* prompts =
+        command
+            .add_option("--prompts", flags.prompts,
+                        "Answer every line of this file (- is stdin): a text, or {\"prompt\": \"...\"}. "
+                        "Answers are lines of JSON on stdout, in order")
+            ->check(input_file_or_stdin(), "")
+            ->group(group);
+    command.add_option("--parallel", flags.parallel, "Answer this many prompts at a time")
+        ->check(whole_number(1, 256), "")
+        ->capture_default_str()
+        ->group(group)
+        ->needs(prompts);
+    command
+        .add_option("--pool", flags.pool_tokens,
+                    "Share a KV cache of this many tokens (default: a context for each, or what fits)")
+        ->check(whole_number(1, kMaxContext), "")
+        ->group(group)
+        ->needs(prompts);
+    CLI::Option* json =
+        command.add_option("--json", flags.json, "Write the figures at the end to this file, or - for stdout")
+            ->expected(0, 1)
+            ->default_str("-")
+            ->group(group)
+            ->needs(prompts);
     command.add_flag("--force", flags.force, "Replace the file of --json if it exists")->group(group)->needs(json);
 }
 
@@ -237,16 +274,20 @@ void print_figures(const Json& figures, bool verbose) {
     const auto real = [&](const char* name) { return figures[name].get<double>(); };
     const std::string prompts = fmt::format("{} prompt{}", n("prompts"), n("prompts") == 1 ? "" : "s");
     if (!verbose) {
-        write_stderr(fmt::format("[{}, {} tokens, {:.1f} tokens/s]\n", prompts, n("answer_tokens"), real("answer_tokens_per_s")));
+        write_stderr(fmt::format("[{}, {} tokens, {:.1f} tokens/s]\n", prompts, n("answer_tokens"),
+                                 real("answer_tokens_per_s")));
         return;
     }
-    write_stderr(fmt::format("[{}, {} tokens ({} reused); answers {} tokens, {:.1f} tokens/s; {} of {} draft tokens accepted, {} steps; {:.1f} s]\n", prompts,
-                             n("prompt_tokens"), n("reused_tokens"), n("answer_tokens"), real("answer_tokens_per_s"), n("accepted_tokens"),
-                             n("draft_tokens"), n("steps"), real("seconds")));
+    write_stderr(
+        fmt::format("[{}, {} tokens ({} reused); answers {} tokens, {:.1f} tokens/s; {} of {} draft tokens accepted, "
+                    "{} steps; {:.1f} s]\n",
+                    prompts, n("prompt_tokens"), n("reused_tokens"), n("answer_tokens"), real("answer_tokens_per_s"),
+                    n("accepted_tokens"), n("draft_tokens"), n("steps"), real("seconds")));
 }
 
-// Of what can become tokens; the others have their lines then.
-std::vector<Prompt> encode(const OpenModel& open, const std::vector<PromptLine>& read, const PromptTokens& tokens_of, AnswerLines& lines) {
+// The prompts that can become tokens; the others get their lines here.
+std::vector<Prompt> encode(const OpenModel& open, const std::vector<PromptLine>& read, const PromptTokens& tokens_of,
+                           AnswerLines& lines) {
     std::vector<Prompt> prompts;
     for (size_t number = 0; number < read.size(); ++number) {
         if (!read[number].error.empty()) {
@@ -254,8 +295,10 @@ std::vector<Prompt> encode(const OpenModel& open, const std::vector<PromptLine>&
             continue;
         }
         auto tokens = tokens_of(open, read[number].text);
-        if (tokens) prompts.push_back({number, std::move(*tokens)});
-        else lines.put_failed(number, tokens.error().message);
+        if (tokens)
+            prompts.push_back({number, std::move(*tokens)});
+        else
+            lines.put_failed(number, tokens.error().message);
     }
     return prompts;
 }
@@ -268,7 +311,8 @@ struct Batch {
     const ReportFlags& report;
 };
 
-Result<void> answer(const Batch& batch, OpenModel& open, std::vector<Prompt> prompts, AnswerLines& lines, const std::stop_token& stop) {
+Result<void> answer(const Batch& batch, OpenModel& open, std::vector<Prompt> prompts, AnswerLines& lines,
+                    const std::stop_token& stop) {
     if (prompts.empty()) return {};
     ATLAS_TRY(const auto engine, make_engine(open, batch.flags, batch.speculation, prompts));
     BatchRun run(open, *engine, batch.sampling, lines);
@@ -281,7 +325,7 @@ Result<void> answer(const Batch& batch, OpenModel& open, std::vector<Prompt> pro
     return done;
 }
 
-// What this command reads, the model apart.
+// The files that this command reads, without the model.
 std::vector<std::filesystem::path> inputs_of(const Batch& batch) {
     std::vector<std::filesystem::path> inputs{batch.flags.prompts, batch.speculation.draft};
     inputs.insert(inputs.end(), batch.speculation.lookup.begin(), batch.speculation.lookup.end());
@@ -310,7 +354,9 @@ Result<void> run_batch(const Batch& batch, const PromptTokens& tokens_of) {
     }
     std::vector<std::string> texts;
     for (const PromptLine& line : read) texts.push_back(line.text);
-    ATLAS_TRY(OpenModel open, open_without_session(batch.model, batch.speculation, [&](const OpenModel& files) { return check_figures_file(batch, &files); }));
+    ATLAS_TRY(OpenModel open, open_without_session(batch.model, batch.speculation, [&](const OpenModel& files) {
+                  return check_figures_file(batch, &files);
+              }));
     AnswerLines lines(texts, stdout);
     auto prompts = encode(open, read, tokens_of, lines);
     auto done = answer(batch, open, std::move(prompts), lines, interrupt.token());
@@ -326,8 +372,8 @@ Result<void> run_batch(const Batch& batch, const PromptTokens& tokens_of) {
 
 }  // namespace
 
-Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, const SpeculationFlags& speculation, const BatchFlags& flags,
-                       const ReportFlags& report, const PromptTokens& tokens_of) {
+Result<void> run_batch(const ModelFlags& model, const SamplingFlags& sampling, const SpeculationFlags& speculation,
+                       const BatchFlags& flags, const ReportFlags& report, const PromptTokens& tokens_of) {
     return run_batch({model, sampling, speculation, flags, report}, tokens_of);
 }
 

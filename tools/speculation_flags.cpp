@@ -1,4 +1,7 @@
-// --lookup, --draft and --draft-max: where the draft tokens of run and chat come from, and for the many prompts of run --prompts.
+// --lookup, --draft and --draft-max: where the draft tokens of run and chat come from, and for the many prompts of run
+// --prompts.
+#include "tools/speculation_flags.h"
+
 #include <algorithm>
 
 #include "runtime/base/in_quotes.h"
@@ -8,13 +11,14 @@
 #include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/open_model.h"
-#include "tools/speculation_flags.h"
 
 namespace atlas::tools {
 
 namespace {
 
-bool is_word(const std::vector<std::string>& values, const char* word) { return values.size() == 1 && values.front() == word; }
+bool is_word(const std::vector<std::string>& values, const char* word) {
+    return values.size() == 1 && values.front() == word;
+}
 
 std::string check_draft(const std::string& name) {
     if (name == "auto" || name == "none") return "";
@@ -36,7 +40,8 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
                 }
                 flags.lookup = values;
             },
-            "Draft tokens from text that went before, and check several in one step: on, off, or a file that the answer may quote (may be "
+            "Draft tokens from text that went before, and check several in one step: on, off, or a file that the "
+            "answer may quote (may be "
             "given more than once). The answer is the same either way")
         ->check([](const std::string& value) { return value == "on" || value == "off" ? "" : input_file()(value); }, "")
         ->expected(1)
@@ -45,12 +50,17 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
         ->type_name("TEXT")
         ->default_str("on")
         ->group(group);
-    command.add_option("--draft", flags.draft,
-                       "Draft tokens with a small model of the same vocabulary: a stored model's name, a file, auto (a stored one that fits), none")
+    command
+        .add_option("--draft", flags.draft,
+                    "Draft tokens with a small model of the same vocabulary: a stored model's name, a file, auto (a "
+                    "stored one that fits), none")
         ->check(check_draft, "")
         ->capture_default_str()
         ->group(group);
-    command.add_option("--draft-max", flags.draft_max, "Check at most this many draft tokens per step; 0: none")->check(whole_number(0, kBatchInvariantWidth - 1), "")->capture_default_str()->group(group);
+    command.add_option("--draft-max", flags.draft_max, "Check at most this many draft tokens per step; 0: none")
+        ->check(whole_number(0, kBatchInvariantWidth - 1), "")
+        ->capture_default_str()
+        ->group(group);
 }
 
 uint32_t rows_for(const SpeculationFlags& flags) {
@@ -59,7 +69,8 @@ uint32_t rows_for(const SpeculationFlags& flags) {
 
 namespace {
 
-// A draft of more than this part of the larger model's bytes costs more than it brings: at one eighth, four guesses cost half a token.
+// A draft of more than this part of the larger model's bytes costs more than it gains: at one eighth, four draft tokens
+// cost half a token.
 constexpr uint64_t kDraftPart = 8;
 
 using DraftFile = std::unique_ptr<gguf::File>;
@@ -77,12 +88,13 @@ uint64_t tensor_bytes(const gguf::File& file) {
     return sum;
 }
 
-// The largest stored model of the same vocabulary that is small enough, or nothing.
+// The largest stored model of the same vocabulary that is small enough; nothing if there is none.
 DraftFile find_draft(const gguf::File& target, const Tokenizer& tokenizer) {
     const auto store = user_store();
     auto stored = store ? store->list() : Result<std::vector<StoredModel>>(std::vector<StoredModel>{});
     if (!stored) return nullptr;
-    std::sort(stored->begin(), stored->end(), [](const StoredModel& a, const StoredModel& b) { return a.bytes > b.bytes; });
+    std::sort(stored->begin(), stored->end(),
+              [](const StoredModel& a, const StoredModel& b) { return a.bytes > b.bytes; });
     const uint64_t most = tensor_bytes(target) / kDraftPart;
     for (const StoredModel& model : *stored) {
         if (model.bytes > most) continue;
@@ -145,12 +157,14 @@ Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& fl
     return std::make_unique<Speculators>(std::move(who), flags.draft_max);
 }
 
-Result<std::unique_ptr<BatchSpeculation>> make_batch_speculation(const SpeculationFlags& flags, const OpenModel& open, uint32_t parallel,
-                                                                uint32_t draft_contexts) {
+Result<std::unique_ptr<BatchSpeculation>> make_batch_speculation(const SpeculationFlags& flags, const OpenModel& open,
+                                                                 uint32_t parallel, uint32_t draft_contexts) {
     BatchSpeculation::MakeLookup lookup;
     ATLAS_TRY(auto first, make_lookup(flags, *open.tokenizer));
     if (first) {
-        lookup = [first = std::shared_ptr<const LookupSpeculator>(std::move(first))] { return std::make_unique<LookupSpeculator>(*first); };
+        lookup = [first = std::shared_ptr<const LookupSpeculator>(std::move(first))] {
+            return std::make_unique<LookupSpeculator>(*first);
+        };
     }
     std::unique_ptr<BatchDraft> draft;
     if (open.draft_file) {

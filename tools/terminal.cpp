@@ -17,7 +17,7 @@ namespace {
 constexpr std::string_view kMarkPastes = "\033[?2004h", kMarkNoPastes = "\033[?2004l";
 constexpr int kDeadly[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGQUIT, SIGPIPE};
 
-// What the handlers need; written before they are set.
+// State of the handlers; written before they are set.
 termios g_found = {};
 int g_output = -1;
 bool g_mark_pastes = false;
@@ -25,7 +25,8 @@ void (*g_redraw)() = nullptr;
 std::atomic<bool> g_active{false};
 
 void put(std::string_view text) {
-    if (g_mark_pastes) [[maybe_unused]] const auto written = write(g_output, text.data(), text.size());
+    if (g_mark_pastes) [[maybe_unused]]
+        const auto written = write(g_output, text.data(), text.size());
 }
 
 void set_handler(int number, void (*handler)(int), int flags) {
@@ -38,7 +39,8 @@ void set_handler(int number, void (*handler)(int), int flags) {
 
 bool has_default(int number) {
     struct sigaction action = {};
-    return sigaction(number, nullptr, &action) == 0 && (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL;
+    return sigaction(number, nullptr, &action) == 0 && (action.sa_flags & SA_SIGINFO) == 0 &&
+           action.sa_handler == SIG_DFL;
 }
 
 extern "C" void on_deadly(int number) {  // SA_RESETHAND: the second time it ends the program
@@ -50,7 +52,7 @@ extern "C" void on_resize(int) {
     if (g_redraw != nullptr) g_redraw();
 }
 
-// Stops as the default action would, with the terminal as it was found, and goes on where it was.
+// Stops as the default action does, with the terminal restored meanwhile, and continues after SIGCONT.
 extern "C" void on_suspend(int number) {
     const int saved = errno;
     termios ours = {};
@@ -82,7 +84,8 @@ TerminalGuard::TerminalGuard(int output, bool mark_pastes, void (*redraw)()) {
     g_redraw = redraw;
     g_active = true;
     for (const int number : kDeadly) {
-        if (has_default(number)) set_handler(number, on_deadly, static_cast<int>(SA_RESETHAND));  // a sanitizer's own handler stays
+        if (has_default(number))
+            set_handler(number, on_deadly, static_cast<int>(SA_RESETHAND));  // a sanitizer's own handler stays
     }
     if (has_default(SIGTSTP)) set_handler(SIGTSTP, on_suspend, SA_RESTART);
     if (has_default(SIGWINCH)) set_handler(SIGWINCH, on_resize, SA_RESTART);
@@ -104,7 +107,8 @@ TerminalGuard::~TerminalGuard() {
 void TerminalGuard::restore() {
     if (!g_active) return;
     put(kMarkNoPastes);
-    // A program in the background would be stopped by this call; then the terminal is another's and stays as it is.
+    // This call would stop a program in the background. Then the terminal belongs to another program and stays
+    // unchanged.
     if (tcgetpgrp(STDIN_FILENO) == getpgrp()) tcsetattr(STDIN_FILENO, TCSANOW, &g_found);
 }
 

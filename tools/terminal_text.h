@@ -6,7 +6,7 @@
 
 namespace atlas::tools {
 
-/// printable() of every line, uncut: newlines stay, all else that a terminal could obey becomes an escape.
+/// printable() of every line, in full: newlines stay, everything else that a terminal could obey becomes an escape.
 std::string printable_lines(std::string_view text);
 
 }  // namespace atlas::tools

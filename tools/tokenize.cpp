@@ -30,7 +30,7 @@ Result<std::string> read_stdin() {
     return text;
 }
 
-// A piece may be a part of a character, which JSON cannot hold: "bytes" always tells it exactly.
+// A piece may be a part of a character, which JSON cannot hold; "bytes" is always exact.
 nlohmann::ordered_json token_as_json(const Tokenizer& tokenizer, TokenId id) {
     const std::string piece = tokenizer.piece(id, true);
     nlohmann::ordered_json token = {{"id", id}, {"piece", piece}};
@@ -61,7 +61,7 @@ Result<void> tokenize(const TokenizeFlags& flags) {
         out = fmt::format("{}", fmt::join(ids, " "));
     }
     out.push_back('\n');
-    std::fwrite(out.data(), 1, out.size(), stdout);  // main sees to it that all of it was written
+    std::fwrite(out.data(), 1, out.size(), stdout);  // main checks that all of it was written
     return {};
 }
 
@@ -70,10 +70,17 @@ Result<void> tokenize(const TokenizeFlags& flags) {
 void add_tokenize(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<TokenizeFlags>();
     CLI::App* command = app.add_subcommand("tokenize", "Print the token ids of a text, as the model would see it");
-    command->add_option("-m,--model", flags->model, "A stored model's name or a GGUF file; one that holds only a vocabulary will do")->required()->type_name("FILE");
-    command->add_option("TEXT", flags->text, "The text; - (the default) reads standard input byte for byte")->type_name("");
-    command->add_flag("--no-special", flags->no_special, "Add no BOS or EOS, and take special tokens in the text (<|im_end|> ...) as plain text");
-    command->add_flag("--json", flags->json, "Print {\"n_tokens\", \"tokens\": [{\"id\", \"piece\", \"bytes\" (hex)}]} instead of ids");
+    command
+        ->add_option("-m,--model", flags->model,
+                     "Use this model: a stored name or a GGUF file, also one that holds only a vocabulary")
+        ->required()
+        ->type_name("FILE");
+    command->add_option("TEXT", flags->text, "Tokenize this text; - (the default) reads standard input byte for byte")
+        ->type_name("");
+    command->add_flag("--no-special", flags->no_special,
+                      "Add no BOS or EOS, and take special tokens in the text (<|im_end|> ...) as plain text");
+    command->add_flag("--json", flags->json,
+                      "Print {\"n_tokens\", \"tokens\": [{\"id\", \"piece\", \"bytes\" (hex)}]} instead of ids");
     command->callback([flags, &exit_code] {
         if (const auto done = tokenize(*flags); !done) exit_code = print_error(done.error());
     });

@@ -1,4 +1,6 @@
 // atlas-vk tune: finds the fastest kernels for a model on this device and keeps them.
+#include "bench/tune.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -9,7 +11,6 @@
 #include <string>
 
 #include "bench/model_shapes.h"
-#include "bench/tune.h"
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/json_text.h"
 #include "runtime/base/user_dirs.h"
@@ -43,8 +44,9 @@ Result<std::vector<MatmulShape>> wanted_shapes(const TuneFlags& flags, const vk:
     return bench::matrix_shapes(model->weights());
 }
 
-/// Adds the winners to what the file of this device holds already.
-Result<std::filesystem::path> keep(const VkBackend& backend, const bench::TuneResult& result, const std::filesystem::path& folder) {
+/// Adds the winners to the file of this device.
+Result<std::filesystem::path> keep(const VkBackend& backend, const bench::TuneResult& result,
+                                   const std::filesystem::path& folder) {
     const auto path = choices_file(folder, backend.caps());
     const ChoicesOwner owner = choices_owner(backend.caps());
     StoredChoices stored;
@@ -60,11 +62,15 @@ Result<std::filesystem::path> keep(const VkBackend& backend, const bench::TuneRe
 
 void print_table(const bench::TuneResult& result) {
     fmt::print("{:<34} {:<36} {:>10} {:>10} {:>7}\n", "product", "kernel", "us", "untuned", "gain");
-    const auto microseconds = [](double seconds) { return seconds > 0 ? fmt::format("{:.1f}", seconds * 1e6) : std::string("-"); };
+    const auto microseconds = [](double seconds) {
+        return seconds > 0 ? fmt::format("{:.1f}", seconds * 1e6) : std::string("-");
+    };
     for (const bench::TunedProduct& p : result.products) {
         const bool known = p.first_draft_seconds > 0 && !p.winner.empty();
-        fmt::print("{:<34} {:<36} {:>10} {:>10} {:>7}\n", tuning_key(p.shape), p.winner.empty() ? "(default)" : p.winner, microseconds(p.winner_seconds),
-                   microseconds(p.first_draft_seconds), known ? fmt::format("{:.2f}", p.first_draft_seconds / p.winner_seconds) : "-");
+        fmt::print("{:<34} {:<36} {:>10} {:>10} {:>7}\n", tuning_key(p.shape),
+                   p.winner.empty() ? "(default)" : p.winner, microseconds(p.winner_seconds),
+                   microseconds(p.first_draft_seconds),
+                   known ? fmt::format("{:.2f}", p.first_draft_seconds / p.winner_seconds) : "-");
         for (const std::string& wrong : p.wrong) fmt::print("  wrong numbers here: {}\n", wrong);
     }
 }
@@ -72,11 +78,20 @@ void print_table(const bench::TuneResult& result) {
 nlohmann::ordered_json to_json(const VkBackend& backend, const bench::TuneResult& result) {
     nlohmann::ordered_json products = nlohmann::ordered_json::array();
     for (const bench::TunedProduct& p : result.products) {
-        products.push_back({{"product", tuning_key(p.shape)}, {"winner", p.winner}, {"seconds", p.winner_seconds},
-                            {"untuned", p.first_draft}, {"untuned_seconds", p.first_draft_seconds}, {"wrong", p.wrong}});
+        products.push_back({{"product", tuning_key(p.shape)},
+                            {"winner", p.winner},
+                            {"seconds", p.winner_seconds},
+                            {"untuned", p.first_draft},
+                            {"untuned_seconds", p.first_draft_seconds},
+                            {"wrong", p.wrong}});
     }
-    return {{"schema", 1}, {"device", backend.caps().name}, {"driver", backend.caps().driver_line()}, {"seconds", result.seconds},
-            {"complete", result.complete}, {"measured", result.n_measured}, {"products", products}};
+    return {{"schema", 1},
+            {"device", backend.caps().name},
+            {"driver", backend.caps().driver_line()},
+            {"seconds", result.seconds},
+            {"complete", result.complete},
+            {"measured", result.n_measured},
+            {"products", products}};
 }
 
 Result<void> check_json(const TuneFlags& flags) {
@@ -91,7 +106,8 @@ Result<void> check_json(const TuneFlags& flags) {
 
 Result<void> run_tune(TuneFlags& flags) {
     Interrupt interrupt;
-    if (flags.model.empty() == flags.shape.empty()) return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
+    if (flags.model.empty() == flags.shape.empty())
+        return fail(ErrorCode::invalid_argument, "give a model (-m) or a shape (--shape), one of the two");
     ATLAS_TRY_VOID(check_json(flags));
     flags.options.stop = interrupt.token();
     const bool terminal = isatty(STDERR_FILENO) != 0;
@@ -126,15 +142,24 @@ Result<void> run_tune(TuneFlags& flags) {
 
 void add_tune(CLI::App& app, int& exit_code) {
     auto flags = std::make_shared<TuneFlags>();
-    CLI::App* command = app.add_subcommand("tune", "Measure which kernels are fastest for a model on this device, and keep the result");
-    command->footer("Takes under a minute; models with the same matrix shapes share the result. A new driver or another build starts anew.\n"
-                    "Examples:\n  atlas-vk tune -m smollm2-135m\n  atlas-vk tune --shape qwen2.5-coder-7b:q4_k_m");
-    command->add_option("-m,--model", flags->model, "A stored model's name or a path to a .gguf file");
-    command->add_option("--shape", flags->shape, "NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m")->check(shape_name(), "");
-    command->add_option("--device", flags->device, "Device: its index, a part of its name, or its UUID");
-    command->add_option("--seconds", flags->options.seconds, "Longest time to spend")->check(number(1, 3600), "")->capture_default_str();
+    CLI::App* command = app.add_subcommand(
+        "tune", "Measure which kernels of matrix products are fastest for a model on this device, and keep the result");
+    command->footer(
+        "Takes under a minute; models with the same matrix shapes share the result. A new driver or another build "
+        "starts anew.\n"
+        "Examples:\n  atlas-vk tune -m smollm2-135m\n  atlas-vk tune --shape qwen2.5-coder-7b:q4_k_m");
+    command->add_option("-m,--model", flags->model, "Use this model: a stored name or a path to a .gguf file");
+    command
+        ->add_option("--shape", flags->shape,
+                     "Use a model with random weights instead: NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m")
+        ->check(shape_name(), "");
+    command->add_option("--device", flags->device, "Use this device: its index, a part of its name, or its UUID");
+    command->add_option("--seconds", flags->options.seconds, "Spend at most this many seconds")
+        ->check(number(1, 3600), "")
+        ->capture_default_str();
     command->add_flag("--allow-int8", flags->options.allow_int8,
-                      "Also kernels that round activations to 8 bits for few tokens: faster on some cards, and a little less exact");
+                      "Try also kernels that round activations to 8 bits for few tokens: faster on some cards, and a "
+                      "little less exact");
     command->add_option("--json", flags->json, "Write what was measured to this file");
     command->add_flag("--force", flags->force, "Replace the file of --json if it exists");
     command->callback([flags, &exit_code] {

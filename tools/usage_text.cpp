@@ -11,7 +11,7 @@ namespace atlas::tools {
 
 namespace {
 
-// The parts of `text` around `middle`; false: it is not in there.
+// The parts of `text` around `middle`; false: `text` does not hold it.
 bool split(std::string_view text, std::string_view middle, std::string& left, std::string& right) {
     const size_t at = text.find(middle);
     if (at == std::string_view::npos) return false;
@@ -27,12 +27,13 @@ std::string list_of(std::string_view choices) {
     return text;
 }
 
-// "--for: cooking not in {coding,chat}"; others are ours already.
+// "--for: cooking not in {coding,chat}"; other messages are ours already.
 std::string of_value(std::string_view text) {
     std::string flag, rest, value, choices;
     if (!split(text, ": ", flag, rest)) return std::string(text);
     if (split(rest, " not in {", value, choices) && choices.ends_with('}')) {
-        return fmt::format("{}: expected one of {}, found {}", flag, list_of(std::string_view(choices).substr(0, choices.size() - 1)), in_quotes(value));
+        return fmt::format("{}: expected one of {}, found {}", flag,
+                           list_of(std::string_view(choices).substr(0, choices.size() - 1)), in_quotes(value));
     }
     return std::string(text);
 }
@@ -42,19 +43,27 @@ std::string of_value(std::string_view text) {
 std::string usage_text(const CLI::ParseError& error, const CLI::App* command) {
     const std::string text = error.what();
     std::string left, right;
-    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && command != nullptr && !command->remaining().empty()) {
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && command != nullptr &&
+        !command->remaining().empty()) {
         const auto extra = command->remaining();
         const bool is_flag = extra.front().starts_with('-');
-        return is_flag ? fmt::format("there is no flag {}", extra.front()) : fmt::format("nothing was expected after the flags, found {}", in_quotes(fmt::format("{}", fmt::join(extra, " "))));
+        return is_flag ? fmt::format("there is no flag {}", extra.front())
+                       : fmt::format("nothing was expected after the flags, found {}",
+                                     in_quotes(fmt::format("{}", fmt::join(extra, " "))));
     }
-    if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && split(text, " is required", left, right)) return fmt::format("{} is missing: it is required", left);
-    if (dynamic_cast<const CLI::ExcludesError*>(&error) != nullptr && split(text, " excludes ", left, right)) return fmt::format("{} does not go with {}", left, right);
-    if (dynamic_cast<const CLI::RequiresError*>(&error) != nullptr && split(text, " requires ", left, right)) return fmt::format("{} goes with {}: give it, too", left, right);
+    if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && split(text, " is required", left, right))
+        return fmt::format("{} is missing: it is required", left);
+    if (dynamic_cast<const CLI::ExcludesError*>(&error) != nullptr && split(text, " excludes ", left, right))
+        return fmt::format("{} does not go with {}", left, right);
+    if (dynamic_cast<const CLI::RequiresError*>(&error) != nullptr && split(text, " requires ", left, right))
+        return fmt::format("{} goes with {}: give it, too", left, right);
     if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr && split(text, " = ", left, right)) {
         const size_t name = left.rfind(' ');
-        return fmt::format("{}: expected a number, found {}", name == std::string::npos ? left : left.substr(name + 1), in_quotes(right));
+        return fmt::format("{}: expected a number, found {}", name == std::string::npos ? left : left.substr(name + 1),
+                           in_quotes(right));
     }
-    if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && split(text, ": ", left, right)) return fmt::format("{}: expected a value, found none", left);
+    if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && split(text, ": ", left, right))
+        return fmt::format("{}: expected a value, found none", left);
     if (dynamic_cast<const CLI::ValidationError*>(&error) != nullptr) return of_value(text);
     return text;
 }

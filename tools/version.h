@@ -1,5 +1,5 @@
 #pragma once
-// Which program this is.
+// Name, version and build of this program.
 
 #include <string>
 

@@ -19,10 +19,14 @@ char32_t code_point(std::string_view character) {
     const auto byte = [&](size_t i) { return static_cast<uint8_t>(character[i]); };
     const auto tail = [&](size_t i) { return static_cast<char32_t>(byte(i) & 0x3F); };
     switch (character.size()) {
-        case 1: return byte(0);
-        case 2: return (static_cast<char32_t>(byte(0) & 0x1F) << 6) | tail(1);
-        case 3: return (static_cast<char32_t>(byte(0) & 0x0F) << 12) | (tail(1) << 6) | tail(2);
-        default: return (static_cast<char32_t>(byte(0) & 0x07) << 18) | (tail(1) << 12) | (tail(2) << 6) | tail(3);
+        case 1:
+            return byte(0);
+        case 2:
+            return (static_cast<char32_t>(byte(0) & 0x1F) << 6) | tail(1);
+        case 3:
+            return (static_cast<char32_t>(byte(0) & 0x0F) << 12) | (tail(1) << 6) | tail(2);
+        default:
+            return (static_cast<char32_t>(byte(0) & 0x07) << 18) | (tail(1) << 12) | (tail(2) << 6) | tail(3);
     }
 }
 
@@ -60,7 +64,10 @@ std::string to_utf8(std::wstring_view text) {
 
 bool is_unfinished_utf8(std::string_view bytes) {
     const auto lead = static_cast<uint8_t>(bytes.front());
-    const size_t length = lead >= 0xC2 && lead <= 0xDF ? 2 : (lead & 0xF0) == 0xE0 ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 1;
+    const size_t length = lead >= 0xC2 && lead <= 0xDF   ? 2
+                          : (lead & 0xF0) == 0xE0        ? 3
+                          : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                         : 1;
     const auto continues = [](char byte) { return (static_cast<uint8_t>(byte) & 0xC0) == 0x80; };
     return bytes.size() < length && std::all_of(bytes.begin() + 1, bytes.end(), continues);
 }
@@ -83,7 +90,9 @@ std::string for_terminal(std::string_view text) {
         if (c == '\n' || c == '\t' || (c >= 0x20 && c < 0x7F) || c >= 0xA0) {
             append_utf8(out, c);
         } else {
-            append_utf8(out, c < 0x20 ? 0x2400 + c : c == 0x7F ? char32_t{0x2421} : char32_t{0xFFFD});  // U+2400: a picture of each control
+            append_utf8(out, c < 0x20    ? 0x2400 + c
+                             : c == 0x7F ? char32_t{0x2421}
+                                         : char32_t{0xFFFD});  // U+2400: a picture of each control
         }
         at += std::max<size_t>(1, length);
     }

@@ -19,11 +19,13 @@ std::string beginning_of(const std::filesystem::path& path) { return "." + path.
 void sweep_leftovers(const std::filesystem::path& path) {
     const std::string beginning = beginning_of(path);
     const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-    std::error_code ignored;  // what cannot be listed or removed stays; writing goes on
+    std::error_code ignored;  // what cannot be listed or removed stays; writing continues
     std::filesystem::directory_iterator entries(folder, ignored);
     for (const std::filesystem::directory_iterator end; !ignored && entries != end; entries.increment(ignored)) {
         const std::string name = entries->path().filename().string();
-        if (name.size() != beginning.size() + kTagDigits + kSuffix.size() || !name.starts_with(beginning) || !name.ends_with(kSuffix)) continue;
+        if (name.size() != beginning.size() + kTagDigits + kSuffix.size() || !name.starts_with(beginning) ||
+            !name.ends_with(kSuffix))
+            continue;
         const auto tag = std::string_view(name).substr(beginning.size(), kTagDigits);
         if (tag.find_first_not_of("0123456789abcdef") == std::string_view::npos) os::remove_abandoned(entries->path());
     }
@@ -32,9 +34,10 @@ void sweep_leftovers(const std::filesystem::path& path) {
 }  // namespace
 
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path, bool owner_only) {
-    if (!path.has_filename()) return fail(ErrorCode::invalid_argument, "cannot write {}: it names no file", in_quotes(path.string(), 400));
+    if (!path.has_filename())
+        return fail(ErrorCode::invalid_argument, "cannot write {}: it names no file", in_quotes(path.string(), 400));
     sweep_leftovers(path);
-    // Another process may write the same name at the same time: whoever renames last wins, both stay whole.
+    // Another process may write the same name at the same time: the last rename wins, and both files stay whole.
     std::random_device random;
     for (int attempt = 0;; ++attempt) {
         auto beside = path;
@@ -47,7 +50,9 @@ Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path, bool ow
 }
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
-    : path_(std::move(other.path_)), beside_(std::move(other.beside_)), handle_(std::exchange(other.handle_, os::kNoFile)) {}
+    : path_(std::move(other.path_)),
+      beside_(std::move(other.beside_)),
+      handle_(std::exchange(other.handle_, os::kNoFile)) {}
 
 AtomicFile::~AtomicFile() {
     if (handle_ == os::kNoFile) return;

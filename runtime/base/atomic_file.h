@@ -11,8 +11,9 @@
 
 namespace atlas {
 
-/// Writes to a new file beside `path` and renames it over `path` in commit(). When it is destroyed before that, the new file
-/// is removed and `path` is as it was. What a killed process left (".<name>.<8 digits>.tmp") is removed by the next create() for that path.
+/// Writes to a new file beside `path` and renames it over `path` in commit(). When it is destroyed before that, the new
+/// file is removed and `path` is as it was. What a killed process left (".<name>.<8 digits>.tmp") is removed by the
+/// next create() for that path.
 class AtomicFile {
   public:
     /// owner_only: other users cannot read it. Fails: not_found (no such folder), io.

@@ -1,5 +1,5 @@
 #pragma once
-// Arithmetic on sizes and offsets that come from outside: nothing instead of a wrapped number.
+// Arithmetic on untrusted sizes and offsets: returns nothing instead of a wrapped number.
 
 #include <cstdint>
 #include <optional>

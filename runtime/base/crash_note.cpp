@@ -14,7 +14,9 @@ constexpr std::string_view kSuffix = ".doing";
 constexpr std::string_view kDone = "\ndone\n";  // the end of a note that is being taken back
 constexpr size_t kMostBytes = 4000;
 
-std::filesystem::path folder_of(const std::filesystem::path& path) { return path.has_parent_path() ? path.parent_path() : std::filesystem::path("."); }
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+    return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
 std::string beginning_of(const std::filesystem::path& path) { return "." + path.filename().string() + "."; }
 
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
@@ -32,11 +34,12 @@ Result<CrashNote> CrashNote::leave(const std::filesystem::path& path, std::strin
     return note;
 }
 
-CrashNote::CrashNote(CrashNote&& other) noexcept : file_(std::move(other.file_)), handle_(std::exchange(other.handle_, os::kNoFile)) {}
+CrashNote::CrashNote(CrashNote&& other) noexcept
+    : file_(std::move(other.file_)), handle_(std::exchange(other.handle_, os::kNoFile)) {}
 
 CrashNote::~CrashNote() {
     if (handle_ == os::kNoFile) return;
-    // In this order: whoever finds the name gone finds this in the file.
+    // In this order: a process that has the file open when the name disappears finds this text in it.
     (void)os::write_file(handle_, bytes_of(kDone), file_);
     std::error_code ignored;
     std::filesystem::remove(file_, ignored);

@@ -1,5 +1,5 @@
 #pragma once
-// A note on the disk of what a process is about to do, for the next one to find if this one does not come back from it.
+// A note on the disk of what a process is about to do, so that the next process finds it if this one crashes or hangs.
 
 #include <filesystem>
 #include <string>
@@ -11,10 +11,12 @@
 
 namespace atlas {
 
-/// Beside `path`, named ".<name>.<8 digits>.doing"; several processes may each leave some. Taken back when it is destroyed.
+/// Beside `path`, named ".<name>.<8 digits>.doing"; several processes may each leave some. Removed when it is
+/// destroyed.
 class CrashNote {
   public:
-    /// The text (at most 4,000 bytes) is on the disk when this returns: it outlives a machine that stops. Fails: not_found (no such folder), io.
+    /// The text (at most 4,000 bytes) is on the disk when this returns: it outlives a machine that stops. Fails:
+    /// not_found (no such folder), io.
     static Result<CrashNote> leave(const std::filesystem::path& path, std::string_view text);
     CrashNote(CrashNote&& other) noexcept;
     CrashNote& operator=(CrashNote&&) = delete;
@@ -26,7 +28,8 @@ class CrashNote {
     os::FileHandle handle_;
 };
 
-/// The texts of notes beside `path` whose processes ended without taking them back. They are found once: the notes are removed.
+/// The texts of notes beside `path` whose processes ended without removing them. Each is returned once: the notes are
+/// then removed.
 std::vector<std::string> take_crash_notes(const std::filesystem::path& path);
 
 }  // namespace atlas

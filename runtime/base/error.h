@@ -1,5 +1,5 @@
 #pragma once
-// How the outside world fails: a value that says what, where, expected, found, and what to do.
+// Errors from outside the program: a value that says what, where, expected, found, and what to do.
 
 #include <fmt/format.h>
 
@@ -47,17 +47,16 @@ template <class... Args>
 
 #define ATLAS_CONCAT_(a, b) a##b
 #define ATLAS_CONCAT(a, b) ATLAS_CONCAT_(a, b)
-#define ATLAS_TRY_(result, declaration, ...)                             \
-    auto result = (__VA_ARGS__);                                         \
-    if (!result) return tl::unexpected(std::move(result).error());       \
+#define ATLAS_TRY_(result, declaration, ...)                       \
+    auto result = (__VA_ARGS__);                                   \
+    if (!result) return tl::unexpected(std::move(result).error()); \
     declaration = std::move(*result)
 
-/// ATLAS_TRY(auto file, open(path)); returns the error to the caller, or goes on with the value.
+/// ATLAS_TRY(auto file, open(path)); returns the error to the caller, or continues with the value.
 #define ATLAS_TRY(declaration, ...) ATLAS_TRY_(ATLAS_CONCAT(atlas_result_, __LINE__), declaration, __VA_ARGS__)
 
 /// ATLAS_TRY_VOID(write(x)); the same for Result<void>.
-#define ATLAS_TRY_VOID(...)                                                                    \
-    do {                                                                                       \
-        if (auto atlas_result = (__VA_ARGS__); !atlas_result)                                  \
-            return tl::unexpected(std::move(atlas_result).error());                            \
+#define ATLAS_TRY_VOID(...)                                                                                           \
+    do {                                                                                                              \
+        if (auto atlas_result = (__VA_ARGS__); !atlas_result) return tl::unexpected(std::move(atlas_result).error()); \
     } while (0)

@@ -12,7 +12,10 @@ size_t utf8_length(std::string_view text) {
     const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
     const uint8_t lead = byte(0);
     if (lead < 0x80) return 1;
-    const size_t length = lead >= 0xC2 && lead <= 0xDF ? 2 : (lead & 0xF0) == 0xE0 ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+    const size_t length = lead >= 0xC2 && lead <= 0xDF   ? 2
+                          : (lead & 0xF0) == 0xE0        ? 3
+                          : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                         : 0;
     if (length == 0 || text.size() < length) return 0;
     for (size_t i = 1; i < length; ++i) {
         if ((byte(i) & 0xC0) != 0x80) return 0;
@@ -24,7 +27,8 @@ size_t utf8_length(std::string_view text) {
 
 namespace {
 
-// Appends at most max_bytes of `text` with everything escaped that a terminal could obey; returns how many bytes of it were taken.
+// Appends at most max_bytes of `text` with everything escaped that a terminal could obey; returns how many bytes of it
+// were taken.
 size_t append_escaped(std::string& out, std::string_view text, size_t max_bytes) {
     size_t at = 0;
     while (at < text.size()) {
@@ -39,7 +43,8 @@ size_t append_escaped(std::string& out, std::string_view text, size_t max_bytes)
             } else if (byte == '\t') {
                 out += "\\t";
             } else {
-                for (size_t i = 0; i < (c1_control ? 2u : 1u); ++i) out += fmt::format("\\x{:02x}", static_cast<uint8_t>(text[at + i]));
+                for (size_t i = 0; i < (c1_control ? 2u : 1u); ++i)
+                    out += fmt::format("\\x{:02x}", static_cast<uint8_t>(text[at + i]));
             }
         } else {
             out += text.substr(at, length);

@@ -1,5 +1,6 @@
 #pragma once
-// Mapped memory whose file became shorter, or whose disk is bad, reads as zeros instead of ending the process; for os_posix.cpp alone.
+// Mapped memory whose file became shorter, or whose disk is bad, reads as zeros instead of ending the process; for
+// os_posix.cpp only.
 
 #include <atomic>
 #include <cstdint>
@@ -14,8 +15,9 @@ struct WatchedRange {
     WatchedRange* next = nullptr;
 };
 
-/// Watches whole pages from now on; the first call installs a handler for SIGBUS, which leaves every other fault to the handler before it.
-/// A page that cannot be read is replaced by zeros, with all that follow it in its range, and has_lost_pages is set before that.
+/// Watches whole pages from now on; the first call installs a handler for SIGBUS, which leaves every other fault to the
+/// handler before it. A page that cannot be read is replaced by zeros, with all that follow it in its range, and
+/// has_lost_pages is set before that.
 WatchedRange* watch_pages(const void* first, uint64_t bytes);
 /// Call before the memory is unmapped.
 void unwatch_pages(WatchedRange* range);

@@ -15,13 +15,14 @@ namespace atlas::os {
 namespace {
 
 std::atomic<WatchedRange*> g_first{nullptr};
-std::mutex g_mutex;  // of those who change the list; the handler only reads it
+std::mutex g_mutex;  // for changes of the list; the handler only reads it
 uintptr_t g_page = 0;
 struct sigaction g_before = {};
 
-static_assert(std::atomic<uintptr_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free && std::atomic<WatchedRange*>::is_always_lock_free);
+static_assert(std::atomic<uintptr_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free &&
+              std::atomic<WatchedRange*>::is_always_lock_free);
 
-// The range that faults is being read, so nobody unmaps it: what is read here of its fields is whole.
+// The range that faults is being read, so no thread unmaps it: its fields read here are consistent.
 WatchedRange* range_at(uintptr_t address) {
     for (WatchedRange* range = g_first; range != nullptr; range = range->next) {
         const uintptr_t begin = range->begin;
@@ -30,7 +31,8 @@ WatchedRange* range_at(uintptr_t address) {
     return nullptr;
 }
 
-// The instruction runs again, or the signal that somebody sent comes again, and meets the handler that was there before ours, with its own flags.
+// The instruction runs again, or the signal that another process sent comes again, and meets the handler that was there
+// before ours, with its own flags.
 void leave_to_handler_before(int number, const siginfo_t& info) {
     ::sigaction(number, &g_before, nullptr);
     if (info.si_code <= 0) (void)::raise(number);
@@ -44,7 +46,8 @@ extern "C" void on_lost_page(int number, siginfo_t* info, void*) {
     range->has_lost_pages = true;
     const uintptr_t first = address / g_page * g_page;
     // mmap is a plain system call on the systems that we run on, safe here although POSIX does not list it.
-    void* zeros = ::mmap(reinterpret_cast<void*>(first), range->end - first, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    void* zeros = ::mmap(reinterpret_cast<void*>(first), range->end - first, PROT_READ,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (zeros == MAP_FAILED) leave_to_handler_before(number, *info);
     errno = saved;
 }

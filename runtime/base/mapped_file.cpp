@@ -19,7 +19,8 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     return MappedFile(mapping, path);
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept : mapping_(std::exchange(other.mapping_, {})), path_(std::move(other.path_)) {}
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : mapping_(std::exchange(other.mapping_, {})), path_(std::move(other.path_)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
     if (this != &other) {
@@ -63,7 +64,8 @@ Result<void> MappedFile::intact() const {
 }
 
 tl::unexpected<Error> MappedFile::lost() const {
-    return fail(ErrorCode::io, "cannot read {}: it became shorter while it was read, or its disk is damaged", in_quotes(path_.string(), 400));
+    return fail(ErrorCode::io, "cannot read {}: it became shorter while it was read, or its disk is damaged",
+                in_quotes(path_.string(), 400));
 }
 
 }  // namespace atlas

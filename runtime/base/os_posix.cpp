@@ -43,16 +43,19 @@ namespace {
 Result<uint64_t> regular_size(const Descriptor& file, const std::filesystem::path& path) {
     if (file.get() < 0) return fail(code_of(errno), "cannot open {}: {}", in_quotes(path.string(), 400), reason(errno));
     struct stat status = {};
-    if (::fstat(file.get(), &status) != 0) return fail(ErrorCode::io, "cannot look at {}: {}", in_quotes(path.string(), 400), reason(errno));
-    if (S_ISDIR(status.st_mode)) return fail(ErrorCode::io, "{} is a directory; name a file in it", in_quotes(path.string(), 400));
+    if (::fstat(file.get(), &status) != 0)
+        return fail(ErrorCode::io, "cannot look at {}: {}", in_quotes(path.string(), 400), reason(errno));
+    if (S_ISDIR(status.st_mode))
+        return fail(ErrorCode::io, "{} is a directory; name a file in it", in_quotes(path.string(), 400));
     if (!S_ISREG(status.st_mode)) {
-        return fail(ErrorCode::io, "{} is not a regular file (a pipe or a device cannot be mapped); copy it to a file first",
+        return fail(ErrorCode::io,
+                    "{} is not a regular file (a pipe or a device cannot be mapped); copy it to a file first",
                     in_quotes(path.string(), 400));
     }
     return static_cast<uint64_t>(status.st_size);
 }
 
-// Not blocking: a named pipe without a writer would otherwise hold us here before we can see what it is.
+// Not blocking: opening a named pipe without a writer would otherwise hang before its type is known.
 constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
 
 }  // namespace
@@ -60,7 +63,10 @@ constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
 Result<std::string> read_regular_file(const std::filesystem::path& path, size_t max_bytes) {
     const Descriptor file(::open(path.c_str(), kReadFlags));
     ATLAS_TRY(const uint64_t bytes, regular_size(file, path));
-    const auto too_long = [&] { return fail(ErrorCode::limit, "{} is longer than the {} bytes that are expected at most", in_quotes(path.string(), 400), max_bytes); };
+    const auto too_long = [&] {
+        return fail(ErrorCode::limit, "{} is longer than the {} bytes that are expected at most",
+                    in_quotes(path.string(), 400), max_bytes);
+    };
     if (bytes > max_bytes) return too_long();
     std::string text;
     char buffer[16384];
@@ -76,7 +82,8 @@ Result<std::string> read_regular_file(const std::filesystem::path& path, size_t 
 
 bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
     struct stat of_a = {}, of_b = {};
-    return ::stat(a.c_str(), &of_a) == 0 && ::stat(b.c_str(), &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+    return ::stat(a.c_str(), &of_a) == 0 && ::stat(b.c_str(), &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
 }
 
 Result<Mapping> map_file(const std::filesystem::path& path) {
@@ -84,7 +91,8 @@ Result<Mapping> map_file(const std::filesystem::path& path) {
     ATLAS_TRY(const uint64_t bytes, regular_size(file, path));
     if (bytes == 0) return Mapping{};
     void* data = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.get(), 0);
-    if (data == MAP_FAILED) return fail(ErrorCode::io, "cannot map {} ({} bytes): {}", in_quotes(path.string(), 400), bytes, reason(errno));
+    if (data == MAP_FAILED)
+        return fail(ErrorCode::io, "cannot map {} ({} bytes): {}", in_quotes(path.string(), 400), bytes, reason(errno));
     return Mapping{static_cast<const std::byte*>(data), bytes, watch_pages(data, bytes)};
 }
 
@@ -98,7 +106,8 @@ bool has_lost_pages(const Mapping& mapping) { return mapping.watch != nullptr &&
 
 namespace {
 
-/// All pages that a range touches. The mapping begins at a page and the system rounds its end up, so they are all in it.
+/// All pages that a range touches. The mapping begins at a page and the system rounds its end up, so they are all in
+/// it.
 struct Pages {
     void* first;
     size_t bytes;
@@ -113,7 +122,8 @@ Pages pages_of(const std::byte* data, uint64_t bytes) {
 
 }  // namespace
 
-// Hints: when the system refuses one, memory stays used a while longer or the disk starts later, and nothing else changes.
+// Hints: when the system refuses one, memory stays used a while longer or the disk starts later, and nothing else
+// changes.
 void drop_pages(const std::byte* data, uint64_t bytes) {
     const Pages pages = pages_of(data, bytes);
     (void)::madvise(pages.first, pages.bytes, MADV_DONTNEED);
@@ -144,7 +154,7 @@ bool populate_pages([[maybe_unused]] const std::byte* data, [[maybe_unused]] uin
 Result<FileHandle> create_file(const std::filesystem::path& path, bool owner_only) {
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, owner_only ? 0600 : 0666);
     if (file < 0) return fail(code_of(errno), "cannot create {}: {}", in_quotes(path.string(), 400), reason(errno));
-    // Where a file system knows no locks, leftovers of killed processes stay; nothing else depends on it.
+    // Where a file system has no locks, leftovers of killed processes stay; nothing else depends on it.
     while (::flock(file, LOCK_EX) != 0 && errno == EINTR) {
     }
     // A sweep that came between these two calls has taken the new file for a leftover: it has no name any longer.
@@ -165,7 +175,8 @@ Result<void> write_file(FileHandle file, std::span<const std::byte> bytes, const
     while (!bytes.empty()) {
         const ssize_t written = ::write(static_cast<int>(file), bytes.data(), std::min(bytes.size(), kMostAtOnce));
         if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return fail(ErrorCode::io, "cannot write {}: {}", in_quotes(shown.string(), 400), reason(errno));
+        if (written < 0)
+            return fail(ErrorCode::io, "cannot write {}: {}", in_quotes(shown.string(), 400), reason(errno));
         bytes = bytes.subspan(static_cast<size_t>(written));
     }
     return {};
@@ -184,7 +195,8 @@ Result<void> close_file(FileHandle file, const std::filesystem::path& shown) {
 
 Result<void> replace_file(const std::filesystem::path& from, const std::filesystem::path& to) {
     if (::rename(from.c_str(), to.c_str()) != 0) {
-        return fail(code_of(errno), "cannot give a new file the name {}: {}", in_quotes(to.string(), 400), reason(errno));
+        return fail(code_of(errno), "cannot give a new file the name {}: {}", in_quotes(to.string(), 400),
+                    reason(errno));
     }
     const auto folder = to.has_parent_path() ? to.parent_path() : std::filesystem::path(".");
     const Descriptor entry(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -196,7 +208,8 @@ Result<void> replace_file(const std::filesystem::path& from, const std::filesyst
 namespace {
 
 Result<std::filesystem::path> user_root(const Environment& environment, const char* variable, const char* below_home) {
-    if (const auto value = environment(variable); value && std::filesystem::path(*value).is_absolute()) return std::filesystem::path(*value);
+    if (const auto value = environment(variable); value && std::filesystem::path(*value).is_absolute())
+        return std::filesystem::path(*value);
     std::filesystem::path home;
     if (const auto value = environment("HOME"); value && !value->empty()) {
         home = *value;
@@ -209,8 +222,14 @@ Result<std::filesystem::path> user_root(const Environment& environment, const ch
 
 }  // namespace
 
-Result<std::filesystem::path> cache_root(const Environment& environment) { return user_root(environment, "XDG_CACHE_HOME", ".cache"); }
-Result<std::filesystem::path> config_root(const Environment& environment) { return user_root(environment, "XDG_CONFIG_HOME", ".config"); }
-Result<std::filesystem::path> state_root(const Environment& environment) { return user_root(environment, "XDG_STATE_HOME", ".local/state"); }
+Result<std::filesystem::path> cache_root(const Environment& environment) {
+    return user_root(environment, "XDG_CACHE_HOME", ".cache");
+}
+Result<std::filesystem::path> config_root(const Environment& environment) {
+    return user_root(environment, "XDG_CONFIG_HOME", ".config");
+}
+Result<std::filesystem::path> state_root(const Environment& environment) {
+    return user_root(environment, "XDG_STATE_HOME", ".local/state");
+}
 
 }  // namespace atlas::os

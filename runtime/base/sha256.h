@@ -1,5 +1,5 @@
 #pragma once
-// SHA-256 of bytes as they come.
+// SHA-256 of a stream of bytes.
 
 #include <cstddef>
 #include <filesystem>

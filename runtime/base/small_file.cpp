@@ -20,7 +20,8 @@ Result<std::filesystem::path> set_aside(const std::filesystem::path& path) {
     std::error_code error;
     std::filesystem::rename(path, damaged, error);
     if (error) {
-        return fail(ErrorCode::io, "cannot rename the damaged file {}: {}; delete it", in_quotes(path.string(), 400), error.message());
+        return fail(ErrorCode::io, "cannot rename the damaged file {}: {}; delete it", in_quotes(path.string(), 400),
+                    error.message());
     }
     return damaged;
 }

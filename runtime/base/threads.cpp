@@ -24,7 +24,7 @@ void on_threads(uint32_t n_threads, const std::function<void()>& work) {
             others.reserve(n_threads);
             for (uint32_t i = 1; i < n_threads; ++i) others.emplace_back(guarded);
         } catch (const std::exception&) {
-            // No more threads, or no memory for one: those that there are do the work.
+            // No more threads, or no memory for one: the threads that did start do the work.
         }
         guarded();
     }

@@ -57,17 +57,22 @@ Result<uint64_t> parse_bytes(std::string_view text) {
     const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
     std::string unit(rest, static_cast<size_t>(text.data() + text.size() - rest));
     for (char& c : unit) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (unit.ends_with("ib")) unit.resize(unit.size() - 2);
-    else if (unit.ends_with("b")) unit.resize(unit.size() - 1);
+    if (unit.ends_with("ib"))
+        unit.resize(unit.size() - 2);
+    else if (unit.ends_with("b"))
+        unit.resize(unit.size() - 1);
     constexpr double kMostGiB = 4096;
     if (!text.empty() && unit.empty() && rest == text.data() + text.size() && value < kMostGiB) unit.push_back('g');
     constexpr std::string_view kUnits = "kmgt";
     const size_t power = unit.empty() ? 0 : kUnits.find(unit) + 1;
-    if (error != std::errc() || unit.size() > 1 || (!unit.empty() && power == 0) || !std::isfinite(value) || value < 0) {
-        return fail(ErrorCode::invalid_argument, "'{}' is no number of bytes; give one such as 12G, 1.5G or 800M", text);
+    if (error != std::errc() || unit.size() > 1 || (!unit.empty() && power == 0) || !std::isfinite(value) ||
+        value < 0) {
+        return fail(ErrorCode::invalid_argument, "'{}' is no number of bytes; give one such as 12G, 1.5G or 800M",
+                    text);
     }
     const double bytes = std::ldexp(value, static_cast<int>(10 * power));
-    if (bytes >= std::ldexp(1.0, 63)) return fail(ErrorCode::invalid_argument, "'{}' is more bytes than any machine has", text);
+    if (bytes >= std::ldexp(1.0, 63))
+        return fail(ErrorCode::invalid_argument, "'{}' is more bytes than any machine has", text);
     return static_cast<uint64_t>(bytes);
 }
 

@@ -16,8 +16,8 @@ inline constexpr uint64_t kGiB = uint64_t{1} << 30;
 /// "512 B", "1.50 KiB", "37.2 MiB", "4.00 GiB": three digits that mean something, binary units.
 std::string bytes_text(uint64_t bytes);
 
-/// The other way round, as people type it: "12G", "1.5GiB", "800m". K, M, G, T are powers of 1024; a bare number below 4096 means GiB.
-/// Fails: invalid_argument (shows the text and an example).
+/// The other way round, as people type it: "12G", "1.5GiB", "800m". K, M, G, T are powers of 1024; a bare number below
+/// 4096 means GiB. Fails: invalid_argument (shows the text and an example).
 Result<uint64_t> parse_bytes(std::string_view text);
 
 /// "999", "12.3K", "134M", "7.62B": decimal units, for parameters and tokens.

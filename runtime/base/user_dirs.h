@@ -1,5 +1,6 @@
 #pragma once
-// Where a user's files live. Pure: what the environment says comes in as a function, so that libraries read no environment.
+// Where a user's files live. Pure: environment variables are looked up by a function that the caller passes, so that
+// libraries read no environment.
 
 #include <filesystem>
 #include <functional>
@@ -16,7 +17,7 @@ using Environment = std::function<std::optional<std::string>(const char* name)>;
 struct UserDirs {
     std::filesystem::path cache;   // may be deleted at any time: downloads, pipeline caches
     std::filesystem::path config;  // what the user wrote
-    std::filesystem::path state;   // what outlives a run but is no document: histories
+    std::filesystem::path state;   // what outlives a run but is not a document: histories
 };
 
 /// The folders of atlas-vk for this user; they need not exist yet.

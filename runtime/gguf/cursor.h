@@ -1,6 +1,6 @@
 #pragma once
-// Walks over the header of a GGUF file: every read is checked against the bytes that remain, and every allocation that the
-// file asks for against a budget. For the files of gguf/ alone.
+// Walks over the header of a GGUF file: every read is checked against the bytes that remain, and every allocation that
+// the file asks for against a budget. For the files of gguf/ only.
 
 #include <bit>
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace atlas::gguf {
 
 /// What parsing may allocate beyond the size of the file itself.
 inline constexpr uint64_t kParseAllowanceBytes = uint64_t{64} << 20;
-// Held back for what is not counted piece by piece: messages, small fixed tables.
+// Reserved for what is not counted piece by piece: messages, small fixed tables.
 inline constexpr uint64_t kParseSlackBytes = uint64_t{1} << 20;
 
 static_assert(std::endian::native == std::endian::little, "GGUF values are read as they lie in memory");
@@ -29,8 +29,8 @@ class Cursor {
     uint64_t remaining() const { return bytes_.size() - position_; }
     uint64_t file_bytes() const { return bytes_.size(); }
 
-    /// Reads one number. `field` says what it is in a message ("key count"), or is a function that does: it is called for a
-    /// message alone, because making the text costs more than reading the number.
+    /// Reads one number. `field` says what it is in a message ("key count"), or is a function that does: it is called
+    /// only for a message, because making the text costs more than reading the number.
     template <class T, class Field>
     Result<T> number(const Field& field) {
         T value;

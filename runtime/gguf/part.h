@@ -1,5 +1,5 @@
 #pragma once
-// One GGUF file read into tables; for the files of gguf/ alone. A model is one part, or several when it is split.
+// One GGUF file read into tables; for the files of gguf/ only. A model is one part, or several when it is split.
 
 #include <cstdint>
 #include <span>
@@ -34,7 +34,7 @@ struct PartTables {
     std::vector<uint32_t> tensors_by_name;
 };
 
-/// Reads and checks the whole header. Messages begin with the field; the caller puts the file's name in front.
+/// Reads and checks the whole header. Messages begin with the field; the caller prefixes the file's name.
 Result<PartTables> read_part(std::span<const std::byte> bytes);
 
 class Cursor;

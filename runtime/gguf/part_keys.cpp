@@ -25,13 +25,15 @@ Result<Value> numbers(Cursor& cursor, std::string_view field, uint64_t count) {
     ATLAS_TRY(const auto block, cursor.block(field, count, sizeof(Stored)));
     ATLAS_TRY_VOID(cursor.charge(field, count, sizeof(Wide)));
     std::vector<Wide> values(count);
-    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<Wide>(load<Stored>(block.data() + i * sizeof(Stored)));
+    for (size_t i = 0; i < values.size(); ++i)
+        values[i] = static_cast<Wide>(load<Stored>(block.data() + i * sizeof(Stored)));
     return Value(std::move(values));
 }
 
 Result<bool> one_bool(std::string_view field, uint64_t position, std::byte byte) {
     const auto number = static_cast<uint8_t>(byte);
-    if (number > 1) return fail(ErrorCode::corrupt, "{} at byte {}: expected a bool (0 or 1), found {}", field, position, number);
+    if (number > 1)
+        return fail(ErrorCode::corrupt, "{} at byte {}: expected a bool (0 or 1), found {}", field, position, number);
     return number == 1;
 }
 
@@ -49,15 +51,18 @@ Result<Value> bools(Cursor& cursor, std::string_view field, uint64_t count) {
 
 Result<Value> strings(Cursor& cursor, std::string_view field, uint64_t count) {
     if (count > cursor.remaining() / sizeof(uint64_t)) {
-        return fail(ErrorCode::corrupt, "{} at byte {}: expected at most {} strings (the bytes left in the file), found {}", field,
+        return fail(ErrorCode::corrupt,
+                    "{} at byte {}: expected at most {} strings (the bytes left in the file), found {}", field,
                     cursor.position(), cursor.remaining() / sizeof(uint64_t), count);
     }
     ATLAS_TRY_VOID(cursor.charge(field, count, sizeof(std::string)));
     std::vector<std::string> values(count);
     for (size_t i = 0; i < values.size(); ++i) {
         std::string_view text;
-        if (!cursor.try_string(text)) return tl::unexpected(cursor.string(fmt::format("string {} of {}", i, field)).error());
-        if (!cursor.try_charge(text.size() + 1)) return tl::unexpected(cursor.charge(field, text.size() + 1, 1).error());
+        if (!cursor.try_string(text))
+            return tl::unexpected(cursor.string(fmt::format("string {} of {}", i, field)).error());
+        if (!cursor.try_charge(text.size() + 1))
+            return tl::unexpected(cursor.charge(field, text.size() + 1, 1).error());
         values[i].assign(text);
     }
     return Value(std::move(values));
@@ -67,21 +72,35 @@ Result<Value> array(Cursor& cursor, std::string_view field, uint32_t& type) {
     ATLAS_TRY(type, cursor.number<uint32_t>([&] { return fmt::format("element type of {}", field); }));
     ATLAS_TRY(const uint64_t count, cursor.number<uint64_t>([&] { return fmt::format("array length of {}", field); }));
     switch (static_cast<ValueType>(type)) {
-        case ValueType::u8: return numbers<uint8_t, uint64_t>(cursor, field, count);
-        case ValueType::i8: return numbers<int8_t, int64_t>(cursor, field, count);
-        case ValueType::u16: return numbers<uint16_t, uint64_t>(cursor, field, count);
-        case ValueType::i16: return numbers<int16_t, int64_t>(cursor, field, count);
-        case ValueType::u32: return numbers<uint32_t, uint64_t>(cursor, field, count);
-        case ValueType::i32: return numbers<int32_t, int64_t>(cursor, field, count);
-        case ValueType::u64: return numbers<uint64_t, uint64_t>(cursor, field, count);
-        case ValueType::i64: return numbers<int64_t, int64_t>(cursor, field, count);
-        case ValueType::f32: return numbers<float, float>(cursor, field, count);
-        case ValueType::f64: return numbers<double, double>(cursor, field, count);
-        case ValueType::boolean: return bools(cursor, field, count);
-        case ValueType::string: return strings(cursor, field, count);
-        case ValueType::array: break;
+        case ValueType::u8:
+            return numbers<uint8_t, uint64_t>(cursor, field, count);
+        case ValueType::i8:
+            return numbers<int8_t, int64_t>(cursor, field, count);
+        case ValueType::u16:
+            return numbers<uint16_t, uint64_t>(cursor, field, count);
+        case ValueType::i16:
+            return numbers<int16_t, int64_t>(cursor, field, count);
+        case ValueType::u32:
+            return numbers<uint32_t, uint64_t>(cursor, field, count);
+        case ValueType::i32:
+            return numbers<int32_t, int64_t>(cursor, field, count);
+        case ValueType::u64:
+            return numbers<uint64_t, uint64_t>(cursor, field, count);
+        case ValueType::i64:
+            return numbers<int64_t, int64_t>(cursor, field, count);
+        case ValueType::f32:
+            return numbers<float, float>(cursor, field, count);
+        case ValueType::f64:
+            return numbers<double, double>(cursor, field, count);
+        case ValueType::boolean:
+            return bools(cursor, field, count);
+        case ValueType::string:
+            return strings(cursor, field, count);
+        case ValueType::array:
+            break;
     }
-    return fail(ErrorCode::corrupt, "element type of {} at byte {}: expected 0 to 12 without 9 (arrays are not nested), found {}", field,
+    return fail(ErrorCode::corrupt,
+                "element type of {} at byte {}: expected 0 to 12 without 9 (arrays are not nested), found {}", field,
                 cursor.position() - 12, type);
 }
 
@@ -93,16 +112,26 @@ Result<Value> number(Cursor& cursor, std::string_view field) {
 
 Result<Value> scalar(Cursor& cursor, std::string_view field, uint32_t type) {
     switch (static_cast<ValueType>(type)) {
-        case ValueType::u8: return number<uint8_t, uint64_t>(cursor, field);
-        case ValueType::i8: return number<int8_t, int64_t>(cursor, field);
-        case ValueType::u16: return number<uint16_t, uint64_t>(cursor, field);
-        case ValueType::i16: return number<int16_t, int64_t>(cursor, field);
-        case ValueType::u32: return number<uint32_t, uint64_t>(cursor, field);
-        case ValueType::i32: return number<int32_t, int64_t>(cursor, field);
-        case ValueType::u64: return number<uint64_t, uint64_t>(cursor, field);
-        case ValueType::i64: return number<int64_t, int64_t>(cursor, field);
-        case ValueType::f32: return number<float, double>(cursor, field);
-        case ValueType::f64: return number<double, double>(cursor, field);
+        case ValueType::u8:
+            return number<uint8_t, uint64_t>(cursor, field);
+        case ValueType::i8:
+            return number<int8_t, int64_t>(cursor, field);
+        case ValueType::u16:
+            return number<uint16_t, uint64_t>(cursor, field);
+        case ValueType::i16:
+            return number<int16_t, int64_t>(cursor, field);
+        case ValueType::u32:
+            return number<uint32_t, uint64_t>(cursor, field);
+        case ValueType::i32:
+            return number<int32_t, int64_t>(cursor, field);
+        case ValueType::u64:
+            return number<uint64_t, uint64_t>(cursor, field);
+        case ValueType::i64:
+            return number<int64_t, int64_t>(cursor, field);
+        case ValueType::f32:
+            return number<float, double>(cursor, field);
+        case ValueType::f64:
+            return number<double, double>(cursor, field);
         case ValueType::boolean: {
             ATLAS_TRY(const std::byte byte, cursor.number<std::byte>(field));
             ATLAS_TRY(const bool value, one_bool(field, cursor.position() - 1, byte));
@@ -113,16 +142,19 @@ Result<Value> scalar(Cursor& cursor, std::string_view field, uint32_t type) {
             ATLAS_TRY_VOID(cursor.charge(field, text.size() + kHeapString, 1));
             return Value(std::string(text));
         }
-        case ValueType::array: break;
+        case ValueType::array:
+            break;
     }
-    return fail(ErrorCode::corrupt, "type of {} at byte {}: expected 0 to 12, found {}", field, cursor.position() - 4, type);
+    return fail(ErrorCode::corrupt, "type of {} at byte {}: expected 0 to 12, found {}", field, cursor.position() - 4,
+                type);
 }
 
 Result<KeyValue> read_entry(Cursor& cursor, uint64_t index) {
     const uint64_t start = cursor.position();
     ATLAS_TRY(const std::string_view key, cursor.string([&] { return fmt::format("key {}", index); }));
     if (key.empty() || key.size() > kMaxKeyBytes) {
-        return fail(ErrorCode::corrupt, "length of key {} at byte {}: expected 1 to {}, found {}", index, start, kMaxKeyBytes, key.size());
+        return fail(ErrorCode::corrupt, "length of key {} at byte {}: expected 1 to {}, found {}", index, start,
+                    kMaxKeyBytes, key.size());
     }
     KeyValue entry;
     const std::string field = fmt::format("key {}", in_quotes(key));
@@ -138,7 +170,8 @@ Result<KeyValue> read_entry(Cursor& cursor, uint64_t index) {
 
 Result<void> read_key_values(Cursor& cursor, uint64_t n, PartTables& part) {
     if (n > cursor.remaining() / kMinEntryBytes) {
-        return fail(ErrorCode::corrupt, "key count at byte {}: expected at most {} (the bytes left in the file), found {}",
+        return fail(ErrorCode::corrupt,
+                    "key count at byte {}: expected at most {} (the bytes left in the file), found {}",
                     cursor.position() - sizeof(n), cursor.remaining() / kMinEntryBytes, n);
     }
     ATLAS_TRY_VOID(cursor.charge("key count", n, sizeof(KeyValue) + sizeof(uint32_t)));
@@ -154,8 +187,9 @@ Result<void> read_key_values(Cursor& cursor, uint64_t n, PartTables& part) {
     std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return entries[a].key < entries[b].key; });
     for (size_t i = 1; i < order.size(); ++i) {
         if (entries[order[i - 1]].key == entries[order[i]].key) {
-            return fail(ErrorCode::corrupt, "key {}: expected once, found twice (entries {} and {})", in_quotes(entries[order[i]].key),
-                        std::min(order[i - 1], order[i]), std::max(order[i - 1], order[i]));
+            return fail(ErrorCode::corrupt, "key {}: expected once, found twice (entries {} and {})",
+                        in_quotes(entries[order[i]].key), std::min(order[i - 1], order[i]),
+                        std::max(order[i - 1], order[i]));
         }
     }
     return {};

@@ -1,5 +1,5 @@
 #pragma once
-// What stands behind a File; for the files of gguf/ alone.
+// The implementation of a File; for the files of gguf/ only.
 
 #include "runtime/base/mapped_file.h"
 #include "runtime/gguf/part.h"

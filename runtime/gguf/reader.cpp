@@ -30,8 +30,9 @@ Result<OpenPart> open_part(const std::filesystem::path& path) {
 
 const KeyValue* find_key(const PartTables& tables, std::string_view key) {
     const auto& order = tables.keys_by_name;
-    const auto found = std::lower_bound(order.begin(), order.end(), key,
-                                        [&](uint32_t i, std::string_view wanted) { return tables.key_values[i].key < wanted; });
+    const auto found = std::lower_bound(order.begin(), order.end(), key, [&](uint32_t i, std::string_view wanted) {
+        return tables.key_values[i].key < wanted;
+    });
     if (found == order.end() || tables.key_values[*found].key != key) return nullptr;
     return &tables.key_values[*found];
 }
@@ -67,8 +68,8 @@ Result<void> check_all_there(const SplitName& name) {
         missing += (missing.empty() ? "" : ", ") + in_quotes(path.filename().string());
     }
     if (missing.empty()) return {};
-    return fail(ErrorCode::not_found, "{}: the model is split in {} parts, missing beside it: {}", printable(split_path(name, name.index).string(), 400),
-                name.count, missing);
+    return fail(ErrorCode::not_found, "{}: the model is split in {} parts, missing beside it: {}",
+                printable(split_path(name, name.index).string(), 400), name.count, missing);
 }
 
 }  // namespace
@@ -98,8 +99,9 @@ Result<File> File::open(const std::filesystem::path& path) {
 
     const auto name = split_name(path);
     if (!name || name->count != **count) {
-        return fail(ErrorCode::corrupt, "{}: one of {} parts of a split model: expected a name that ends in '-00001-of-{:05}.gguf'", printable(path.string(), 400),
-                    **count, **count);
+        return fail(ErrorCode::corrupt,
+                    "{}: one of {} parts of a split model: expected a name that ends in '-00001-of-{:05}.gguf'",
+                    printable(path.string(), 400), **count, **count);
     }
     ATLAS_TRY_VOID(check_all_there(*name));
     parts->path = split_path(*name, 0);
@@ -107,8 +109,10 @@ Result<File> File::open(const std::filesystem::path& path) {
     for (uint32_t i = 0; i < name->count; ++i) {
         const auto part_path = split_path(*name, i);
         ATLAS_TRY(OpenPart part, open_part(part_path));
-        for (const auto& [key, expected] : {std::pair(kSplitNumber, uint64_t{i}), std::pair(kSplitCount, uint64_t{name->count})}) {
-            if (auto same = expect_split(part.tables, key, expected); !same) return fail_in(printable(part_path.string(), 400), std::move(same).error());
+        for (const auto& [key, expected] :
+             {std::pair(kSplitNumber, uint64_t{i}), std::pair(kSplitCount, uint64_t{name->count})}) {
+            if (auto same = expect_split(part.tables, key, expected); !same)
+                return fail_in(printable(part_path.string(), 400), std::move(same).error());
         }
         for (TensorInfo& tensor : part.tables.tensors) tensor.part = i;
         keep(part);
@@ -123,7 +127,7 @@ Result<File> File::open(const std::filesystem::path& path) {
     return File(std::move(parts));
 }
 
-// Sorts the tensors of all parts by name and checks what only the whole can show.
+// Sorts the tensors of all parts by name and checks what needs all parts.
 Result<void> File::join(Parts& parts) {
     const auto& tensors = parts.tables.tensors;
     auto& order = parts.tables.tensors_by_name;
@@ -134,13 +138,14 @@ Result<void> File::join(Parts& parts) {
         const TensorInfo& a = tensors[order[i - 1]];
         const TensorInfo& b = tensors[order[i]];
         if (a.name == b.name) {
-            return fail(ErrorCode::corrupt, "name of tensor {}: expected once, found in parts {} and {}", in_quotes(a.name),
-                        std::min(a.part, b.part) + 1, std::max(a.part, b.part) + 1);
+            return fail(ErrorCode::corrupt, "name of tensor {}: expected once, found in parts {} and {}",
+                        in_quotes(a.name), std::min(a.part, b.part) + 1, std::max(a.part, b.part) + 1);
         }
     }
     ATLAS_TRY(const auto expected, split_number(parts.tables, kSplitTensors));
     if (expected && *expected != tensors.size()) {
-        return fail(ErrorCode::corrupt, "key '{}': expected {} (the tensors of all parts), found {}", kSplitTensors, tensors.size(), *expected);
+        return fail(ErrorCode::corrupt, "key '{}': expected {} (the tensors of all parts), found {}", kSplitTensors,
+                    tensors.size(), *expected);
     }
     return {};
 }
@@ -172,22 +177,23 @@ const KeyValue* File::find(std::string_view key) const { return find_key(parts_-
 const TensorInfo* File::find_tensor(std::string_view name) const {
     const auto& order = parts_->tables.tensors_by_name;
     const auto& tensors = parts_->tables.tensors;
-    const auto found =
-        std::lower_bound(order.begin(), order.end(), name, [&](uint32_t i, std::string_view wanted) { return tensors[i].name < wanted; });
+    const auto found = std::lower_bound(order.begin(), order.end(), name,
+                                        [&](uint32_t i, std::string_view wanted) { return tensors[i].name < wanted; });
     return found == order.end() || tensors[*found].name != name ? nullptr : &tensors[*found];
 }
 
 std::span<const std::byte> File::data(const TensorInfo& tensor) const {
     if (!tensor.format) return {};
-    ATLAS_CHECK(tensor.part < parts_->parts.size(), "tensor {} of part {} of {}", tensor.name, tensor.part, parts_->parts.size());
+    ATLAS_CHECK(tensor.part < parts_->parts.size(), "tensor {} of part {} of {}", tensor.name, tensor.part,
+                parts_->parts.size());
     const Parts::Part& part = parts_->parts[tensor.part];
     return part.bytes.subspan(part.data_start + tensor.offset_bytes, tensor.bytes);
 }
 
 std::span<const std::byte> File::piece(const TensorInfo& tensor, uint64_t from_byte, uint64_t bytes) const {
     const auto all = data(tensor);
-    ATLAS_CHECK(from_byte <= all.size() && bytes <= all.size() - from_byte, "bytes {} + {} of tensor {} of {}", from_byte, bytes, tensor.name,
-                all.size());
+    ATLAS_CHECK(from_byte <= all.size() && bytes <= all.size() - from_byte, "bytes {} + {} of tensor {} of {}",
+                from_byte, bytes, tensor.name, all.size());
     return all.subspan(from_byte, bytes);
 }
 

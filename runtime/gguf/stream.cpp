@@ -8,10 +8,12 @@
 
 namespace atlas::gguf {
 
-Result<void> stream_tensor(const File& file, const TensorInfo& tensor, const TakeChunk& take, const StreamOptions& options) {
+Result<void> stream_tensor(const File& file, const TensorInfo& tensor, const TakeChunk& take,
+                           const StreamOptions& options) {
     ATLAS_CHECK(options.chunk_bytes > 0, "a stream needs chunks");
     if (!tensor.format) {
-        return fail(ErrorCode::unsupported, "tensor {}: its type {} is not one this build can read", in_quotes(tensor.name), tensor.gguf_type);
+        return fail(ErrorCode::unsupported, "tensor {}: its type {} is not one this build can read",
+                    in_quotes(tensor.name), tensor.gguf_type);
     }
     const auto data = file.data(tensor);
     for (uint64_t at = 0; at < data.size(); at += options.chunk_bytes) {

@@ -33,19 +33,31 @@ void put_text(std::vector<std::byte>& out, std::string_view text) {
 template <class Wide>
 void put_number(std::vector<std::byte>& out, uint32_t type, Wide value) {
     switch (static_cast<ValueType>(type)) {
-        case ValueType::u8: return put(out, static_cast<uint8_t>(value));
-        case ValueType::i8: return put(out, static_cast<int8_t>(value));
-        case ValueType::u16: return put(out, static_cast<uint16_t>(value));
-        case ValueType::i16: return put(out, static_cast<int16_t>(value));
-        case ValueType::u32: return put(out, static_cast<uint32_t>(value));
-        case ValueType::i32: return put(out, static_cast<int32_t>(value));
-        case ValueType::u64: return put(out, static_cast<uint64_t>(value));
-        case ValueType::i64: return put(out, static_cast<int64_t>(value));
-        case ValueType::f32: return put(out, static_cast<float>(value));
-        case ValueType::f64: return put(out, static_cast<double>(value));
-        case ValueType::boolean: return put(out, static_cast<uint8_t>(value));
+        case ValueType::u8:
+            return put(out, static_cast<uint8_t>(value));
+        case ValueType::i8:
+            return put(out, static_cast<int8_t>(value));
+        case ValueType::u16:
+            return put(out, static_cast<uint16_t>(value));
+        case ValueType::i16:
+            return put(out, static_cast<int16_t>(value));
+        case ValueType::u32:
+            return put(out, static_cast<uint32_t>(value));
+        case ValueType::i32:
+            return put(out, static_cast<int32_t>(value));
+        case ValueType::u64:
+            return put(out, static_cast<uint64_t>(value));
+        case ValueType::i64:
+            return put(out, static_cast<int64_t>(value));
+        case ValueType::f32:
+            return put(out, static_cast<float>(value));
+        case ValueType::f64:
+            return put(out, static_cast<double>(value));
+        case ValueType::boolean:
+            return put(out, static_cast<uint8_t>(value));
         case ValueType::string:
-        case ValueType::array: break;
+        case ValueType::array:
+            break;
     }
     ATLAS_CHECK(false, "type {} is not a number", type);
 }
@@ -67,7 +79,9 @@ void put_value(std::vector<std::byte>& out, uint32_t type, const std::vector<T>&
     for (const auto& value : values) put_value(out, type, static_cast<const T&>(value));
 }
 
-void pad(std::vector<std::byte>& out, uint32_t alignment) { out.resize((out.size() + alignment - 1) / alignment * alignment); }
+void pad(std::vector<std::byte>& out, uint32_t alignment) {
+    out.resize((out.size() + alignment - 1) / alignment * alignment);
+}
 
 uint64_t tensor_bytes(const std::vector<uint64_t>& shape, Format format) {
     uint64_t elems = 1;
@@ -92,8 +106,12 @@ void Writer::add(std::string_view key, int32_t value) { add(scalar(key, ValueTyp
 void Writer::add(std::string_view key, uint64_t value) { add(scalar(key, ValueType::u64, value)); }
 void Writer::add(std::string_view key, float value) { add(scalar(key, ValueType::f32, static_cast<double>(value))); }
 void Writer::add(std::string_view key, bool value) { add(scalar(key, ValueType::boolean, value)); }
-void Writer::add(std::string_view key, std::string_view value) { add(scalar(key, ValueType::string, std::string(value))); }
-void Writer::add(std::string_view key, const std::vector<std::string>& value) { add(array(key, ValueType::string, value)); }
+void Writer::add(std::string_view key, std::string_view value) {
+    add(scalar(key, ValueType::string, std::string(value)));
+}
+void Writer::add(std::string_view key, const std::vector<std::string>& value) {
+    add(array(key, ValueType::string, value));
+}
 void Writer::add(std::string_view key, const std::vector<float>& value) { add(array(key, ValueType::f32, value)); }
 void Writer::add(std::string_view key, const std::vector<int32_t>& value) {
     add(array(key, ValueType::i32, std::vector<int64_t>(value.begin(), value.end())));
@@ -107,7 +125,8 @@ void Writer::add(const KeyValue& entry) {
     ATLAS_CHECK(key_names_.insert(entry.key).second, "key {} added twice", entry.key);
     if (entry.key == kAlignmentKey) {
         const auto* value = std::get_if<uint64_t>(&entry.value);
-        ATLAS_CHECK(value && std::has_single_bit(*value) && *value <= UINT32_MAX, "{} must be a power of two", kAlignmentKey);
+        ATLAS_CHECK(value && std::has_single_bit(*value) && *value <= UINT32_MAX, "{} must be a power of two",
+                    kAlignmentKey);
         alignment_ = static_cast<uint32_t>(*value);
     }
     put_text(encoded_keys_, entry.key);
@@ -118,11 +137,12 @@ void Writer::add(const KeyValue& entry) {
 void Writer::declare(std::string name, std::vector<uint64_t> shape, Format format, Produce produce) {
     ATLAS_CHECK(!name.empty() && tensor_names_.insert(name).second, "tensor '{}' added twice, or without a name", name);
     ATLAS_CHECK(!shape.empty() && shape.size() <= kMaxDims, "tensor {} has {} dimensions", name, shape.size());
-    ATLAS_CHECK(shape.back() % info(format).block_elems == 0, "tensor {}: rows of {} are not whole blocks of {}", name, shape.back(),
-                info(format).name);
+    ATLAS_CHECK(shape.back() % info(format).block_elems == 0, "tensor {}: rows of {} are not whole blocks of {}", name,
+                shape.back(), info(format).name);
     std::optional<uint64_t> elems = 1;
     for (const uint64_t dim : shape) elems = elems ? checked_mul(*elems, dim) : elems;
-    ATLAS_CHECK(elems && *elems > 0 && checked_mul(*elems, info(format).block_bytes), "tensor {}: impossible size", name);
+    ATLAS_CHECK(elems && *elems > 0 && checked_mul(*elems, info(format).block_bytes), "tensor {}: impossible size",
+                name);
     tensors_.push_back({std::move(name), std::move(shape), format, std::move(produce)});
 }
 
@@ -138,7 +158,8 @@ std::vector<std::byte> Writer::head() const {
     for (const PendingTensor& tensor : tensors_) {
         put_text(out, tensor.name);
         put<uint32_t>(out, static_cast<uint32_t>(tensor.shape.size()));
-        for (size_t i = tensor.shape.size(); i-- > 0;) put<uint64_t>(out, tensor.shape[i]);  // innermost first in the file
+        for (size_t i = tensor.shape.size(); i-- > 0;)
+            put<uint64_t>(out, tensor.shape[i]);  // innermost first in the file
         put<uint32_t>(out, info(tensor.format).gguf_id);
         put<uint64_t>(out, offset);
         const auto next = checked_add(offset, tensor_bytes(tensor.shape, tensor.format));
@@ -178,7 +199,9 @@ Result<void> Writer::write_without_data(const std::filesystem::path& path) const
     ATLAS_TRY_VOID(file.commit());
     std::error_code error;
     std::filesystem::resize_file(path, bytes, error);
-    if (error) return fail(ErrorCode::io, "{}: cannot be made {} bytes long: {}", printable(path.string(), 400), bytes, error.message());
+    if (error)
+        return fail(ErrorCode::io, "{}: cannot be made {} bytes long: {}", printable(path.string(), 400), bytes,
+                    error.message());
     return {};
 }
 

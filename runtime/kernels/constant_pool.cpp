@@ -6,7 +6,8 @@ namespace atlas {
 
 uint64_t ConstantPool::offset_of(std::span<const std::byte> bytes) {
     for (const Entry& entry : entries_) {
-        if (entry.size == bytes.size() && std::equal(bytes.begin(), bytes.end(), bytes_.begin() + std::ptrdiff_t(entry.offset))) {
+        if (entry.size == bytes.size() &&
+            std::equal(bytes.begin(), bytes.end(), bytes_.begin() + std::ptrdiff_t(entry.offset))) {
             return entry.offset;
         }
     }

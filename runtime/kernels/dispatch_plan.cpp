@@ -2,10 +2,11 @@
 
 namespace atlas {
 
-size_t DispatchPlan::kernel(const KernelModule& module, std::vector<uint32_t> constants, uint32_t n_bindings, uint32_t push_bytes,
-                            uint32_t subgroup_size) {
+size_t DispatchPlan::kernel(const KernelModule& module, std::vector<uint32_t> constants, uint32_t n_bindings,
+                            uint32_t push_bytes, uint32_t subgroup_size) {
     for (size_t i = 0; i < kernels.size(); ++i) {
-        if (kernels[i].spirv.data() == module.spirv.data() && kernels[i].spec_constants == constants && kernels[i].required_subgroup_size == subgroup_size) {
+        if (kernels[i].spirv.data() == module.spirv.data() && kernels[i].spec_constants == constants &&
+            kernels[i].required_subgroup_size == subgroup_size) {
             return i;
         }
     }

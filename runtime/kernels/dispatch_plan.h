@@ -1,5 +1,6 @@
 #pragma once
-// What a pass would dispatch, as plain data. A pass is run once to fill it; then its pipelines are built in parallel and it is recorded.
+// What a pass would dispatch, as plain data. A pass is run once to fill it; then its pipelines are built in parallel
+// and it is recorded.
 
 #include <array>
 #include <cstddef>

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/kernels/select/tested_variants.h"
 #include "runtime/kernels/ops/vk_ops.h"
+#include "runtime/kernels/select/tested_variants.h"
 #include "runtime/vk/device_title.h"
 #include "runtime/vk/memory_type.h"
 #include "runtime/vk/profiler.h"
@@ -19,8 +19,9 @@ namespace {
 constexpr int kConstantsUse = kMemoryUses;  // the uses after MemoryUse are ours
 constexpr const char* kUseNames[] = {"weights", "kv", "scratch", "step", "output", "constants"};
 
-// Storages of a cache share pieces of the device's memory no larger than this: when the cache shrinks, a piece goes back as soon as all that
-// lay in it has moved, so that is the most that is there twice. A cache of many GiB has larger storages, each alone in its piece.
+// Storages of a cache share slabs of device memory no larger than this: when the cache shrinks, a slab is freed as soon
+// as everything in it has moved, so at most this much memory is allocated twice. A cache of many GiB has larger
+// storages, each alone in its slab.
 constexpr uint64_t kMostSharedKvBytes = uint64_t{64} << 20;
 
 class VkProgram final : public Program {
@@ -29,7 +30,8 @@ class VkProgram final : public Program {
         : holder(std::move(made_on)), scratch(std::move(with_scratch)), recording(std::move(recorded)) {}
 
     std::shared_ptr<VkHolder> holder;
-    std::shared_ptr<Storage> scratch;  // stays while this program may run, also when a larger one has been reserved since
+    std::shared_ptr<Storage>
+        scratch;  // stays while this program may run, also when a larger one has been reserved since
     vk::Recording recording;
 };
 
@@ -62,9 +64,11 @@ struct VkBackend::State {
     std::unique_ptr<Storage> constants;
     std::shared_ptr<Storage> scratch;
     std::unique_ptr<TestedVariants> tested;
-    std::vector<const vk::Recording*> submitted_together;  // of the last submit_all, kept so that it need not be allocated again
+    std::vector<const vk::Recording*>
+        submitted_together;  // of the last submit_all, kept so that it need not be allocated again
 
-    // write() and read() cannot fail by contract; where the driver refuses to flush, the next run says so instead of computing on.
+    // write() and read() cannot fail by contract; where the driver refuses to flush, the next run fails instead of
+    // computing with stale data.
     std::optional<Error> host_access_error;
     void keep_error(const Result<void>& done) {
         if (!done && !host_access_error) host_access_error = done.error();
@@ -77,7 +81,8 @@ struct VkBackend::State {
 
 Result<std::unique_ptr<Storage>> VkBackend::State::allocate(int use, uint64_t bytes, std::string_view name) {
     ATLAS_TRY(const vk::BufferRange range,
-              device().memory().allocate(use, bytes, name, {.placement = placement_of(use), .zero = use != int(MemoryUse::weights)}));
+              device().memory().allocate(use, bytes, name,
+                                         {.placement = placement_of(use), .zero = use != int(MemoryUse::weights)}));
     return std::make_unique<VkStorage>(holder, std::string(name), range);
 }
 
@@ -128,14 +133,17 @@ Result<std::unique_ptr<Storage>> VkBackend::allocate(MemoryUse use, uint64_t byt
 
 Result<void> VkBackend::shrink(std::unique_ptr<Storage>& storage, uint64_t bytes) {
     ATLAS_TRY_VOID(finish_uploads());
-    ATLAS_TRY(const vk::BufferRange range, state_->device().memory().shrink(range_of(*storage), bytes, storage->name()));
+    ATLAS_TRY(const vk::BufferRange range,
+              state_->device().memory().shrink(range_of(*storage), bytes, storage->name()));
     auto* old = dynamic_cast<VkStorage*>(storage.get());
     old->forget();
     storage = std::make_unique<VkStorage>(state_->holder, storage->name(), range);
     return {};
 }
 
-void VkBackend::expect(MemoryUse use, std::span<const uint64_t> storages_bytes) { state_->device().memory().expect(int(use), storages_bytes); }
+void VkBackend::expect(MemoryUse use, std::span<const uint64_t> storages_bytes) {
+    state_->device().memory().expect(int(use), storages_bytes);
+}
 
 uint64_t VkBackend::overhead_bytes() const {
     const auto staging = vk::memory_type_for(caps(), UINT32_MAX, vk::Placement::staging);
@@ -147,7 +155,8 @@ uint64_t VkBackend::overhead_bytes() const {
 std::vector<vk::UseStatistics> VkBackend::memory_statistics() const { return state_->device().memory().statistics(); }
 
 Result<void> VkBackend::upload(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) {
-    ATLAS_CHECK(offset_bytes + bytes.size() <= to.bytes(), "{}: upload {}+{} of {}", to.name(), offset_bytes, bytes.size(), to.bytes());
+    ATLAS_CHECK(offset_bytes + bytes.size() <= to.bytes(), "{}: upload {}+{} of {}", to.name(), offset_bytes,
+                bytes.size(), to.bytes());
     return state_->device().uploader().upload(range_of(to), offset_bytes, bytes);
 }
 
@@ -156,7 +165,7 @@ Result<void> VkBackend::finish_uploads() { return state_->device().uploader().fi
 Result<void> VkBackend::reserve_scratch(uint64_t bytes) {
     if (state_->scratch && state_->scratch->bytes() >= bytes) return {};
     bytes = std::max<uint64_t>(bytes, 1);
-    // The smaller one goes first where no program runs on it any more: both at once were never planned for.
+    // Free the smaller one first if no program runs on it any more: the plan has no room for both at once.
     if (state_->scratch.use_count() == 1) {
         state_->context.scratch = nullptr;
         state_->scratch.reset();
@@ -170,8 +179,8 @@ Result<void> VkBackend::reserve_scratch(uint64_t bytes) {
 
 uint64_t VkBackend::scratch_bytes() const { return state_->scratch ? state_->scratch->bytes() : 0; }
 
-// Variants that the pass is the first to use are tested, and it is planned again: some may have been rejected, and the tests may have taken
-// more scratch. Ends because every variant is tested once.
+// Tests the variants that this pass is the first to use, then plans it again: some may have been rejected, and the
+// tests may have taken more scratch. Terminates because every variant is tested once.
 Result<DispatchPlan> VkBackend::plan(std::string_view name, const std::function<void(Ops&)>& pass) {
     for (;;) {
         DispatchPlan made;
@@ -245,16 +254,19 @@ Result<void> VkBackend::run(Program& program) {
 }
 
 void VkBackend::write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) {
-    ATLAS_CHECK(offset_bytes + bytes.size() <= to.bytes(), "{}: write {}+{} of {}", to.name(), offset_bytes, bytes.size(), to.bytes());
+    ATLAS_CHECK(offset_bytes + bytes.size() <= to.bytes(), "{}: write {}+{} of {}", to.name(), offset_bytes,
+                bytes.size(), to.bytes());
     if (bytes.empty()) return;
     const vk::BufferRange part = range_of(to).sub(offset_bytes, bytes.size());
-    ATLAS_CHECK(part.mapped != nullptr, "{}: only step and output storages are written between runs; use upload", to.name());
+    ATLAS_CHECK(part.mapped != nullptr, "{}: only step and output storages are written between runs; use upload",
+                to.name());
     std::memcpy(part.mapped, bytes.data(), bytes.size());
     state_->keep_error(state_->device().memory().flush(part));
 }
 
 void VkBackend::read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) {
-    ATLAS_CHECK(offset_bytes + bytes.size() <= from.bytes(), "{}: read {}+{} of {}", from.name(), offset_bytes, bytes.size(), from.bytes());
+    ATLAS_CHECK(offset_bytes + bytes.size() <= from.bytes(), "{}: read {}+{} of {}", from.name(), offset_bytes,
+                bytes.size(), from.bytes());
     if (bytes.empty()) return;
     const vk::BufferRange part = range_of(from).sub(offset_bytes, bytes.size());
     ATLAS_CHECK(part.mapped != nullptr, "{}: only step and output storages are read between runs", from.name());
@@ -271,7 +283,9 @@ VkBackend::ProgramSize VkBackend::size_of(const Program& program) const {
     return {recording.n_dispatches(), recording.n_submissions()};
 }
 
-std::vector<vk::ValidationMessage> VkBackend::take_validation_messages() { return state_->holder->instance.messages().take(); }
+std::vector<vk::ValidationMessage> VkBackend::take_validation_messages() {
+    return state_->holder->instance.messages().take();
+}
 
 namespace {
 
@@ -284,8 +298,10 @@ VkOpsContext make_context(const VkBackendOptions& options, const vk::Device& dev
         context.caps.subgroup_size = 32;
     }
     if (options.submission_limit_ms) context.quirks.submission_limit_ms = *options.submission_limit_ms;
-    if (options.rates) std::tie(context.quirks.gflops, context.quirks.gbps) = std::pair((*options.rates)[0], (*options.rates)[1]);
-    context.max_binding_bytes = std::min(options.max_binding_bytes.value_or(UINT64_MAX), context.caps.max_storage_buffer_range);
+    if (options.rates)
+        std::tie(context.quirks.gflops, context.quirks.gbps) = std::pair((*options.rates)[0], (*options.rates)[1]);
+    context.max_binding_bytes =
+        std::min(options.max_binding_bytes.value_or(UINT64_MAX), context.caps.max_storage_buffer_range);
     for (size_t i = 0; i < 3; ++i) {
         context.max_groups[i] = std::min(options.max_groups.value_or(UINT32_MAX), context.caps.max_workgroup_count[i]);
     }
@@ -297,7 +313,8 @@ VkOpsContext make_context(const VkBackendOptions& options, const vk::Device& dev
 }  // namespace
 
 Result<std::unique_ptr<VkBackend>> make_vk_backend(const VkBackendOptions& options) {
-    ATLAS_TRY(auto instance, vk::Instance::create({.validation = options.validation, .sync_validation = options.validation}));
+    ATLAS_TRY(auto instance,
+              vk::Instance::create({.validation = options.validation, .sync_validation = options.validation}));
     ATLAS_TRY(const auto entries, instance.devices());
     std::vector<vk::DeviceCaps> caps;
     for (const vk::DeviceEntry& entry : entries) caps.push_back(entry.caps);
@@ -310,7 +327,8 @@ Result<std::unique_ptr<VkBackend>> make_vk_backend(const VkBackendOptions& optio
     device_options.pipeline_cache = options.pipeline_cache;
     device_options.memory_limit_bytes = options.memory_limit_bytes;
     device_options.submission_limit_ms = options.submission_limit_ms;
-    ATLAS_TRY(state->holder->device, vk::Device::create(state->holder->instance, entries[choice.index], device_options));
+    ATLAS_TRY(state->holder->device,
+              vk::Device::create(state->holder->instance, entries[choice.index], device_options));
     vk::Device& device = state->device();
     for (int use = 0; use <= kConstantsUse; ++use) device.memory().name_use(use, kUseNames[use]);
     device.memory().share_at_most(int(MemoryUse::kv), kMostSharedKvBytes);

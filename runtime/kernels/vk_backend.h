@@ -22,22 +22,24 @@ namespace atlas {
 struct DispatchPlan;
 
 struct VkBackendOptions {
-    std::string device;                            // "" = the best, "1" = by index, else a part of the name or a UUID
-    bool validation = false;                       // validation layers with synchronisation checks; fails if they are not installed
-    bool profile = false;                          // programs keep device times per label
-    std::filesystem::path pipeline_cache;          // folder; empty: none
-    std::optional<uint64_t> memory_limit_bytes;    // use no more than this of the device's memory
-    std::optional<double> submission_limit_ms;     // estimated cost at which work is cut
-    std::optional<uint64_t> max_binding_bytes;     // tests: pretend that a binding ends here
-    std::optional<uint32_t> max_groups;            // tests: pretend that a dispatch takes no more workgroups per dimension
-    std::optional<std::array<double, 2>> rates;    // tests: { GFLOP/s, GB/s } that costs are estimated with
-    bool tune_for_gpu = false;                     // tests: choose kernels as for a graphics card, also on a software device
-    std::string forced_matmul;                     // tests and benchmarks: KernelChoices::forced
-    std::optional<Layout> weight_layout;           // tests: keep matrices so, where the format can
-    bool fused = true;                             // false: fused operations run as their default bodies
-    bool self_test = false;                        // kernel variants are tested before their first use; wrong ones are not used
-    std::filesystem::path choices_folder;          // keeps the verdicts, and what was tuned, in a file per device; empty: nothing is kept
-    std::function<void(const MatmulUse&, std::span<std::byte> weights)> sabotage;  // tests: damages what a self-test gives a variant
+    std::string device;       // "" = the best, "1" = by index, else a part of the name or a UUID
+    bool validation = false;  // validation layers with synchronisation checks; fails if they are not installed
+    bool profile = false;     // programs keep device times per label
+    std::filesystem::path pipeline_cache;        // folder; empty: none
+    std::optional<uint64_t> memory_limit_bytes;  // use no more than this of the device's memory
+    std::optional<double> submission_limit_ms;   // estimated cost at which work is cut
+    std::optional<uint64_t> max_binding_bytes;   // tests: pretend that a binding ends here
+    std::optional<uint32_t> max_groups;  // tests: pretend that a dispatch takes no more workgroups per dimension
+    std::optional<std::array<double, 2>> rates;  // tests: { GFLOP/s, GB/s } that costs are estimated with
+    bool tune_for_gpu = false;            // tests: choose kernels as for a graphics card, also on a software device
+    std::string forced_matmul;            // tests and benchmarks: KernelChoices::forced
+    std::optional<Layout> weight_layout;  // tests: forces this layout where the format has it
+    bool fused = true;                    // false: fused operations run as their default bodies
+    bool self_test = false;               // kernel variants are tested before their first use; wrong ones are not used
+    std::filesystem::path
+        choices_folder;  // keeps the verdicts, and what was tuned, in a file per device; empty: nothing is kept
+    std::function<void(const MatmulUse&, std::span<std::byte> weights)>
+        sabotage;  // tests: damages what a self-test gives a variant
 };
 
 class VkBackend final : public Backend {
@@ -51,7 +53,9 @@ class VkBackend final : public Backend {
     uint64_t max_storage_bytes() const override;
     bool can_read(Format weight_format) const override;
     Layout weight_layout(Format weight_format, uint32_t cols) const override;
-    uint32_t cache_layout() const override { return 1; }  // shaders/common/cache_layout.glsl; to be raised when that changes
+    uint32_t cache_layout() const override {
+        return 1;
+    }  // shaders/common/cache_layout.glsl; to be raised when that changes
     void expect(MemoryUse use, std::span<const uint64_t> storages_bytes) override;
     uint64_t overhead_bytes() const override;
     Result<std::unique_ptr<Storage>> allocate(MemoryUse use, uint64_t bytes, std::string_view name) override;
@@ -60,8 +64,8 @@ class VkBackend final : public Backend {
     Result<void> finish_uploads() override;
     Result<void> reserve_scratch(uint64_t bytes) override;
     uint64_t scratch_bytes() const override;
-    /// The pass is run once to plan its dispatches; its pipelines are then built on several threads, and the plan is recorded.
-    /// Fails as well: limit (a row or a layer's cache larger than a binding), unsupported, out_of_memory.
+    /// The pass is run once to plan its dispatches; its pipelines are then built on several threads, and the plan is
+    /// recorded. Fails as well: limit (a row or a layer's cache larger than a binding), unsupported, out_of_memory.
     Result<std::unique_ptr<Program>> record(std::string_view name, const std::function<void(Ops&)>& pass) override;
     Result<void> run(Program& program) override;
     Result<uint64_t> submit(Program& program) override;
@@ -73,7 +77,7 @@ class VkBackend final : public Backend {
     const vk::DeviceCaps& caps() const;
     /// What kernels are chosen by: caps(), or with tune_for_gpu those of a made-up card.
     const vk::DeviceCaps& kernel_caps() const;
-    /// What was learned about this device. Programs recorded from now on choose by it.
+    /// What the self-test and tuning found on this device. Programs recorded from now on choose kernels by it.
     KernelChoices& choices();
     const KernelChoices& choices() const;
     /// A device without hardware: correct, and slow.
@@ -88,7 +92,7 @@ class VkBackend final : public Backend {
     ProgramSize size_of(const Program& program) const;
     /// Memory by MemoryUse, then the backend's own constants (use kMemoryUses) and staging.
     std::vector<vk::UseStatistics> memory_statistics() const;
-    /// What the validation layers have said since the last call.
+    /// Messages of the validation layers since the last call.
     std::vector<vk::ValidationMessage> take_validation_messages();
 
   private:

@@ -10,14 +10,14 @@
 
 namespace atlas {
 
-/// An instance with its one device, alive as long as anything that lies on it.
+/// An instance with its one device, which lives as long as anything that lies on it.
 struct VkHolder {
     explicit VkHolder(vk::Instance made) : instance(std::move(made)) {}
     vk::Instance instance;
     std::unique_ptr<vk::Device> device;
 };
 
-/// A range of a device. Without a buffer it is a size alone: plans can be made with it, nothing can run.
+/// A range of a device. Without a buffer it is only a size: plans can be made with it, but nothing can run.
 class VkStorage final : public Storage {
   public:
     VkStorage(std::shared_ptr<VkHolder> holder, std::string name, const vk::BufferRange& range)
@@ -27,7 +27,7 @@ class VkStorage final : public Storage {
     }
 
     const vk::BufferRange& range() const { return range_; }
-    /// Its range is somebody else's now.
+    /// Its range belongs to another storage now.
     void forget() { range_ = {}; }
 
   private:

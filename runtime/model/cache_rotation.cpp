@@ -12,11 +12,13 @@ namespace atlas {
 
 namespace {
 
-// Of the mean variance, added to every direction. From 0.001 to 0.1 the error of attention changed by 5 % (SmolLM2, keys of q4_0, 2026-11-21).
+// Of the mean variance, added to every direction. From 0.001 to 0.1 the error of attention changed by 5 % (SmolLM2,
+// keys of q4_0, 2026-11-21).
 constexpr double kUnseenShare = 0.01;
 
-// Of the eigenvalues of C Q, what A takes: 1/4 balances, 0 would whiten keys. Divergence of attention's weights with keys of q4_0 (SmolLM2,
-// 2026-11-21) at 0.25, 0.20, 0.15, 0.10, 0.05, 0: .0054 .0047 .0045 .0046 .0048 .0056; of the whole model's output 0.20 was better than 0.15.
+// Of the eigenvalues of C Q, what A takes: 1/4 balances, 0 would whiten keys. Divergence of attention's weights with
+// keys of q4_0 (SmolLM2, 2026-11-21) at 0.25, 0.20, 0.15, 0.10, 0.05, 0: .0054 .0047 .0045 .0046 .0048 .0056; of the
+// whole model's output 0.20 was better than 0.15.
 constexpr double kSpread = 0.2;
 
 // A square matrix, outermost rows.
@@ -46,7 +48,8 @@ Square transposed(const Square& a) {
     return out;
 }
 
-// Symmetric, and never singular: what was not seen gets its share. All zeros become the unit matrix.
+// Symmetric, and never singular: directions that were not seen get a share of the mean variance. All zeros become the
+// unit matrix.
 Square with_unseen(uint32_t n, const std::vector<double>& values) {
     Square out(n);
     out.at = values;
@@ -134,13 +137,15 @@ void reflect_and_spread(Square& m, const std::vector<double>& direction) {
         const std::vector<double> before(row.begin(), row.end());
         for (uint32_t c = 0; c < n; ++c) {
             row[c] = 0;
-            for (uint32_t i = 0; i < block; ++i) row[c] += (std::popcount(i & (c % block)) % 2 != 0 ? -1 : 1) * before[c / block * block + i];
+            for (uint32_t i = 0; i < block; ++i)
+                row[c] += (std::popcount(i & (c % block)) % 2 != 0 ? -1 : 1) * before[c / block * block + i];
             row[c] /= std::sqrt(double(block));
         }
     }
 }
 
-// F without its diagonal, for m = F^T D F: with rows and columns in reverse, F^T is Cholesky's factor with its columns divided.
+// F without its diagonal, for m = F^T D F: with rows and columns in reverse, F^T is Cholesky's factor with its columns
+// divided.
 std::vector<float> feedback_of(const Square& m) {
     const uint32_t n = m.n;
     Square reversed(n);
@@ -150,7 +155,9 @@ std::vector<float> feedback_of(const Square& m) {
     const Square lower = cholesky(reversed);
     std::vector<float> feedback(uint64_t{n} * n, 0);
     for (uint32_t i = 0; i < n; ++i) {
-        for (uint32_t j = 0; j < i; ++j) feedback[uint64_t{i} * n + j] = static_cast<float>(lower(n - 1 - j, n - 1 - i) / lower(n - 1 - i, n - 1 - i));
+        for (uint32_t j = 0; j < i; ++j)
+            feedback[uint64_t{i} * n + j] =
+                static_cast<float>(lower(n - 1 - j, n - 1 - i) / lower(n - 1 - i, n - 1 - i));
     }
     return feedback;
 }
@@ -163,7 +170,7 @@ std::vector<double> row_times(const std::vector<double>& row, const Square& m) {
     return out;
 }
 
-// [n_head_kv] parts one behind the other.
+// [n_head_kv] parts one after the other.
 std::vector<float> joined(const std::vector<HeadRotation>& heads, std::vector<float> HeadRotation::*part) {
     std::vector<float> all;
     for (const HeadRotation& head : heads) all.insert(all.end(), (head.*part).begin(), (head.*part).end());
@@ -175,7 +182,8 @@ std::vector<float> joined(const std::vector<HeadRotation>& heads, std::vector<fl
 HeadRotation fit_head_rotation(const HeadStatistics& s) {
     const uint32_t n = s.dim;
     ATLAS_CHECK(s.key_mean.size() == n && s.first_key.size() == n && s.key_moments.size() == uint64_t{n} * n &&
-                s.query_moments.size() == uint64_t{n} * n, "statistics of a head of {}", n);
+                    s.query_moments.size() == uint64_t{n} * n,
+                "statistics of a head of {}", n);
     // C = L L^T and L^T Q L = U e U^T: then A = e^(1/4) U^T L^-1 would make A C A^T and A^-T Q A^-1 both e^(1/2).
     std::vector<double> covariance = s.key_moments;
     for (uint32_t i = 0; i < n; ++i) {
@@ -184,7 +192,8 @@ HeadRotation fit_head_rotation(const HeadStatistics& s) {
     const Square lower = cholesky(with_unseen(n, covariance)), queries = with_unseen(n, s.query_moments);
     Square balance = product(transposed(lower), product(queries, lower));
     const Square vectors = diagonalize(balance);
-    Square k = product(transposed(inverse_of_lower(lower)), vectors), q = product(lower, vectors);  // A^T and A^-1 but for e^kSpread
+    Square k = product(transposed(inverse_of_lower(lower)), vectors),
+           q = product(lower, vectors);  // A^T and A^-1 but for e^kSpread
     for (uint32_t c = 0; c < n; ++c) {
         const double root = std::pow(std::max(balance(c, c), 1e-30), kSpread);
         for (uint32_t r = 0; r < n; ++r) {
@@ -197,7 +206,10 @@ HeadRotation fit_head_rotation(const HeadStatistics& s) {
     const std::vector<double> direction = row_times(first, k);
     reflect_and_spread(k, direction);
     reflect_and_spread(q, direction);
-    HeadRotation turn{{k.at.begin(), k.at.end()}, {}, {q.at.begin(), q.at.end()}, feedback_of(product(transposed(q), product(queries, q)))};
+    HeadRotation turn{{k.at.begin(), k.at.end()},
+                      {},
+                      {q.at.begin(), q.at.end()},
+                      feedback_of(product(transposed(q), product(queries, q)))};
     for (const double x : row_times(s.key_mean, k)) turn.shift.push_back(static_cast<float>(-x));
     return turn;
 }
@@ -205,7 +217,7 @@ HeadRotation fit_head_rotation(const HeadStatistics& s) {
 HeadRotation fit_value_rotation(const HeadStatistics& statistics) {
     HeadRotation turn = fit_head_rotation(statistics);
     const uint32_t n = statistics.dim;
-    for (uint32_t r = 0; r < n; ++r) {  // A^-1 becomes A^-T: what attention gives is turned back, and not what meets it turned alike
+    for (uint32_t r = 0; r < n; ++r) {  // A^-1 becomes A^-T: out rotates attention's result back, not the queries
         for (uint32_t c = 0; c < r; ++c) std::swap(turn.out[uint64_t{r} * n + c], turn.out[uint64_t{c} * n + r]);
     }
     return turn;
@@ -246,13 +258,15 @@ void add_to_mean(HeadStatistics& sum, uint32_t n_seen, const HeadStatistics& nex
 
 void add_cache_rotations(const std::vector<LayerRotations>& turns, gguf::Writer& writer) {
     for (size_t il = 0; il < turns.size(); ++il) {
-        const auto add = [&](std::string_view name, const std::vector<HeadRotation>& heads, std::vector<float> HeadRotation::*part, bool is_vector = false) {
+        const auto add = [&](std::string_view name, const std::vector<HeadRotation>& heads,
+                             std::vector<float> HeadRotation::*part, bool is_vector = false) {
             const uint64_t d = heads.front().shift.size(), width = d * heads.size();
             std::vector<uint64_t> shape = {width};
             if (!is_vector) shape.push_back(d);
-            writer.add_tensor(fmt::format("blk.{}.{}", il, name), shape, Format::f32, [values = joined(heads, part)](std::span<std::byte> out) {
-                std::memcpy(out.data(), values.data(), out.size());
-            });
+            writer.add_tensor(fmt::format("blk.{}.{}", il, name), shape, Format::f32,
+                              [values = joined(heads, part)](std::span<std::byte> out) {
+                                  std::memcpy(out.data(), values.data(), out.size());
+                              });
         };
         add("cache_turn_k.weight", turns[il].k, &HeadRotation::in);
         add("cache_turn_k.bias", turns[il].k, &HeadRotation::shift, true);

@@ -14,7 +14,9 @@ Dims v(const ModelConfig&, const LayerConfig& l) { return {l.v_width()}; }
 Dims q_embd(const ModelConfig& m, const LayerConfig& l) { return {l.q_width(), m.n_embd}; }
 Dims k_embd(const ModelConfig& m, const LayerConfig& l) { return {l.k_width(), m.n_embd}; }
 Dims v_embd(const ModelConfig& m, const LayerConfig& l) { return {l.v_width(), m.n_embd}; }
-Dims qkv_embd(const ModelConfig& m, const LayerConfig& l) { return {uint64_t{l.q_width()} + l.k_width() + l.v_width(), m.n_embd}; }
+Dims qkv_embd(const ModelConfig& m, const LayerConfig& l) {
+    return {uint64_t{l.q_width()} + l.k_width() + l.v_width(), m.n_embd};
+}
 Dims embd_heads(const ModelConfig& m, const LayerConfig& l) { return {m.n_embd, uint64_t{l.n_head} * l.v_head_dim}; }
 Dims k_heads(const ModelConfig&, const LayerConfig& l) { return {l.k_width(), l.head_dim}; }
 Dims v_heads(const ModelConfig&, const LayerConfig& l) { return {l.v_width(), l.v_head_dim}; }
@@ -57,9 +59,12 @@ WeightRules attention_weights(Need bias, Need output_bias) {
 WeightRules head_norm_weights() { return {{kAttnQNorm, Need::required, head}, {kAttnKNorm, Need::required, head}}; }
 
 WeightRules gated_feed_forward_weights(Scale scale) {
-    return {{kFfnGate, Need::required, ff_embd, scale, Together::gate_up}, {kFfnGateBias, Need::optional, ff, scale},
-            {kFfnUp, Need::required, ff_embd, scale, Together::gate_up},   {kFfnUpBias, Need::optional, ff, scale},
-            {kFfnDown, Need::required, embd_ff, scale},                    {kFfnDownBias, Need::optional, embd, scale}};
+    return {{kFfnGate, Need::required, ff_embd, scale, Together::gate_up},
+            {kFfnGateBias, Need::optional, ff, scale},
+            {kFfnUp, Need::required, ff_embd, scale, Together::gate_up},
+            {kFfnUpBias, Need::optional, ff, scale},
+            {kFfnDown, Need::required, embd_ff, scale},
+            {kFfnDownBias, Need::optional, embd, scale}};
 }
 
 WeightRules fused_attention_weights() {
@@ -79,10 +84,16 @@ WeightRules latent_attention_weights(const LayerConfig& layer) {
     } else {
         rules.push_back({kAttnQ, Need::required, q_embd});
     }
-    rules.push_back({"attn_kv_a_mqa.weight", Need::required, [](M m, L l) { return Dims{l.latent.kv_rank + l.latent.rope_dim, m.n_embd}; }});
+    rules.push_back({"attn_kv_a_mqa.weight", Need::required, [](M m, L l) {
+                         return Dims{l.latent.kv_rank + l.latent.rope_dim, m.n_embd};
+                     }});
     rules.push_back({"attn_kv_a_norm.weight", Need::required, [](M, L l) { return Dims{l.latent.kv_rank}; }});
-    rules.push_back({"attn_k_b.weight", Need::required, [](M, L l) { return Dims{l.n_head, l.latent.kv_rank, l.head_dim - l.latent.rope_dim}; }});
-    rules.push_back({"attn_v_b.weight", Need::required, [](M, L l) { return Dims{l.n_head, l.v_head_dim, l.latent.kv_rank}; }});
+    rules.push_back({"attn_k_b.weight", Need::required, [](M, L l) {
+                         return Dims{l.n_head, l.latent.kv_rank, l.head_dim - l.latent.rope_dim};
+                     }});
+    rules.push_back({"attn_v_b.weight", Need::required, [](M, L l) {
+                         return Dims{l.n_head, l.v_head_dim, l.latent.kv_rank};
+                     }});
     rules.push_back({kAttnOutput, Need::required, embd_heads});
     return rules;
 }
@@ -93,19 +104,33 @@ WeightRules delta_net_weights() {
     constexpr auto kHeadsEmbd = [](M m, L l) { return Dims{l.delta_net.n_v_heads, m.n_embd}; };
     constexpr auto kHeads = [](M, L l) { return Dims{l.delta_net.n_v_heads}; };
     return {{kAttnNorm, Need::required, embd},
-            {"attn_qkv.weight", Need::required, [](M m, L l) { return Dims{l.delta_net.channels(), m.n_embd}; }},
-            {"attn_gate.weight", Need::required, [](M m, L l) { return Dims{l.delta_net.v_width(), m.n_embd}; }},
-            {"ssm_conv1d.weight", Need::required, [](M, L l) { return Dims{l.delta_net.channels(), l.delta_net.conv_width}; }},
+            {"attn_qkv.weight", Need::required,
+             [](M m, L l) {
+                 return Dims{l.delta_net.channels(), m.n_embd};
+             }},
+            {"attn_gate.weight", Need::required,
+             [](M m, L l) {
+                 return Dims{l.delta_net.v_width(), m.n_embd};
+             }},
+            {"ssm_conv1d.weight", Need::required,
+             [](M, L l) {
+                 return Dims{l.delta_net.channels(), l.delta_net.conv_width};
+             }},
             {"ssm_beta.weight", Need::required, kHeadsEmbd},
             {"ssm_alpha.weight", Need::required, kHeadsEmbd},
             {"ssm_a", Need::required, kHeads},
             {"ssm_dt.bias", Need::required, kHeads},
             {"ssm_norm.weight", Need::required, [](M, L l) { return Dims{l.delta_net.head_dim}; }},
-            {"ssm_out.weight", Need::required, [](M m, L l) { return Dims{m.n_embd, l.delta_net.v_width()}; }}};
+            {"ssm_out.weight", Need::required, [](M m, L l) {
+                 return Dims{m.n_embd, l.delta_net.v_width()};
+             }}};
 }
 
 WeightRules fused_feed_forward_weights() {
-    return {{kFfnUp, Need::required, [](const ModelConfig& m, const LayerConfig& l) { return Dims{2ull * l.n_ff, m.n_embd}; }},
+    return {{kFfnUp, Need::required,
+             [](const ModelConfig& m, const LayerConfig& l) {
+                 return Dims{2ull * l.n_ff, m.n_embd};
+             }},
             {kFfnDown, Need::required, embd_ff}};
 }
 
@@ -114,14 +139,21 @@ WeightRules expert_weights(const LayerConfig& layer) {
     using L = const LayerConfig&;
     constexpr auto kExpertsUp = [](M m, L l) { return Dims{l.experts.n, l.experts.n_ff, m.n_embd}; };
     constexpr auto kSharedUp = [](M m, L l) { return Dims{l.experts.n_ff_shared, m.n_embd}; };
-    WeightRules rules{{"ffn_gate_inp.weight", Need::required, [](M m, L l) { return Dims{l.experts.n, m.n_embd}; }},
+    WeightRules rules{{"ffn_gate_inp.weight", Need::required,
+                       [](M m, L l) {
+                           return Dims{l.experts.n, m.n_embd};
+                       }},
                       {"ffn_gate_exps.weight", Need::required, kExpertsUp},
                       {"ffn_up_exps.weight", Need::required, kExpertsUp},
-                      {"ffn_down_exps.weight", Need::required, [](M m, L l) { return Dims{l.experts.n, m.n_embd, l.experts.n_ff}; }}};
+                      {"ffn_down_exps.weight", Need::required, [](M m, L l) {
+                           return Dims{l.experts.n, m.n_embd, l.experts.n_ff};
+                       }}};
     if (layer.experts.n_ff_shared == 0) return rules;
     rules.push_back({"ffn_gate_shexp.weight", Need::required, kSharedUp});
     rules.push_back({"ffn_up_shexp.weight", Need::required, kSharedUp});
-    rules.push_back({"ffn_down_shexp.weight", Need::required, [](M m, L l) { return Dims{m.n_embd, l.experts.n_ff_shared}; }});
+    rules.push_back({"ffn_down_shexp.weight", Need::required, [](M m, L l) {
+                         return Dims{m.n_embd, l.experts.n_ff_shared};
+                     }});
     return rules;
 }
 

@@ -6,18 +6,19 @@
 namespace atlas {
 
 // Ids that forward passes, the cache and the loader look up.
-inline constexpr WeightId kTokenEmbd{"token_embd.weight"}, kOutputNorm{"output_norm.weight"}, kOutput{"output.weight"}, kOutputBias{"output.bias"},
-    kRopeFreqs{"rope_freqs.weight"};
-inline constexpr WeightId kAttnNorm{"attn_norm.weight"}, kAttnQ{"attn_q.weight"}, kAttnQBias{"attn_q.bias"}, kAttnK{"attn_k.weight"},
-    kAttnKBias{"attn_k.bias"}, kAttnV{"attn_v.weight"}, kAttnVBias{"attn_v.bias"}, kAttnOutput{"attn_output.weight"},
-    kAttnOutputBias{"attn_output.bias"}, kAttnQkvBias{"attn_qkv.bias"}, kAttnQNorm{"attn_q_norm.weight"}, kAttnKNorm{"attn_k_norm.weight"};
+inline constexpr WeightId kTokenEmbd{"token_embd.weight"}, kOutputNorm{"output_norm.weight"}, kOutput{"output.weight"},
+    kOutputBias{"output.bias"}, kRopeFreqs{"rope_freqs.weight"};
+inline constexpr WeightId kAttnNorm{"attn_norm.weight"}, kAttnQ{"attn_q.weight"}, kAttnQBias{"attn_q.bias"},
+    kAttnK{"attn_k.weight"}, kAttnKBias{"attn_k.bias"}, kAttnV{"attn_v.weight"}, kAttnVBias{"attn_v.bias"},
+    kAttnOutput{"attn_output.weight"}, kAttnOutputBias{"attn_output.bias"}, kAttnQkvBias{"attn_qkv.bias"},
+    kAttnQNorm{"attn_q_norm.weight"}, kAttnKNorm{"attn_k_norm.weight"};
 inline constexpr WeightId kKeyShift{"key_shift"};  // made of attn_k.bias, see runtime/model/key_shift.h
-inline constexpr WeightId kFfnNorm{"ffn_norm.weight"}, kFfnGate{"ffn_gate.weight"}, kFfnGateBias{"ffn_gate.bias"}, kFfnUp{"ffn_up.weight"},
-    kFfnUpBias{"ffn_up.bias"}, kFfnDown{"ffn_down.weight"}, kFfnDownBias{"ffn_down.bias"};
+inline constexpr WeightId kFfnNorm{"ffn_norm.weight"}, kFfnGate{"ffn_gate.weight"}, kFfnGateBias{"ffn_gate.bias"},
+    kFfnUp{"ffn_up.weight"}, kFfnUpBias{"ffn_up.bias"}, kFfnDown{"ffn_down.weight"}, kFfnDownBias{"ffn_down.bias"};
 // Ours, see runtime/model/cache_rotation.h.
-inline constexpr WeightId kRotateK{"cache_turn_k.weight"}, kRotateKShift{"cache_turn_k.bias"}, kRotateQ{"cache_turn_q.weight"},
-    kRotateKFeedback{"cache_turn_k_feedback.weight"}, kRotateV{"cache_turn_v.weight"}, kRotateVBack{"cache_turn_v_back.weight"},
-    kRotateVFeedback{"cache_turn_v_feedback.weight"};
+inline constexpr WeightId kRotateK{"cache_turn_k.weight"}, kRotateKShift{"cache_turn_k.bias"},
+    kRotateQ{"cache_turn_q.weight"}, kRotateKFeedback{"cache_turn_k_feedback.weight"}, kRotateV{"cache_turn_v.weight"},
+    kRotateVBack{"cache_turn_v_back.weight"}, kRotateVFeedback{"cache_turn_v_feedback.weight"};
 
 /// token_embd, output_norm, output (usual), output.bias, rope_freqs (optional).
 WeightRules model_weights();
@@ -38,12 +39,13 @@ WeightRules delta_net_weights();
 WeightRules gated_feed_forward_weights(Scale scale = Scale::folded);
 /// ffn_up holds the gate's rows, too.
 WeightRules fused_feed_forward_weights();
-/// The router and the experts, and the experts that every token uses where there are such.
+/// The router and the experts, and the experts that every token uses, if the model has any.
 WeightRules expert_weights(const LayerConfig& layer);
 /// A vector as wide as the activations.
 WeightRule norm_weight(WeightId id);
 
-/// Whether forward passes multiply activations with this weight: matrices but the embedding, which is looked up, and those of fit-cache.
+/// Whether forward passes multiply activations with this weight: matrices but the embedding, which is looked up, and
+/// those of fit-cache.
 bool is_product(WeightId id, const Tensor& weight);
 
 }  // namespace atlas

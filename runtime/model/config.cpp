@@ -16,7 +16,8 @@ CacheShape LayerConfig::cache() const {
         case Mixer::delta_net: {
             // The last inputs of the convolution, and a matrix per value head, in f32.
             const uint64_t convolution = uint64_t{delta_net.conv_width - 1} * delta_net.channels();
-            shape.state_bytes = sizeof(float) * (convolution + uint64_t{delta_net.n_v_heads} * delta_net.head_dim * delta_net.head_dim);
+            shape.state_bytes =
+                sizeof(float) * (convolution + uint64_t{delta_net.n_v_heads} * delta_net.head_dim * delta_net.head_dim);
             break;
         }
     }

@@ -1,5 +1,6 @@
 #pragma once
-// The numbers that shape a model, layer by layer, read from its keys and checked: whoever holds a ModelConfig may trust it.
+// The numbers that shape a model, layer by layer, read from its keys and checked: users of a ModelConfig need not check
+// it again.
 
 #include <cstdint>
 #include <string>
@@ -40,10 +41,10 @@ struct DeltaNetConfig {
     uint32_t channels() const { return 2 * n_k_heads * head_dim + v_width(); }  // of the convolution
 };
 
-/// What a layer keeps of the tokens before. Everything that plans, allocates, copies or saves a cache asks this.
+/// What a layer keeps of the tokens before. Everything that plans, allocates, copies or saves a cache reads this.
 struct CacheShape {
-    // Elements per token, and the size of the heads that they are made of: blocks of a format must divide it. 0: nothing. Values of width 0 beside keys
-    // are a view of the keys.
+    // Elements per token, and the size of the heads that they are made of: blocks of a format must divide it. 0:
+    // nothing. Values of width 0 beside keys are a view of the keys.
     uint32_t k_width = 0, k_head = 0;
     uint32_t v_width = 0, v_head = 0;
     uint32_t window = 0;       // tokens that a token sees, itself included; 0: all
@@ -71,7 +72,7 @@ struct LayerConfig {
 
 struct ModelConfig {
     std::string architecture;  // "llama"
-    std::string name;          // general.name, for people; may be empty
+    std::string name;          // general.name, for display; may be empty
 
     uint32_t n_embd = 0;
     uint32_t n_vocab = 0;      // rows of token_embd.weight

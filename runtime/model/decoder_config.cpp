@@ -27,7 +27,8 @@ Result<uint32_t> KeyReader::count(std::string_view key, KeyRange range) const {
     if (values.empty()) return fail(ErrorCode::corrupt, "{}: expected a number, found an empty array", name);
     for (size_t i = 1; i < values.size(); ++i) {
         if (values[i] == values[0]) continue;
-        return fail(ErrorCode::unsupported, "{}: layers that differ are not supported (found {} in layer 0, {} in layer {})", name, values[0],
+        return fail(ErrorCode::unsupported,
+                    "{}: layers that differ are not supported (found {} in layer 0, {} in layer {})", name, values[0],
                     values[i], i);
     }
     return in_range(name, values[0], range);
@@ -41,7 +42,8 @@ Result<uint32_t> KeyReader::count_or(std::string_view key, KeyRange range, uint3
 Result<std::vector<uint32_t>> KeyReader::per_layer(std::string_view key, uint32_t n_layer, KeyRange range) const {
     ATLAS_TRY(const std::vector<int64_t> values, keys_.integers(key));
     if (values.size() != 1 && values.size() < n_layer) {
-        return fail(ErrorCode::corrupt, "{}: expected one number or {} (one per layer), found {}", full(key), n_layer, values.size());
+        return fail(ErrorCode::corrupt, "{}: expected one number or {} (one per layer), found {}", full(key), n_layer,
+                    values.size());
     }
     std::vector<uint32_t> counts;
     for (uint32_t il = 0; il < n_layer; ++il) {
@@ -72,7 +74,8 @@ Result<std::string> KeyReader::text_or(std::string_view key, std::string_view fa
 namespace {
 
 // Layer `il`, which all layers are unless they may differ.
-Result<LayerConfig> read_layer(const KeyReader& keys, const ModelConfig& config, uint32_t il, const DecoderTraits& traits, bool has_experts) {
+Result<LayerConfig> read_layer(const KeyReader& keys, const ModelConfig& config, uint32_t il,
+                               const DecoderTraits& traits, bool has_experts) {
     const auto number = [&](std::string_view key, KeyRange range) -> Result<uint32_t> {
         if (!traits.layers_differ) return keys.count(key, range);
         return keys.per_layer(key, il + 1, range).map([&](const std::vector<uint32_t>& all) { return all[il]; });
@@ -86,10 +89,11 @@ Result<LayerConfig> read_layer(const KeyReader& keys, const ModelConfig& config,
     if (keys.has("attention.head_count_kv")) {
         ATLAS_TRY(layer.n_head_kv, number("attention.head_count_kv", {1, kMaxHeads}));
     }
-    ATLAS_TRY_VOID(check_head_counts(keys.full("attention."), layer.n_head, layer.n_head_kv).map([](const HeadCounts&) {}));
+    ATLAS_TRY_VOID(
+        check_head_counts(keys.full("attention."), layer.n_head, layer.n_head_kv).map([](const HeadCounts&) {}));
     if (!keys.has("attention.key_length") && config.n_embd % layer.n_head != 0) {
-        return fail(ErrorCode::corrupt, "{}: expected a divisor of {} ({}), found {}", keys.full("attention.head_count"), config.n_embd,
-                    keys.full("embedding_length"), layer.n_head);
+        return fail(ErrorCode::corrupt, "{}: expected a divisor of {} ({}), found {}",
+                    keys.full("attention.head_count"), config.n_embd, keys.full("embedding_length"), layer.n_head);
     }
     constexpr KeyRange kHeadDims{1, kMaxWidth};
     ATLAS_TRY(layer.head_dim, keys.count_or("attention.key_length", kHeadDims, config.n_embd / layer.n_head));
@@ -97,8 +101,8 @@ Result<LayerConfig> read_layer(const KeyReader& keys, const ModelConfig& config,
     return layer;
 }
 
-// Rope scaling: "linear" divides positions, "yarn" mixes (arXiv:2309.00071). Llama 3's own scaling comes as the tensor rope_freqs.weight
-// and needs no key.
+// Rope scaling: "linear" divides positions, "yarn" mixes (arXiv:2309.00071). Llama 3's own scaling comes as the tensor
+// rope_freqs.weight and needs no key.
 Result<void> read_rope_scaling(const KeyReader& keys, uint32_t n_ctx_train, RopeParams& rope) {
     constexpr float kMaxFactor = 1e6f;
     ATLAS_TRY(const float old_factor, keys.number_or("rope.scale_linear", 0, kMaxFactor, 0));
@@ -108,15 +112,18 @@ Result<void> read_rope_scaling(const KeyReader& keys, uint32_t n_ctx_train, Rope
     ATLAS_TRY(const float attn_factor, keys.number_or("rope.scaling.attn_factor", 0, kMaxFactor, 1));
     if (type == "none") return {};
     if (type != "linear" && type != "yarn") {
-        return fail(ErrorCode::unsupported, "{}: '{}' is not supported (known: none, linear, yarn)", keys.full("rope.scaling.type"), type);
+        return fail(ErrorCode::unsupported, "{}: '{}' is not supported (known: none, linear, yarn)",
+                    keys.full("rope.scaling.type"), type);
     }
     rope.freq_scale = 1 / factor;
     rope.attn_factor = attn_factor;
     if (type == "linear") return {};
 
-    ATLAS_TRY(const float log_multiplier, keys.number_or("rope.scaling.yarn_log_multiplier", -kMaxFactor, kMaxFactor, 0));
+    ATLAS_TRY(const float log_multiplier,
+              keys.number_or("rope.scaling.yarn_log_multiplier", -kMaxFactor, kMaxFactor, 0));
     if (log_multiplier != 0) {
-        return fail(ErrorCode::unsupported, "{}: not supported, found {}", keys.full("rope.scaling.yarn_log_multiplier"), log_multiplier);
+        return fail(ErrorCode::unsupported, "{}: not supported, found {}",
+                    keys.full("rope.scaling.yarn_log_multiplier"), log_multiplier);
     }
     ATLAS_TRY(const float ext_factor, keys.number_or("rope.scaling.yarn_ext_factor", -kMaxFactor, kMaxFactor, -1));
     rope.ext_factor = ext_factor < 0 ? 1.0f : ext_factor;  // negative: not set
@@ -127,13 +134,15 @@ Result<void> read_rope_scaling(const KeyReader& keys, uint32_t n_ctx_train, Rope
     return {};
 }
 
-Result<RopeParams> read_rope(const KeyReader& keys, RopeParams::Pairing pairing, uint32_t head_dim, uint32_t n_ctx_train) {
+Result<RopeParams> read_rope(const KeyReader& keys, RopeParams::Pairing pairing, uint32_t head_dim,
+                             uint32_t n_ctx_train) {
     RopeParams rope;
     rope.pairing = pairing;
     rope.head_dim = head_dim;
     ATLAS_TRY(rope.n_rot, keys.count_or("rope.dimension_count", {2, head_dim}, head_dim));
     if (rope.n_rot % 2 != 0) {
-        return fail(ErrorCode::corrupt, "{}: expected an even number, found {}", keys.full("rope.dimension_count"), rope.n_rot);
+        return fail(ErrorCode::corrupt, "{}: expected an even number, found {}", keys.full("rope.dimension_count"),
+                    rope.n_rot);
     }
     ATLAS_TRY(rope.rope_theta, keys.number_or("rope.freq_base", 1.0001f, 1e12f, 10000.0f));
     ATLAS_TRY_VOID(read_rope_scaling(keys, n_ctx_train, rope));
@@ -143,12 +152,12 @@ Result<RopeParams> read_rope(const KeyReader& keys, RopeParams::Pairing pairing,
 // What the kernels of this build can compute.
 Result<void> check_kernels(const KeyReader& keys, const LayerConfig& layer) {
     if (layer.head_dim > kMaxRunnableHeadDim || layer.head_dim % kHeadDimMultiple != 0) {
-        return fail(ErrorCode::unsupported, "{}: supported are multiples of {} up to {}, found {}", keys.full("attention.key_length"),
-                    kHeadDimMultiple, kMaxRunnableHeadDim, layer.head_dim);
+        return fail(ErrorCode::unsupported, "{}: supported are multiples of {} up to {}, found {}",
+                    keys.full("attention.key_length"), kHeadDimMultiple, kMaxRunnableHeadDim, layer.head_dim);
     }
     if (layer.v_head_dim != layer.head_dim) {
-        return fail(ErrorCode::unsupported, "{}: expected {} as for keys, found {}", keys.full("attention.value_length"), layer.head_dim,
-                    layer.v_head_dim);
+        return fail(ErrorCode::unsupported, "{}: expected {} as for keys, found {}",
+                    keys.full("attention.value_length"), layer.head_dim, layer.v_head_dim);
     }
     return {};
 }
@@ -188,7 +197,8 @@ Result<ExpertsConfig> read_experts(const KeyReader& keys) {
     if (experts.n == 0) return experts;
     ATLAS_TRY(experts.n_used, keys.count("expert_used_count", {1, experts.n}));
     const bool has_width = keys.has("expert_feed_forward_length");
-    ATLAS_TRY(experts.n_ff, keys.count(has_width ? "expert_feed_forward_length" : "feed_forward_length", {1, kMaxWidth}));
+    ATLAS_TRY(experts.n_ff,
+              keys.count(has_width ? "expert_feed_forward_length" : "feed_forward_length", {1, kMaxWidth}));
     ATLAS_TRY(const uint32_t n_shared, keys.count_or("expert_shared_count", {0, kMaxExperts}, 0));
     const auto all_shared = static_cast<uint32_t>(std::min<uint64_t>(uint64_t{n_shared} * experts.n_ff, kMaxWidth));
     ATLAS_TRY(experts.n_ff_shared, keys.count_or("expert_shared_feed_forward_length", {0, kMaxWidth}, all_shared));
@@ -199,7 +209,8 @@ Result<ModelConfig> read_decoder_config(const KeySource& source, const DecoderTr
     const KeyReader keys(source);
     ATLAS_TRY(const uint32_t n_expert, keys.count_or("expert_count", {0, kMaxExperts}, 0));
     if (n_expert > 0) {
-        return fail(ErrorCode::unsupported, "{}: mixtures of experts are not supported yet, found {} experts", keys.full("expert_count"), n_expert);
+        return fail(ErrorCode::unsupported, "{}: mixtures of experts are not supported yet, found {} experts",
+                    keys.full("expert_count"), n_expert);
     }
     return read_config(source, traits, false);
 }
@@ -215,7 +226,8 @@ Result<ModelConfig> read_expert_decoder_config(const KeySource& source, const De
         config.layers[il].n_ff = 0;
     }
     if (n_dense > 0 && config.layers.front().n_ff == 0) {
-        return fail(ErrorCode::corrupt, "{}: expected at least 1 for the {} layers without experts, found 0", keys.full("feed_forward_length"), n_dense);
+        return fail(ErrorCode::corrupt, "{}: expected at least 1 for the {} layers without experts, found 0",
+                    keys.full("feed_forward_length"), n_dense);
     }
     return config;
 }
@@ -228,9 +240,11 @@ Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelC
     if (keys.has(kPattern)) {
         ATLAS_TRY(pattern, keys.per_layer(kPattern, config.n_layer(), {0, kMaxLayers}));
     }
-    const bool is_period = std::all_of(pattern.begin(), pattern.end(), [&](uint32_t n) { return n == pattern[0]; }) && pattern[0] > 1;
+    const bool is_period =
+        std::all_of(pattern.begin(), pattern.end(), [&](uint32_t n) { return n == pattern[0]; }) && pattern[0] > 1;
     for (uint32_t il = 0; il < config.n_layer(); ++il) {
-        const bool is_windowed = is_period ? il % pattern[0] != pattern[0] - 1 : pattern[std::min<size_t>(il, pattern.size() - 1)] != 0;
+        const bool is_windowed =
+            is_period ? il % pattern[0] != pattern[0] - 1 : pattern[std::min<size_t>(il, pattern.size() - 1)] != 0;
         if (is_windowed) config.layers[il].window = window;
     }
     return {};

@@ -1,5 +1,5 @@
 #pragma once
-// Reading the keys that decoders share. An architecture's read_config begins with one of these and changes what is its own.
+// Reading the keys that decoders share. An architecture's read_config calls one of these and then sets what differs.
 
 #include <cstdint>
 #include <string_view>
@@ -23,10 +23,12 @@ class KeyReader {
     std::string full(std::string_view key) const { return keys_.full(key); }
     bool has(std::string_view key) const { return keys_.has(key); }
 
-    /// One number for all layers; an array counts as one number if all its numbers agree. Fails: not_found, corrupt, unsupported (they differ).
+    /// One number for all layers; an array counts as one number if all its numbers agree. Fails: not_found, corrupt,
+    /// unsupported (they differ).
     Result<uint32_t> count(std::string_view key, KeyRange range) const;
     Result<uint32_t> count_or(std::string_view key, KeyRange range, uint32_t fallback) const;
-    /// [n_layer]: an array's numbers, or one number for all. Fails: not_found, corrupt (also: an array that is shorter).
+    /// [n_layer]: an array's numbers, or one number for all. Fails: not_found, corrupt (also: an array that is
+    /// shorter).
     Result<std::vector<uint32_t>> per_layer(std::string_view key, uint32_t n_layer, KeyRange range) const;
     Result<float> number(std::string_view key, float low, float high) const;
     Result<float> number_or(std::string_view key, float low, float high, float fallback) const;
@@ -36,9 +38,9 @@ class KeyReader {
     const KeySource& keys_;
 };
 
-/// What no key says.
+/// Facts of an architecture that no key holds.
 struct DecoderTraits {
-    DecoderTraits(RopeParams::Pairing rope) : pairing(rope) {}  // NOLINT: most decoders differ in this alone
+    DecoderTraits(RopeParams::Pairing rope) : pairing(rope) {}  // NOLINT: most decoders differ only in this
     RopeParams::Pairing pairing;
     std::string_view norm_eps_key = "attention.layer_norm_rms_epsilon";
     bool runs = false;           // refuse what no kernel of this build can compute
@@ -46,19 +48,22 @@ struct DecoderTraits {
 };
 
 /// A decoder whose layers are equal: sizes, heads, rope with its scaling, norms.
-/// Fails: not_found (a required key), corrupt (a value out of its bounds), unsupported (layers that differ, an unknown rope scaling, an embedding
-/// model, sizes that no kernel has).
+/// Fails: not_found (a required key), corrupt (a value out of its bounds), unsupported (layers that differ, an unknown
+/// rope scaling, an embedding model, sizes that no kernel has).
 Result<ModelConfig> read_decoder_config(const KeySource& keys, const DecoderTraits& traits);
 
-/// The same with a feed-forward block of experts in all layers but the first leading_dense_block_count; without the key expert_count it is dense.
+/// The same with a feed-forward block of experts in all layers but the first leading_dense_block_count; without the key
+/// expert_count it is dense.
 Result<ModelConfig> read_expert_decoder_config(const KeySource& keys, const DecoderTraits& traits);
 
-/// What the keys expert_* say; without expert_count there are none. The width of an expert is by default that of the feed-forward block.
+/// The experts as the keys expert_* describe them; none without expert_count. The width of an expert is by default that
+/// of the feed-forward block.
 /// Fails: not_found (a width), corrupt.
 Result<ExpertsConfig> read_experts(const KeyReader& keys);
 
-/// Gives layers the window of the key attention.sliding_window: all but every n-th, n being the number attention.sliding_window_pattern or
-/// `default_period`; where the key has a flag per layer, those that it names. Fails: corrupt.
+/// Gives layers the window of the key attention.sliding_window: all but every n-th, n being the number
+/// attention.sliding_window_pattern or `default_period`; where the key has a flag per layer, those that it names.
+/// Fails: corrupt.
 Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelConfig& config);
 
 }  // namespace atlas

@@ -46,7 +46,8 @@ Tensor project_qkv(const Layer& layer, const Tensor& normed, Ops& ops) {
     ops.matmul_group(terms, normed);
     if (layer[kAttnQNorm]) ops.rms_norm_heads(q, layer[kAttnQNorm], layer.in.config.norm_eps);
     if (layer[kAttnKNorm]) ops.rms_norm_heads(k, layer[kAttnKNorm], layer.in.config.norm_eps);
-    ops.rope_kv_write(q, k, v, layer.config.rope, layer.in.step.positions, layer.in.weights[kRopeFreqs], cache, layer.in.step.slots);
+    ops.rope_kv_write(q, k, v, layer.config.rope, layer.in.step.positions, layer.in.weights[kRopeFreqs], cache,
+                      layer.in.step.slots);
     return q;
 }
 
@@ -54,7 +55,8 @@ Tensor project_qkv(const Layer& layer, const Tensor& normed, Ops& ops) {
 void feed_forward(const Layer& layer, const Tensor& normed, const Tensor& out, Ops& ops) {
     const ScratchScope scope(ops);
     const Tensor gate = ops.scratch(normed.rows, layer.config.n_ff, "ffn_gate");
-    ops.matmul_gated(Activation::silu, {layer[kFfnGate], layer[kFfnGateBias], {}}, {layer[kFfnUp], layer[kFfnUpBias], {}}, normed, gate);
+    ops.matmul_gated(Activation::silu, {layer[kFfnGate], layer[kFfnGateBias], {}},
+                     {layer[kFfnUp], layer[kFfnUpBias], {}}, normed, gate);
     ops.matmul_add(layer[kFfnDown], gate, layer[kFfnDownBias], out);
 }
 
@@ -70,15 +72,15 @@ Result<ModelConfig> read_dense_decoder(const KeySource& source, RopeParams::Pair
     return config;
 }
 
-// x is the residual stream, h what a norm made of it, d what a block adds. Each block's sum and the next block's norm are one operation.
-// After the last attention only the rows whose logits are wanted go on.
+// x is the residual stream, h its norm, d what a block adds. Each block's sum and the next block's norm are one
+// operation. After the last attention only the rows whose logits are requested are computed.
 void forward_dense_decoder(const ForwardInputs& in, Ops& ops) {
     const ModelConfig& c = in.config;
     const uint32_t n_tokens = in.step.tokens.count;
     const uint32_t n_outputs = in.step.out_rows.count;
     ATLAS_CHECK(n_tokens > 0 && n_outputs <= n_tokens, "{} tokens, {} outputs", n_tokens, n_outputs);
-    const AttentionTables tables{in.step.positions, in.step.seqs, in.step.page_table, in.step.max_pages, in.step.max_kv_tokens,
-                                 in.step.shared_positions};
+    const AttentionTables tables{in.step.positions, in.step.seqs,          in.step.page_table,
+                                 in.step.max_pages, in.step.max_kv_tokens, in.step.shared_positions};
 
     const ScratchScope scope(ops);
     Tensor x = ops.scratch(n_tokens, c.n_embd, "x");
@@ -97,11 +99,13 @@ void forward_dense_decoder(const ForwardInputs& in, Ops& ops) {
         {
             const ScratchScope attention_scope(ops);
             const Tensor q = project_qkv(layer, h, ops);
-            if (is_last && n_outputs == 0) return;  // the cache is all that was wanted
+            if (is_last && n_outputs == 0) return;  // only the cache was requested
             const Tensor heads = ops.scratch(n_tokens, lc.q_width(), "heads");
             ops.attention(q, in.kv[il], tables, attention, heads);
-            if (in.kv[il].rotate_v && layer[kRotateV]) ops.rotate_heads(heads, layer[kRotateVBack], {});
-            else if (in.kv[il].rotate_v) ops.hadamard(heads, hadamard_block(attention.value_dim()));
+            if (in.kv[il].rotate_v && layer[kRotateV])
+                ops.rotate_heads(heads, layer[kRotateVBack], {});
+            else if (in.kv[il].rotate_v)
+                ops.hadamard(heads, hadamard_block(attention.value_dim()));
             ops.matmul_add(layer[kAttnOutput], heads, layer[kAttnOutputBias], d);
         }
         if (is_last && n_outputs < n_tokens) {

@@ -14,7 +14,8 @@ Result<std::vector<int64_t>> FileKeys::integers(std::string_view key) const {
     const std::string name = full(key);
     // A flag per layer counts as 0 or 1.
     if (const gguf::KeyValue* found = file_.find(name)) {
-        if (const auto* flags = std::get_if<std::vector<bool>>(&found->value)) return std::vector<int64_t>(flags->begin(), flags->end());
+        if (const auto* flags = std::get_if<std::vector<bool>>(&found->value))
+            return std::vector<int64_t>(flags->begin(), flags->end());
     }
     return file_.integers(name);
 }
@@ -31,8 +32,8 @@ Result<uint32_t> FileKeys::n_vocab() const {
     }
     const uint64_t rows = embedding->shape.empty() ? 0 : embedding->shape[0];
     if (embedding->shape.size() != 2 || rows < 1 || rows > kMaxVocab) {
-        return fail(ErrorCode::corrupt, "token_embd.weight: expected a matrix of 1 .. {} rows, found shape [{}]", kMaxVocab,
-                    fmt::join(embedding->shape, ", "));
+        return fail(ErrorCode::corrupt, "token_embd.weight: expected a matrix of 1 .. {} rows, found shape [{}]",
+                    kMaxVocab, fmt::join(embedding->shape, ", "));
     }
     return static_cast<uint32_t>(rows);
 }

@@ -1,5 +1,5 @@
 #pragma once
-// What a forward pass is given. The pass itself is a plain function per architecture, written on Ops.
+// The inputs of a forward pass. The pass itself is a plain function per architecture, written on Ops.
 
 #include <span>
 
@@ -16,7 +16,8 @@ struct StepViews {
     U32View slots;      // [n_tokens] cache rows to write
     U32View seqs;       // [n_tokens] rows of the page table
     U32View page_table;
-    U32View out_rows;  // [n_outputs] tokens of the step whose logits are wanted, ascending; as many as tokens: all of them; 0: none
+    // [n_outputs] tokens of the step whose logits are requested, ascending; as many as tokens: all of them; 0: none.
+    U32View out_rows;
     uint32_t max_pages = 0;
     uint32_t max_kv_tokens = 0;
     U32View shared_positions = {};  // [1], see AttentionTables
@@ -27,7 +28,7 @@ struct ForwardInputs {
     const Weights& weights;
     std::span<const KvLayer> kv;  // [n_layer]
     StepViews step;
-    Tensor logits;  // f32 [n_outputs, n_vocab]; empty when no output is wanted
+    Tensor logits;  // f32 [n_outputs, n_vocab]; empty when no output is requested
 };
 
 /// Records one step: writes the K and V of its tokens and the logits of its outputs.

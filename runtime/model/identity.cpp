@@ -7,30 +7,35 @@ namespace atlas {
 namespace {
 
 std::string text_of(const RopeParams& r) {
-    return fmt::format("rope {} {} {} {:a} {:a} {:a} {:a} {:a} {:a} {}", int(r.pairing), r.head_dim, r.n_rot, r.rope_theta, r.freq_scale, r.attn_factor,
-                       r.ext_factor, r.beta_fast, r.beta_slow, r.n_ctx_orig);
+    return fmt::format("rope {} {} {} {:a} {:a} {:a} {:a} {:a} {:a} {}", int(r.pairing), r.head_dim, r.n_rot,
+                       r.rope_theta, r.freq_scale, r.attn_factor, r.ext_factor, r.beta_fast, r.beta_slow, r.n_ctx_orig);
 }
 
 std::string layer_text(const LayerConfig& l) {
-    return fmt::format("mixer {} heads {}/{} of {}/{} window {} ff {} experts {}/{} of {}/{} latent {}/{}/{} delta {}/{} of {} conv {} {}", int(l.mixer), l.n_head,
-                       l.n_head_kv, l.head_dim, l.v_head_dim, l.window, l.n_ff, l.experts.n_used, l.experts.n, l.experts.n_ff, l.experts.n_ff_shared,
-                       l.latent.kv_rank, l.latent.q_rank, l.latent.rope_dim, l.delta_net.n_k_heads, l.delta_net.n_v_heads, l.delta_net.head_dim,
-                       l.delta_net.conv_width, text_of(l.rope));
+    return fmt::format(
+        "mixer {} heads {}/{} of {}/{} window {} ff {} experts {}/{} of {}/{} latent {}/{}/{} delta {}/{} of {} conv "
+        "{} {}",
+        int(l.mixer), l.n_head, l.n_head_kv, l.head_dim, l.v_head_dim, l.window, l.n_ff, l.experts.n_used, l.experts.n,
+        l.experts.n_ff, l.experts.n_ff_shared, l.latent.kv_rank, l.latent.q_rank, l.latent.rope_dim,
+        l.delta_net.n_k_heads, l.delta_net.n_v_heads, l.delta_net.head_dim, l.delta_net.conv_width, text_of(l.rope));
 }
 
 }  // namespace
 
 void ModelIdentity::add_text(std::string_view text) {
-    const std::string line = fmt::format("{}:{}\n", text.size(), text);  // lengths, so that two lines are never taken for one
+    const std::string line =
+        fmt::format("{}:{}\n", text.size(), text);  // lengths, so that two lines are never taken for one
     hash_.add(line.data(), line.size());
 }
 
 ModelIdentity::ModelIdentity(const ModelConfig& c) {
     const LayerConfig& first = c.layers.front();
-    add_text(fmt::format("{} layers {} embd {} heads {}/{} of {} ff {} vocab {} eps {:a} scale {:a}", c.architecture, c.n_layer(), c.n_embd, first.n_head,
-                         first.n_head_kv, first.head_dim, first.n_ff, c.n_vocab, c.norm_eps, c.attention_scale));
+    add_text(fmt::format("{} layers {} embd {} heads {}/{} of {} ff {} vocab {} eps {:a} scale {:a}", c.architecture,
+                         c.n_layer(), c.n_embd, first.n_head, first.n_head_kv, first.head_dim, first.n_ff, c.n_vocab,
+                         c.norm_eps, c.attention_scale));
     add_text(text_of(first.rope));
-    // Snapshots that were saved when all layers were equal stay valid: a layer says something only where it differs from the first.
+    // A layer enters the hash only where it differs from the first, so that snapshots saved when all layers had to be
+    // equal stay valid.
     for (const LayerConfig& layer : c.layers) {
         if (layer_text(layer) != layer_text(first)) add_text(layer_text(layer));
     }

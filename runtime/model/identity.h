@@ -8,8 +8,8 @@
 
 namespace atlas {
 
-/// A hash of the config, of every tensor's name, shape and format, and of the first bytes of its content. It tells models, quantizations and
-/// fine-tunings apart; it is no proof against somebody who builds a model to be taken for another.
+/// A hash of the config, of every tensor's name, shape and format, and of the first bytes of its content. It tells
+/// models, quantizations and fine-tunings apart; it is no protection against a model built to collide with another.
 class ModelIdentity {
   public:
     explicit ModelIdentity(const ModelConfig& config);

@@ -14,23 +14,27 @@ namespace {
 
 using Complex = std::complex<double>;
 
-// Where the pairs of a head lie, and by what rope multiplies each in the mean over the positions.
+// Where the pairs of a head lie, and what rope multiplies each by, averaged over the positions.
 class MeanRope {
   public:
     MeanRope(const RopeParams& rope, uint32_t n_ctx_train) : rope_(rope) {
-        ATLAS_CHECK(rope.head_dim > 0 && rope.n_rot <= rope.head_dim && rope.n_rot % 2 == 0, "rope of {} of {} columns", rope.n_rot, rope.head_dim);
+        ATLAS_CHECK(rope.head_dim > 0 && rope.n_rot <= rope.head_dim && rope.n_rot % 2 == 0, "rope of {} of {} columns",
+                    rope.n_rot, rope.head_dim);
         const double n = std::max(1u, std::min(kShiftPositions, n_ctx_train));
         for (uint32_t pair = 0; pair < rope.n_rot / 2; ++pair) {
             // YaRN lowers the frequencies that matter here by freq_scale, too.
             const double theta = rope.freq_scale * std::pow(double(rope.rope_theta), -2.0 * pair / rope.n_rot);
             const Complex step = std::polar(1.0, theta), below = 1.0 - step;
-            // The sum of a geometric series, or nearly n where the pair hardly turns at all.
-            factors_.push_back(std::abs(below) < 1e-12 ? Complex(1.0) : (1.0 - std::polar(1.0, theta * n)) / (n * below));
+            // The sum of a geometric series, or nearly n where the pair hardly rotates at all.
+            factors_.push_back(std::abs(below) < 1e-12 ? Complex(1.0)
+                                                       : (1.0 - std::polar(1.0, theta * n)) / (n * below));
         }
     }
 
     uint32_t first(uint32_t pair) const { return rope_.pairing == RopeParams::Pairing::halves ? pair : 2 * pair; }
-    uint32_t second(uint32_t pair) const { return rope_.pairing == RopeParams::Pairing::halves ? pair + rope_.n_rot / 2 : 2 * pair + 1; }
+    uint32_t second(uint32_t pair) const {
+        return rope_.pairing == RopeParams::Pairing::halves ? pair + rope_.n_rot / 2 : 2 * pair + 1;
+    }
     const std::vector<Complex>& factors() const { return factors_; }
 
   private:
@@ -38,7 +42,9 @@ class MeanRope {
     std::vector<Complex> factors_;
 };
 
-bool finite(std::span<const float> head) { return std::all_of(head.begin(), head.end(), [](float x) { return std::isfinite(x); }); }
+bool finite(std::span<const float> head) {
+    return std::all_of(head.begin(), head.end(), [](float x) { return std::isfinite(x); });
+}
 
 }  // namespace
 
@@ -60,7 +66,8 @@ std::vector<float> key_shift(std::span<const float> bias, const RopeParams& rope
         }
         for (uint32_t i = 0; i < dim; ++i) {
             double sum = 0;
-            for (uint32_t j = 0; j < block; ++j) sum += (std::popcount(j & (i % block)) % 2 != 0 ? -1 : 1) * mean[i / block * block + j];
+            for (uint32_t j = 0; j < block; ++j)
+                sum += (std::popcount(j & (i % block)) % 2 != 0 ? -1 : 1) * mean[i / block * block + j];
             shift[at + i] = static_cast<float>(-sum / std::sqrt(double(block)));
         }
     }

@@ -1,5 +1,5 @@
 #pragma once
-// Where a model's numbers come from: the keys of a GGUF file, or the same keys of a model that the catalogue knows.
+// The source of a model's numbers: the keys of a GGUF file, or the same keys of a model that the catalogue knows.
 
 #include <cstdint>
 #include <string>

@@ -18,12 +18,14 @@ Result<int64_t> largest_of(const gguf::File& file, const std::string& key) {
 }  // namespace
 
 Result<HeadCounts> check_head_counts(std::string_view where, int64_t n_head, int64_t n_head_kv) {
-    if (n_head < 1 || n_head > kMaxHeads) return fail(ErrorCode::corrupt, "{}head_count: expected 1 .. {}, found {}", where, kMaxHeads, n_head);
+    if (n_head < 1 || n_head > kMaxHeads)
+        return fail(ErrorCode::corrupt, "{}head_count: expected 1 .. {}, found {}", where, kMaxHeads, n_head);
     if (n_head_kv < 1 || n_head_kv > kMaxHeads) {
         return fail(ErrorCode::corrupt, "{}head_count_kv: expected 1 .. {}, found {}", where, kMaxHeads, n_head_kv);
     }
     if (n_head % n_head_kv != 0) {
-        return fail(ErrorCode::corrupt, "{0}head_count_kv: expected a divisor of {1} ({0}head_count), found {2}", where, n_head, n_head_kv);
+        return fail(ErrorCode::corrupt, "{0}head_count_kv: expected a divisor of {1} ({0}head_count), found {2}", where,
+                    n_head, n_head_kv);
     }
     return HeadCounts{static_cast<uint32_t>(n_head), static_cast<uint32_t>(n_head_kv)};
 }

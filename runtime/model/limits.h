@@ -1,6 +1,6 @@
 #pragma once
-// Bounds on the numbers that untrusted files say of a model, and what must fit together whatever the architecture. Everything that computes with
-// such numbers (loading, planning, quantizing) checks them here first.
+// Bounds on the numbers that untrusted files state about a model, and consistency checks that hold for every
+// architecture. Everything that computes with such numbers (loading, planning, quantizing) checks them here first.
 
 #include <cstdint>
 #include <string_view>
@@ -23,12 +23,13 @@ struct HeadCounts {
     uint32_t n_head_kv = 0;  // divides n_head
 };
 
-/// Whether these can be the heads of one model. `where` says in messages whose they are: "llama.attention.", "catalogue.json: models 3: ".
+/// Whether these can be the heads of one model. `where` names their owner in messages: "llama.attention.",
+/// "catalogue.json: models 3: ".
 /// Fails: corrupt (which number, what was expected and what was found).
 Result<HeadCounts> check_head_counts(std::string_view where, int64_t n_head, int64_t n_head_kv);
 
-/// "<architecture>.attention.head_count" and "..._kv" (without it as many as heads) of a file of any architecture, checked. Where layers differ, the
-/// largest of each. Fails: not_found (no head_count), corrupt.
+/// "<architecture>.attention.head_count" and "..._kv" (without it as many as heads) of a file of any architecture,
+/// checked. Where layers differ, the largest of each. Fails: not_found (no head_count), corrupt.
 Result<HeadCounts> read_head_counts(const gguf::File& file, std::string_view architecture);
 
 }  // namespace atlas

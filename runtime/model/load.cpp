@@ -32,23 +32,26 @@ Result<Resolution> resolve(const gguf::File& file, const std::function<bool(Form
 
 class Streamer {
   public:
-    Streamer(const gguf::File& file, const ModelConfig& config, Backend& backend, uint64_t total_bytes, const LoadProgress& progress)
+    Streamer(const gguf::File& file, const ModelConfig& config, Backend& backend, uint64_t total_bytes,
+             const LoadProgress& progress)
         : file_(file), config_(config), backend_(backend), total_bytes_(total_bytes), progress_(progress) {}
 
     Result<void> upload(const ResolvedWeight& weight, Storage& to, uint64_t offset_bytes) {
         first_byte_ = offset_bytes;
-        const bool as_is = weight.format == weight.source->format && weight.scale == 1.0f && weight.content == Content::as_stored;
+        const bool as_is =
+            weight.format == weight.source->format && weight.scale == 1.0f && weight.content == Content::as_stored;
         if (!as_is) return upload_floats(weight, to);
         return weight.layout == Layout::planar ? upload_regrouped(weight, to) : upload_bytes(weight, to);
     }
 
   private:
     Result<void> upload_bytes(const ResolvedWeight& weight, Storage& to) {
-        return gguf::stream_tensor(file_, *weight.source, [&](uint64_t offset_bytes, std::span<const std::byte> bytes) -> Result<void> {
-            ATLAS_TRY_VOID(backend_.upload(to, first_byte_ + offset_bytes, bytes));
-            advance(bytes.size());
-            return {};
-        });
+        return gguf::stream_tensor(file_, *weight.source,
+                                   [&](uint64_t offset_bytes, std::span<const std::byte> bytes) -> Result<void> {
+                                       ATLAS_TRY_VOID(backend_.upload(to, first_byte_ + offset_bytes, bytes));
+                                       advance(bytes.size());
+                                       return {};
+                                   });
     }
 
     Result<void> upload_regrouped(const ResolvedWeight& weight, Storage& to) {
@@ -63,7 +66,8 @@ class Streamer {
         return regrouper.finish(take);
     }
 
-    // Row by row through floats: vectors that the file stores in another format or that are made of a bias, and scaled f32 matrices.
+    // Row by row through floats: vectors that the file stores in another format or that are made of a bias, and scaled
+    // f32 matrices.
     Result<void> upload_floats(const ResolvedWeight& weight, Storage& to) {
         const Format from = *weight.source->format;
         const std::span<const std::byte> data = file_.data(*weight.source);
@@ -73,8 +77,10 @@ class Streamer {
         for (uint32_t r = 0; r < weight.rows; ++r) {
             dequantize_row(from, data.subspan(r * row_bytes, row_bytes), row);
             for (float& value : row) value *= weight.scale;
-            if (weight.content == Content::key_shift) row = key_shift(row, config_.layers[*weight.layer].rope, config_.n_ctx_train);
-            ATLAS_TRY_VOID(backend_.upload(to, first_byte_ + r * row.size() * sizeof(float), std::as_bytes(std::span(row))));
+            if (weight.content == Content::key_shift)
+                row = key_shift(row, config_.layers[*weight.layer].rope, config_.n_ctx_train);
+            ATLAS_TRY_VOID(
+                backend_.upload(to, first_byte_ + r * row.size() * sizeof(float), std::as_bytes(std::span(row))));
             advance(row.size() * sizeof(float));
         }
         file_.release(*weight.source, 0, data.size());
@@ -98,7 +104,8 @@ class Streamer {
 Result<void> check_storage_sizes(std::span<const ResolvedWeight> weights, const Backend& backend) {
     for (const ResolvedWeight& weight : weights) {
         if (weight.bytes() <= backend.max_storage_bytes()) continue;
-        return fail(ErrorCode::unsupported, "{}: {} bytes ({}), but this device hands out at most {} bytes ({}) in one piece",
+        return fail(ErrorCode::unsupported,
+                    "{}: {} bytes ({}), but this device allocates at most {} bytes ({}) in one piece",
                     weight.source->name, weight.bytes(), bytes_text(weight.bytes()), backend.max_storage_bytes(),
                     bytes_text(backend.max_storage_bytes()));
     }
@@ -116,11 +123,12 @@ Result<Resolution> resolve_on(const gguf::File& file, const Backend& backend) {
     return found;
 }
 
-Result<MemoryPlan> plan_on(const Resolution& found, const SessionShape& shape, const Backend& backend, uint64_t keep_free_bytes) {
+Result<MemoryPlan> plan_on(const Resolution& found, const SessionShape& shape, const Backend& backend,
+                           uint64_t keep_free_bytes) {
     const uint64_t there = backend.budget().available_bytes;
-    return plan_within({found.config, found.weights, found.architecture->forward, backend.overhead_bytes(), backend.scratch_bytes(),
-                        backend.max_storage_bytes()}, shape,
-                       there - std::min(there, keep_free_bytes));
+    return plan_within({found.config, found.weights, found.architecture->forward, backend.overhead_bytes(),
+                        backend.scratch_bytes(), backend.max_storage_bytes()},
+                       shape, there - std::min(there, keep_free_bytes));
 }
 
 }  // namespace
@@ -161,7 +169,8 @@ Result<void> Model::take_weights(const FillWeight& fill) {
     size_t next = 0;
     weights_ = assemble_weights(config_, resolved_, [&](const ResolvedWeight& weight) {
         const WeightPlaces::Place& place = places.of[next++];
-        return dense(*storages_[place.storage], weight.format, weight.rows, weight.cols, place.offset_bytes, weight.layout);
+        return dense(*storages_[place.storage], weight.format, weight.rows, weight.cols, place.offset_bytes,
+                     weight.layout);
     });
     for (ResolvedWeight& weight : resolved_) weight.source = nullptr;
     return {};
@@ -179,14 +188,15 @@ Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend
         return streamer.upload(weight, to, at);
     };
     const auto taken = model->take_weights(fill);
-    ATLAS_TRY_VOID(gguf::check_intact(file));  // first: another error may come from the zeros of a file that became shorter
+    ATLAS_TRY_VOID(
+        gguf::check_intact(file));  // first: another error may come from the zeros of a file that became shorter
     ATLAS_TRY_VOID(taken);
     model->identity_ = identity.hexadecimal();
     return model;
 }
 
-Result<std::shared_ptr<const Model>> Model::load_filled(const gguf::File& file, Backend& backend, const SessionShape& shape,
-                                                        const FillWeight& fill) {
+Result<std::shared_ptr<const Model>> Model::load_filled(const gguf::File& file, Backend& backend,
+                                                        const SessionShape& shape, const FillWeight& fill) {
     ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape));
     ModelIdentity identity(model->config_);
     ATLAS_TRY_VOID(model->take_weights([&](const ResolvedWeight& weight, Storage& to, uint64_t at) {
@@ -198,11 +208,13 @@ Result<std::shared_ptr<const Model>> Model::load_filled(const gguf::File& file, 
 }
 
 Result<MemoryPlan> Model::plan_session(const SessionShape& shape) const {
-    return plan_within({config_, resolved_, architecture_->forward, backend_.overhead_bytes(), backend_.scratch_bytes(), backend_.max_storage_bytes()},
+    return plan_within({config_, resolved_, architecture_->forward, backend_.overhead_bytes(), backend_.scratch_bytes(),
+                        backend_.max_storage_bytes()},
                        shape, backend_.budget().available_bytes, true);
 }
 
-Result<MemoryPlan> plan_file_on(const gguf::File& file, const SessionShape& shape, const Backend& backend, uint64_t keep_free_bytes) {
+Result<MemoryPlan> plan_file_on(const gguf::File& file, const SessionShape& shape, const Backend& backend,
+                                uint64_t keep_free_bytes) {
     const auto in_file = [&](Error error) { return fail_in(file.path().string(), std::move(error)); };
     auto found = resolve_on(file, backend);
     if (!found) return in_file(std::move(found).error());

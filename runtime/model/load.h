@@ -16,16 +16,16 @@ using LoadProgress = std::function<void(uint64_t done_bytes, uint64_t total_byte
 
 class Model {
   public:
-    /// Streams the file's tensors into storages of `backend`, which must outlive the model. Refuses before the first byte if the weights and
-    /// one session of `shape` do not fit together.
-    /// Fails: what config, weights and plan refuse; out_of_memory, device_lost, io from the backend.
-    static Result<std::shared_ptr<const Model>> load(const gguf::File& file, Backend& backend, const SessionShape& shape = {},
-                                                     const LoadProgress& progress = {});
+    /// Streams the file's tensors into storages of `backend`, which must outlive the model. Refuses before the first
+    /// byte if the weights and one session of `shape` do not fit together. Fails: what config, weights and plan refuse;
+    /// out_of_memory, device_lost, io from the backend.
+    static Result<std::shared_ptr<const Model>> load(const gguf::File& file, Backend& backend,
+                                                     const SessionShape& shape = {}, const LoadProgress& progress = {});
 
-    /// As load, but every weight's content comes from `fill`; of the file only keys and tensor table are read. For models that are measured and
-    /// not there.
-    static Result<std::shared_ptr<const Model>> load_filled(const gguf::File& file, Backend& backend, const SessionShape& shape,
-                                                            const FillWeight& fill);
+    /// As load, but every weight's content comes from `fill`; of the file only keys and tensor table are read. For
+    /// measuring models whose weights are not present.
+    static Result<std::shared_ptr<const Model>> load_filled(const gguf::File& file, Backend& backend,
+                                                            const SessionShape& shape, const FillWeight& fill);
 
     const ModelConfig& config() const { return config_; }
     const Architecture& architecture() const { return *architecture_; }
@@ -59,12 +59,14 @@ class Model {
 /// What a file needs, without a device: config, table and plan. Fails: as Model::load, without the memory checks.
 Result<MemoryPlan> plan_file(const gguf::File& file, const SessionShape& shape);
 
-/// Whether the numbers and the tensors of a file can be a model's, for those who do not load it: what Model::load refuses as not_found or corrupt is
-/// refused. What is whole and not supported here passes, so do other architectures. Fails: not_found, corrupt (both name the file).
+/// Whether the keys and the tensors of a file can be a model's, for callers that do not load it: refuses what
+/// Model::load refuses as not_found or corrupt. Intact files that this build does not support pass, and so do other
+/// architectures. Fails: not_found, corrupt (both name the file).
 Result<void> check_model_file(const gguf::File& file);
 
-/// What a file needs on this backend as it is now, with `keep_free_bytes` left to others; with n_ctx 0 the largest context that fits, at most
-/// the model's own. Fails: as Model::load before its first byte.
-Result<MemoryPlan> plan_file_on(const gguf::File& file, const SessionShape& shape, const Backend& backend, uint64_t keep_free_bytes);
+/// What a file needs on this backend as it is now, with `keep_free_bytes` left to others; with n_ctx 0 the largest
+/// context that fits, at most the model's own. Fails: as Model::load before its first byte.
+Result<MemoryPlan> plan_file_on(const gguf::File& file, const SessionShape& shape, const Backend& backend,
+                                uint64_t keep_free_bytes);
 
 }  // namespace atlas

@@ -18,31 +18,37 @@ constexpr uint32_t kMaxBatch = 1u << 16;
 
 Result<void> check_shape(const ModelConfig& config, const SessionShape& shape) {
     if (shape.n_ctx > kMaxContext) {
-        return fail(ErrorCode::invalid_argument, "context of {} tokens: at most {} are possible", shape.n_ctx, kMaxContext);
+        return fail(ErrorCode::invalid_argument, "context of {} tokens: at most {} are possible", shape.n_ctx,
+                    kMaxContext);
     }
     if (shape.n_batch < 1 || shape.n_batch > kMaxBatch) {
         return fail(ErrorCode::invalid_argument, "batch of {} tokens: expected 1 .. {}", shape.n_batch, kMaxBatch);
     }
     if (shape.max_outputs < 1 || shape.max_outputs > shape.n_batch) {
-        return fail(ErrorCode::invalid_argument, "{} outputs per step: expected 1 .. {} (the batch)", shape.max_outputs, shape.n_batch);
+        return fail(ErrorCode::invalid_argument, "{} outputs per step: expected 1 .. {} (the batch)", shape.max_outputs,
+                    shape.n_batch);
     }
     for (const Format format : {shape.kv_format.k, shape.kv_format.v}) {
         const FormatInfo& f = info(format);
         if (!is_kv_format(format)) {
-            return fail(ErrorCode::invalid_argument, "KV cache of {}: expected f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0", f.name);
+            return fail(ErrorCode::invalid_argument,
+                        "KV cache of {}: expected f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0", f.name);
         }
         for (const LayerConfig& layer : config.layers) {
             const CacheShape cache = layer.cache();
             const uint32_t head = cache.k_head % f.block_elems != 0 ? cache.k_head : cache.v_head;
             if (head % f.block_elems == 0) continue;
-            return fail(ErrorCode::invalid_argument, "KV cache of {}: its blocks of {} do not fit this model's heads of {}; take f16", f.name,
+            return fail(ErrorCode::invalid_argument,
+                        "KV cache of {}: its blocks of {} do not fit this model's heads of {}; take f16", f.name,
                         f.block_elems, head);
         }
     }
     return {};
 }
 
-uint64_t sum(const std::vector<uint64_t>& storages) { return std::accumulate(storages.begin(), storages.end(), uint64_t{0}); }
+uint64_t sum(const std::vector<uint64_t>& storages) {
+    return std::accumulate(storages.begin(), storages.end(), uint64_t{0});
+}
 
 uint32_t whole_pages(uint32_t n_tokens) { return pages_for(n_tokens) * kPageTokens; }
 
@@ -77,24 +83,30 @@ class Planner {
         for (const LayerConfig& layer : c.layers) {
             const CacheShape cache = layer.cache();
             kv.push_back({{&nowhere_, shape_.kv_format.k, 0, n_ctx, cache.k_width, cache.k_width},
-                          {&nowhere_, shape_.kv_format.v, 0, n_ctx, cache.v_width, cache.v_width}, kPageTokens, shape_.kv_format.rotate_k,
+                          {&nowhere_, shape_.kv_format.v, 0, n_ctx, cache.v_width, cache.v_width},
+                          kPageTokens,
+                          shape_.kv_format.rotate_k,
                           shape_.kv_format.rotate_v});
         }
-        StepViews step{view(n_tokens), view(n_tokens), view(n_tokens), view(n_tokens), view(pages_for(n_ctx)), view(n_outputs)};
+        StepViews step{view(n_tokens), view(n_tokens),         view(n_tokens),
+                       view(n_tokens), view(pages_for(n_ctx)), view(n_outputs)};
         step.max_pages = pages_for(n_ctx);
         step.max_kv_tokens = n_ctx;
         step.shared_positions = view(1);
         DryOps ops;
         input_.forward({c, weights_, kv, step, {&nowhere_, Format::f32, 0, n_outputs, c.n_vocab, c.n_vocab}}, ops);
-        ops.scratch(std::min(n_outputs, kBatchInvariantWidth), kSampleWorkWords, "sample");  // behind a pass: that has given all back
+        // after a pass, which has released all its scratch
+        ops.scratch(std::min(n_outputs, kBatchInvariantWidth), kSampleWorkWords, "sample");
         return ops.counts().scratch_peak_bytes;
     }
 
-    // Attention splits the keys when few tokens are asked for, so the peak is not where most tokens are: every small step is counted.
+    // Attention splits the keys in steps of few tokens, so the peak is not at the largest step: every small step is
+    // counted.
     uint64_t scratch_peak(uint32_t n_ctx) {
         constexpr uint32_t kMostTokensThatSplit = 256;
         uint64_t peak = scratch_of(shape_.n_batch, n_ctx);
-        for (uint32_t n = 1; n <= std::min(shape_.n_batch, kMostTokensThatSplit); ++n) peak = std::max(peak, scratch_of(n, n_ctx));
+        for (uint32_t n = 1; n <= std::min(shape_.n_batch, kMostTokensThatSplit); ++n)
+            peak = std::max(peak, scratch_of(n, n_ctx));
         return peak;
     }
 
@@ -105,25 +117,31 @@ class Planner {
     uint64_t weights_bytes_ = 0;
 };
 
-// What of a plan is still to be taken.
+// The part of a plan that is still to be allocated.
 uint64_t missing_bytes(const MemoryPlan& plan, const PlanInput& input, bool weights_loaded) {
     const uint64_t all = weights_loaded ? plan.session_bytes() + plan.other_bytes : plan.total_bytes();
     return all - std::min(plan.scratch_bytes, input.reserved_scratch_bytes);
 }
 
 // The largest context of at most `most` tokens that needs at most `available` bytes; 0: not even one page.
-uint32_t largest_context(Planner& planner, const PlanInput& input, uint32_t most, uint64_t available, bool weights_loaded) {
-    const auto fits = [&](uint32_t pages) { return missing_bytes(planner.at(pages * kPageTokens), input, weights_loaded) <= available; };
+uint32_t largest_context(Planner& planner, const PlanInput& input, uint32_t most, uint64_t available,
+                         bool weights_loaded) {
+    const auto fits = [&](uint32_t pages) {
+        return missing_bytes(planner.at(pages * kPageTokens), input, weights_loaded) <= available;
+    };
     return largest_fitting(0, pages_for(most), fits) * kPageTokens;
 }
 
 }  // namespace
 
-uint64_t kv_side_bytes(uint32_t width, uint32_t n_ctx, Format format) { return uint64_t{whole_pages(n_ctx)} * kv_row_bytes(format, width); }
+uint64_t kv_side_bytes(uint32_t width, uint32_t n_ctx, Format format) {
+    return uint64_t{whole_pages(n_ctx)} * kv_row_bytes(format, width);
+}
 
 std::vector<uint64_t> storages_of(std::span<const ResolvedWeight> weights, uint64_t max_storage_bytes) {
     std::vector<uint64_t> storages;
-    for (const WeightPlaces::Piece& piece : place_weights(weights, max_storage_bytes).storages) storages.push_back(storage_bytes(piece.bytes));
+    for (const WeightPlaces::Piece& piece : place_weights(weights, max_storage_bytes).storages)
+        storages.push_back(storage_bytes(piece.bytes));
     return storages;
 }
 
@@ -138,8 +156,12 @@ std::vector<uint64_t> kv_storages(const ModelConfig& config, uint32_t n_ctx, con
 }
 
 std::vector<uint64_t> step_storages(uint32_t n_ctx, uint32_t n_batch) {
-    return {storage_bytes(step_buffer_bytes(n_batch)), storage_bytes(page_table_bytes(n_ctx)), storage_bytes(kChainStepBytes),
-            storage_bytes(kChainStepBytes), storage_bytes(kChainStateBytes), storage_bytes(kVerifyParamBytes)};
+    return {storage_bytes(step_buffer_bytes(n_batch)),
+            storage_bytes(page_table_bytes(n_ctx)),
+            storage_bytes(kChainStepBytes),
+            storage_bytes(kChainStepBytes),
+            storage_bytes(kChainStateBytes),
+            storage_bytes(kVerifyParamBytes)};
 }
 
 std::vector<uint64_t> output_storages(const ModelConfig& config, uint32_t max_outputs) {
@@ -163,7 +185,8 @@ Result<MemoryPlan> plan_memory(const PlanInput& input, const SessionShape& shape
     return Planner(input, shape).at(shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx);
 }
 
-Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape, uint64_t available_bytes, bool weights_loaded) {
+Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape, uint64_t available_bytes,
+                               bool weights_loaded) {
     ATLAS_TRY_VOID(check_shape(input.config, shape));
     Planner planner(input, shape);
     const uint32_t wanted = shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx;
@@ -174,15 +197,17 @@ Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape
     const uint32_t fitting = largest_context(planner, input, wanted, available_bytes, weights_loaded);
     if (shape.n_ctx == 0 && fitting > 0) return planner.at(fitting);
     const std::string weights_part = weights_loaded ? "" : fmt::format("weights {}, ", bytes_text(plan.weights_bytes));
-    const std::string hint =
-        fitting > 0 ? fmt::format("a context of {} tokens would fit", fitting)
-                    : std::string("no context fits: take a smaller model or a smaller quantization");
+    const std::string hint = fitting > 0
+                                 ? fmt::format("a context of {} tokens would fit", fitting)
+                                 : std::string("no context fits: take a smaller model or a smaller quantization");
     return fail(ErrorCode::out_of_memory,
-                "not enough device memory for a context of {} tokens: {} bytes are needed ({}: {}KV cache {}, scratch {}, the rest {}), "
+                "not enough device memory for a context of {} tokens: {} bytes are needed ({}: {}KV cache {}, scratch "
+                "{}, the rest {}), "
                 "{} bytes ({}) are there; {}",
                 plan.n_ctx, needed, bytes_text(needed), weights_part, bytes_text(plan.kv_bytes),
                 bytes_text(plan.scratch_bytes - std::min(plan.scratch_bytes, input.reserved_scratch_bytes)),
-                bytes_text(plan.step_bytes + plan.output_bytes + plan.other_bytes), available_bytes, bytes_text(available_bytes), hint);
+                bytes_text(plan.step_bytes + plan.output_bytes + plan.other_bytes), available_bytes,
+                bytes_text(available_bytes), hint);
 }
 
 }  // namespace atlas

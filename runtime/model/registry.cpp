@@ -6,7 +6,8 @@
 namespace atlas {
 
 extern const Architecture kLlama, kQwen2, kQwen3;
-extern const Architecture kDeepseek2, kGemma2, kGemma3, kGemma4, kGlm4, kGptOss, kGranite, kPhi3, kQwen3Moe, kQwen35, kQwen35Moe, kStarcoder, kStarcoder2;
+extern const Architecture kDeepseek2, kGemma2, kGemma3, kGemma4, kGlm4, kGptOss, kGranite, kPhi3, kQwen3Moe, kQwen35,
+    kQwen35Moe, kStarcoder, kStarcoder2;
 
 namespace {
 
@@ -15,7 +16,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kLlama,
     &kQwen2,
     &kQwen3,
-    // These are planned: their files are understood, their forward passes are not there yet.
+    // These can be planned, not run: their files are understood, but they have no forward pass yet.
     &kDeepseek2,
     &kGemma2,
     &kGemma3,
@@ -43,12 +44,14 @@ std::span<const Architecture* const> architectures() { return kArchitectures; }
 
 std::vector<const Architecture*> runnable_architectures() {
     std::vector<const Architecture*> all;
-    std::copy_if(kArchitectures.begin(), kArchitectures.end(), std::back_inserter(all), [](const Architecture* a) { return a->runs(); });
+    std::copy_if(kArchitectures.begin(), kArchitectures.end(), std::back_inserter(all),
+                 [](const Architecture* a) { return a->runs(); });
     return all;
 }
 
 const Architecture* architecture_named(std::string_view name) {
-    const auto found = std::find_if(kArchitectures.begin(), kArchitectures.end(), [&](const Architecture* a) { return a->name == name; });
+    const auto found = std::find_if(kArchitectures.begin(), kArchitectures.end(),
+                                    [&](const Architecture* a) { return a->name == name; });
     return found == kArchitectures.end() ? nullptr : *found;
 }
 
@@ -56,7 +59,8 @@ Result<const Architecture*> find_architecture(const gguf::File& file) {
     ATLAS_TRY(const std::string_view name, file.string("general.architecture"));
     if (const Architecture* found = architecture_named(name); found != nullptr && found->runs()) return found;
     std::string known;
-    for (const Architecture* architecture : runnable_architectures()) known += (known.empty() ? "" : ", ") + std::string(architecture->name);
+    for (const Architecture* architecture : runnable_architectures())
+        known += (known.empty() ? "" : ", ") + std::string(architecture->name);
     return fail(ErrorCode::unsupported, "general.architecture: '{}' is not known (known: {})", name, known);
 }
 

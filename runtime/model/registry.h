@@ -29,8 +29,8 @@ std::vector<const Architecture*> runnable_architectures();
 /// Null: not known.
 const Architecture* architecture_named(std::string_view name);
 
-/// The architecture that the file names, which this build can run. Fails: not_found (no general.architecture), unsupported (named, with those that
-/// run).
+/// The architecture that the file names, which this build can run. Fails: not_found (no general.architecture),
+/// unsupported (named, with those that run).
 Result<const Architecture*> find_architecture(const gguf::File& file);
 
 }  // namespace atlas

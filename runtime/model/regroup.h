@@ -1,5 +1,5 @@
 #pragma once
-// Turns a stream of blocks, in pieces of any size, into a stream of whole planar groups (quant/planar.h).
+// Converts a stream of blocks, in pieces of any size, to a stream of whole planar groups (quant/planar.h).
 
 #include <cstddef>
 #include <functional>

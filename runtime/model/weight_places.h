@@ -1,6 +1,6 @@
 #pragma once
-// Where weights lie: matrices that read the same activations lie one behind the other in one storage, so that a backend can run them as one
-// matrix (joined_rows). Decided before anything is allocated.
+// Where weights lie: matrices that read the same activations lie one after the other in one storage, so that a backend
+// can run them as one matrix (joined_rows). Decided before anything is allocated.
 
 #include <cstdint>
 #include <span>
@@ -24,8 +24,8 @@ struct WeightPlaces {
     std::vector<Piece> storages;  // in the order of their first weights
 };
 
-/// Weights of a layer that go together (WeightRule::together) share a storage in the order of their rules, those of equal format, layout and columns.
-/// A storage never takes more than max_storage_bytes because of it.
+/// Weights of a layer that go together (WeightRule::together) share a storage in the order of their rules, those of
+/// equal format, layout and columns. A storage never takes more than max_storage_bytes because of it.
 WeightPlaces place_weights(std::span<const ResolvedWeight> weights, uint64_t max_storage_bytes);
 
 }  // namespace atlas

@@ -1,5 +1,3 @@
-#include "runtime/model/common_weights.h"
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -7,6 +5,8 @@
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
+
+#include "runtime/model/common_weights.h"
 
 namespace atlas {
 
@@ -22,9 +22,10 @@ std::string supported_formats(const std::function<bool(Format)>& can_read) {
     return list;
 }
 
-// Tensors that a file may carry and that change nothing: rotary tables of old converters, scales of quantized activations
-// (they only steer 4-bit activation kernels).
-constexpr auto kIgnorable = std::to_array<std::string_view>({".input_scale", ".attn_rot_embd", ".rotary_emb.inv_freq", "rope.freqs"});
+// Tensors that a file may carry and that change nothing: rotary tables of old converters, scales of quantized
+// activations (they only steer 4-bit activation kernels).
+constexpr auto kIgnorable =
+    std::to_array<std::string_view>({".input_scale", ".attn_rot_embd", ".rotary_emb.inv_freq", "rope.freqs"});
 
 bool ends_with_any(std::string_view name, std::span<const std::string_view> endings) {
     return std::any_of(endings.begin(), endings.end(), [&](std::string_view ending) { return name.ends_with(ending); });
@@ -74,7 +75,8 @@ class Resolver {
         const gguf::TensorInfo* info = find(name);
         if (info == nullptr) {
             if (rule.need != Need::required) return {};
-            return fail(ErrorCode::not_found, "{}: the file has no such tensor, and {} needs it", name, config_.architecture);
+            return fail(ErrorCode::not_found, "{}: the file has no such tensor, and {} needs it", name,
+                        config_.architecture);
         }
         used_.insert(info->name);
         const Dims dims = rule.dims(config_, config_.layers[layer.value_or(0)]);
@@ -96,13 +98,16 @@ class Resolver {
 
     Result<std::vector<ResolvedWeight>> finish() && {
         for (const gguf::TensorInfo& info : tensors_) {
-            if (used_.contains(info.name) || ends_with_any(info.name, kIgnorable) || ends_with_any(info.name, ignorable_)) continue;
+            if (used_.contains(info.name) || ends_with_any(info.name, kIgnorable) ||
+                ends_with_any(info.name, ignorable_))
+                continue;
             if (const auto layer = layer_of(info.name); layer && *layer >= config_.n_layer()) {
-                return fail(ErrorCode::corrupt, "{}: a tensor of layer {}, but {}.block_count says {} layers", info.name, *layer, config_.architecture,
-                            config_.n_layer());
+                return fail(ErrorCode::corrupt, "{}: a tensor of layer {}, but {}.block_count says {} layers",
+                            info.name, *layer, config_.architecture, config_.n_layer());
             }
             return fail(ErrorCode::unsupported,
-                        "{}: architecture {} as it is known here has no such tensor (of {} layers); without it the model would compute "
+                        "{}: architecture {} as it is known here has no such tensor (of {} layers); without it the "
+                        "model would compute "
                         "something else",
                         info.name, config_.architecture, config_.n_layer());
         }
@@ -113,24 +118,24 @@ class Resolver {
         std::vector<uint64_t> found = info.shape;
         while (found.size() > dims.n && found.front() == 1) found.erase(found.begin());
         if (std::equal(found.begin(), found.end(), dims.span().begin(), dims.span().end())) return {};
-        return fail(ErrorCode::corrupt, "{}: expected shape [{}], found [{}] (outermost first)", info.name, fmt::join(dims.span(), ", "),
-                    fmt::join(info.shape, ", "));
+        return fail(ErrorCode::corrupt, "{}: expected shape [{}], found [{}] (outermost first)", info.name,
+                    fmt::join(dims.span(), ", "), fmt::join(info.shape, ", "));
     }
 
     Result<void> check_format(const gguf::TensorInfo& info, bool is_vector, ResolvedWeight& weight) const {
         if (!info.format) {
-            return fail(ErrorCode::unsupported, "{}: tensor type {} is not supported (supported: {})", info.name, info.gguf_type,
-                        supported_formats(can_read_));
+            return fail(ErrorCode::unsupported, "{}: tensor type {} is not supported (supported: {})", info.name,
+                        info.gguf_type, supported_formats(can_read_));
         }
         weight.format = is_vector ? Format::f32 : *info.format;
         if (!can_read_(weight.format)) {
-            return fail(ErrorCode::unsupported, "{}: format {} is not supported on this device (supported: {})", info.name,
-                        atlas::info(weight.format).name, supported_formats(can_read_));
+            return fail(ErrorCode::unsupported, "{}: format {} is not supported on this device (supported: {})",
+                        info.name, atlas::info(weight.format).name, supported_formats(can_read_));
         }
         const uint32_t block = atlas::info(*info.format).block_elems;
         if (weight.cols % block != 0) {
-            return fail(ErrorCode::corrupt, "{}: rows of {} elements are no whole blocks of {} ({} each)", info.name, weight.cols,
-                        atlas::info(*info.format).name, block);
+            return fail(ErrorCode::corrupt, "{}: rows of {} elements are not whole blocks of {} ({} each)", info.name,
+                        weight.cols, atlas::info(*info.format).name, block);
         }
         return {};
     }
@@ -146,8 +151,8 @@ class Resolver {
         }
         std::memcpy(&weight.scale, file_->data(*info).data(), sizeof(float));
         if (weight.scale != 1.0f && weight.source->format != Format::f32) {
-            return fail(ErrorCode::unsupported, "{}: a scale beside {} weights is not supported (only beside f32)", info->name,
-                        atlas::info(*weight.source->format).name);
+            return fail(ErrorCode::unsupported, "{}: a scale beside {} weights is not supported (only beside f32)",
+                        info->name, atlas::info(*weight.source->format).name);
         }
         return {};
     }
@@ -162,22 +167,29 @@ class Resolver {
     std::unordered_map<std::string_view, const gguf::TensorInfo*> by_name_;
 };
 
-constexpr auto kCacheRotations = std::to_array<WeightId>({kRotateK, kRotateKShift, kRotateQ, kRotateKFeedback, kRotateV, kRotateVBack, kRotateVFeedback});
+constexpr auto kCacheRotations = std::to_array<WeightId>(
+    {kRotateK, kRotateKShift, kRotateQ, kRotateKFeedback, kRotateV, kRotateVBack, kRotateVFeedback});
 
-// The matrices that turn keys and queries belong together, and kernels read them as f32.
-Result<std::vector<ResolvedWeight>> with_whole_cache_rotations(Result<std::vector<ResolvedWeight>> resolved, const ModelConfig& config) {
+// The fitted rotations of a layer's keys and queries must be complete, and kernels read them as f32.
+Result<std::vector<ResolvedWeight>> with_whole_cache_rotations(Result<std::vector<ResolvedWeight>> resolved,
+                                                               const ModelConfig& config) {
     if (!resolved) return resolved;
     std::vector<size_t> parts(config.n_layer(), 0);
     for (const ResolvedWeight& weight : *resolved) {
-        if (!weight.layer || std::find(kCacheRotations.begin(), kCacheRotations.end(), weight.id) == kCacheRotations.end()) continue;
+        if (!weight.layer ||
+            std::find(kCacheRotations.begin(), kCacheRotations.end(), weight.id) == kCacheRotations.end())
+            continue;
         ++parts[*weight.layer];
         if (weight.format == Format::f32) continue;
-        return fail(ErrorCode::unsupported, "{}: stored as {}, expected f32: write the file again with atlas-vk fit-cache", weight.source->name,
+        return fail(ErrorCode::unsupported,
+                    "{}: stored as {}, expected f32: write the file again with atlas-vk fit-cache", weight.source->name,
                     info(weight.format).name);
     }
     for (uint32_t il = 0; il < config.n_layer(); ++il) {
         if (parts[il] == 0 || parts[il] == kCacheRotations.size()) continue;
-        return fail(ErrorCode::not_found, "layer {} has {} of its {} tensors cache_turn_*: expected all or none; write the file again with atlas-vk fit-cache",
+        return fail(ErrorCode::not_found,
+                    "layer {} has {} of its {} tensors cache_turn_*: expected all or none; write the file again with "
+                    "atlas-vk fit-cache",
                     il, parts[il], kCacheRotations.size());
     }
     return resolved;
@@ -185,13 +197,15 @@ Result<std::vector<ResolvedWeight>> with_whole_cache_rotations(Result<std::vecto
 
 }  // namespace
 
-Result<std::vector<ResolvedWeight>> resolve_weights(const gguf::File& file, const WeightTable& table, const ModelConfig& config,
+Result<std::vector<ResolvedWeight>> resolve_weights(const gguf::File& file, const WeightTable& table,
+                                                    const ModelConfig& config,
                                                     const std::function<bool(Format)>& can_read) {
     return with_whole_cache_rotations(Resolver(file.tensors(), &file, config, can_read).all(table), config);
 }
 
 Result<std::vector<ResolvedWeight>> resolve_tensors(std::span<const gguf::TensorInfo> tensors, const WeightTable& table,
-                                                    const ModelConfig& config, const std::function<bool(Format)>& can_read) {
+                                                    const ModelConfig& config,
+                                                    const std::function<bool(Format)>& can_read) {
     return with_whole_cache_rotations(Resolver(tensors, nullptr, config, can_read).all(table), config);
 }
 
@@ -199,8 +213,10 @@ Weights assemble_weights(const ModelConfig& config, std::span<const ResolvedWeig
                          const std::function<Tensor(const ResolvedWeight&)>& make) {
     Weights weights(config.n_layer());
     for (const ResolvedWeight& weight : resolved) {
-        if (weight.layer) weights.set(*weight.layer, weight.id, make(weight));
-        else weights.set(weight.id, make(weight));
+        if (weight.layer)
+            weights.set(*weight.layer, weight.id, make(weight));
+        else
+            weights.set(weight.id, make(weight));
     }
     if (!weights[kOutput]) weights.set(kOutput, weights[kTokenEmbd]);
     return weights;
@@ -214,12 +230,14 @@ WeightRules join_rules(std::initializer_list<WeightRules> lists) {
 
 const Tensor& Weights::find(const Entries& entries, WeightId id) {
     static const Tensor kNone;
-    const auto at = std::lower_bound(entries.begin(), entries.end(), id.hash, [](const Entry& entry, uint64_t hash) { return entry.id.hash < hash; });
+    const auto at = std::lower_bound(entries.begin(), entries.end(), id.hash,
+                                     [](const Entry& entry, uint64_t hash) { return entry.id.hash < hash; });
     return at != entries.end() && at->id == id ? at->tensor : kNone;
 }
 
 void Weights::put(Entries& entries, WeightId id, const Tensor& tensor) {
-    const auto at = std::lower_bound(entries.begin(), entries.end(), id.hash, [](const Entry& entry, uint64_t hash) { return entry.id.hash < hash; });
+    const auto at = std::lower_bound(entries.begin(), entries.end(), id.hash,
+                                     [](const Entry& entry, uint64_t hash) { return entry.id.hash < hash; });
     if (at == entries.end() || !(at->id == id)) {
         entries.insert(at, {id, tensor});
         return;

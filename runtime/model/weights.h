@@ -1,6 +1,7 @@
 #pragma once
-// The tensors of a model and the rules that name them. A rule is the only place where a tensor's name and shape stand: the loader, the planner,
-// the benchmarks and the tests walk the same rules, and a forward pass finds its tensors by the rules' ids.
+// The tensors of a model and the rules that name them. A rule is the only place where a tensor's name and shape stand:
+// the loader, the planner, the benchmarks and the tests walk the same rules, and a forward pass finds its tensors by
+// the rules' ids.
 
 #include <array>
 #include <functional>
@@ -16,13 +17,15 @@
 
 namespace atlas {
 
-/// Which of its layer's (or model's) tensors one is. Made of a name, GGUF's where the file has such a tensor: "attn_q.weight".
+/// Which of its layer's (or model's) tensors one is. Made of a name, GGUF's where the file has such a tensor:
+/// "attn_q.weight".
 struct WeightId {
     std::string_view name;
     uint64_t hash = 0;
 
     constexpr WeightId() = default;
-    constexpr WeightId(std::string_view text) : name(text), hash(14695981039346656037u) {  // NOLINT: a rule begins with a name; FNV-1a
+    constexpr WeightId(std::string_view text)
+        : name(text), hash(14695981039346656037u) {  // NOLINT: a rule begins with a name; FNV-1a
         for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
     }
     constexpr WeightId(const char* text) : WeightId(std::string_view(text)) {}  // NOLINT
@@ -31,11 +34,12 @@ struct WeightId {
 
 enum class Need {
     required,
-    usual,     // optional; most files have it, and the planner counts it where no file says otherwise
+    usual,     // optional; most files have it, and the planner counts it when it has no file
     optional,  // most files do not have it
 };
 
-/// What becomes of "<tensor>.scale", a factor that some writers put beside "<tensor>.weight" (quantizers to 4-bit floats; test models).
+/// How the loader treats "<tensor>.scale", a factor that some writers put beside "<tensor>.weight" (quantizers to 4-bit
+/// floats; test models).
 enum class Scale {
     refused,  // the file cannot be used when it has one
     folded,   // multiplies every element at load; f32 tensors only
@@ -48,10 +52,12 @@ enum class Content {
     key_shift,  // of a bias of keys: what runtime/model/key_shift.h makes of it, f32
 };
 
-/// Weights of a layer that read the same activations lie side by side, in the order of the rules, so that a backend can run them as one matrix.
+/// Weights of a layer that read the same activations lie side by side, in the order of the rules, so that a backend can
+/// run them as one matrix.
 enum class Together : uint8_t { none, qkv, qkv_bias, gate_up };
 
-/// Outermost first. One side: a vector, which becomes one f32 row whatever the file stores. Three: one matrix per expert.
+/// Outermost first. One side: a vector, which becomes one f32 row whatever the file stores. Three: one matrix per
+/// expert.
 struct Dims {
     std::array<uint64_t, 3> sides{};
     uint32_t n = 0;
@@ -68,7 +74,8 @@ struct Dims {
 struct WeightRule {
     WeightId id;
     Need need = Need::required;
-    Dims (*dims)(const ModelConfig& model, const LayerConfig& layer) = nullptr;  // of the model's own weights `layer` is the first
+    Dims (*dims)(const ModelConfig& model,
+                 const LayerConfig& layer) = nullptr;  // of the model's own weights `layer` is the first
     Scale scale = Scale::refused;
     Together together = Together::none;
     Content content = Content::as_stored;
@@ -124,7 +131,7 @@ struct ResolvedWeight {
     std::optional<uint32_t> layer;  // nothing: the model's own
     Format format = Format::f32;    // on the device
     Layout layout = Layout::blocks;
-    uint32_t rows = 0;  // of all experts, one behind the other
+    uint32_t rows = 0;  // of all experts, one after the other
     uint32_t cols = 0;
     float scale = 1.0f;  // multiplies every element at load
     Content content = Content::as_stored;
@@ -134,18 +141,22 @@ struct ResolvedWeight {
     uint64_t bytes() const { return stored_bytes(format, layout, uint64_t{rows} * cols); }
 };
 
-/// Finds every tensor of the table in the file and checks type and shape. `can_read`: which formats the backend's kernels know.
-/// Fails: not_found (a required tensor), corrupt (wrong shape: expected and found), unsupported (a format; a tensor that no rule names, because
-/// leaving it out would compute something else).
-Result<std::vector<ResolvedWeight>> resolve_weights(const gguf::File& file, const WeightTable& table, const ModelConfig& config,
+/// Finds every tensor of the table in the file and checks type and shape. `can_read`: which formats the backend's
+/// kernels read.
+/// Fails: not_found (a required tensor), corrupt (wrong shape: expected and found), unsupported (a format; a tensor
+/// that no rule names, because leaving it out would compute something else).
+Result<std::vector<ResolvedWeight>> resolve_weights(const gguf::File& file, const WeightTable& table,
+                                                    const ModelConfig& config,
                                                     const std::function<bool(Format)>& can_read);
 
-/// The same from a list of tensors without a file behind it, for planning: shapes and formats count, ".scale" tensors are not looked at.
-/// The list must outlive the result's `source` pointers.
+/// The same from a list of tensors without a file, for planning: shapes and formats count, ".scale" tensors are not
+/// looked at. The list must outlive the result's `source` pointers.
 Result<std::vector<ResolvedWeight>> resolve_tensors(std::span<const gguf::TensorInfo> tensors, const WeightTable& table,
-                                                    const ModelConfig& config, const std::function<bool(Format)>& can_read);
+                                                    const ModelConfig& config,
+                                                    const std::function<bool(Format)>& can_read);
 
-/// Gives every weight its view; `make` makes the view of one. Ties the output to the embedding where the file has no own.
+/// Gives every weight its view; `make` makes the view of one. Ties the output to the embedding where the file has no
+/// own.
 Weights assemble_weights(const ModelConfig& config, std::span<const ResolvedWeight> resolved,
                          const std::function<Tensor(const ResolvedWeight&)>& make);
 

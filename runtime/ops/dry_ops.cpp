@@ -37,7 +37,7 @@ void DryOps::matmul(const Tensor& w, const Tensor& x, const Tensor& y) {
     count(2.0 * w.rows * w.cols * x.rows);
 }
 
-// Run as one product, the terms may take more than any of them.
+// Run as one product, the terms may take more scratch than any of them alone.
 void DryOps::matmul_group(std::span<const MatmulTerm> terms, const Tensor& x) {
     Ops::matmul_group(terms, x);
     uint32_t n_out = 0;
@@ -68,19 +68,22 @@ void DryOps::gated_mul(Activation, const Tensor& gate, const Tensor& up, const T
 }
 
 void DryOps::rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) {
-    ATLAS_CHECK(params.head_dim > 0 && x.cols % params.head_dim == 0, "{} columns, heads of {}", x.cols, params.head_dim);
+    ATLAS_CHECK(params.head_dim > 0 && x.cols % params.head_dim == 0, "{} columns, heads of {}", x.cols,
+                params.head_dim);
     ATLAS_CHECK_EQ(positions.count, x.rows);
     if (factors) ATLAS_CHECK_EQ(factors.cols, params.n_rot / 2);
     count(6.0 * x.rows * x.cols);
 }
 
 void DryOps::hadamard(const Tensor& x, uint32_t block) {
-    ATLAS_CHECK(block > 0 && block <= 256 && (block & (block - 1)) == 0 && x.cols % block == 0, "{} columns in blocks of {}", x.cols, block);
+    ATLAS_CHECK(block > 0 && block <= 256 && (block & (block - 1)) == 0 && x.cols % block == 0,
+                "{} columns in blocks of {}", x.cols, block);
     count(8.0 * x.rows * x.cols);
 }
 
 void DryOps::rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) {
-    ATLAS_CHECK(w.cols > 0 && w.cols <= kLargestRotatedHead && w.rows % w.cols == 0 && x.cols % w.rows == 0, "{} columns, matrices [{}, {}]", x.cols, w.rows, w.cols);
+    ATLAS_CHECK(w.cols > 0 && w.cols <= kLargestRotatedHead && w.rows % w.cols == 0 && x.cols % w.rows == 0,
+                "{} columns, matrices [{}, {}]", x.cols, w.rows, w.cols);
     if (shift) ATLAS_CHECK_EQ(shift.cols, w.rows);
     count(2.0 * x.rows * x.cols * w.cols);
 }
@@ -92,17 +95,19 @@ void DryOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, co
     count(0);
 }
 
-void DryOps::kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t) {
+void DryOps::kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages,
+                     uint32_t) {
     ATLAS_CHECK_EQ(from.cols, to.cols);
     ATLAS_CHECK_EQ(from_pages.count, to_pages.count);
     count(0);
 }
 
-void DryOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
-                       const Tensor& y) {
+void DryOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables,
+                       const AttentionParams& params, const Tensor& y) {
     ATLAS_CHECK_EQ(q.cols, params.n_head * params.head_dim);
     ATLAS_CHECK_EQ(y.rows, q.rows);
-    ATLAS_CHECK(params.n_head_kv > 0 && params.n_head % params.n_head_kv == 0, "{} heads, {} KV heads", params.n_head, params.n_head_kv);
+    ATLAS_CHECK(params.n_head_kv > 0 && params.n_head % params.n_head_kv == 0, "{} heads, {} KV heads", params.n_head,
+                params.n_head_kv);
     const uint64_t before = stack_.mark();
     stack_.push(attention_scratch_bytes(q.rows, params, tables.max_kv_tokens));
     stack_.release(before);
@@ -130,24 +135,28 @@ uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t n_out) 
 }
 
 void DryOps::sample(const Tensor& logits, const SampleTables& tables) {
-    ATLAS_CHECK(tables.params.count % logits.rows == 0 && tables.results.count % logits.rows == 0, "{} rows, {} parameters, {} results",
-                logits.rows, tables.params.count, tables.results.count);
+    ATLAS_CHECK(tables.params.count % logits.rows == 0 && tables.results.count % logits.rows == 0,
+                "{} rows, {} parameters, {} results", logits.rows, tables.params.count, tables.results.count);
     const ScratchScope scope(*this);
     scratch(logits.rows, kSampleWorkWords, "sample");
     count(8.0 * logits.rows * logits.cols);
 }
 
-// 256 workgroups fill the largest supported card twice; a split of under 128 keys does not pay for its combine pass. The keys walk through the
-// splits in turn, 128 at a time, whatever the length: which keys are added up together, and in which order, then depends on their positions
-// alone, and not on how many keys a step was recorded for. With fewer keys the last splits are merely absent.
+// 256 workgroups fill the largest supported card twice; a split of under 128 keys does not pay for its combine pass.
+// Keys are dealt to the splits round-robin, 128 at a time, whatever the length: which keys are added up together, and
+// in which order, then depends only on their positions, not on how many keys a step was recorded for. With fewer keys
+// the last splits are just absent.
 AttentionSplits attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens) {
     constexpr uint32_t kEnoughWorkgroups = 256;
     constexpr uint32_t kChunkKeys = 128;
     constexpr uint32_t kMostSplits = 64;
     constexpr uint32_t kRowsPerWorkgroup = 32;
     const auto divided = [](uint64_t n, uint64_t by) { return static_cast<uint32_t>((n + by - 1) / by); };
-    const uint32_t blocks = n_tokens <= kBatchInvariantWidth ? 1 : divided(uint64_t{n_tokens} * params.n_head / params.n_head_kv, kRowsPerWorkgroup);
-    const uint32_t wanted = std::clamp(divided(kEnoughWorkgroups, uint64_t{blocks} * params.n_head_kv), 1u, kMostSplits);
+    const uint32_t blocks = n_tokens <= kBatchInvariantWidth
+                                ? 1
+                                : divided(uint64_t{n_tokens} * params.n_head / params.n_head_kv, kRowsPerWorkgroup);
+    const uint32_t wanted =
+        std::clamp(divided(kEnoughWorkgroups, uint64_t{blocks} * params.n_head_kv), 1u, kMostSplits);
     const bool windowed = params.window != 0 && params.window < max_kv_tokens;
     const uint32_t keys = std::max(1u, windowed ? params.window : max_kv_tokens);
     return {std::min(divided(keys, kChunkKeys) + (windowed ? 1 : 0), wanted), kChunkKeys};
@@ -158,7 +167,7 @@ uint64_t attention_scratch_bytes(uint32_t n_tokens, const AttentionParams& param
         const uint64_t splits = attention_splits(tokens, params, max_kv_tokens).n;  // more keys never have fewer splits
         return splits == 1 ? 0 : splits * tokens * params.n_head * (params.value_dim() + 2) * sizeof(float);
     };
-    // Slow devices run many tokens as several times few.
+    // Slow devices split an attention of many tokens into several of few.
     return std::max(bytes(n_tokens), bytes(std::min(n_tokens, kBatchInvariantWidth)));
 }
 

@@ -36,7 +36,8 @@ class DryOps final : public Ops {
     void hadamard(const Tensor& x, uint32_t block) override;
     void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
-    void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) override;
+    void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages,
+                 uint32_t page_tokens) override;
     void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
                    const Tensor& y) override;
     void sample(const Tensor& logits, const SampleTables& tables) override;
@@ -49,17 +50,19 @@ class DryOps final : public Ops {
     std::unique_ptr<Storage> nowhere_;
 };
 
-/// Halves of a row of activations that were made ready for cooperative matrices: columns up to a multiple of 64, and 16 bytes for a scale.
+/// f16 elements per row of activations prepared for cooperative matrices: the columns rounded up to a multiple of 64,
+/// and 8 elements (16 bytes) for a scale.
 inline uint32_t half_x_cols(uint32_t n_in) { return (n_in + 63) / 64 * 64 + 8; }
 
-/// Into how many splits of its columns a matrix product may be cut on any device: at most 16, each of 256 columns or more. Up to 24 tokens
-/// none: there the same token gives the same bits whatever else is in its step.
+/// The most splits that a matrix product's columns may be cut into on any device: at most 16, each of 256 columns or
+/// more. Steps of up to 24 tokens are not split, so that a token's result is the same bits whatever else is in its
+/// step.
 uint32_t most_matmul_splits(uint32_t n_tokens, uint32_t n_in);
-/// What the partial sums of the splits of one matrix product may take.
+/// The most memory for the partial sums of one matrix product.
 inline constexpr uint64_t kMaxPartialSumBytes = uint64_t{8} << 20;
 
-/// Scratch that one attention call may take for itself, the same in every Ops: partial results when the keys are split over workgroups.
-/// Per token, head and split: value_dim() values, a maximum and a sum.
+/// Scratch that one attention call may take for itself, the same in every Ops: partial results when the keys are split
+/// over workgroups. Per token, head and split: value_dim() values, a maximum and a sum.
 uint64_t attention_scratch_bytes(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
 
 /// Bytes of activations [n_tokens, n_in] in halves (shaders/push/half_x.h).
@@ -68,11 +71,12 @@ uint64_t half_x_bytes(uint32_t n_tokens, uint32_t n_in);
 /// Bytes of activations [n_tokens, n_in] in 8 bits: a byte each and 8 bytes per 32 (shaders/push/quantize_x.h).
 uint64_t q8_bytes(uint32_t n_tokens, uint32_t n_in);
 
-/// The most scratch that one matrix product takes for itself on any device, whatever variant is chosen: activations in 8 bits or in halves,
-/// and the partial sums of splits. Grows with every argument.
+/// The most scratch that one matrix product takes for itself on any device, whatever variant is chosen: activations in
+/// 8 bits or in halves, and the partial sums of splits. Grows with every argument.
 uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t n_out);
 
-/// Steps of up to so many tokens cut their keys alike, so that a token's result does not depend on how many others are in its step.
+/// Batch-invariant width: steps of up to this many tokens split their keys the same way, so that a token's result does
+/// not depend on how many others are in its step.
 inline constexpr uint32_t kBatchInvariantWidth = 24;
 
 /// How attention cuts the keys: those from c * chunk_keys on belong to split c % n.
@@ -82,8 +86,8 @@ struct AttentionSplits {
 };
 /// The most keys that any attention kernel takes at a time; their own tiles divide it.
 inline constexpr uint32_t kKeysPerTile = 64;
-/// Enough pieces to keep a large device busy when few tokens are asked for. Which split a key belongs to does not depend on max_kv_tokens
-/// where that many keys are there.
+/// Enough splits to keep a large device busy when a step has few tokens. Which split a key belongs to does not depend
+/// on max_kv_tokens, if there are that many keys.
 AttentionSplits attention_splits(uint32_t n_tokens, const AttentionParams& params, uint32_t max_kv_tokens);
 
 /// Scratch that one choice of tokens takes for itself, the same in every Ops: words of 4 bytes per row.

@@ -14,7 +14,8 @@ Result<KvFormats> parse_kv_formats(std::string_view text) {
         for (const Format format : kKvFormats) {
             if (info(format).name == name) return format;
         }
-        return fail(ErrorCode::invalid_argument, "no cache format '{}': expected one of {}, or two as K:V", name, known);
+        return fail(ErrorCode::invalid_argument, "no cache format '{}': expected one of {}, or two as K:V", name,
+                    known);
     };
     const size_t colon = text.find(':');
     KvFormats kv;

@@ -1,7 +1,8 @@
 #pragma once
-// The vocabulary of a forward pass. The contract of every operation stands here and nowhere else.
+// The operations of a forward pass. The contract of every operation is stated here and nowhere else.
 // Implementations: VkOps (records Vulkan work), RefOps (tests/reference: the slow obvious oracle), DryOps (counts).
-// Conventions: activations are f32 [n_tokens, width]; no operand may overlap an output unless said; recording cannot fail.
+// Conventions: activations are f32 [n_tokens, width]; no operand may overlap an output unless stated; recording cannot
+// fail.
 
 #include <span>
 #include <string_view>
@@ -11,7 +12,8 @@
 
 namespace atlas {
 
-/// How head vectors are rotated. theta_i = position * freq_scale * rope_theta^(-2i/n_rot) / factor_i, i < n_rot/2, then YaRN's ramp.
+/// How head vectors are rotated. theta_i = position * freq_scale * rope_theta^(-2i/n_rot) / factor_i, i < n_rot/2, then
+/// YaRN's ramp.
 struct RopeParams {
     enum class Pairing {
         adjacent,  // (x[2i], x[2i+1]): llama
@@ -23,80 +25,87 @@ struct RopeParams {
     float rope_theta = 10000.0f;
     float freq_scale = 1.0f;   // 1 / linear scaling factor
     float attn_factor = 1.0f;  // multiplies sin and cos (before YaRN's own magnitude correction)
-    // YaRN (arXiv:2309.00071); ext_factor 0 turns it off.
+    // YaRN (arXiv:2309.00071); ext_factor 0 disables it.
     float ext_factor = 0.0f;
     float beta_fast = 32.0f;
     float beta_slow = 1.0f;
     uint32_t n_ctx_orig = 0;
 };
 
-/// rotate_heads takes no larger heads.
+/// The largest head size that rotate_heads takes.
 inline constexpr uint32_t kLargestRotatedHead = 256;
 
-/// What turns a model's keys or values (model/cache_rotation.h). Empty, all but the shift, or, of keys, the shift alone (model/key_shift.h); d: size of a head.
+/// The fitted rotation of a layer's keys or values (model/cache_rotation.h). Either empty, or all but the shift, or,
+/// for keys, the shift alone (model/key_shift.h); d: size of a head.
 struct CacheRotation {
     Tensor in;     // f32 [n_head_kv * d, d]: rotate_heads of what is cached
     Tensor shift;  // f32 [1, n_head_kv * d], of keys
-    Tensor out;    // f32 [n_head_kv * d, d]: rotate_heads of what meets it
-    // What the rounding of an element misses is passed on, where a format rounds blocks of 32 and they divide heads: element i of head g becomes
-    // the level nearest to x_i + sum_{j < i} feedback[g * d + i, j] * (x_j - rounded x_j). Zero for j >= i.
+    Tensor out;    // f32 [n_head_kv * d, d]: rotate_heads of queries, or of attention's result
+    // Error feedback: the rounding error of each element is passed on to later ones, where a format rounds blocks of 32
+    // and they divide heads. Element i of head g becomes the level nearest to x_i + sum_{j < i} feedback[g * d + i, j]
+    // * (x_j - rounded x_j). Zero for j >= i.
     Tensor feedback;  // f32 [n_head_kv * d, d]
 
     explicit operator bool() const { return bool(in); }
-    bool passes_on_errors(Format format) const { return feedback && info(format).block_elems == 32 && feedback.cols % 32 == 0; }
+    bool passes_on_errors(Format format) const {
+        return feedback && info(format).block_elems == 32 && feedback.cols % 32 == 0;
+    }
 };
 
-/// The K and V of one layer for all pages: k [n_pages * page_tokens, n_head_kv * head_dim], v [.., n_head_kv * v_head_dim]. Formats apart:
-/// those of kKvFormats (block formats need heads of whole blocks). Both begin at multiples of kKvAlignmentBytes in storage of at least
-/// rows * kv_row_bytes; how rows lie in it is the backend's own (VkOps: shaders/common/cache_layout.glsl; RefOps: as in files).
+/// The K and V of one layer for all pages: k [n_pages * page_tokens, n_head_kv * head_dim], v [.., n_head_kv *
+/// v_head_dim]. Formats apart: those of kKvFormats (block formats need heads of whole blocks). Both begin at multiples
+/// of kKvAlignmentBytes in storage of at least rows * kv_row_bytes; the backend decides how rows lie in it (VkOps:
+/// shaders/common/cache_layout.glsl; RefOps: as in files).
 struct KvLayer {
     Tensor k;
     Tensor v;
     uint32_t page_tokens = 0;
-    bool rotate_k = false;  // the cache holds hadamard(k), plus fitted_k.shift if there is one, and queries come turned alike
-    bool rotate_v = false;  // the cache holds hadamard(v); what attention gives must be turned back
-    CacheRotation fitted_k = {};  // with rotate_k, in the Hadamard matrix's place; out: queries, before attention
-    CacheRotation fitted_v = {};  // likewise; out: what attention gives
+    bool rotate_k = false;        // the cache holds hadamard(k), plus fitted_k.shift if any; queries arrive rotated too
+    bool rotate_v = false;        // the cache holds hadamard(v); attention's result must be rotated back
+    CacheRotation fitted_k = {};  // with rotate_k, replaces the Hadamard matrix; out: queries, before attention
+    CacheRotation fitted_v = {};  // the same for values; out: attention's result
 
     bool k_passes_on_errors() const { return rotate_k && fitted_k.passes_on_errors(k.format); }
     bool v_passes_on_errors() const { return rotate_v && fitted_v.passes_on_errors(v.format); }
 };
 
-/// Where each token of the step stands. Token t sees the keys at positions 0 .. positions[t] of its sequence seqs[t]; the key at
-/// position p lies in cache row page_table[seqs[t] * max_pages + p / page_tokens] * page_tokens + p % page_tokens.
+/// The position, sequence and page table of each token of the step. Token t sees the keys at positions 0 ..
+/// positions[t] of its sequence seqs[t]; the key at position p lies in cache row page_table[seqs[t] * max_pages + p /
+/// page_tokens] * page_tokens + p % page_tokens.
 struct AttentionTables {
     U32View positions;   // [n_tokens]
     U32View seqs;        // [n_tokens]
     U32View page_table;  // [n_seqs, max_pages]
     uint32_t max_pages = 0;
     uint32_t max_kv_tokens = 0;  // no position of this recording is larger or equal; bounds the cost, not the result
-    // [1] or empty (then 0). Positions below this number lie in the same cache rows for all tokens of the step (one sequence: all of them;
-    // forks: what they share), so that a kernel may read them once for many tokens. The result does not depend on it.
+    // [1] or empty (then 0). Positions below this number lie in the same cache rows for all tokens of the step (one
+    // sequence: all positions; forks: the shared prefix), so that a kernel may read them once for many tokens. The
+    // result does not depend on it.
     U32View shared_positions = {};
 };
 
 struct AttentionParams {
     uint32_t n_head = 0;
-    uint32_t n_head_kv = 0;  // divides n_head; query head h reads KV head h / (n_head / n_head_kv)
-    uint32_t head_dim = 0;   // of q and k: a multiple of 8, 8 .. 256
-    float scale = 0.0f;      // usually 1/sqrt(head_dim)
-    uint32_t v_head_dim = 0; // of v and y; 0: head_dim
-    uint32_t window = 0;     // token at position p sees keys above p - window only; 0: all
-    float softcap = 0.0f;    // c: scores become c * tanh(score / c); 0: off
-    Tensor sinks = {};       // f32 [1, n_head] or empty: exp(sinks[h]) joins the softmax's denominator
+    uint32_t n_head_kv = 0;   // divides n_head; query head h reads KV head h / (n_head / n_head_kv)
+    uint32_t head_dim = 0;    // of q and k: a multiple of 8, 8 .. 256
+    float scale = 0.0f;       // usually 1/sqrt(head_dim)
+    uint32_t v_head_dim = 0;  // of v and y; 0: head_dim
+    uint32_t window = 0;      // token at position p sees keys above p - window only; 0: all
+    float softcap = 0.0f;     // c: scores become c * tanh(score / c); 0: off
+    Tensor sinks = {};        // f32 [1, n_head] or empty: exp(sinks[h]) joins the softmax's denominator
 
     uint32_t value_dim() const { return v_head_dim == 0 ? head_dim : v_head_dim; }
 };
 
 /// Where the choice of a token reads and writes; words as in shaders/sample/arithmetic.h.
 struct SampleTables {
-    U32View params;       // [n_rows * kParamWords] what is wanted
+    U32View params;       // [n_rows * kParamWords] sampling parameters
     U32View history;      // [kHistoryHead + places] a ring of tokens that penalties look at, or empty; then n_rows is 1
     U32View next_tokens;  // [n_rows] or empty: the chosen ids once more, as a next step reads them
     U32View results;      // [n_rows * kResultWords]
 };
 
-/// What a gated feed-forward block makes of its gate.
+/// The activation that a gated feed-forward block applies to its gate.
 enum class Activation {
     silu,       // g / (1 + exp(-g))
     gelu_tanh,  // g / (1 + exp(-2 u)), u = sqrt(2 / pi) (g + 0.044715 g^3)
@@ -115,17 +124,18 @@ class Ops {
 
     /// An f32 [rows, cols] of undefined content, valid until the mark before it is released.
     virtual Tensor scratch(uint32_t rows, uint32_t cols, std::string_view name) = 0;
-    /// Scratch is a stack: release(mark()) gives back all that was taken in between. Prefer ScratchScope.
+    /// Scratch is a stack: release(mark) releases all that was taken since mark(). Prefer ScratchScope.
     virtual uint64_t mark() = 0;
     virtual void release(uint64_t mark) = 0;
     /// Names what follows for the profiler and for debug markers, until the next label.
     virtual void label(std::string_view name) = 0;
 
-    /// out[i, :] = table[ids[i], :].  table: [n_rows, cols] any format; out: f32 [ids.count, cols]. Ids past the table are a bug upstream
-    /// and read row 0, never memory outside.
+    /// out[i, :] = table[ids[i], :].  table: [n_rows, cols] any format; out: f32 [ids.count, cols]. Ids past the table
+    /// are a bug upstream and read row 0, never memory outside.
     virtual void get_rows(const Tensor& table, const U32View& ids, const Tensor& out) = 0;
 
-    /// y[t, o] = sum_i w[o, i] * x[t, i].  w: [n_out, n_in] any format; x: f32 [n_tokens, n_in]; y: f32 [n_tokens, n_out].
+    /// y[t, o] = sum_i w[o, i] * x[t, i].  w: [n_out, n_in] any format; x: f32 [n_tokens, n_in]; y: f32 [n_tokens,
+    /// n_out].
     virtual void matmul(const Tensor& w, const Tensor& x, const Tensor& y) = 0;
 
     /// y[t, i] = x[t, i] * gain[i] / sqrt(mean_i(x[t, i]^2) + eps).  y may be x.  gain: f32 [1, cols].
@@ -137,62 +147,68 @@ class Ops {
     /// y = activation(gate) * up.  All [n_tokens, n_ff].  y may be gate or up.
     virtual void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) = 0;
 
-    /// Rotates every head of x in place.  x: [n_tokens, n_head * head_dim]; positions: [n_tokens]; factors: f32 [1, n_rot/2] or empty
-    /// (then all are 1).
+    /// Rotates every head of x in place.  x: [n_tokens, n_head * head_dim]; positions: [n_tokens]; factors: f32 [1,
+    /// n_rot/2] or empty (then all are 1).
     virtual void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) = 0;
 
-    /// Turns x in place: every run of `block` columns c becomes H c / sqrt(block), H being Sylvester's Hadamard matrix. Orthogonal and its own
-    /// inverse. block: a power of two, 1 .. 256, that divides x's columns.
+    /// Hadamard rotation of x in place: every run of `block` columns c becomes H c / sqrt(block), H being Sylvester's
+    /// Hadamard matrix. Orthogonal and its own inverse. block: a power of two, 1 .. 256, that divides x's columns.
     virtual void hadamard(const Tensor& x, uint32_t block) = 0;
 
-    /// Multiplies every head of x, a row, in place: x_h = x_h W_g + shift_g. x: [n_tokens, n_head * d]; w: f32 [n_group * d, d], dense, the
-    /// d x d matrices of the groups one behind the other; shift: f32 [1, n_group * d] or empty. n_group divides n_head; head h is of group
-    /// h / (n_head / n_group). d: at most kLargestRotatedHead.
+    /// Multiplies every head of x, a row, in place: x_h = x_h W_g + shift_g. x: [n_tokens, n_head * d]; w: f32 [n_group
+    /// * d, d], dense, the d x d matrices of the groups one after the other; shift: f32 [1, n_group * d] or empty.
+    /// n_group divides n_head; head h is of group h / (n_head / n_group). d: at most kLargestRotatedHead.
     virtual void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) = 0;
 
     /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format, with the feedback of
     /// what passes on errors.  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim.
     virtual void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) = 0;
 
-    /// Page to_pages[i] of `to` becomes page from_pages[i] of `from`, byte for byte. Both are the K or the V of a KvLayer, of one format and
-    /// width, with pages of page_tokens rows; they may be the same cache if no page is read and written. No page is written twice.
-    /// A pair with a number past its cache is skipped.
-    virtual void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) = 0;
+    /// Page to_pages[i] of `to` becomes page from_pages[i] of `from`, byte for byte. Both are the K or the V of a
+    /// KvLayer, of one format and width, with pages of page_tokens rows; they may be the same cache if no page is read
+    /// and written. No page is written twice. A pair with a number past its cache is skipped.
+    virtual void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages,
+                         uint32_t page_tokens) = 0;
 
-    /// y[t, h] = sum_p softmax_p(scale * q[t, h] . K[p, h'] ) V[p, h'] over the keys that token t sees, with params' softcap, window and sinks.
-    /// q: f32 [n_tokens, n_head * head_dim]; y: f32 [n_tokens, n_head * value_dim()].
-    virtual void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
-                           const Tensor& y) = 0;
+    /// y[t, h] = sum_p softmax_p(scale * q[t, h] . K[p, h'] ) V[p, h'] over the keys that token t sees, with params'
+    /// softcap, window and sinks. q: f32 [n_tokens, n_head * head_dim]; y: f32 [n_tokens, n_head * value_dim()].
+    virtual void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables,
+                           const AttentionParams& params, const Tensor& y) = 0;
 
-    /// Chooses a token per row; shaders/sample/arithmetic.h defines which, to the bit. With penalties the logits of seen tokens are changed,
-    /// and the chosen token joins the history. A row with a damaged logit, or without a finite one, chooses nothing: its status says so.
-    /// logits: f32 [n_rows, n_vocab], n_vocab <= 2^20.
+    /// Chooses a token per row; shaders/sample/arithmetic.h defines which, to the bit. With penalties the logits of
+    /// seen tokens are changed, and the chosen token joins the history. A row with a damaged logit, or without a finite
+    /// one, chooses nothing and reports it in its status. logits: f32 [n_rows, n_vocab], n_vocab <= 2^20.
     virtual void sample(const Tensor& logits, const SampleTables& tables) = 0;
 
-    // Fused operations: the default body is the definition and the test oracle; VkOps overrides it where a kernel exists.
+    // Fused operations: the default body is the definition and the test oracle; VkOps overrides it where a kernel
+    // exists.
 
-    /// y = x w^T + b.  b: [1, n_out] or [n_tokens, n_out] (a residual; then y may be b). Empty b: matmul alone.
+    /// y = x w^T + b.  b: [1, n_out] or [n_tokens, n_out] (a residual; then y may be b). Empty b: only matmul.
     virtual void matmul_add(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y);
 
     /// Every term's y = x w^T + b: matrices that share their activations, as q, k and v. No y may be another's b.
     virtual void matmul_group(std::span<const MatmulTerm> terms, const Tensor& x);
 
-    /// y = activation(x gate.w^T + gate.b) * (x up.w^T + up.b).  gate.y and up.y are not looked at; y: [n_tokens, n_ff].
-    virtual void matmul_gated(Activation activation, const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y);
+    /// y = activation(x gate.w^T + gate.b) * (x up.w^T + up.b).  gate.y and up.y are not looked at; y: [n_tokens,
+    /// n_ff].
+    virtual void matmul_gated(Activation activation, const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x,
+                              const Tensor& y);
 
-    /// rope(q), rope(k), hadamard or rotate_heads of what the cache wants turned, kv_write(k, v): what stands between the projections and attention. k and v
-    /// are undefined afterwards.
-    virtual void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
-                               const Tensor& factors, const KvLayer& cache, const U32View& slots);
+    /// rope(q), rope(k), hadamard or rotate_heads of what the cache holds rotated, kv_write(k, v): all steps between
+    /// the projections and attention. k and v are undefined afterwards.
+    virtual void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params,
+                               const U32View& positions, const Tensor& factors, const KvLayer& cache,
+                               const U32View& slots);
 
     /// rms_norm of every head in place.  x: f32 [n_tokens, n_head * d]; gain: f32 [1, d], the same for all heads.
     virtual void rms_norm_heads(const Tensor& x, const Tensor& gain, float eps);
 
     /// sum = a + b; y = rms_norm(sum).  sum may be a or b.
-    virtual void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y);
+    virtual void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum,
+                              const Tensor& y);
 };
 
-/// Gives back at the end of the block all scratch taken in it.
+/// Releases at the end of the block all scratch taken in it.
 class ScratchScope {
   public:
     explicit ScratchScope(Ops& ops) : ops_(ops), mark_(ops.mark()) {}

@@ -1,5 +1,5 @@
 #pragma once
-// The scratch stack: one rule of rounding for who counts (DryOps) and who allocates (every other Ops).
+// The scratch stack: DryOps, which counts, and every other Ops, which allocates, round sizes by the same rule.
 
 #include <algorithm>
 #include <cstdint>
@@ -8,7 +8,8 @@
 
 namespace atlas {
 
-/// Every scratch tensor starts on this boundary: at least minStorageBufferOffsetAlignment of every Vulkan device (256 at most).
+/// Every scratch tensor starts on this boundary: at least minStorageBufferOffsetAlignment of every Vulkan device (256
+/// at most).
 inline constexpr uint64_t kScratchAlignmentBytes = 256;
 
 class ScratchStack {

@@ -1,5 +1,5 @@
 #pragma once
-// What an operation reads and writes: views of storage that somebody else owns.
+// What an operation reads and writes: views of storage that another object owns.
 
 #include <algorithm>
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace atlas {
 
-/// A piece of memory of one backend (a range of a device slab, host memory, or nothing but a size). Owned by who allocated it.
+/// A piece of memory of one backend (a range of a device slab, host memory, or nothing but a size). Owned by the code
+/// that allocated it.
 class Storage {
   public:
     Storage(std::string name, uint64_t bytes) : name_(std::move(name)), bytes_(bytes) {}
@@ -26,9 +27,10 @@ class Storage {
     uint64_t bytes_;
 };
 
-/// A view of a matrix: [rows, cols], rows outermost. A vector is one row. Copies are cheap and refer to the same storage.
-/// Activations are f32; weights have any format and keep each row whole (cols is a multiple of the format's block).
-/// In the planar layout (quant/planar.h) all of these count as if the blocks lay one after another: a block has moved only inside its group.
+/// A view of a matrix: [rows, cols], rows outermost. A vector is one row. Copies are cheap and refer to the same
+/// storage. Activations are f32; weights have any format and keep each row whole (cols is a multiple of the format's
+/// block). In the planar layout (quant/planar.h) all of these count as if the blocks lay one after another: a block has
+/// moved only inside its group.
 struct Tensor {
     Storage* storage = nullptr;
     Format format = Format::f32;
@@ -64,10 +66,12 @@ struct Tensor {
     }
 };
 
-/// The rows of both as one matrix, if `next` lies right behind `first`, in the same form; else an empty view.
+/// The rows of both as one matrix, if `next` lies directly after `first` with the same format, layout and stride; else
+/// an empty view.
 inline Tensor joined_rows(const Tensor& first, const Tensor& next) {
-    const bool behind = first.storage == next.storage && first.storage != nullptr && first.format == next.format && first.layout == next.layout &&
-                        first.cols == next.cols && first.row_stride_elems == next.row_stride_elems &&
+    const bool behind = first.storage == next.storage && first.storage != nullptr && first.format == next.format &&
+                        first.layout == next.layout && first.cols == next.cols &&
+                        first.row_stride_elems == next.row_stride_elems &&
                         next.offset_bytes == first.offset_bytes + first.rows * first.row_stride_bytes();
     if (!behind) return {};
     Tensor both = first;
@@ -75,11 +79,13 @@ inline Tensor joined_rows(const Tensor& first, const Tensor& next) {
     return both;
 }
 
-/// The columns of both as one matrix, if each row of `next` goes on where that of `first` ends; else an empty view.
+/// The columns of both as one matrix, if each row of `next` begins where that of `first` ends; else an empty view.
 inline Tensor joined_cols(const Tensor& first, const Tensor& next) {
-    const bool beside = first.storage == next.storage && first.storage != nullptr && first.format == next.format && first.layout == Layout::blocks &&
-                        next.layout == Layout::blocks && first.rows == next.rows && (first.rows == 1 || first.row_stride_elems == next.row_stride_elems) &&
-                        first.cols % info(first.format).block_elems == 0 && next.offset_bytes == first.offset_bytes + bytes_of(first.format, first.cols);
+    const bool beside = first.storage == next.storage && first.storage != nullptr && first.format == next.format &&
+                        first.layout == Layout::blocks && next.layout == Layout::blocks && first.rows == next.rows &&
+                        (first.rows == 1 || first.row_stride_elems == next.row_stride_elems) &&
+                        first.cols % info(first.format).block_elems == 0 &&
+                        next.offset_bytes == first.offset_bytes + bytes_of(first.format, first.cols);
     if (!beside) return {};
     Tensor both = first;
     both.cols += next.cols;
@@ -90,9 +96,10 @@ inline Tensor joined_cols(const Tensor& first, const Tensor& next) {
 /// A dense matrix at the start (or at offset_bytes) of a storage.
 inline Tensor dense(Storage& storage, Format format, uint32_t rows, uint32_t cols, uint64_t offset_bytes = 0,
                     Layout layout = Layout::blocks) {
-    ATLAS_CHECK(cols % info(format).block_elems == 0, "{} columns are no whole blocks of {}", cols, info(format).name);
-    ATLAS_CHECK(offset_bytes + rows * bytes_of(format, cols) <= storage.bytes(), "{}: [{}, {}] {} at {} does not fit in {} bytes",
-                storage.name(), rows, cols, info(format).name, offset_bytes, storage.bytes());
+    ATLAS_CHECK(cols % info(format).block_elems == 0, "{} columns are not whole blocks of {}", cols, info(format).name);
+    ATLAS_CHECK(offset_bytes + rows * bytes_of(format, cols) <= storage.bytes(),
+                "{}: [{}, {}] {} at {} does not fit in {} bytes", storage.name(), rows, cols, info(format).name,
+                offset_bytes, storage.bytes());
     return {&storage, format, offset_bytes, rows, cols, cols, layout};
 }
 

@@ -11,25 +11,32 @@ BudgetWatch::BudgetWatch(const Backend& backend, std::function<void(const std::s
 
 void BudgetWatch::look() {
     const MemoryBudget now = backend_.budget();
-    // Where the budget is as it was, a model that is larger than it was asked for so.
+    // If the budget is unchanged, a model larger than the budget was loaded that way on request.
     if (now.budget_bytes == 0 || now.used_bytes <= now.budget_bytes || now.budget_bytes >= first_.budget_bytes) return;
     const uint64_t short_bytes = now.used_bytes - now.budget_bytes;
     const GivenBack given = shrink_ ? shrink_(short_bytes) : GivenBack{};
-    const std::string others = fmt::format("other programs took {} of the device's memory", bytes_text(first_.budget_bytes - now.budget_bytes));
-    const std::string gave = given.bytes > 0 ? fmt::format("the cache gave {} of free pages back: {}", bytes_text(given.bytes), given.effect) : "";
+    const std::string others = fmt::format("other programs took {} of the device's memory",
+                                           bytes_text(first_.budget_bytes - now.budget_bytes));
+    const std::string gave = given.bytes > 0 ? fmt::format("the cache returned {} of empty pages to the device: {}",
+                                                           bytes_text(given.bytes), given.effect)
+                                             : "";
     if (given.bytes >= short_bytes) {
         tell_(fmt::format("{}; {}", others, gave));
         return;
     }
     if (told_) {
-        if (given.bytes > 0) tell_(fmt::format("{}; {}, and that is still {} too little", others, gave, bytes_text(short_bytes - given.bytes)));
+        if (given.bytes > 0)
+            tell_(fmt::format("{}; {}, and that is still {} too little", others, gave,
+                              bytes_text(short_bytes - given.bytes)));
         return;
     }
     told_ = true;
-    tell_(fmt::format("{}{}{}: {} are in use here and {} are left for it, so the driver may move {} to system memory, which is many times slower. "
-                      "Close other programs, or start again with a smaller --ctx, --kv q8_0 or a smaller model",
-                      others, gave.empty() ? "" : "; ", gave, bytes_text(now.used_bytes - given.bytes), bytes_text(now.budget_bytes),
-                      bytes_text(short_bytes - given.bytes)));
+    tell_(
+        fmt::format("{}{}{}: {} are in use here and {} are left for it, so the driver may move {} to system memory, "
+                    "which is many times slower. "
+                    "Close other programs, or start again with a smaller --ctx, --kv q8_0 or a smaller model",
+                    others, gave.empty() ? "" : "; ", gave, bytes_text(now.used_bytes - given.bytes),
+                    bytes_text(now.budget_bytes), bytes_text(short_bytes - given.bytes)));
 }
 
 }  // namespace atlas

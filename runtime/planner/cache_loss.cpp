@@ -16,27 +16,32 @@ namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::infinity();
 
-double bias_left(const gguf::TensorInfo& tensor, const gguf::File& file, const LayerConfig& layer, uint32_t n_ctx_train) {
+double bias_left(const gguf::TensorInfo& tensor, const gguf::File& file, const LayerConfig& layer,
+                 uint32_t n_ctx_train) {
     const uint32_t width = layer.k_width();
-    if (!tensor.format || tensor.shape != std::vector<uint64_t>{width} || width % info(*tensor.format).block_elems != 0) return kUnknown;
+    if (!tensor.format || tensor.shape != std::vector<uint64_t>{width} || width % info(*tensor.format).block_elems != 0)
+        return kUnknown;
     std::vector<float> bias(width);
     dequantize_row(*tensor.format, file.data_alone(tensor), bias);
     return key_bias_left(bias, layer.rope, n_ctx_train);
 }
 
-// The rows that count for one measured model: its own and everybody's.
+// The rows that hold for one measured model: its own, and those of every model.
 class Rows {
   public:
-    Rows(const Catalogue& catalogue, double key_bias_left, bool fitted) : catalogue_(catalogue), key_bias_left_(key_bias_left), fitted_(fitted) {}
+    Rows(const Catalogue& catalogue, double key_bias_left, bool fitted)
+        : catalogue_(catalogue), key_bias_left_(key_bias_left), fitted_(fitted) {}
 
     const KvLoss* pair(const KvFormats& kv) const {
         const KvLoss* fitted = fitted_ ? find(kv, true) : nullptr;
         return fitted != nullptr ? fitted : find(kv, false);
     }
 
-    // Keys or values alone; kKvFormats is ordered from the most exact on. Keys make nearly all of a pair's loss: it stands in for them.
+    // Keys or values alone; kKvFormats is ordered from the most exact on. Keys cause nearly all of a pair's loss, so a
+    // pair stands in for them.
     const KvLoss* half(const KvFormats& kv, bool keys) const {
-        for (const auto* at = std::find(kKvFormats.begin(), kKvFormats.end(), keys ? kv.k : kv.v); at != kKvFormats.end(); ++at) {
+        for (const auto* at = std::find(kKvFormats.begin(), kKvFormats.end(), keys ? kv.k : kv.v);
+             at != kKvFormats.end(); ++at) {
             KvFormats alone = keys ? KvFormats(*at, Format::f16) : KvFormats(Format::f16, *at);
             alone.rotate_k = keys && kv.rotate_k;
             alone.rotate_v = !keys && kv.rotate_v;
@@ -55,8 +60,9 @@ class Rows {
     // A user's own rows come last.
     const KvLoss* find(const KvFormats& kv, bool fitted) const {
         for (auto row = catalogue_.kv_loss.rbegin(); row != catalogue_.kv_loss.rend(); ++row) {
-            if (row->k == info(kv.k).name && row->v == info(kv.v).name && row->rotate_k == kv.rotate_k && row->rotate_v == kv.rotate_v &&
-                row->fitted == fitted && row->key_bias_left.value_or(key_bias_left_) == key_bias_left_) {
+            if (row->k == info(kv.k).name && row->v == info(kv.v).name && row->rotate_k == kv.rotate_k &&
+                row->rotate_v == kv.rotate_v && row->fitted == fitted &&
+                row->key_bias_left.value_or(key_bias_left_) == key_bias_left_) {
                 return &*row;
             }
         }
@@ -68,7 +74,7 @@ class Rows {
     bool fitted_;
 };
 
-// The measured models by how hard their keys are.
+// The measured models, by how hard their keys are to round.
 struct Measured {
     std::vector<double> harder;  // or as hard: easiest first; for a model harder than all, the hardest
     std::vector<double> easier;  // hardest first
@@ -97,10 +103,13 @@ CacheTraits cache_traits(const ModelShape& model) { return {model.fitted_cache, 
 CacheTraits cache_traits(const gguf::File& file) {
     CacheTraits traits{file.find_tensor(fmt::format("blk.0.{}", kRotateK.name)) != nullptr, 0};
     const auto architecture = find_architecture(file);
-    const auto config = architecture ? (*architecture)->read_config(FileKeys(file)) : Result<ModelConfig>(tl::unexpected(architecture.error()));
+    const auto config = architecture ? (*architecture)->read_config(FileKeys(file))
+                                     : Result<ModelConfig>(tl::unexpected(architecture.error()));
     for (uint32_t il = 0; config && il < config->n_layer(); ++il) {
         const gguf::TensorInfo* bias = file.find_tensor(fmt::format("blk.{}.{}", il, kAttnKBias.name));
-        if (bias != nullptr) traits.key_bias_left = std::max(traits.key_bias_left, bias_left(*bias, file, config->layers[il], config->n_ctx_train));
+        if (bias != nullptr)
+            traits.key_bias_left =
+                std::max(traits.key_bias_left, bias_left(*bias, file, config->layers[il], config->n_ctx_train));
     }
     if (config) return traits;
     const bool has_bias = std::any_of(file.tensors().begin(), file.tensors().end(), [](const gguf::TensorInfo& tensor) {
@@ -113,10 +122,11 @@ CacheTraits cache_traits(const gguf::File& file) {
 KvCost kv_cost_of(const Catalogue& catalogue, const KvFormats& kv, const CacheTraits& traits) {
     const Measured measured = measured_around(catalogue, traits.key_bias_left);
     const auto rows = [&](double key_bias_left) { return Rows(catalogue, key_bias_left, traits.fitted); };
-    // Values are much alike in all models.
+    // Values differ little between models.
     const auto values_of = [&](double key_bias_left) {
         const KvLoss* found = rows(key_bias_left).half(kv, false);
-        for (size_t i = 0; i < measured.easier.size() && found == nullptr; ++i) found = rows(measured.easier[i]).half(kv, false);
+        for (size_t i = 0; i < measured.easier.size() && found == nullptr; ++i)
+            found = rows(measured.easier[i]).half(kv, false);
         return found;
     };
     KvCost cost;
@@ -146,7 +156,8 @@ std::vector<KvFormats> smaller_caches(const Catalogue& catalogue, const CacheTra
     std::vector<KvFormats> caches;
     const KvFormats eights = with_default_rotation(Format::q8_0);
     if (is_harmless(eights)) caches.push_back(eights);
-    for (const KvFormats& kv : {with_default_rotation(Format::q4_0), with_default_rotation({Format::q8_0, Format::q4_0})}) {
+    for (const KvFormats& kv :
+         {with_default_rotation(Format::q4_0), with_default_rotation({Format::q8_0, Format::q4_0})}) {
         if (!is_harmless(kv)) continue;
         caches.push_back(kv);
         break;
@@ -159,15 +170,19 @@ std::string warning_of(const Catalogue& catalogue, const KvFormats& kv, const Ca
     if (!is_hurtful(cost)) return "";
     const auto percent = [](double share) { return fmt::format("{:.{}f} %", 100 * share, share < 0.1 ? 1 : 0); };
     const bool turned = kv == with_default_rotation(kv);
-    std::string text = fmt::format("a {} cache{} is {} to hurt models with keys like this one's: {}{} more perplexity ({}{}).", name_of(kv),
-                                   turned ? "" : " with this --kv-rotation", cost.measured ? "known" : "likely",
-                                   !cost.measured ? "about " : cost.is_least ? "at least " : "", percent(cost.perplexity_share),
-                                   cost.measured ? "" : "estimated from ", printable(cost.source, 120));
+    std::string text = fmt::format(
+        "a {} cache{} is {} to hurt models with keys like this one's: {}{} more perplexity ({}{}).", name_of(kv),
+        turned ? "" : " with this --kv-rotation", cost.measured ? "known" : "likely",
+        !cost.measured  ? "about "
+        : cost.is_least ? "at least "
+                        : "",
+        percent(cost.perplexity_share), cost.measured ? "" : "estimated from ", printable(cost.source, 120));
     std::string instead;
     for (const KvFormats& smaller : smaller_caches(catalogue, traits)) {
         const KvCost its = kv_cost_of(catalogue, smaller, traits);
-        instead += fmt::format("{}--kv {}{}", instead.empty() ? " Better: " : ", ", name_of(smaller),
-                               its.measured && !its.is_least ? fmt::format(" ({})", percent(its.perplexity_share)) : "");
+        instead +=
+            fmt::format("{}--kv {}{}", instead.empty() ? " Better: " : ", ", name_of(smaller),
+                        its.measured && !its.is_least ? fmt::format(" ({})", percent(its.perplexity_share)) : "");
     }
     text += instead;
     const KvCost fitted = kv_cost_of(catalogue, with_default_rotation(kv), {true, traits.key_bias_left});

@@ -110,7 +110,8 @@ Result<void> read_kv_losses_of(const Json& loss, Catalogue& to, const std::strin
         entry.perplexity_share = r.number("perplexity_share", 0, 1e4);
         entry.divergence = r.number("divergence", 0, 100, false);
         const std::string rotation = r.text("rotation", false);
-        if (const Json* given = r.get("rotation", false); given != nullptr && rotation != "k" && rotation != "v" && rotation != "kv") {
+        if (const Json* given = r.get("rotation", false);
+            given != nullptr && rotation != "k" && rotation != "v" && rotation != "kv") {
             r.complain("rotation", "k, v or kv", *given);
         }
         entry.rotate_k = rotation.find('k') != std::string::npos;
@@ -152,15 +153,18 @@ Result<void> read_losses(const Json& root, Catalogue& to, const std::string& whe
 }
 
 template <class Entry, class Read, class Key>
-Result<void> read_list(const Json& root, const char* section, std::vector<Entry>& to, const std::string& where, Read read, Key key) {
+Result<void> read_list(const Json& root, const char* section, std::vector<Entry>& to, const std::string& where,
+                       Read read, Key key) {
     const auto list = root.find(section);
     if (list == root.end()) return {};
     if (!list->is_array()) return fail(ErrorCode::corrupt, "{}: '{}' must be a list", where, section);
     for (size_t i = 0; i < list->size(); ++i) {
         ATLAS_TRY(Entry entry, read((*list)[i], fmt::format("{}: {} {}", where, section, i)));
         const auto same = std::find_if(to.begin(), to.end(), [&](const Entry& e) { return key(e) == key(entry); });
-        if (same != to.end()) *same = std::move(entry);
-        else to.push_back(std::move(entry));
+        if (same != to.end())
+            *same = std::move(entry);
+        else
+            to.push_back(std::move(entry));
     }
     return {};
 }
@@ -173,8 +177,10 @@ Result<void> read_into(Catalogue& to, std::string_view text, std::string_view na
     int schema = 0;
     f.count("schema", schema, 1000);
     ATLAS_FIELDS_DONE(f);
-    if (schema != kSchema) return fail(ErrorCode::corrupt, "{}: schema {} is not known, expected {}", where, schema, kSchema);
-    ATLAS_TRY_VOID(read_list(root, "models", to.models, where, read_catalogue_model, [](const CatalogueModel& m) { return m.shape.id; }));
+    if (schema != kSchema)
+        return fail(ErrorCode::corrupt, "{}: schema {} is not known, expected {}", where, schema, kSchema);
+    ATLAS_TRY_VOID(read_list(root, "models", to.models, where, read_catalogue_model,
+                             [](const CatalogueModel& m) { return m.shape.id; }));
     ATLAS_TRY_VOID(read_list(root, "cards", to.cards, where, read_card, [](const Card& c) { return c.name; }));
     ATLAS_TRY_VOID(read_losses(root, to, where));
     if (const auto speed = root.find("speed"); speed != root.end()) {
@@ -197,7 +203,8 @@ Result<Catalogue> load_catalogue(const std::filesystem::path& additions, std::st
     Catalogue catalogue = *built_in;
     const auto text = read_small_file(additions, kMaxFileBytes);
     if (!text && text.error().code == ErrorCode::not_found) return catalogue;
-    const auto read = text ? read_into(catalogue, *text, printable(additions.string(), 400)) : tl::unexpected(text.error());
+    const auto read =
+        text ? read_into(catalogue, *text, printable(additions.string(), 400)) : tl::unexpected(text.error());
     if (read) return catalogue;
     if (!text && only_unreadable(additions, text.error())) {
         if (warning != nullptr) *warning = text.error().message + "; going on without your models and cards";

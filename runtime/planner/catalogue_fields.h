@@ -1,5 +1,5 @@
 #pragma once
-// Reading the catalogue's JSON: every field is checked, and the first thing wrong is told.
+// Reading the catalogue's JSON: every field is checked, and the first error is reported.
 
 #include <fmt/format.h>
 
@@ -17,7 +17,7 @@ namespace atlas {
 
 inline constexpr double kMostKeyBias = 1e6;
 
-// Fields of one entry, with the first thing wrong kept until the end.
+// Reads the fields of one entry and keeps the first error until the end.
 class Fields {
   public:
     Fields(const nlohmann::json& json, std::string where) : json_(json), where_(std::move(where)) {
@@ -53,7 +53,8 @@ class Fields {
     void count(const char* key, Int& to, double high, bool required = true) {
         const nlohmann::json* found = get(key, required);
         if (found == nullptr) return;
-        if (!found->is_number_unsigned() || found->get<double>() > high) return complain(key, fmt::format("a whole number up to {}", high), *found);
+        if (!found->is_number_unsigned() || found->get<double>() > high)
+            return complain(key, fmt::format("a whole number up to {}", high), *found);
         to = static_cast<Int>(found->get<uint64_t>());
     }
     void flag(const char* key, bool& to) {
@@ -75,12 +76,14 @@ class Fields {
         complain(fmt::format("{}: expected {}, found {}", where_, expected, printable(json_text(found), 60)));
     }
     void complain(const char* key, const std::string& expected, const nlohmann::json& found) {
-        complain(fmt::format("{}: field '{}': expected {}, found {}", where_, key, expected, printable(json_text(found), 60)));
+        complain(fmt::format("{}: field '{}': expected {}, found {}", where_, key, expected,
+                             printable(json_text(found), 60)));
     }
     const std::optional<Error>& error() const { return error_; }
 
   private:
-    // What is read here is printed later, in tables and commands: nothing in it may move a cursor.
+    // These texts are printed later, in tables and commands, so they must not hold control characters that move a
+    // cursor.
     std::string checked(const char* key, const nlohmann::json& found) {
         auto text = found.get<std::string>();
         if (printable(text, text.size()) != text) complain(key, "a text without control characters", found);
@@ -94,7 +97,6 @@ class Fields {
 
 #define ATLAS_FIELDS_DONE(fields) \
     if ((fields).error()) return tl::unexpected(*(fields).error())
-
 
 /// One row of "models". Fails: corrupt.
 Result<CatalogueModel> read_catalogue_model(const nlohmann::json& entry, const std::string& where);

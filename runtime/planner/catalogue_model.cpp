@@ -14,20 +14,21 @@ using Json = nlohmann::json;
 
 Result<std::optional<QualityFigure>> read_quality(const Json& entry, const char* kind, const std::string& where) {
     const auto quality = entry.find("quality");
-    if (quality == entry.end() || !quality->is_object() || !quality->contains(kind)) return std::optional<QualityFigure>();
+    if (quality == entry.end() || !quality->is_object() || !quality->contains(kind))
+        return std::optional<QualityFigure>();
     Fields f((*quality)[kind], where + " quality");
     QualityFigure figure{f.number("score", 0, 100), f.text("benchmark"), f.text("source")};
     ATLAS_FIELDS_DONE(f);
     return std::optional(std::move(figure));
 }
 
-// As Hugging Face names repositories; it becomes a word of a command.
+// A repository name as Hugging Face allows it, because it becomes a word of a command.
 bool is_repository(std::string_view name) {
     constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
     return std::count(name.begin(), name.end(), '/') == 1 && name.find_first_not_of(kAllowed) == std::string_view::npos;
 }
 
-// How additions to the catalogue called a file's keys before they had "keys".
+// The names that additions to the catalogue used for a file's keys before entries had "keys".
 struct OldName {
     const char* name;
     const char* key;
@@ -56,25 +57,33 @@ bool is_whole(const Json& value) { return value.is_number_integer() && value >= 
 
 bool is_list_of_whole(const Json& value) {
     constexpr size_t kMostLayers = 1024;
-    return value.is_array() && !value.empty() && value.size() <= kMostLayers && std::all_of(value.begin(), value.end(), is_whole);
+    return value.is_array() && !value.empty() && value.size() <= kMostLayers &&
+           std::all_of(value.begin(), value.end(), is_whole);
 }
 
 void put_key(Fields& f, const std::string& key, const Json& value, KeyMap& to) {
-    if (is_whole(value)) to.set(key, value.get<int64_t>());
-    else if (is_list_of_whole(value)) to.put(key, value.get<std::vector<int64_t>>());
-    else if (value.is_number_float()) to.put(key, value.get<double>());
-    else if (value.is_string()) to.put(key, value.get<std::string>());
-    else if (value.is_boolean()) to.put(key, value.get<bool>());
-    else f.complain(("keys." + key).c_str(), "a number, a list of whole numbers, a text, true or false", value);
+    if (is_whole(value))
+        to.set(key, value.get<int64_t>());
+    else if (is_list_of_whole(value))
+        to.put(key, value.get<std::vector<int64_t>>());
+    else if (value.is_number_float())
+        to.put(key, value.get<double>());
+    else if (value.is_string())
+        to.put(key, value.get<std::string>());
+    else if (value.is_boolean())
+        to.put(key, value.get<bool>());
+    else
+        f.complain(("keys." + key).c_str(), "a number, a list of whole numbers, a text, true or false", value);
 }
 
 KeyMap read_keys(Fields& f, const Json& entry) {
     KeyMap keys(f.text("arch"));
-    // What a plan does not depend on.
+    // Keys that a plan does not depend on.
     for (const char* eps : {"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"}) keys.put(eps, 1e-6);
     if (!entry.is_object()) return keys;
     for (const OldName& old : kOldNames) {
-        if (const auto found = entry.find(old.name); found != entry.end() && !found->is_null()) put_key(f, old.key, *found, keys);
+        if (const auto found = entry.find(old.name); found != entry.end() && !found->is_null())
+            put_key(f, old.key, *found, keys);
     }
     const Json* given = f.get("keys", false);
     if (given != nullptr && !given->is_object()) f.complain("keys", "an object", *given);

@@ -12,15 +12,17 @@ namespace atlas {
 namespace {
 
 // The recipes that are offered when none is named: those with a measured loss that files are commonly published in.
-constexpr auto kOffered = std::to_array<std::string_view>({"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"});
+constexpr auto kOffered =
+    std::to_array<std::string_view>({"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"});
 constexpr double kPenaltyOfEstimates = 5;
 constexpr uint32_t kTypicalDepth = 4096;
-constexpr double kDraftMustGain = 1.15;  // at an acceptance of 0.6; less is not worth its memory
+constexpr double kDraftMustGain = 1.15;  // at an acceptance of 0.6; a smaller gain is not worth the draft's memory
 constexpr double kAcceptances[] = {0.4, 0.6, 0.8};
 
 std::string in_capitals(std::string_view text) {
     std::string upper(text);
-    std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    std::transform(upper.begin(), upper.end(), upper.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     return upper;
 }
 
@@ -73,17 +75,20 @@ std::vector<KvFormats> caches_of(const Catalogue& catalogue, const PlanRequest& 
 
 void add_speeds(const Catalogue& catalogue, const PlanRequest& request, const ModelFit& fit, PlanChoice& choice) {
     const auto at = [&](uint32_t depth) {
-        return decode_speed(catalogue.speed, request.speed,
-                            decode_load(fit.model(), fit.size(), double(cache_read_bytes(fit.model().config, depth, choice.kv))));
+        return decode_speed(
+            catalogue.speed, request.speed,
+            decode_load(fit.model(), fit.size(), double(cache_read_bytes(fit.model().config, depth, choice.kv))));
     };
     choice.decode = at(std::min(choice.n_ctx, kTypicalDepth));
     choice.decode_full = at(choice.n_ctx);
-    choice.prefill = prefill_speed(catalogue.speed, request.speed, fit.model(), fit.size(), std::min(choice.n_ctx, 512u));
+    choice.prefill =
+        prefill_speed(catalogue.speed, request.speed, fit.model(), fit.size(), std::min(choice.n_ctx, 512u));
 }
 
-// Drafts and targets must mean the same by a token id; padding of the tables may differ.
+// A token id must mean the same to draft and target; the padding of their tables may differ.
 bool same_vocabulary(const ModelShape& a, const ModelShape& b) {
-    const uint32_t larger = std::max(a.config.n_vocab, b.config.n_vocab), smaller = std::min(a.config.n_vocab, b.config.n_vocab);
+    const uint32_t larger = std::max(a.config.n_vocab, b.config.n_vocab),
+                   smaller = std::min(a.config.n_vocab, b.config.n_vocab);
     return a.arch == b.arch && larger - smaller <= 1024;
 }
 
@@ -95,7 +100,9 @@ struct Pair {
     KvFormats kv, draft_kv;
 
     MemoryPlan alone(uint32_t n_ctx) const { return target.at(n_ctx, kv, request.n_sequences); }
-    uint64_t total(uint32_t n_ctx) const { return together(alone(n_ctx), draft.at(n_ctx, draft_kv, request.n_sequences)).total_bytes(); }
+    uint64_t total(uint32_t n_ctx) const {
+        return together(alone(n_ctx), draft.at(n_ctx, draft_kv, request.n_sequences)).total_bytes();
+    }
     bool fits(uint32_t n_ctx) const { return total(n_ctx) <= request.available_bytes; }
     /// The longest context from `least` to `most` that both have room for; 0: none.
     uint32_t longest(uint32_t least, uint32_t most) const {
@@ -106,16 +113,22 @@ struct Pair {
     }
 };
 
-Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const PlanRequest& request, const PlanChoice& choice,
-                                             const CatalogueModel& candidate, const ModelFit& target) {
+Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const PlanRequest& request,
+                                             const PlanChoice& choice, const CatalogueModel& candidate,
+                                             const ModelFit& target) {
     const std::string quant = choice.model->shape.config.n_embd == candidate.shape.config.n_embd ? "Q4_0" : "Q4_K_M";
     ATLAS_TRY(const ModelFit fit, ModelFit::create(candidate.shape, quant));
     const KvFormats kv = fits_heads(choice.kv, candidate.shape.config) ? choice.kv : KvFormats(Format::f16);
     const Pair pair{request, target, fit, choice.kv, kv};
     const bool stays = request.n_ctx > 0 || request.max_context;
-    const uint32_t n_ctx = pair.longest(stays ? choice.n_ctx : std::min(choice.n_ctx, request.min_context), choice.n_ctx);
+    const uint32_t n_ctx =
+        pair.longest(stays ? choice.n_ctx : std::min(choice.n_ctx, request.min_context), choice.n_ctx);
     if (n_ctx == 0) return std::optional<DraftChoice>();
-    DraftChoice draft{.model = &candidate, .quant = quant, .n_ctx = n_ctx, .kv = kv, .bytes = pair.total(n_ctx) - pair.alone(n_ctx).total_bytes()};
+    DraftChoice draft{.model = &candidate,
+                      .quant = quant,
+                      .n_ctx = n_ctx,
+                      .kv = kv,
+                      .bytes = pair.total(n_ctx) - pair.alone(n_ctx).total_bytes()};
     const uint32_t depth = std::min(n_ctx, kTypicalDepth);
     const auto ms = [&](const ModelFit& of) {
         return decode_ms(catalogue.speed, request.speed,
@@ -128,29 +141,34 @@ Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const P
     return std::optional(draft);
 }
 
-// The context gives way to the draft.
-void take_draft(const Catalogue& catalogue, const PlanRequest& request, const ModelFit& target, PlanChoice& choice, const DraftChoice& draft) {
+// Shortens the context to make room for the draft.
+void take_draft(const Catalogue& catalogue, const PlanRequest& request, const ModelFit& target, PlanChoice& choice,
+                const DraftChoice& draft) {
     choice.draft = draft;
     choice.n_ctx = draft.n_ctx;
     choice.footprint = target.at(choice.n_ctx, choice.kv, request.n_sequences);
     add_speeds(catalogue, request, target, choice);
 }
 
-Result<void> add_draft(const Catalogue& catalogue, const PlanRequest& request, const ModelFit& target, PlanChoice& choice) {
+Result<void> add_draft(const Catalogue& catalogue, const PlanRequest& request, const ModelFit& target,
+                       PlanChoice& choice) {
     if (request.draft != nullptr) {
         if (!same_vocabulary(request.draft->shape, choice.model->shape)) {
-            return fail(ErrorCode::invalid_argument, "{} cannot draft for {}: they do not share a vocabulary", request.draft->shape.id,
-                        choice.model->shape.id);
+            return fail(ErrorCode::invalid_argument, "{} cannot draft for {}: they do not share a vocabulary",
+                        request.draft->shape.id, choice.model->shape.id);
         }
         ATLAS_TRY(const auto draft, draft_for(catalogue, request, choice, *request.draft, target));
         if (draft) take_draft(catalogue, request, target, choice, *draft);
         return {};
     }
-    if (!request.find_draft || request.n_sequences > 1) return {};  // what a draft brings is gone where several texts share steps
+    if (!request.find_draft || request.n_sequences > 1)
+        return {};  // a draft gains nothing where several texts share steps
     std::optional<DraftChoice> best;
     for (const CatalogueModel& candidate : catalogue.models) {
-        if (candidate.shape.parameters * 4 > choice.model->shape.parameters || !same_vocabulary(candidate.shape, choice.model->shape)) continue;
-        // Drafts of another purpose agree less: only relatives by name.
+        if (candidate.shape.parameters * 4 > choice.model->shape.parameters ||
+            !same_vocabulary(candidate.shape, choice.model->shape))
+            continue;
+        // Drafts trained for another purpose have a lower acceptance, so only relatives by name are considered.
         const auto family = [](const std::string& id) { return id.substr(0, id.find_last_of('-', id.find("b-"))); };
         if (family(candidate.shape.id) != family(choice.model->shape.id)) continue;
         ATLAS_TRY(const auto draft, draft_for(catalogue, request, choice, candidate, target));
@@ -163,21 +181,26 @@ Result<void> add_draft(const Catalogue& catalogue, const PlanRequest& request, c
 
 std::string reason_of(const Catalogue& catalogue, const PlanRequest& request, const PlanChoice& choice) {
     const Score score = score_of(catalogue, *choice.model, request.purpose);
-    std::string text = !score.estimated          ? fmt::format("{:.1f} {}", score.points, score.benchmark)
-                       : score.benchmark.empty() ? fmt::format("about {:.0f} points expected for its size, no published figure", score.points)
-                                                 : fmt::format("about {:.0f} points expected from {}", score.points, score.benchmark);
-    if (const auto loss = catalogue.weight_loss.find(choice.quant); loss != catalogue.weight_loss.end() && loss->second.perplexity_increase / catalogue.f16_perplexity >= 0.0005) {
-        text += fmt::format("; {} adds {:.1f} % perplexity", choice.quant, 100 * loss->second.perplexity_increase / catalogue.f16_perplexity);
+    std::string text = !score.estimated ? fmt::format("{:.1f} {}", score.points, score.benchmark)
+                       : score.benchmark.empty()
+                           ? fmt::format("about {:.0f} points expected for its size, no published figure", score.points)
+                           : fmt::format("about {:.0f} points expected from {}", score.points, score.benchmark);
+    if (const auto loss = catalogue.weight_loss.find(choice.quant);
+        loss != catalogue.weight_loss.end() && loss->second.perplexity_increase / catalogue.f16_perplexity >= 0.0005) {
+        text += fmt::format("; {} adds {:.1f} % perplexity", choice.quant,
+                            100 * loss->second.perplexity_increase / catalogue.f16_perplexity);
     }
     if (is_native(*choice.model, choice.quant)) text += fmt::format("; {} is what it was trained in", choice.quant);
     text += fmt::format("; {} tokens of context with a {} cache", choice.n_ctx, name_of(choice.kv));
     const KvCost cost = kv_cost_of(catalogue, with_default_rotation(choice.kv), cache_traits(choice.model->shape));
-    if (is_hurtful(cost)) text += fmt::format(", which adds {:.1f} % perplexity: not advised", 100 * cost.perplexity_share);
+    if (is_hurtful(cost))
+        text += fmt::format(", which adds {:.1f} % perplexity: not advised", 100 * cost.perplexity_share);
     if (choice.draft) {
-        text += fmt::format("; with {} as draft {:.1f} to {:.1f} times as fast", choice.draft->model->shape.id, choice.draft->speedup_low,
-                            choice.draft->speedup_high);
+        text += fmt::format("; with {} as draft {:.1f} to {:.1f} times as fast", choice.draft->model->shape.id,
+                            choice.draft->speedup_low, choice.draft->speedup_high);
     }
-    if (!choice.runs) text += fmt::format("; this version cannot run the architecture '{}' yet", choice.model->shape.arch);
+    if (!choice.runs)
+        text += fmt::format("; this version cannot run the architecture '{}' yet", choice.model->shape.arch);
     return text;
 }
 
@@ -214,7 +237,8 @@ class Chooser {
         return best;
     }
 
-    std::optional<PlanChoice> try_one(const CatalogueModel& model, const ModelFit& fit, const std::string& quant, const KvFormats& kv) const {
+    std::optional<PlanChoice> try_one(const CatalogueModel& model, const ModelFit& fit, const std::string& quant,
+                                      const KvFormats& kv) const {
         const uint32_t native = model.shape.n_ctx();
         const uint32_t least = std::min(native, request_.n_ctx > 0 ? request_.n_ctx : request_.min_context);
         const uint32_t most = request_.n_ctx > 0 ? std::min(native, request_.n_ctx) : native;
@@ -243,15 +267,19 @@ class Chooser {
 
     std::array<double, 6> rank(const PlanChoice& c) const {
         const double speed = std::round(std::log(c.decode.likely) / std::log(1.1)), context = c.n_ctx;
-        return {c.useful() || request_.speed.unknown ? 1.0 : 0.0, std::round(c.quality * 2), request_.max_context ? context : speed, request_.max_context ? speed : context,
-                -double(c.total_bytes()), c.quality};
+        return {c.useful() || request_.speed.unknown ? 1.0 : 0.0,
+                std::round(c.quality * 2),
+                request_.max_context ? context : speed,
+                request_.max_context ? speed : context,
+                -double(c.total_bytes()),
+                c.quality};
     }
 
     const Catalogue& catalogue_;
     const PlanRequest& request_;
 };
 
-// The models to look at; one that was named need not be in the catalogue (a file's).
+// The models to consider; a named one need not be in the catalogue (it may be a file's).
 std::vector<const CatalogueModel*> candidates(const Catalogue& catalogue, const PlanRequest& request) {
     if (request.model != nullptr) return {request.model};
     std::vector<const CatalogueModel*> all;
@@ -270,22 +298,27 @@ Score score_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose 
         for (const CatalogueModel& known : catalogue.models) {
             if (known.coding && known.humaneval) bridge.add(known.humaneval->score, known.coding->score);
         }
-        return {std::clamp(bridge.at(model.humaneval->score), 0.0, 100.0), true, fmt::format("{} {:.1f}", model.humaneval->benchmark, model.humaneval->score)};
+        return {std::clamp(bridge.at(model.humaneval->score), 0.0, 100.0), true,
+                fmt::format("{} {:.1f}", model.humaneval->benchmark, model.humaneval->score)};
     }
     Line by_size;
     for (const CatalogueModel& known : catalogue.models) {
-        if (const auto& figure = figure_of(known, purpose)) by_size.add(std::log(double(known.shape.parameters)), figure->score);
+        if (const auto& figure = figure_of(known, purpose))
+            by_size.add(std::log(double(known.shape.parameters)), figure->score);
     }
-    return {std::clamp(by_size.at(std::log(double(model.shape.parameters))) - kPenaltyOfEstimates, 0.0, 100.0), true, {}};
+    return {
+        std::clamp(by_size.at(std::log(double(model.shape.parameters))) - kPenaltyOfEstimates, 0.0, 100.0), true, {}};
 }
 
-std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose, std::string_view quant,
-                                 const KvFormats& kv) {
+std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose,
+                                 std::string_view quant, const KvFormats& kv) {
     const bool native = is_native(model, quant);
     const auto loss = catalogue.weight_loss.find(in_capitals(quant));
     if (loss == catalogue.weight_loss.end() && !native) return std::nullopt;
-    const double share = (native ? 0 : third_below_three_percent(loss->second.perplexity_increase / catalogue.f16_perplexity)) +
-                         third_below_three_percent(kv_cost_of(catalogue, with_default_rotation(kv), cache_traits(model.shape)).perplexity_share);
+    const double share =
+        (native ? 0 : third_below_three_percent(loss->second.perplexity_increase / catalogue.f16_perplexity)) +
+        third_below_three_percent(
+            kv_cost_of(catalogue, with_default_rotation(kv), cache_traits(model.shape)).perplexity_share);
     return score_of(catalogue, model, purpose).points * std::max(0.0, 1 - share);
 }
 
@@ -296,7 +329,8 @@ Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanReq
         ATLAS_TRY(auto best, chooser.best_of(*model));
         if (best) choices.push_back(std::move(*best));
     }
-    std::stable_sort(choices.begin(), choices.end(), [&](const PlanChoice& a, const PlanChoice& b) { return chooser.better(a, b); });
+    std::stable_sort(choices.begin(), choices.end(),
+                     [&](const PlanChoice& a, const PlanChoice& b) { return chooser.better(a, b); });
     if (choices.size() > most) choices.resize(most);
     return choices;
 }
@@ -323,24 +357,33 @@ Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& 
         }
     }
     if (!smallest && longest != nullptr && request.n_ctx > longest->shape.n_ctx()) {
-        return fail(ErrorCode::invalid_argument, "{} tokens of context: {} was made for {}{}", request.n_ctx, longest->shape.id, longest->shape.n_ctx(),
+        return fail(ErrorCode::invalid_argument, "{} tokens of context: {} was made for {}{}", request.n_ctx,
+                    longest->shape.id, longest->shape.n_ctx(),
                     request.model == nullptr ? ", and no other model here for more" : "");
     }
-    if (!smallest) return fail(ErrorCode::invalid_argument, "nothing in the catalogue allows this cache format: its blocks do not divide the heads");
+    if (!smallest)
+        return fail(ErrorCode::invalid_argument,
+                    "nothing in the catalogue allows this cache format: its blocks do not divide the heads");
     return *smallest;
 }
 
-std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, uint64_t available_bytes, uint32_t n_sequences) {
-    constexpr auto kTrades = std::to_array<KvFormats>({{Format::f16, Format::f16}, {Format::q8_0, Format::q8_0}, {Format::q8_0, Format::q4_0},
-                                                       {Format::q5_0, Format::q5_0}, {Format::q4_0, Format::q4_0}});
+std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, uint64_t available_bytes,
+                               uint32_t n_sequences) {
+    constexpr auto kTrades = std::to_array<KvFormats>({{Format::f16, Format::f16},
+                                                       {Format::q8_0, Format::q8_0},
+                                                       {Format::q8_0, Format::q4_0},
+                                                       {Format::q5_0, Format::q5_0},
+                                                       {Format::q4_0, Format::q4_0}});
     const CacheTraits traits = cache_traits(fit.model());
     std::vector<KvTrade> trades;
     for (const KvFormats& kv : kTrades) {
         if (!fits_heads(kv, fit.model().config)) continue;
         const KvFormats turned = with_default_rotation(kv);
         KvTrade trade{kv, fit.largest_context(available_bytes, fit.model().n_ctx(), kv, n_sequences), 0,
-                      kv_cost_of(catalogue, turned, traits), kv_cost_of(catalogue, turned, {true, traits.key_bias_left})};
-        const uint64_t far = cache_bytes(fit.model().config, 1 << 20, kv, 512), near = cache_bytes(fit.model().config, 1 << 19, kv, 512);
+                      kv_cost_of(catalogue, turned, traits),
+                      kv_cost_of(catalogue, turned, {true, traits.key_bias_left})};
+        const uint64_t far = cache_bytes(fit.model().config, 1 << 20, kv, 512),
+                       near = cache_bytes(fit.model().config, 1 << 19, kv, 512);
         trade.bytes_per_token = double(far - near) / (1 << 19);
         trades.push_back(trade);
     }

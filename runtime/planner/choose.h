@@ -2,16 +2,18 @@
 // Which model, quantization, context, cache formats and draft model suit a card best: the ranking rule.
 //
 // 1. Only what fits: every byte counted (fit.h), within the budget, with at least the wanted context.
-// 2. Quality first, in steps of half a point: the model's published score for the purpose, less what quantization costs. That is the relative
-//    increase of perplexity measured for the recipe (weight_loss), a third of it as long as it is under 3 %, all of it above; and the cache
-//    formats' (kv_cost_of). The third is a rule of thumb: a larger model at 4 bits beats a smaller one at 8. Models without the figure that a
-//    purpose is judged by are estimated: for coding from HumanEval, by the line through the models that have both; else by the line of the
+// 2. Quality first, in steps of half a point: the model's published score for the purpose, less the cost of
+//    quantization. That cost is the relative increase of perplexity measured for the recipe (weight_loss), a third of
+//    it as long as it is under 3 %, all of it above; and the cache formats' (kv_cost_of). The third is a rule of thumb:
+//    a larger model at 4 bits beats a smaller one at 8. Models without the figure that a purpose is judged by are
+//    estimated: for coding from HumanEval, by the line through the models that have both; else by the line of the
 //    others' scores over log(parameters), less five points.
 // 3. Then speed, in steps of a tenth; then context; then fewer bytes.
-// Before all that: what decodes faster than kUsefulTokensPerS comes before what does not.
-// Of each model only its best choice is offered. A model that was trained in a quantized format is offered in that alone: other files of it are larger
-// and hold nothing more. A draft model is added where it makes decoding 1.15 times faster when 60 % of its guesses are
-// right; where it needs room, the context gives way (speed is before context), but never below the wanted one.
+// Before all of these, choices that decode faster than kUsefulTokensPerS come before those that do not.
+// Of each model only its best choice is offered. A model that was trained in a quantized format is offered in that
+// format only: other files of it are larger and hold no more information. A draft model is added where it makes
+// decoding 1.15 times faster at an acceptance of 60 %. Where it needs room, the context becomes shorter (speed ranks
+// before context), but never shorter than the wanted one.
 
 #include <optional>
 
@@ -23,12 +25,12 @@ namespace atlas {
 
 enum class Purpose { coding, chat };
 
-/// Slower than this an answer of 300 tokens takes over 100 seconds.
+/// Below this speed an answer of 300 tokens takes over 100 seconds.
 inline constexpr double kUsefulTokensPerS = 3;
 
 /// What a person asked for.
 struct PlanRequest {
-    uint64_t available_bytes = 0;  // budget less margin and less what is to stay free
+    uint64_t available_bytes = 0;             // budget less the margin and less what must stay free
     uint64_t max_storage_bytes = UINT64_MAX;  // the device's largest single allocation
     SpeedFactors speed;
     Purpose purpose = Purpose::coding;
@@ -39,7 +41,7 @@ struct PlanRequest {
     uint32_t n_ctx = 0;                     // 0: at least min_context, as much as fits
     bool max_context = false;               // the largest context counts before speed
     uint32_t min_context = 16384;
-    bool may_be_shorter = false;            // where min_context does not fit, a quarter of it, and so on down to one page
+    bool may_be_shorter = false;  // where min_context does not fit, a quarter of it, and so on down to one page
     uint32_t n_sequences = 1;
     const CatalogueModel* draft = nullptr;  // this one
     bool find_draft = false;                // or the best there is
@@ -84,16 +86,18 @@ struct Score {
     std::string benchmark;
 };
 Score score_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose);
-/// Points after what the recipe and the cache formats cost. Nothing for recipes without a measured loss.
-std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose, std::string_view quant,
-                                 const KvFormats& kv);
+/// Points less the cost of the recipe and the cache formats. Nothing for recipes without a measured loss.
+std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose,
+                                 std::string_view quant, const KvFormats& kv);
 
-/// Best first, at most `most`. Empty only if nothing fits: then smallest_need tells what the smallest choice would take.
-/// Fails: not_found (quantization), invalid_argument (draft of another vocabulary; heads that a cache format does not divide).
+/// Best first, at most `most`. Empty only if nothing fits; smallest_need then says what the smallest choice would take.
+/// Fails: not_found (quantization), invalid_argument (draft of another vocabulary; heads that a cache format does not
+/// divide).
 Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanRequest& request, size_t most);
 
 /// The choice with the fewest bytes among what the request allows, with the least context that it accepts.
-/// Fails: invalid_argument (no model was made for so much context: names the longest; no model allows the cache format).
+/// Fails: invalid_argument (no model was made for a context that long: names the longest; no model allows the cache
+/// format).
 Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& request);
 
 /// The cache formats worth showing as a trade, with the largest context of each and bytes per token of context.
@@ -102,8 +106,10 @@ struct KvTrade {
     uint32_t n_ctx = 0;  // 0: not one page fits
     double bytes_per_token = 0;
     KvCost cost;
-    KvCost cost_fitted;  // of the file that fit-cache would write; the same where it is one, or where fitting does nothing
+    KvCost
+        cost_fitted;  // of the file that fit-cache would write; the same where it is one, or where fitting does nothing
 };
-std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, uint64_t available_bytes, uint32_t n_sequences);
+std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, uint64_t available_bytes,
+                               uint32_t n_sequences);
 
 }  // namespace atlas

@@ -16,12 +16,19 @@ constexpr uint64_t kShareOfComfort = 16;
 
 class ContextChooser {
   public:
-    ContextChooser(const gguf::File& file, const Backend& backend, const ContextWish& wish, const Catalogue& catalogue, uint32_t native)
-        : file_(file), backend_(backend), wish_(wish), catalogue_(catalogue), native_(native), budget_(backend.budget()) {}
+    ContextChooser(const gguf::File& file, const Backend& backend, const ContextWish& wish, const Catalogue& catalogue,
+                   uint32_t native)
+        : file_(file),
+          backend_(backend),
+          wish_(wish),
+          catalogue_(catalogue),
+          native_(native),
+          budget_(backend.budget()) {}
 
     Result<ContextChoice> choose() const {
         if (wish_.shape.n_ctx > 0) {
-            if (const auto plan = fitting(wish_.shape.n_ctx, wish_.shape.kv_format, wish_.keep_free_bytes)) return made(*plan);
+            if (const auto plan = fitting(wish_.shape.n_ctx, wish_.shape.kv_format, wish_.keep_free_bytes))
+                return made(*plan);
             return refuse(wish_.shape.n_ctx);
         }
         ATLAS_TRY(const uint64_t free_bytes, comfort_bytes());
@@ -41,7 +48,7 @@ class ContextChooser {
         uint64_t all_bytes = 0;  // with the draft, if there is one
     };
 
-    // Nothing: it does not fit. Other failures are found before. n_ctx 0: the longest that fits.
+    // Returns nothing if it does not fit; other failures have been found before. n_ctx 0: the longest that fits.
     std::optional<Fit> fitting(uint32_t n_ctx, const KvFormats& kv, uint64_t free_bytes) const {
         const auto longest = alone(n_ctx, kv, free_bytes);
         if (!longest) return std::nullopt;
@@ -65,7 +72,7 @@ class ContextChooser {
         return plan ? std::optional(*plan) : std::nullopt;
     }
 
-    // Nothing: there is no room for the draft.
+    // Returns nothing if there is no room for the draft.
     std::optional<Fit> with_draft(const MemoryPlan& plan, const KvFormats& kv, uint64_t free_bytes) const {
         if (wish_.draft == nullptr) return Fit{plan, plan.total_bytes()};
         const auto shape = draft_session(*wish_.draft, plan.n_ctx, kv);
@@ -88,7 +95,7 @@ class ContextChooser {
         return std::max(wish_.keep_free_bytes, budget_.available_bytes - std::min(budget_.available_bytes, most));
     }
 
-    // Without a look at the device.
+    // Checks that need no device.
     Result<MemoryPlan> need_of_draft(uint32_t n_ctx) const {
         ATLAS_TRY(const SessionShape shape, draft_session(*wish_.draft, n_ctx, wish_.shape.kv_format));
         ATLAS_TRY(MemoryPlan need, plan_file(*wish_.draft, shape));
@@ -96,9 +103,10 @@ class ContextChooser {
         return need;
     }
 
-    // Others may have taken memory since the budget was asked for: nothing is left free then.
+    // Other programs may have taken memory since the budget was read; then nothing is left free.
     ContextChoice made(const Fit& fit) const {
-        return {fit.plan, native_, fit.all_bytes - fit.plan.total_bytes(), budget_.available_bytes - std::min(budget_.available_bytes, fit.all_bytes)};
+        return {fit.plan, native_, fit.all_bytes - fit.plan.total_bytes(),
+                budget_.available_bytes - std::min(budget_.available_bytes, fit.all_bytes)};
     }
 
     tl::unexpected<Error> refuse(uint32_t n_ctx) const {
@@ -111,15 +119,20 @@ class ContextChooser {
         std::string draft_text;
         if (wish_.draft != nullptr) {
             ATLAS_TRY(const MemoryPlan draft, need_of_draft(n_ctx));
-            const uint64_t alone_bytes = std::exchange(needed, together(*need, draft).total_bytes() + backend_.overhead_bytes());
-            draft_text = fmt::format(", {} for the draft {}", bytes_text(needed - alone_bytes), wish_.draft->path().filename().string());
+            const uint64_t alone_bytes =
+                std::exchange(needed, together(*need, draft).total_bytes() + backend_.overhead_bytes());
+            draft_text = fmt::format(", {} for the draft {}", bytes_text(needed - alone_bytes),
+                                     wish_.draft->path().filename().string());
         }
         std::string text = fmt::format(
-            "{}: {} tokens of context do not fit: {} are needed (weights {}, {} cache {}, scratch {}, the rest {}{}) and {} are there{}.",
-            file_.path().filename().string(), need->n_ctx, bytes_text(needed), bytes_text(need->weights_bytes), name_of(shape.kv_format),
-            bytes_text(need->kv_bytes), bytes_text(need->scratch_bytes),
-            bytes_text(need->step_bytes + need->output_bytes + backend_.overhead_bytes()), draft_text, bytes_text(there),
-            wish_.keep_free_bytes > 0 ? fmt::format(" ({} kept free as asked)", bytes_text(wish_.keep_free_bytes)) : "");
+            "{}: {} tokens of context do not fit: {} are needed (weights {}, {} cache {}, scratch {}, the rest {}{}) "
+            "and {} are there{}.",
+            file_.path().filename().string(), need->n_ctx, bytes_text(needed), bytes_text(need->weights_bytes),
+            name_of(shape.kv_format), bytes_text(need->kv_bytes), bytes_text(need->scratch_bytes),
+            bytes_text(need->step_bytes + need->output_bytes + backend_.overhead_bytes()), draft_text,
+            bytes_text(there),
+            wish_.keep_free_bytes > 0 ? fmt::format(" ({} kept free as asked)", bytes_text(wish_.keep_free_bytes))
+                                      : "");
         const std::string instead = alternatives(n_ctx) + smaller_model(n_ctx, there);
         text += instead.empty() ? " Nothing of the catalogue is small enough" : " What fits:" + instead;
         return tl::unexpected(Error{ErrorCode::out_of_memory, std::move(text)});
@@ -137,35 +150,40 @@ class ContextChooser {
             if (is_asked && !text.empty()) continue;
             auto fit = is_asked ? std::nullopt : fitting(n_ctx, kv, wish_.keep_free_bytes);
             if (!fit) fit = fitting_up_to(n_ctx, kv);
-            if (fit) text += fmt::format("\n  --ctx {} --kv {:<6} ({} in all)", fit->plan.n_ctx, name_of(kv), bytes_text(fit->all_bytes));
+            if (fit)
+                text += fmt::format("\n  --ctx {} --kv {:<6} ({} in all)", fit->plan.n_ctx, name_of(kv),
+                                    bytes_text(fit->all_bytes));
         }
         if (wish_.draft == nullptr) return text;
         auto plan = alone(n_ctx, asked, wish_.keep_free_bytes);
         if (!plan) plan = alone(0, asked, wish_.keep_free_bytes);
         if (plan) {
-            text += fmt::format("\n  --draft none --ctx {} --kv {:<6} ({} in all)", plan->n_ctx, name_of(asked), bytes_text(plan->total_bytes()));
+            text += fmt::format("\n  --draft none --ctx {} --kv {:<6} ({} in all)", plan->n_ctx, name_of(asked),
+                                bytes_text(plan->total_bytes()));
         }
         return text;
     }
 
     std::optional<Fit> fitting_up_to(uint32_t n_ctx, const KvFormats& kv) const {
         const auto fit = [&](uint32_t pages) { return fitting(pages * kPageTokens, kv, wish_.keep_free_bytes); };
-        const uint32_t most = largest_fitting(0, pages_for(n_ctx) - 1, [&](uint32_t pages) { return fit(pages).has_value(); });
+        const uint32_t most =
+            largest_fitting(0, pages_for(n_ctx) - 1, [&](uint32_t pages) { return fit(pages).has_value(); });
         return most > 0 ? fit(most) : std::nullopt;
     }
 
     std::string smaller_model(uint32_t n_ctx, uint64_t there) const {
         PlanRequest request;
         request.available_bytes = there;
-        request.speed = factors_of(catalogue_, Card{});  // which is fastest does not depend on how fast
+        request.speed = factors_of(catalogue_, Card{});  // the order of choices does not depend on the absolute speed
         request.speed.bandwidth_gbps = request.speed.matrix_tflops = 100;
         request.speed.unknown = true;
         request.n_ctx = n_ctx;
         const auto choices = atlas::choose(catalogue_, request, 1);
         if (!choices || choices->empty()) return {};
         const PlanChoice& best = choices->front();
-        return fmt::format("\n  {} {} with {} tokens and {} cache ({} in all): atlas-vk plan --model {}", best.model->shape.id, best.quant, best.n_ctx,
-                           name_of(best.kv), bytes_text(best.total_bytes()), best.model->shape.id);
+        return fmt::format("\n  {} {} with {} tokens and {} cache ({} in all): atlas-vk plan --model {}",
+                           best.model->shape.id, best.quant, best.n_ctx, name_of(best.kv),
+                           bytes_text(best.total_bytes()), best.model->shape.id);
     }
 
     const gguf::File& file_;
@@ -187,8 +205,10 @@ Result<SessionShape> draft_session(const gguf::File& draft, uint32_t n_ctx, cons
     return shape;
 }
 
-Result<ContextChoice> choose_context(const gguf::File& file, const Backend& backend, const ContextWish& wish, const Catalogue& catalogue) {
-    // Everything but memory is wrong for every context: found here, so that later only memory can be.
+Result<ContextChoice> choose_context(const gguf::File& file, const Backend& backend, const ContextWish& wish,
+                                     const Catalogue& catalogue) {
+    // Errors other than memory hold for every context. They are found here, so that later only memory can be the
+    // reason.
     SessionShape one = wish.shape;
     one.n_ctx = 1;
     ATLAS_TRY_VOID(plan_file(file, one).map([](const auto&) {}));
@@ -204,10 +224,12 @@ Result<ContextChoice> choose_context(const gguf::File& file, const Backend& back
 
 std::string describe(const ContextChoice& choice, const KvFormats& kv) {
     const uint32_t n_ctx = choice.plan.n_ctx;
-    return fmt::format("context {} tokens{}, {} cache {}{}, {} of memory left free", n_ctx,
-                       n_ctx >= choice.n_ctx_native ? " (the model's own)" : fmt::format(" of the model's {}", choice.n_ctx_native), name_of(kv),
-                       bytes_text(choice.plan.kv_bytes), choice.draft_bytes > 0 ? fmt::format(", draft {}", bytes_text(choice.draft_bytes)) : "",
-                       bytes_text(choice.left_free_bytes));
+    return fmt::format(
+        "context {} tokens{}, {} cache {}{}, {} of memory left free", n_ctx,
+        n_ctx >= choice.n_ctx_native ? " (the model's own)" : fmt::format(" of the model's {}", choice.n_ctx_native),
+        name_of(kv), bytes_text(choice.plan.kv_bytes),
+        choice.draft_bytes > 0 ? fmt::format(", draft {}", bytes_text(choice.draft_bytes)) : "",
+        bytes_text(choice.left_free_bytes));
 }
 
 }  // namespace atlas

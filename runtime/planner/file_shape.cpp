@@ -57,9 +57,11 @@ std::string quant_of(const gguf::File& file) {
     }
     std::map<std::string, uint64_t> bytes;
     for (const gguf::TensorInfo& tensor : file.tensors()) {
-        bytes[tensor.format ? std::string(info(*tensor.format).name) : fmt::format("type {}", tensor.gguf_type)] += tensor.bytes;
+        bytes[tensor.format ? std::string(info(*tensor.format).name) : fmt::format("type {}", tensor.gguf_type)] +=
+            tensor.bytes;
     }
-    const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto most =
+        std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
     return most == bytes.end() ? "none" : most->first;
 }
 
@@ -67,7 +69,8 @@ std::string quant_of(const gguf::File& file) {
 
 namespace {
 
-// Architectures that this build knows read their own keys: what is planned is what loading would do, and what loading refuses is refused.
+// Architectures that this build knows read their own keys, so that the plan is what loading would do, and what loading
+// refuses is refused here.
 Result<ModelConfig> config_of(const gguf::File& file, std::string_view architecture) {
     const Architecture* known = architecture_named(architecture);
     return known != nullptr ? known->read_config(FileKeys(file)) : read_any_config(FileKeys(file));

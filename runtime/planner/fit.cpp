@@ -38,7 +38,8 @@ ModelShape stand_in(const ModelShape& model) {
         plain.n_head = std::max(plain.n_head, layer.n_head);
         plain.n_head_kv = std::max(plain.n_head_kv, layer.n_head_kv);
         plain.head_dim = std::max(plain.head_dim, layer.head_dim);
-        plain.n_ff = std::max({plain.n_ff, layer.n_ff, layer.experts.n_used * layer.experts.n_ff + layer.experts.n_ff_shared});
+        plain.n_ff =
+            std::max({plain.n_ff, layer.n_ff, layer.experts.n_used * layer.experts.n_ff + layer.experts.n_ff_shared});
     }
     plain.v_head_dim = plain.rope.head_dim = plain.rope.n_rot = plain.head_dim;
     std::fill(two.config.layers.begin(), two.config.layers.end(), plain);
@@ -49,7 +50,8 @@ uint64_t whole_pages(uint64_t n_tokens) { return (n_tokens + kPageTokens - 1) / 
 
 // K and V bytes of one token in one layer.
 uint64_t row_bytes(const CacheShape& cache, const KvFormats& kv) {
-    return (cache.k_width > 0 ? kv_row_bytes(kv.k, cache.k_width) : 0) + (cache.v_width > 0 ? kv_row_bytes(kv.v, cache.v_width) : 0);
+    return (cache.k_width > 0 ? kv_row_bytes(kv.k, cache.k_width) : 0) +
+           (cache.v_width > 0 ? kv_row_bytes(kv.v, cache.v_width) : 0);
 }
 
 }  // namespace
@@ -99,7 +101,8 @@ Result<ModelFit> ModelFit::create(const ModelShape& model, std::string_view quan
     return fit;
 }
 
-Result<ModelFit> ModelFit::of_file(const ModelShape& model, std::string_view quant, const ModelSize& size, uint64_t weights_bytes) {
+Result<ModelFit> ModelFit::of_file(const ModelShape& model, std::string_view quant, const ModelSize& size,
+                                   uint64_t weights_bytes) {
     ModelFit fit;
     fit.model_ = &model;
     fit.quant_ = quant;
@@ -114,15 +117,18 @@ Result<void> ModelFit::prepare_scratch() {
     const Architecture* architecture = architecture_named(two.arch);
     two_layers_ = two.config;
     forward_ = architecture->forward;
-    ATLAS_TRY(const auto tensors, quantized_tensors(two, "F16", false));  // scratch does not depend on the weights' formats
+    ATLAS_TRY(const auto tensors,
+              quantized_tensors(two, "F16", false));  // scratch does not depend on the weights' formats
     const auto infos = infos_of(tensors);
-    ATLAS_TRY(two_layer_weights_, resolve_tensors(infos, architecture->weights(two_layers_), two_layers_, [](Format) { return true; }));
+    ATLAS_TRY(two_layer_weights_,
+              resolve_tensors(infos, architecture->weights(two_layers_), two_layers_, [](Format) { return true; }));
     for (ResolvedWeight& weight : two_layer_weights_) weight.source = nullptr;
     return {};
 }
 
 MemoryPlan ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences) const {
-    // The stack of scratch is as deep in the second layer as in every later one (tested), so two layers are enough to find its peak.
+    // The stack of scratch is as deep in the second layer as in every later one (tested), so two layers are enough to
+    // find its peak.
     SessionShape shape;
     shape.n_ctx = n_ctx;
     auto plan = plan_memory({two_layers_, two_layer_weights_, forward_}, shape);
@@ -144,12 +150,16 @@ uint64_t ModelFit::largest_storage_bytes(uint32_t n_ctx, const KvFormats& kv) co
 
 uint32_t ModelFit::largest_context(uint64_t available, uint32_t most, const KvFormats& kv, uint32_t n_sequences) const {
     if (at(most, kv, n_sequences).total_bytes() <= available) return static_cast<uint32_t>(whole_pages(most));
-    // Scratch is dear to count and hardly grows with the context: first as if it were that of the largest, then exactly from there.
+    // Counting scratch is expensive, and scratch hardly grows with the context. So start with the scratch of the
+    // largest context, then search exactly from the result.
     const MemoryPlan largest = at(most, kv, n_sequences);
     const uint64_t fixed = largest.total_bytes() - largest.kv_bytes;
-    const auto about_fits = [&](uint32_t pages) { return fixed + n_sequences * cache_bytes(model_->config, pages * kPageTokens, kv, kBatch) <= available; };
+    const auto about_fits = [&](uint32_t pages) {
+        return fixed + n_sequences * cache_bytes(model_->config, pages * kPageTokens, kv, kBatch) <= available;
+    };
     uint32_t n_ctx = largest_fitting(0, pages_for(most), about_fits) * kPageTokens;
-    while (n_ctx + kPageTokens <= most && at(n_ctx + kPageTokens, kv, n_sequences).total_bytes() <= available) n_ctx += kPageTokens;
+    while (n_ctx + kPageTokens <= most && at(n_ctx + kPageTokens, kv, n_sequences).total_bytes() <= available)
+        n_ctx += kPageTokens;
     return n_ctx;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-// What a model of the catalogue takes on a device in a quantization, with a context: every byte by use. For architectures that this build
-// runs the numbers come from the very plan that the loader executes; for others from the same decoder with the same dimensions.
+// The memory that a model of the catalogue takes on a device in a quantization, with a context: every byte by use. For
+// architectures that this build runs, the numbers come from the plan that the loader executes; for others, from the
+// same decoder with the same dimensions.
 
 #include <optional>
 
@@ -9,8 +10,8 @@
 
 namespace atlas {
 
-/// Cache bytes of `n_ctx` tokens of one sequence, counted per layer: windows hold window + n_batch tokens, latent attention one vector,
-/// recurrent layers a state of fixed size.
+/// Cache bytes of `n_ctx` tokens of one sequence, counted per layer: windows hold window + n_batch tokens, latent
+/// attention one vector, recurrent layers a state of fixed size.
 uint64_t cache_bytes(const ModelConfig& config, uint32_t n_ctx, const KvFormats& kv, uint32_t n_batch);
 /// Cache bytes that one decoding token at depth `n_tokens` reads.
 uint64_t cache_read_bytes(const ModelConfig& config, uint32_t n_tokens, const KvFormats& kv);
@@ -23,15 +24,18 @@ class ModelFit {
     /// Fails: not_found (quantization).
     static Result<ModelFit> create(const ModelShape& model, std::string_view quant, bool has_importance = false);
 
-    /// Of a file, whose true sizes are known; `weights_bytes` of them go to the device. Fails: invalid_argument (a shape that no decoder has).
-    static Result<ModelFit> of_file(const ModelShape& model, std::string_view quant, const ModelSize& size, uint64_t weights_bytes);
+    /// Of a file, whose true sizes are known; `weights_bytes` of them go to the device. Fails: invalid_argument (a
+    /// shape that no decoder has).
+    static Result<ModelFit> of_file(const ModelShape& model, std::string_view quant, const ModelSize& size,
+                                    uint64_t weights_bytes);
 
     const ModelShape& model() const { return *model_; }
     const std::string& quant() const { return quant_; }
     const ModelSize& size() const { return size_; }
     /// n_sequences timelines of n_ctx tokens each; recurrent state counts as cache. `model` must outlive this.
     MemoryPlan at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences = 1) const;
-    /// The largest context of whole pages, at most `most`, with at(ctx).total_bytes() <= available; 0 if not one page fits.
+    /// The largest context of whole pages, at most `most`, with at(ctx).total_bytes() <= available; 0 if not one page
+    /// fits.
     uint32_t largest_context(uint64_t available, uint32_t most, const KvFormats& kv, uint32_t n_sequences = 1) const;
 
     /// The largest storage that one matrix, or the keys or values of one layer, needs: devices have a limit for one.
@@ -43,7 +47,7 @@ class ModelFit {
     std::string quant_;
     ModelSize size_;
     uint64_t weights_bytes_ = 0;
-    // The first two layers, as the planner of runtime/model sees them: what scratch is counted on.
+    // The first two layers, as the planner of runtime/model sees them; scratch is counted with them.
     ModelConfig two_layers_;
     std::vector<ResolvedWeight> two_layer_weights_;  // without `source`
     Forward forward_ = nullptr;

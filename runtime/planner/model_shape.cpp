@@ -13,7 +13,9 @@ namespace atlas {
 namespace {
 
 WeightRules plain_layer_weights(const ModelConfig&, const LayerConfig& layer) {
-    return join_rules({attention_weights(), {norm_weight(kFfnNorm)}, layer.experts.n > 0 ? expert_weights(layer) : gated_feed_forward_weights()});
+    return join_rules({attention_weights(),
+                       {norm_weight(kFfnNorm)},
+                       layer.experts.n > 0 ? expert_weights(layer) : gated_feed_forward_weights()});
 }
 
 // Stands in for architectures that this build does not know.
@@ -27,9 +29,12 @@ const Architecture& architecture_of(std::string_view name) {
 bool is_there(const ModelShape& model, const WeightRule& rule) {
     if (rule.content != Content::as_stored) return false;  // made of another rule's tensor
     switch (rule.need) {
-        case Need::required: return true;
-        case Need::usual: return rule.id == kOutput ? !model.tied : model.qkv_bias;
-        case Need::optional: return rule.id == kRopeFreqs && model.rope_factors;
+        case Need::required:
+            return true;
+        case Need::usual:
+            return rule.id == kOutput ? !model.tied : model.qkv_bias;
+        case Need::optional:
+            return rule.id == kRopeFreqs && model.rope_factors;
     }
     return false;
 }
@@ -40,11 +45,12 @@ uint32_t largest(const ModelConfig& config, uint32_t LayerConfig::*count) {
     return most;
 }
 
-// Layers without heads have another mixer: what it caches is not known, and counts for nothing.
+// Layers without heads have another mixer. What it caches is unknown and counts as nothing.
 Result<std::vector<uint32_t>> heads_of(const KeyReader& keys, std::string_view key, uint32_t n_layer) {
     ATLAS_TRY(auto heads, keys.per_layer(key, n_layer, {0, kMaxHeads}));
     const bool has_some = std::any_of(heads.begin(), heads.end(), [](uint32_t n) { return n > 0; });
-    if (!has_some) return fail(ErrorCode::corrupt, "{}: expected 1 .. {} in some layer, found 0", keys.full(key), kMaxHeads);
+    if (!has_some)
+        return fail(ErrorCode::corrupt, "{}: expected 1 .. {} in some layer, found 0", keys.full(key), kMaxHeads);
     return heads;
 }
 
@@ -53,8 +59,10 @@ Result<LayerConfig> any_layer(const KeyReader& keys, uint32_t n_embd, uint32_t n
     LayerConfig layer;
     layer.n_head = n_head;
     layer.n_head_kv = n_head_kv;
-    if (n_head_kv > 0) ATLAS_TRY_VOID(check_head_counts(keys.full("attention."), n_head, n_head_kv).map([](const HeadCounts&) {}));
-    ATLAS_TRY(layer.head_dim, keys.count_or("attention.key_length", {1, kMaxHeadDim}, std::clamp(n_embd / std::max(n_head, 1u), 1u, kMaxHeadDim)));
+    if (n_head_kv > 0)
+        ATLAS_TRY_VOID(check_head_counts(keys.full("attention."), n_head, n_head_kv).map([](const HeadCounts&) {}));
+    ATLAS_TRY(layer.head_dim, keys.count_or("attention.key_length", {1, kMaxHeadDim},
+                                            std::clamp(n_embd / std::max(n_head, 1u), 1u, kMaxHeadDim)));
     ATLAS_TRY(layer.v_head_dim, keys.count_or("attention.value_length", {1, kMaxHeadDim}, layer.head_dim));
     layer.rope.head_dim = layer.rope.n_rot = layer.head_dim;
     return layer;
@@ -103,11 +111,13 @@ Result<ModelShape> shape_of_keys(KeyMap keys, std::string_view where) {
 }
 
 bool ModelShape::has(Mixer mixer) const {
-    return std::any_of(config.layers.begin(), config.layers.end(), [&](const LayerConfig& layer) { return layer.mixer == mixer; });
+    return std::any_of(config.layers.begin(), config.layers.end(),
+                       [&](const LayerConfig& layer) { return layer.mixer == mixer; });
 }
 
 ExpertsConfig ModelShape::experts() const {
-    const auto found = std::find_if(config.layers.begin(), config.layers.end(), [](const LayerConfig& layer) { return layer.experts.n > 0; });
+    const auto found = std::find_if(config.layers.begin(), config.layers.end(),
+                                    [](const LayerConfig& layer) { return layer.experts.n > 0; });
     return found == config.layers.end() ? ExpertsConfig() : found->experts;
 }
 

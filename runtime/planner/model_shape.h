@@ -1,6 +1,7 @@
 #pragma once
-// A model as the catalogue knows it: the keys that its file would have, what its architecture makes of them, and a few facts that no key says. For
-// more architectures than this build can run, because people ask what would fit before they ask what runs.
+// A model as the catalogue describes it: the keys that its file would have, what its architecture makes of them, and a
+// few facts that no key holds. It covers more architectures than this build can run, because people ask what would fit
+// before they ask what runs.
 
 #include <cstdint>
 #include <string>
@@ -27,7 +28,7 @@ struct ModelShape {
     bool rope_factors = false;  // a tensor of factors, one per pair of rope
     bool qkv_bias = true;       // where the architecture usually has one
     bool fitted_cache = false;  // its file has matrices that rotate keys and values (atlas-vk fit-cache)
-    double key_bias_left = 0;   // see runtime/planner/cache_loss.h; infinite: its keys have biases that nothing has looked at
+    double key_bias_left = 0;   // see runtime/planner/cache_loss.h; infinite: its keys have biases that were not read
     std::string approximate;    // not empty: why tensors are not exact
 
     uint32_t n_layer() const { return config.n_layer(); }
@@ -35,13 +36,13 @@ struct ModelShape {
     /// Whether any layer is of this kind, or has experts.
     bool has(Mixer mixer) const;
     ExpertsConfig experts() const;  // of the layers that have some; n 0: none has
-    /// The largest of the layers': what a dense model of the same width has.
+    /// The largest number of any layer; in a dense model of the same width all layers have it.
     uint32_t n_head() const;
     uint32_t n_head_kv() const;
 };
 
-/// The shape of these keys by the rules of their architecture; of an architecture that is not known, as a plain decoder. `where` begins every
-/// message. Fails: what read_config refuses.
+/// The shape that the rules of their architecture make of these keys; an unknown architecture counts as a plain
+/// decoder. `where` begins every message. Fails: what read_config refuses.
 Result<ModelShape> shape_of_keys(KeyMap keys, std::string_view where);
 /// The config of any model whose keys are the usual ones, layer by layer. Fails: not_found, corrupt.
 Result<ModelConfig> read_any_config(const KeySource& keys);
@@ -52,8 +53,8 @@ struct TensorShape {
     uint64_t elems() const;
 };
 
-/// Every tensor of the model's GGUF file, in no particular order, by the rules of its architecture. That the elements sum up to the published
-/// parameter count is tested for every model of the catalogue.
+/// Every tensor of the model's GGUF file, in no particular order, by the rules of its architecture. A test checks for
+/// every model of the catalogue that the elements sum up to the published parameter count.
 std::vector<TensorShape> tensors_of(const ModelShape& model);
 
 /// Whether keys have a bias.

@@ -15,7 +15,8 @@ namespace {
 std::string plain(std::string_view name) {
     std::string text;
     for (const char c : name) {
-        if (std::isalnum(static_cast<unsigned char>(c)) || c == '.') text += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+        if (std::isalnum(static_cast<unsigned char>(c)) || c == '.')
+            text += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     }
     return text;
 }
@@ -31,8 +32,10 @@ std::string bare_model(std::string_view name) {
 std::vector<std::string> words_of(std::string_view name) {
     std::vector<std::string> words(1);
     for (const char c : name) {
-        if (std::isalnum(static_cast<unsigned char>(c)) || c == '.') words.back() += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-        else if (!words.back().empty()) words.emplace_back();
+        if (std::isalnum(static_cast<unsigned char>(c)) || c == '.')
+            words.back() += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+        else if (!words.back().empty())
+            words.emplace_back();
     }
     if (words.back().empty()) words.pop_back();
     return words;
@@ -40,20 +43,24 @@ std::vector<std::string> words_of(std::string_view name) {
 
 bool has_all_words(std::string_view name, std::string_view wanted) {
     const auto have = words_of(name), want = words_of(wanted);
-    const auto is_there = [&](const std::string& word) { return std::find(have.begin(), have.end(), word) != have.end(); };
+    const auto is_there = [&](const std::string& word) {
+        return std::find(have.begin(), have.end(), word) != have.end();
+    };
     return want.size() >= 2 && std::all_of(want.begin(), want.end(), is_there);
 }
 
-// What vendors and drivers put around a card's name; it tells no two cards apart.
+// Words that vendors and drivers put around a card's name; they distinguish no two cards.
 bool is_vendor_word(std::string_view word) {
-    constexpr auto kWords = std::to_array<std::string_view>({"nvidia", "geforce", "amd", "radeon", "intel", "graphics", "gpu", "card", "rtx", "gtx", "rx", "arc",
-                                                             "tesla", "quadro", "instinct"});
+    constexpr auto kWords =
+        std::to_array<std::string_view>({"nvidia", "geforce", "amd", "radeon", "intel", "graphics", "gpu", "card",
+                                         "rtx", "gtx", "rx", "arc", "tesla", "quadro", "instinct"});
     return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
 }
 
-// "NVIDIA GeForce RTX 4060 Laptop GPU", "rtx4060 mobile" and "RTX 4060 Laptop" are one name, "AMD Radeon RX 7900 XT (RADV NAVI31)" and "7900xt" another.
+// "NVIDIA GeForce RTX 4060 Laptop GPU", "rtx4060 mobile" and "RTX 4060 Laptop" are one name, "AMD Radeon RX 7900 XT
+// (RADV NAVI31)" and "7900xt" another.
 std::string bare_card(std::string_view name) {
-    std::string outside;  // of parentheses: there stands the driver, or (R)
+    std::string outside;  // of parentheses, which hold the driver's name or (R)
     int depth = 0;
     for (const char c : name) {
         depth += c == '(' ? 1 : 0;
@@ -76,7 +83,7 @@ std::vector<std::string> bare_names(const Card& card) {
     return names;
 }
 
-// "12gb" behind "3060": the same name with how much memory the card has.
+// "12gb" after "3060": the same name with the size of the card's memory.
 bool is_memory_size(std::string_view text) {
     return text.size() > 2 && text.ends_with("gb") && text.find_first_not_of("0123456789") == text.size() - 2;
 }
@@ -88,9 +95,10 @@ std::vector<std::string> nearest_names(std::string_view wanted, const std::vecto
     const std::string want = plain(wanted);
     for (const std::string& name : names) {
         const std::string have = plain(name);
-        // A part of the name counts as near: who types "qwen 32b" means one that has both.
+        // A part of the name counts as near: "qwen 32b" means a name that has both words.
         const bool inside = !want.empty() && have.find(want) != std::string::npos;
-        ranked.emplace_back(inside ? 0.0 : double(edit_distance(want, have)) / double(std::max(want.size(), have.size()) + 1), name);
+        ranked.emplace_back(
+            inside ? 0.0 : double(edit_distance(want, have)) / double(std::max(want.size(), have.size()) + 1), name);
     }
     std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<std::string> nearest;
@@ -111,7 +119,7 @@ Result<const CatalogueModel*> Catalogue::find_model(std::string_view name) const
     for (const CatalogueModel& model : models) {
         if (bare_model(model.shape.id) == bare_model(name)) return &model;
     }
-    // "deepseek-coder-v2-236b" leaves a word out; that is a name if no other model has them all.
+    // "deepseek-coder-v2-236b" leaves a word out. It is accepted if no other model has all of its words.
     std::vector<const CatalogueModel*> found;
     for (const CatalogueModel& model : models) {
         if (has_all_words(model.shape.id, name)) found.push_back(&model);
@@ -129,15 +137,19 @@ Result<const Card*> Catalogue::find_card(std::string_view name) const {
         const auto have = bare_names(card);
         if (std::find(have.begin(), have.end(), want) != have.end()) return &card;
         all.push_back(card.name);
-        if (!want.empty() && std::any_of(have.begin(), have.end(), [&](const std::string& n) { return n.starts_with(want); })) near.push_back(card.name);
+        if (!want.empty() &&
+            std::any_of(have.begin(), have.end(), [&](const std::string& n) { return n.starts_with(want); }))
+            near.push_back(card.name);
     }
     const bool several = !near.empty();
     if (!several) near = nearest_names(name, all, 5);
     constexpr size_t kMost = 12;
     if (near.size() > kMost) near.resize(kMost);
     for (std::string& one : near) one = printable(one);
-    return fail(ErrorCode::not_found, "no card of the catalogue has exactly the name {}; {}: {}. Give one of them, or --vram 12G --bandwidth 300", in_quotes(name),
-                several ? "names that begin so" : "the nearest names", fmt::join(near, ", "));
+    return fail(
+        ErrorCode::not_found,
+        "no card of the catalogue has exactly the name {}; {}: {}. Give one of them, or --vram 12G --bandwidth 300",
+        in_quotes(name), several ? "names that begin so" : "the nearest names", fmt::join(near, ", "));
 }
 
 const Card* Catalogue::card_of_device(std::string_view device, uint64_t memory_bytes) const {
@@ -147,7 +159,8 @@ const Card* Catalogue::card_of_device(std::string_view device, uint64_t memory_b
         for (const std::string& name : bare_names(card)) {
             if (name == want) return &card;
             const double share = double(memory_bytes) / double(card.memory_bytes);
-            const bool fits = !want.empty() && name.starts_with(want) && is_memory_size(std::string_view(name).substr(want.size())) && share > 0.9 && share < 1.05;
+            const bool fits = !want.empty() && name.starts_with(want) &&
+                              is_memory_size(std::string_view(name).substr(want.size())) && share > 0.9 && share < 1.05;
             if (fits) found = &card;
         }
     }

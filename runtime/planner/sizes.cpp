@@ -10,7 +10,8 @@ namespace atlas {
 
 namespace {
 
-constexpr std::string_view kMxfp4Mix = "MXFP4", kMxfp4MixElsewhere = "MXFP4_MOE";  // as gpt-oss calls it, and as quantizers do
+constexpr std::string_view kMxfp4Mix = "MXFP4",
+                           kMxfp4MixElsewhere = "MXFP4_MOE";  // as gpt-oss calls it, and as quantizers do
 
 // GGUF metadata is mostly the tokenizer. Measured: file size less tensors, of files of each family.
 uint64_t metadata_bytes(uint32_t n_vocab) {
@@ -18,8 +19,13 @@ uint64_t metadata_bytes(uint32_t n_vocab) {
         uint32_t n_vocab;
         uint64_t bytes;
     };
-    constexpr auto kMeasured = std::to_array<Row>(
-        {{128256, 7835936}, {151936, 5958000}, {152064, 5958000}, {32000, 746000}, {32768, 760000}, {49152, 1782752}, {256000, 6046560}});
+    constexpr auto kMeasured = std::to_array<Row>({{128256, 7835936},
+                                                   {151936, 5958000},
+                                                   {152064, 5958000},
+                                                   {32000, 746000},
+                                                   {32768, 760000},
+                                                   {49152, 1782752},
+                                                   {256000, 6046560}});
     for (const Row& row : kMeasured) {
         if (row.n_vocab == n_vocab) return row.bytes;
     }
@@ -32,18 +38,21 @@ bool same_name(std::string_view a, std::string_view b) {
 }
 
 Format mxfp4_mix(const TensorShape& tensor) {
-    if (tensor.shape.size() < 2 || tensor.name.ends_with(".bias") || tensor.name.find("gate_inp") != std::string::npos) return Format::f32;
+    if (tensor.shape.size() < 2 || tensor.name.ends_with(".bias") || tensor.name.find("gate_inp") != std::string::npos)
+        return Format::f32;
     const Format format = tensor.name.find("_exps.") != std::string::npos ? Format::mxfp4 : Format::q8_0;
     return tensor.shape.back() % info(format).block_elems == 0 ? format : Format::f16;
 }
 
 }  // namespace
 
-Result<std::vector<QuantizedTensor>> quantized_tensors(const ModelShape& model, std::string_view quant, bool has_importance) {
+Result<std::vector<QuantizedTensor>> quantized_tensors(const ModelShape& model, std::string_view quant,
+                                                       bool has_importance) {
     const bool mxfp4 = same_name(quant, kMxfp4Mix) || same_name(quant, kMxfp4MixElsewhere);
     const Recipe* recipe = find_recipe(quant);
     if (recipe == nullptr && !mxfp4) {
-        return fail(ErrorCode::not_found, "no quantization {}; known: {}", in_quotes(quant), fmt::join(known_quantizations(), ", "));
+        return fail(ErrorCode::not_found, "no quantization {}; known: {}", in_quotes(quant),
+                    fmt::join(known_quantizations(), ", "));
     }
     const ExpertsConfig experts = model.experts();
     const MixModel mix{.n_layer = model.n_layer(),
@@ -54,7 +63,8 @@ Result<std::vector<QuantizedTensor>> quantized_tensors(const ModelShape& model, 
     std::vector<QuantizedTensor> tensors;
     for (TensorShape& tensor : tensors_of(model)) {
         QuantizedTensor quantized;
-        quantized.format = mxfp4 ? mxfp4_mix(tensor) : format_in(*recipe, mix, tensor.name, tensor.shape).value_or(Format::f32);
+        quantized.format =
+            mxfp4 ? mxfp4_mix(tensor) : format_in(*recipe, mix, tensor.name, tensor.shape).value_or(Format::f32);
         quantized.bytes = bytes_of(quantized.format, tensor.elems());
         quantized.tensor = std::move(tensor);
         tensors.push_back(std::move(quantized));

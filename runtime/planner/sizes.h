@@ -1,5 +1,6 @@
 #pragma once
-// How large a model is in a quantization, from its shape alone: the recipes decide tensor by tensor, as the quantizer does.
+// How large a model is in a quantization, from its shape alone: the recipes decide tensor by tensor, as the quantizer
+// does.
 
 #include <string_view>
 
@@ -16,15 +17,18 @@ struct QuantizedTensor {
     uint64_t bytes = 0;
 };
 
-/// The tensors of the model's GGUF in this quantization. `quant`: a recipe's name in any letter case ("Q4_K_M"), or "MXFP4" (also
-/// "MXFP4_MOE": experts in MXFP4, the rest in Q8_0, as some models are published). has_importance: made with an importance matrix, which changes some choices.
-/// Fails: not_found (an unknown quantization: names the known ones).
-Result<std::vector<QuantizedTensor>> quantized_tensors(const ModelShape& model, std::string_view quant, bool has_importance);
+/// The tensors of the model's GGUF in this quantization. `quant`: a recipe's name in any letter case ("Q4_K_M"), or
+/// "MXFP4" (also "MXFP4_MOE": experts in MXFP4, the rest in Q8_0, as some models are published). has_importance: made
+/// with an importance matrix, which changes some formats. Fails: not_found (an unknown quantization: names the known
+/// ones).
+Result<std::vector<QuantizedTensor>> quantized_tensors(const ModelShape& model, std::string_view quant,
+                                                       bool has_importance);
 
 struct ModelSize {
     uint64_t tensor_bytes = 0;
-    uint64_t file_bytes = 0;        // with the metadata, whose size the tokenizer decides: good to 10 MB
-    uint64_t step_bytes = 0;        // weights that one token reads: no embedding table (one row), only the experts that are used
+    uint64_t file_bytes = 0;  // with the metadata, whose size the tokenizer decides: good to 10 MB
+    uint64_t step_bytes =
+        0;  // weights that one token reads: no embedding table (one row), only the experts that are used
     double bits_per_weight = 0;
     uint64_t largest_tensor_bytes = 0;
 };
@@ -32,7 +36,7 @@ struct ModelSize {
 /// Fails: as quantized_tensors.
 Result<ModelSize> size_of(const ModelShape& model, std::string_view quant, bool has_importance);
 
-/// The names that size_of knows, smallest first for people to read.
+/// The names that size_of accepts, smallest quantization first.
 std::vector<std::string> known_quantizations();
 
 }  // namespace atlas

@@ -7,9 +7,10 @@ namespace atlas {
 
 namespace {
 
-// The price of verifying n tokens at once against one. Not measured on our kernels (no card so far): a straight line through what llama.cpp
-// measured in CUDA, steps of 2, 4 and 8 tokens of a 34B Q8_0 at 1.07, 1.28 and 1.72; the line says 1.09, 1.27 and 1.63, so it is 5 % too
-// cheap at 8 and anybody's guess beyond. llama.cpp's Vulkan path on Strix Halo costs 1.6 at 8.
+// The price of verifying n tokens at once against one. Not measured on our kernels (no card so far): a straight line
+// through what llama.cpp measured in CUDA, steps of 2, 4 and 8 tokens of a 34B Q8_0 at 1.07, 1.28 and 1.72; the line
+// says 1.09, 1.27 and 1.63, so it is 5 % too low at 8, and beyond 8 it is an extrapolation. llama.cpp's Vulkan path on
+// Strix Halo costs 1.6 at 8.
 double verify_cost_of(uint32_t n_tokens) { return 1.0 + 0.09 * (n_tokens - 1); }
 
 SpeedBand band_of(const SpeedFacts& facts, const SpeedFactors& factors, LayerKind layers) {
@@ -45,8 +46,9 @@ SpeedFactors factors_of(const Catalogue& catalogue, const Card& card) {
         factors.band_other = row.band_other;
         factors.prefill_band = row.prefill_band;
         factors.estimated = row.estimated;
-        factors.source = fmt::format("{} {}{}{} ({}; {})", row.estimated ? "estimated class" : "class", row.vendor.empty() ? "any" : row.vendor,
-                                     row.arch_prefix.empty() ? "" : " ", row.arch_prefix, row.source, catalogue.speed.source);
+        factors.source = fmt::format("{} {}{}{} ({}; {})", row.estimated ? "estimated class" : "class",
+                                     row.vendor.empty() ? "any" : row.vendor, row.arch_prefix.empty() ? "" : " ",
+                                     row.arch_prefix, row.source, catalogue.speed.source);
         break;
     }
     return factors;
@@ -56,9 +58,11 @@ SpeedFactors factors_between(const Catalogue& catalogue, const Card& slowest, co
     SpeedFactors factors = factors_of(catalogue, Card());  // the class of cards of which nothing is known
     const double middle = std::sqrt(slowest.bandwidth_gbps * fastest.bandwidth_gbps);
     factors.bandwidth_gbps = middle;
-    const double least = factors_of(catalogue, slowest).matrix_tflops, most = factors_of(catalogue, fastest).matrix_tflops;
+    const double least = factors_of(catalogue, slowest).matrix_tflops,
+                 most = factors_of(catalogue, fastest).matrix_tflops;
     factors.matrix_tflops = std::sqrt(least * most);
-    for (SpeedBand* band : {&factors.band, &factors.band_other}) *band = widened(*band, fastest.bandwidth_gbps / middle);
+    for (SpeedBand* band : {&factors.band, &factors.band_other})
+        *band = widened(*band, fastest.bandwidth_gbps / middle);
     factors.prefill_band = widened(factors.prefill_band, std::max(most, least) / factors.matrix_tflops);
     return factors;
 }
@@ -69,7 +73,9 @@ DecodeLoad decode_load(const ModelShape& model, const ModelSize& size, double kv
 
 double decode_ms(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load) {
     const double bytes_per_ms = factors.bandwidth_gbps * 1e6;
-    const double kernels = load.layers == LayerKind::experts ? facts.moe_layer_factor : load.layers == LayerKind::recurrent ? factors.recurrent_factor : 1;
+    const double kernels = load.layers == LayerKind::experts     ? facts.moe_layer_factor
+                           : load.layers == LayerKind::recurrent ? factors.recurrent_factor
+                                                                 : 1;
     return load.weight_bytes / (factors.efficiency * bytes_per_ms) + kernels * factors.ms_per_layer * load.n_layer +
            load.kv_bytes / (facts.kv_efficiency * bytes_per_ms);
 }
@@ -84,14 +90,17 @@ Range decode_speed(const SpeedFacts& facts, const SpeedFactors& factors, const D
     return range;
 }
 
-Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const ModelShape& model, const ModelSize& size, uint32_t n_tokens) {
+Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const ModelShape& model,
+                    const ModelSize& size, uint32_t n_tokens) {
     const double weights = 8.0 * double(size.step_bytes) / size.bits_per_weight;  // active ones
     double heads = 0;
-    for (const LayerConfig& layer : model.config.layers) heads += double(layer.n_head) * (layer.head_dim + layer.v_head_dim);
+    for (const LayerConfig& layer : model.config.layers)
+        heads += double(layer.n_head) * (layer.head_dim + layer.v_head_dim);
     const double attention = 2.0 * heads * n_tokens / 2;
     const double flops = 2 * weights + attention;
     const double products_ms = n_tokens * flops / (factors.prefill_share * factors.matrix_tflops * 1e9);
-    const double steps_ms = std::ceil(double(n_tokens) / kPromptStep) * decode_ms(facts, factors, decode_load(model, size, 0));
+    const double steps_ms =
+        std::ceil(double(n_tokens) / kPromptStep) * decode_ms(facts, factors, decode_load(model, size, 0));
     const double speed = 1000.0 * n_tokens / (products_ms + steps_ms);
     return around(speed, factors.calibrated ? band_of(facts, factors, layers_of(model)) : factors.prefill_band);
 }

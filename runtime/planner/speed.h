@@ -1,6 +1,7 @@
 #pragma once
-// How fast a model decodes and reads a prompt on a card: a roofline of two parameters. One token costs its weights' bytes over a share of
-// the memory bandwidth, plus a fixed cost per layer (launches, small kernels), plus the cache's bytes.
+// How fast a model decodes and reads a prompt on a card: a roofline of two parameters. One token costs its weights'
+// bytes over a share of the memory bandwidth, plus a fixed cost per layer (launches, small kernels), plus the cache's
+// bytes.
 
 #include <optional>
 #include <span>
@@ -10,24 +11,25 @@
 
 namespace atlas {
 
-/// What a device and its driver make of the roofline.
+/// The parameters of the roofline for a device and its driver.
 struct SpeedFactors {
     double bandwidth_gbps = 0;
-    double efficiency = 0;    // share of the bandwidth that weights are read at
-    double ms_per_layer = 0;  // fixed cost
+    double efficiency = 0;        // share of the bandwidth that weights are read at
+    double ms_per_layer = 0;      // fixed cost
     double recurrent_factor = 2;  // of the fixed cost, for layers with recurrent state
     double matrix_tflops = 0;
-    double prefill_share = 0;  // of matrix_tflops
+    double prefill_share = 0;                  // of matrix_tflops
     SpeedBand band, band_other, prefill_band;  // see SpeedClass
-    bool calibrated = false;   // measured on this device and driver
-    bool estimated = false;    // of a class that nobody measured
-    bool unknown = false;      // the bandwidth is not known: speeds serve to rank and are not shown
-    std::string source;        // where the factors come from, for people
+    bool calibrated = false;                   // measured on this device and driver
+    bool estimated = false;                    // of a class of which no card was measured
+    bool unknown = false;                      // the bandwidth is not known: speeds serve to rank and are not shown
+    std::string source;                        // where the factors come from, for people
 };
 
 /// From the card's data sheet and the class it belongs to.
 SpeedFactors factors_of(const Catalogue& catalogue, const Card& card);
-/// Of cards of which only this is known: that their bandwidths lie between these two. The band is as much wider.
+/// For a card of which only this is known: its bandwidth lies between those of these two. The band is wider by that
+/// range.
 SpeedFactors factors_between(const Catalogue& catalogue, const Card& slowest, const Card& fastest);
 
 struct Range {
@@ -48,17 +50,20 @@ struct DecodeLoad {
 };
 DecodeLoad decode_load(const ModelShape& model, const ModelSize& size, double kv_bytes);
 double decode_ms(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load);
-/// tokens/s with the band of the factors around it: from a slow host and the class's slow cards to its fast cards. What differs between hosts, drivers and
-/// engines is the fixed cost of a layer, so the band of a small model is wide below, and that of a large one is not.
+/// tokens/s with the band of the factors around it: from a slow host and the class's slow cards to its fast cards. What
+/// differs between hosts, drivers and engines is the fixed cost of a layer, so the band of a small model is wide below,
+/// and that of a large one is not.
 Range decode_speed(const SpeedFacts& facts, const SpeedFactors& factors, const DecodeLoad& load);
 
-/// Prompt tokens/s for a prompt of n_tokens from an empty cache: 2 operations per active weight and token, and attention's; and what a step of one token
-/// costs for every 512 of them, for the weights are read and the kernels started that often.
-Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const ModelShape& model, const ModelSize& size, uint32_t n_tokens);
+/// Prompt tokens/s for a prompt of n_tokens from an empty cache. The cost is 2 operations per active weight and token,
+/// those of attention, and a step of one token for every 512 of them, because the weights are read and the kernels
+/// started that often.
+Range prefill_speed(const SpeedFacts& facts, const SpeedFactors& factors, const ModelShape& model,
+                    const ModelSize& size, uint32_t n_tokens);
 
-/// Speculation: a draft of `length` tokens is proposed per step and each is accepted with probability `acceptance`; verifying costs
-/// `verify_cost` plain steps and proposing one token `draft_cost` of one. Returns how many times faster than plain decoding.
-/// Source: expected tokens per step of arXiv:2211.17192, (1 - a^(n+1)) / (1 - a).
+/// Speculation: a draft of `length` tokens is proposed per step and each is accepted with probability `acceptance`;
+/// verifying costs `verify_cost` plain steps and proposing one token `draft_cost` of one. Returns how many times faster
+/// than plain decoding. Source: expected tokens per step of arXiv:2211.17192, (1 - a^(n+1)) / (1 - a).
 double speculation_speedup(double acceptance, uint32_t length, double verify_cost, double draft_cost);
 /// The best of draft lengths 1 .. 16.
 struct Speculation {
@@ -75,12 +80,13 @@ struct MeasuredDecode {
     double tokens_per_s = 0;
     DecodeLoad load;
 };
-/// Whether a row can be what it says, plain decoding from the card's own memory. It cannot where the tokens would need more bytes than the memory
-/// delivers at its full bandwidth (then several tokens shared a pass over the weights: speculation, or a smaller model than the one named), nor where
-/// the file is larger than the memory (then the speed is the host's).
+/// Whether a row can be what it claims: plain decoding from the card's own memory. It cannot where the tokens would
+/// need more bytes than the memory delivers at its full bandwidth (then several tokens shared a pass over the weights:
+/// speculation, or a smaller model than the one named), nor where the file is larger than the memory (then the speed is
+/// the host's).
 bool is_plain_decoding(const MeasuredDecode& row);
-/// The efficiency and cost per layer with the least sum of |log(predicted / measured)| over the rows that are plain decoding (grid search: efficiency
-/// 0.40 .. 1.00, cost 0 .. 0.20 ms).
+/// The efficiency and cost per layer with the least sum of |log(predicted / measured)| over the rows that are plain
+/// decoding (grid search: efficiency 0.40 .. 1.00, cost 0 .. 0.20 ms).
 SpeedFactors fit_factors(const SpeedFacts& facts, double recurrent_factor, std::span<const MeasuredDecode> rows);
 
 /// Joules per generated token at the card's board power, and what a million tokens cost at a tariff.

@@ -17,8 +17,12 @@ Result<void> check_draft_vocabulary(const Tokenizer& target, const Tokenizer& dr
         ++n_other;
     }
     if (n_both > 0 && n_other <= n_both / 100) return {};
-    return fail(ErrorCode::unsupported, "another vocabulary: {} of {} tokens differ{}: take a draft model of the same family", n_other, n_both,
-                first ? fmt::format(", token {} is {} there and {} here", *first, in_quotes(draft.piece(*first, true)), in_quotes(target.piece(*first, true))) : "");
+    return fail(ErrorCode::unsupported,
+                "the draft model has another vocabulary: {} of {} tokens differ{}: take one of the same family",
+                n_other, n_both,
+                first ? fmt::format(", token {} is {} there and {} here", *first, in_quotes(draft.piece(*first, true)),
+                                    in_quotes(target.piece(*first, true)))
+                      : "");
 }
 
 }  // namespace atlas

@@ -1,12 +1,13 @@
 #pragma once
-// Whether one model's tokens mean what another's do.
+// Checks that the token ids of two models mean the same text.
 
 #include "runtime/text/tokenizer.h"
 
 namespace atlas {
 
-/// A draft model guesses token ids: they must be spelt alike in both vocabularies. One may be longer than the other (padding, added tokens),
-/// and of those that both have one in a hundred may differ (renamed special tokens): guesses of those are merely wrong.
+/// A draft model proposes token ids, so an id must have the same spelling in both vocabularies. One vocabulary may be
+/// longer than the other (padding, added tokens), and of the ids that both have one in a hundred may differ (renamed
+/// special tokens): draft tokens with such ids are simply rejected.
 /// Fails: unsupported (which token differs first, and how).
 Result<void> check_draft_vocabulary(const Tokenizer& target, const Tokenizer& draft);
 

@@ -10,7 +10,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 // The answer as it grows.
 class Answer {
@@ -32,12 +34,16 @@ class Answer {
     const std::function<void(std::string_view)>& emit_;
 };
 
-// Where the next token comes from: guesses that were checked, the device, which is then one step ahead, or the host's sampler.
+// Produces the next tokens from one of three sources: verified draft tokens, the device, which is then one step
+// ahead, or the host's sampler.
 class NextToken {
   public:
     NextToken(Session& session, Sampler& sampler, const GenerateOptions& options)
-        : session_(session), sampler_(sampler), on_device_(options.choose_on_device && session.can_choose(options.sampler)) {
-        if (options.speculation != nullptr) decoder_.emplace(session, sampler, *options.speculation, options.choose_on_device);
+        : session_(session),
+          sampler_(sampler),
+          on_device_(options.choose_on_device && session.can_choose(options.sampler)) {
+        if (options.speculation != nullptr)
+            decoder_.emplace(session, sampler, *options.speculation, options.choose_on_device);
     }
     ~NextToken() { session_.stop_choosing(); }
     NextToken(const NextToken&) = delete;
@@ -47,21 +53,21 @@ class NextToken {
         if (decoder_) return decoder_->start();
         return on_device_ ? session_.start_choosing(sampler_) : Result<void>{};
     }
-    /// `n_more`: how many more may be wanted behind it. The sampler has accepted it.
+    /// `n_more`: how many more may be wanted after it. The sampler has accepted it.
     Result<TokenId> choose(uint32_t n_more) {
         if (decoder_) return decoder_->next(n_more);
         TokenId token = 0;
         if (on_device_) {
             ATLAS_TRY(const Choice choice, session_.next_choice(n_more > 0));
             token = choice.token;
-            sampler_.skip_draws(1);  // whoever chooses next goes on with the same random numbers
+            sampler_.skip_draws(1);  // the sampler continues after the number that the device drew
         } else {
             ATLAS_TRY(token, sampler_.sample(session_.logits()));
         }
         sampler_.accept(token);
         return token;
     }
-    /// The token that was chosen is part of the timeline from now on.
+    /// Makes the chosen token part of the timeline.
     Result<void> step(TokenId token) { return decoder_ || on_device_ ? Result<void>{} : session_.step(token); }
     std::optional<SpeculationFigures> figures() const {
         if (!decoder_) return {};
@@ -81,7 +87,8 @@ uint32_t tokens_behind(const GenerateReport& report, const GenerateOptions& opti
     return options.max_tokens > 0 ? std::min(room, options.max_tokens - 1 - report.answer_tokens) : room;
 }
 
-// In a full context: brings the session to a shorter prompt and the answer, and returns how long that prompt is; 0: there is none.
+// When the context is full: brings the session to a shorter prompt and the answer, and returns that prompt's length;
+// 0: there is none.
 Result<size_t> go_on_with_less(Session& session, const GenerateOptions& options, std::span<const TokenId> answer,
                                const std::function<void(uint32_t, uint32_t)>& progress) {
     if (!options.make_room) return 0;
@@ -101,8 +108,9 @@ double GenerateReport::prefill_tokens_per_s() const {
 
 double GenerateReport::decode_tokens_per_s() const { return decode_ms > 0 ? answer_tokens * 1000.0 / decode_ms : 0; }
 
-Result<GenerateReport> generate(Session& session, const std::shared_ptr<const Tokenizer>& tokenizer, std::span<const TokenId> prompt,
-                                const GenerateOptions& options, const std::function<void(std::string_view)>& emit,
+Result<GenerateReport> generate(Session& session, const std::shared_ptr<const Tokenizer>& tokenizer,
+                                std::span<const TokenId> prompt, const GenerateOptions& options,
+                                const std::function<void(std::string_view)>& emit,
                                 const std::function<void(uint32_t, uint32_t)>& progress) {
     ATLAS_TRY(Sampler sampler, Sampler::create(options.sampler));
     for (const TokenId token : prompt) sampler.accept(token);
@@ -116,7 +124,7 @@ Result<GenerateReport> generate(Session& session, const std::shared_ptr<const To
     Answer answer(report, decoder, emit);
     std::optional<NextToken> next;
     next.emplace(session, sampler, options);
-    ATLAS_TRY_VOID(next->start());  // a draft model reads the prompt, too
+    ATLAS_TRY_VOID(next->start());  // a draft model reads the prompt too
     report.prefill_ms = ms_since(prefill_start);
     const auto decode_start = Clock::now();
     size_t n_prompt = prompt.size();
@@ -152,7 +160,7 @@ Result<GenerateReport> generate(Session& session, const std::shared_ptr<const To
         }
         const auto moving_start = Clock::now();
         report.speculation = next->figures();
-        next.reset();  // a session that chooses cannot be moved
+        next.reset();  // a session cannot be moved while it chooses
         const auto moved = go_on_with_less(session, options, answer_tokens, progress);
         if (!moved && moved.error().code != ErrorCode::cancelled) return tl::unexpected(moved.error());
         n_prompt = moved.value_or(0);
@@ -166,7 +174,7 @@ Result<GenerateReport> generate(Session& session, const std::shared_ptr<const To
     }
     answer.finish();
     report.decode_ms = ms_since(decode_start) - moving_ms;
-    if (next) report.speculation = next->figures();  // where the prompt was shortened: of what came after that
+    if (next) report.speculation = next->figures();  // if the prompt was shortened: only of what came after that
     return report;
 }
 

@@ -10,7 +10,9 @@ namespace {
 
 using namespace sampling;
 
-constexpr auto kHigherFirst = [](const auto& a, const auto& b) { return a.rank > b.rank || (a.rank == b.rank && a.id < b.id); };
+constexpr auto kHigherFirst = [](const auto& a, const auto& b) {
+    return a.rank > b.rank || (a.rank == b.rank && a.id < b.id);
+};
 
 Result<void> check_range(const char* name, float value, float low, float high) {
     if (value >= low && value <= high) return {};
@@ -22,8 +24,8 @@ bool is_greedy(const SamplerOptions& options) { return options.temperature == 0 
 }  // namespace
 
 bool has_penalties(const SamplerOptions& options) {
-    return options.penalty_window > 0 &&
-           (options.repetition_penalty != 1.0f || options.frequency_penalty != 0.0f || options.presence_penalty != 0.0f);
+    return options.penalty_window > 0 && (options.repetition_penalty != 1.0f || options.frequency_penalty != 0.0f ||
+                                          options.presence_penalty != 0.0f);
 }
 
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
@@ -38,15 +40,17 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<u
     return counter;
 }
 
-std::array<uint32_t, kParamWords> sample_params(const SamplerOptions& options, uint64_t draw, bool penalties, bool sum) {
+std::array<uint32_t, kParamWords> sample_params(const SamplerOptions& options, uint64_t draw, bool penalties,
+                                                bool sum) {
     std::array<uint32_t, kParamWords> words{};
-    const bool top_p = options.top_p < 1, min_p = options.min_p > 0;
-    words[kParamFlags] = (is_greedy(options) ? kWantsGreedy : 0u) | (top_p ? kWantsTopP : 0u) | (min_p ? kWantsMinP : 0u) |
-                         (sum ? kWantsSum : 0u) | (penalties && has_penalties(options) ? kWantsPenalties : 0u);
+    const bool top_p = options.top_p<1, min_p = options.min_p> 0;
+    words[kParamFlags] = (is_greedy(options) ? kWantsGreedy : 0u) | (top_p ? kWantsTopP : 0u) |
+                         (min_p ? kWantsMinP : 0u) | (sum ? kWantsSum : 0u) |
+                         (penalties && has_penalties(options) ? kWantsPenalties : 0u);
     words[kParamTopK] = options.top_k;
     if (top_p) words[kParamHeadShare] = static_cast<uint32_t>(double{options.top_p} * 0x1p32);
     if (min_p) words[kParamLogMinP] = bits_of(static_cast<float>(std::log(double{options.min_p})));
-    // The smallest temperatures leave the best alone just as 1e-30 does.
+    // Smaller temperatures give the same result as 1e-30: only the best is left.
     if (options.temperature > 0) words[kParamRate] = bits_of(kOctavesPerUnit / std::max(options.temperature, 1e-30f));
     words[kParamSeed] = static_cast<uint32_t>(options.seed);
     words[kParamSeed + 1] = static_cast<uint32_t>(options.seed >> 32);
@@ -61,9 +65,12 @@ std::array<uint32_t, kParamWords> sample_params(const SamplerOptions& options, u
 
 Error damaged_logits(uint32_t status, uint32_t id, uint32_t rank, uint64_t n_vocab) {
     if (status == kImpossible) return {ErrorCode::corrupt, fmt::format("no token has a finite logit (of {})", n_vocab)};
-    // A kernel that never ran, or a device that is being lost.
-    if (status == kChosen) return {ErrorCode::device_lost, fmt::format("the device chose token {} of {}: it wrote nonsense", id, n_vocab)};
-    return {ErrorCode::corrupt, fmt::format("logit of token {} is {}: the model's output is damaged", id, logit_of(rank))};
+    // The kernel never ran, or the device is being lost.
+    if (status == kChosen)
+        return {ErrorCode::device_lost,
+                fmt::format("the device chose token {} of {}: an id outside the vocabulary", id, n_vocab)};
+    return {ErrorCode::corrupt,
+            fmt::format("logit of token {} is {}: the model's output is damaged", id, logit_of(rank))};
 }
 
 Result<Sampler> Sampler::create(const SamplerOptions& options) {
@@ -125,20 +132,23 @@ Result<void> Sampler::rank_all(std::span<const float> logits) {
     return {};
 }
 
-// Source: the repetition penalty of CTRL (arXiv:1909.05858, section 4.1); frequency and presence as in OpenAI's API reference.
+// Source: the repetition penalty of CTRL (arXiv:1909.05858, section 4.1); frequency and presence as in OpenAI's API
+// reference.
 void Sampler::penalize(std::span<const float> logits) {
     std::unordered_map<uint32_t, uint32_t> seen;
     for (uint32_t token : window_) ++seen[token];
     for (const auto& [token, times] : seen) {
         if (token >= candidates_.size()) continue;
-        candidates_[token].rank = rank_of(penalized(logits[token], times, number(kParamRepetition), number(kParamInverse),
-                                                    number(kParamFrequency), number(kParamPresence)));
+        candidates_[token].rank =
+            rank_of(penalized(logits[token], times, number(kParamRepetition), number(kParamInverse),
+                              number(kParamFrequency), number(kParamPresence)));
     }
 }
 
 // Leaves the candidates sorted, most likely first.
 void Sampler::keep_top_k() {
-    const size_t k = word(kParamTopK) == 0 ? candidates_.size() : std::min<size_t>(word(kParamTopK), candidates_.size());
+    const size_t k =
+        word(kParamTopK) == 0 ? candidates_.size() : std::min<size_t>(word(kParamTopK), candidates_.size());
     std::partial_sort(candidates_.begin(), candidates_.begin() + std::ptrdiff_t(k), candidates_.end(), kHigherFirst);
     candidates_.resize(k);
 }
@@ -154,7 +164,8 @@ void Sampler::keep_top_p() {
 void Sampler::keep_min_p() {
     if ((word(kParamFlags) & kWantsMinP) == 0) return;
     const uint32_t lowest = lowest_rank(candidates_[0].rank, number(kParamLogMinP));
-    const auto end = std::find_if(candidates_.begin(), candidates_.end(), [&](const Candidate& c) { return c.rank < lowest; });
+    const auto end =
+        std::find_if(candidates_.begin(), candidates_.end(), [&](const Candidate& c) { return c.rank < lowest; });
     candidates_.erase(end, candidates_.end());
 }
 

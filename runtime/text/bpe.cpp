@@ -19,7 +19,10 @@ namespace {
 class BpeTokenizer final : public VocabularyTokenizer {
   public:
     BpeTokenizer(Vocabulary source, MergeTable merges, const PreTokenizer& pre)
-        : VocabularyTokenizer(std::move(source), pre.add_bos, pre.add_eos), merges_(std::move(merges)), splitter_(pre.patterns), normalization_(pre.normalization) {
+        : VocabularyTokenizer(std::move(source), pre.add_bos, pre.add_eos),
+          merges_(std::move(merges)),
+          splitter_(pre.patterns),
+          normalization_(pre.normalization) {
         const auto& characters = byte_alphabet();
         for (unsigned byte = 0; byte < 256; ++byte) {
             byte_symbols_[byte] = vocabulary().find(characters[byte]).value_or(kNoToken);
@@ -56,7 +59,8 @@ class BpeTokenizer final : public VocabularyTokenizer {
     void index_whole_words() {
         for (TokenId id = 0; id < n_vocab(); ++id) {
             if (vocabulary().kinds[id] != TokenKind::normal) continue;  // a word of the text is never a control token
-            if (auto bytes = bytes_of_spelling(vocabulary().spellings[id]); bytes && !bytes->empty()) words_.insert_or_assign(std::move(*bytes), id);
+            if (auto bytes = bytes_of_spelling(vocabulary().spellings[id]); bytes && !bytes->empty())
+                words_.insert_or_assign(std::move(*bytes), id);
         }
     }
 
@@ -72,10 +76,15 @@ class BpeTokenizer final : public VocabularyTokenizer {
         const size_t begin = tokens.size();
         for (const char c : word) tokens.push_back(byte_symbols_[static_cast<unsigned char>(c)]);
         const auto symbols = std::span(tokens).subspan(begin);
-        const size_t left = merger.merge(symbols, [this](TokenId a, TokenId b) { const Merge merge = merges_.find(a, b); return std::pair(merge.rank, merge.result); });
+        const size_t left = merger.merge(symbols, [this](TokenId a, TokenId b) {
+            const Merge merge = merges_.find(a, b);
+            return std::pair(merge.rank, merge.result);
+        });
         tokens.resize(begin + left);
         // Bytes without a token.
-        if (has_holes_) tokens.erase(std::remove(tokens.begin() + static_cast<ptrdiff_t>(begin), tokens.end(), kNoToken), tokens.end());
+        if (has_holes_)
+            tokens.erase(std::remove(tokens.begin() + static_cast<ptrdiff_t>(begin), tokens.end(), kNoToken),
+                         tokens.end());
     }
 
     MergeTable merges_;
@@ -90,7 +99,8 @@ class BpeTokenizer final : public VocabularyTokenizer {
 struct NumberedMerge {
     TokenId left, right, result;
 };
-std::optional<NumberedMerge> number_merge(const Vocabulary& vocabulary, std::string_view merge, std::string& joined, std::string& reason) {
+std::optional<NumberedMerge> number_merge(const Vocabulary& vocabulary, std::string_view merge, std::string& joined,
+                                          std::string& reason) {
     const size_t space = merge.find(' ', 1);
     if (space == std::string_view::npos || space + 1 == merge.size()) {
         reason = "it is not two words with one space between";
@@ -101,7 +111,9 @@ std::optional<NumberedMerge> number_merge(const Vocabulary& vocabulary, std::str
     const auto right = vocabulary.find(merge.substr(space + 1));
     const auto result = vocabulary.find(joined);
     if (left && right && result) return NumberedMerge{*left, *right, *result};
-    reason = fmt::format("the vocabulary has no token {}", in_quotes(!left ? merge.substr(0, space) : !right ? merge.substr(space + 1) : std::string_view(joined)));
+    reason = fmt::format("the vocabulary has no token {}", in_quotes(!left    ? merge.substr(0, space)
+                                                                     : !right ? merge.substr(space + 1)
+                                                                              : std::string_view(joined)));
     return std::nullopt;
 }
 
@@ -118,10 +130,12 @@ Result<MergeTable> number_merges(Vocabulary& vocabulary) {
             first = fmt::format("entry {} is {}, but {}", rank, in_quotes(vocabulary.merges[rank]), reason);
     }
     const size_t n_merges = vocabulary.merges.size();
-    if (n_left_out == n_merges) return fail(ErrorCode::corrupt, "tokenizer.ggml.merges: none of the {} merges can apply: {}", n_merges, first);
+    if (n_left_out == n_merges)
+        return fail(ErrorCode::corrupt, "tokenizer.ggml.merges: none of the {} merges can apply: {}", n_merges, first);
     if (n_left_out > 0)
-        vocabulary.notes.push_back(fmt::format("tokenizer.ggml.merges: {} of {} merges cannot apply and {} left out: {}", n_left_out, n_merges,
-                                               n_left_out == 1 ? "is" : "are", first));
+        vocabulary.notes.push_back(
+            fmt::format("tokenizer.ggml.merges: {} of {} merges cannot apply and {} left out: {}", n_left_out, n_merges,
+                        n_left_out == 1 ? "is" : "are", first));
     return table;
 }
 
@@ -131,22 +145,27 @@ std::string known_names() {
     return names;
 }
 
-// The row that the file names, or the one that a guess from its tables gives: then with a note.
+// The row that the file names, or else the one inferred from its tables, with a note.
 Result<const PreTokenizer*> choose_pre_tokenizer(Vocabulary& vocabulary) {
     if (!vocabulary.pre.empty()) {
         const PreTokenizer* named = find_pre_tokenizer(vocabulary.pre);
-        if (named == nullptr) return fail(ErrorCode::unsupported, "tokenizer.ggml.pre: unknown pre-tokenizer {}; known: {}", in_quotes(vocabulary.pre), known_names());
+        if (named == nullptr)
+            return fail(ErrorCode::unsupported, "tokenizer.ggml.pre: unknown pre-tokenizer {}; known: {}",
+                        in_quotes(vocabulary.pre), known_names());
         return named;
     }
     const InferredPreTokenizer inferred = infer_pre_tokenizer(vocabulary);
-    vocabulary.notes.push_back(fmt::format("the file does not name its pre-tokenizer (tokenizer.ggml.pre is missing); '{}' is used: {}", inferred.name, inferred.reason));
+    vocabulary.notes.push_back(
+        fmt::format("the file does not name its pre-tokenizer (tokenizer.ggml.pre is missing); '{}' is used: {}",
+                    inferred.name, inferred.reason));
     return find_pre_tokenizer(inferred.name);
 }
 
 }  // namespace
 
 Result<std::shared_ptr<const Tokenizer>> make_bpe_tokenizer(Vocabulary vocabulary) {
-    if (vocabulary.merges.empty()) return fail(ErrorCode::not_found, "tokenizer.ggml.merges: missing; a byte-level BPE vocabulary needs it");
+    if (vocabulary.merges.empty())
+        return fail(ErrorCode::not_found, "tokenizer.ggml.merges: missing; a byte-level BPE vocabulary needs it");
     ATLAS_TRY(const PreTokenizer* pre, choose_pre_tokenizer(vocabulary));
     ATLAS_TRY(auto merges, number_merges(vocabulary));
     return std::make_shared<const BpeTokenizer>(std::move(vocabulary), std::move(merges), *pre);

@@ -1,6 +1,7 @@
 #pragma once
-// GPT-2's alphabet: every byte has one printable character, so that a vocabulary of byte strings is a list of readable words.
-// Source: Radford et al. 2019, the encoder of GPT-2; bytes that print in Latin-1 stand for themselves, the 68 others are U+0100 on.
+// GPT-2's alphabet: every byte has one printable character, so that a vocabulary of byte strings is a list of readable
+// words. Source: Radford et al. 2019, the encoder of GPT-2; bytes that print in Latin-1 stand for themselves, the 68
+// others are U+0100 on.
 
 #include <array>
 #include <cstdint>

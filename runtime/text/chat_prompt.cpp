@@ -9,19 +9,21 @@ namespace {
 
 // ChatML, as far as role and text go.
 constexpr std::string_view kChatMl =
-    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + (message.content or '') + '<|im_end|>\\n' }}{% endfor %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + (message.content or '') + '<|im_end|>\\n' "
+    "}}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 // The text of the token that `key` names by its id; empty when the file names none.
 Result<std::string> special_token(const gguf::File& file, std::string_view key) {
-    // A file without a vocabulary has no texts for its tokens.
+    // A file without a vocabulary has no spellings of its tokens.
     if (file.find(key) == nullptr || file.find("tokenizer.ggml.tokens") == nullptr) return std::string();
     ATLAS_TRY(const auto tokens, file.strings("tokenizer.ggml.tokens"));
     ATLAS_TRY(const auto id, read_token_id(file, key, tokens.size()));
     return id ? std::string(tokens[*id]) : std::string();
 }
 
-Result<std::optional<ChatTemplate>> named_template(const gguf::File& file, std::string_view key, const TemplateLimits& limits) {
+Result<std::optional<ChatTemplate>> named_template(const gguf::File& file, std::string_view key,
+                                                   const TemplateLimits& limits) {
     if (file.find(key) == nullptr) return std::optional<ChatTemplate>();
     ATLAS_TRY(const std::string_view source, file.string(key));
     auto parsed = ChatTemplate::parse(source, limits);
@@ -52,7 +54,8 @@ Result<ChatPrompt> ChatPrompt::open(const gguf::File& file, const TemplateLimits
         auto chat_ml = ChatTemplate::parse(kChatMl, limits);
         if (!chat_ml) return tl::unexpected(std::move(chat_ml).error());
         parts->plain = std::move(*chat_ml);
-        parts->note = "the file has no chat template (tokenizer.chat_template); ChatML is used, which the model may not know";
+        parts->note =
+            "the file has no chat template (tokenizer.chat_template); ChatML is used, which the model may not know";
     }
     return ChatPrompt(std::move(parts));
 }
@@ -64,15 +67,14 @@ Result<std::string> ChatPrompt::render(const Request& request) const {
         return fail(ErrorCode::invalid_argument, "messages: expected an array, found {}", request.messages.type_name());
     const bool has_tools = request.tools != nullptr && request.tools->is_array() && !request.tools->empty();
     // Absent tools and documents are none and not undefined, as in apply_chat_template.
-    nlohmann::ordered_json context = {{"messages", request.messages},
-                                      {"tools", has_tools ? *request.tools : nlohmann::ordered_json()},
-                                      {"documents", nullptr},
-                                      {"add_generation_prompt", request.add_generation_prompt},
-                                      {"bos_token", parts_->bos_token},
-                                      {"eos_token", parts_->eos_token}};
+    nlohmann::ordered_json context = {
+        {"messages", request.messages},   {"tools", has_tools ? *request.tools : nlohmann::ordered_json()},
+        {"documents", nullptr},           {"add_generation_prompt", request.add_generation_prompt},
+        {"bos_token", parts_->bos_token}, {"eos_token", parts_->eos_token}};
     if (request.variables != nullptr) {
         if (!request.variables->is_object())
-            return fail(ErrorCode::invalid_argument, "variables of the chat template: expected an object, found {}", request.variables->type_name());
+            return fail(ErrorCode::invalid_argument, "variables of the chat template: expected an object, found {}",
+                        request.variables->type_name());
         for (const auto& [name, value] : request.variables->items()) context[name] = value;
     }
     const ChatTemplate& chosen = has_tools && parts_->with_tools ? *parts_->with_tools : *parts_->plain;

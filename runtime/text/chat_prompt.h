@@ -13,8 +13,8 @@ namespace atlas {
 /// The parsed template of one model file with its special tokens. Immutable, safe to share between threads.
 class ChatPrompt {
   public:
-    /// Takes `tokenizer.chat_template` and, for requests with tools, `tokenizer.chat_template.tool_use` where the file has it.
-    /// Fails: corrupt (a template that does not parse, a special token outside of the vocabulary), limit.
+    /// Takes `tokenizer.chat_template` and, for requests with tools, `tokenizer.chat_template.tool_use` where the file
+    /// has it. Fails: corrupt (a template that does not parse, a special token outside of the vocabulary), limit.
     static Result<ChatPrompt> open(const gguf::File& file, const TemplateLimits& limits = {});
     ChatPrompt(ChatPrompt&&) noexcept;
     ChatPrompt& operator=(ChatPrompt&&) noexcept;
@@ -24,16 +24,17 @@ class ChatPrompt {
         const nlohmann::ordered_json& messages;         // array of {"role", "content", ...}
         const nlohmann::ordered_json* tools = nullptr;  // array in the form of the OpenAI API; null = none
         bool add_generation_prompt = true;
-        const nlohmann::ordered_json* variables = nullptr;  // object: more variables for the template (enable_thinking ...); null = none
+        const nlohmann::ordered_json* variables =
+            nullptr;  // object: more variables for the template (enable_thinking ...); null = none
         std::optional<std::chrono::system_clock::time_point> now = {};  // nothing = the system's clock
     };
 
-    /// The prompt. Its special tokens are written out, BOS too where the template writes it: tokenize it with special tokens
-    /// recognized, and add no second BOS.
-    /// Fails: invalid_argument (messages are no array, or the template refuses them: its words), corrupt, limit, unsupported.
+    /// The prompt. Its special tokens are written out, BOS too where the template writes it: tokenize it with special
+    /// tokens recognized, and add no second BOS. Fails: invalid_argument (messages are not an array, or the template
+    /// refuses them: its message), corrupt, limit, unsupported.
     Result<std::string> render(const Request& request) const;
 
-    /// Something to tell the user ("the file has no chat template; ChatML is used"); empty when all is as it should be.
+    /// A note for the user ("the file has no chat template; ChatML is used"); empty if there is nothing to report.
     const std::string& note() const;
 
   private:

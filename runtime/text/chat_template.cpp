@@ -24,7 +24,8 @@ ChatTemplate::~ChatTemplate() = default;
 
 Result<ChatTemplate> ChatTemplate::parse(std::string_view source, const TemplateLimits& limits) {
     if (source.size() > limits.max_template_bytes)
-        return fail(ErrorCode::limit, "chat template: {} bytes, at most {} are allowed", source.size(), limits.max_template_bytes);
+        return fail(ErrorCode::limit, "chat template: {} bytes, at most {} are allowed", source.size(),
+                    limits.max_template_bytes);
     auto impl = std::make_unique<Impl>();
     impl->source = jinja::normalize_newlines(source);
     impl->limits = limits;
@@ -36,8 +37,11 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source, const Template
     return ChatTemplate(std::move(impl));
 }
 
-Result<std::string> ChatTemplate::render(const nlohmann::ordered_json& context, std::optional<std::chrono::system_clock::time_point> now) const {
-    if (!context.is_object()) return fail(ErrorCode::invalid_argument, "chat template: the context is a JSON object, found {}", context.type_name());
+Result<std::string> ChatTemplate::render(const nlohmann::ordered_json& context,
+                                         std::optional<std::chrono::system_clock::time_point> now) const {
+    if (!context.is_object())
+        return fail(ErrorCode::invalid_argument, "chat template: the context is a JSON object, found {}",
+                    context.type_name());
     jinja::Budget budget(impl_->limits);
     try {
         const auto globals = jinja::make_globals(budget, now.value_or(std::chrono::system_clock::now()));
@@ -46,9 +50,10 @@ Result<std::string> ChatTemplate::render(const nlohmann::ordered_json& context, 
             for (const auto& [name, value] : context.items()) globals->set(name, jinja::from_json(budget, value));
             return interpreter.render(impl_->block);
         } catch (const jinja::TemplateError& error) {
-            // What a template says by raise_exception is meant for people, without a position in front.
+            // A template's raise_exception message is meant for users, so no position precedes it.
             if (error.code == ErrorCode::invalid_argument) return fail(error.code, "{}", error.message);
-            return fail(error.code, "chat template: {}: {}", jinja::describe_position(impl_->source, interpreter.where()), error.message);
+            return fail(error.code, "chat template: {}: {}",
+                        jinja::describe_position(impl_->source, interpreter.where()), error.message);
         }
     } catch (const jinja::TemplateError& error) {
         return fail(error.code, "chat template: {}", error.message);

@@ -1,5 +1,6 @@
 #pragma once
-// Chat templates: the Jinja text that a model file carries, rendered by an interpreter of ours with limits (the text is untrusted).
+// Chat templates: the Jinja text that a model file carries, rendered by an interpreter of ours with limits (the text is
+// untrusted).
 
 #include <chrono>
 #include <memory>
@@ -30,13 +31,14 @@ class ChatTemplate {
     ChatTemplate& operator=(ChatTemplate&&) noexcept;
     ~ChatTemplate();
 
-    /// Renders with the variables of `context` (messages, tools, add_generation_prompt, bos_token, ...; objects keep their order).
-    /// Equal byte for byte to jinja2's sandboxed environment with trim_blocks and lstrip_blocks and the globals raise_exception,
-    /// strftime_now and the filter tojson as Hugging Face defines it. `now` is the time that strftime_now shows, in local time;
-    /// nothing = the system's clock.
-    /// Fails: invalid_argument (the template called raise_exception: its message), corrupt (undefined names used, wrong types), limit,
-    /// unsupported (an integer beyond 64 bits).
-    Result<std::string> render(const nlohmann::ordered_json& context, std::optional<std::chrono::system_clock::time_point> now = {}) const;
+    /// Renders with the variables of `context` (messages, tools, add_generation_prompt, bos_token, ...; objects keep
+    /// their order). Equal byte for byte to jinja2's sandboxed environment with trim_blocks and lstrip_blocks and the
+    /// globals raise_exception, strftime_now and the filter tojson as Hugging Face defines it. `now` is the time that
+    /// strftime_now shows, in local time; nothing = the system's clock. Fails: invalid_argument (the template called
+    /// raise_exception: its message), corrupt (undefined names used, wrong types), limit, unsupported (an integer
+    /// beyond 64 bits).
+    Result<std::string> render(const nlohmann::ordered_json& context,
+                               std::optional<std::chrono::system_clock::time_point> now = {}) const;
 
   private:
     struct Impl;

@@ -14,21 +14,49 @@ namespace {
 
 // Each ends an answer wherever it exists.
 constexpr auto kEnds = std::to_array<std::string_view>({
-    "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|calls|>", "<|flush|>", "<end_of_turn>", "<turn|>",
-    "<|tool_response>", "<|endoftext|>", "<|end_of_text|>", "<end_of_utterance>", "<｜end▁of▁sentence｜>", "<eos>", "[EOS]",
-    "<EOT>", "_<EOT>", "[EOT]", "[e~[",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|calls|>",
+    "<|flush|>",
+    "<end_of_turn>",
+    "<turn|>",
+    "<|tool_response>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<｜end▁of▁sentence｜>",
+    "<eos>",
+    "[EOS]",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[e~[",
 });
 
-// Parts of fill-in-the-middle prompts. After the padding, repository and file separators a model has left the file it was to
-// complete, so those end generation too; the others only delimit.
+// Parts of fill-in-the-middle prompts. After the padding, repository and file separators a model has left the file it
+// was to complete, so those end generation too; the others only delimit.
 constexpr auto kFillEnds = std::to_array<std::string_view>({
-    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>",
+    "<|fim_pad|>",
+    "<fim-pad>",
+    "<fim_pad>",
+    "<PAD>",
+    "[PAD]",
+    "<|fim_repo|>",
+    "<|repo_name|>",
+    "<fim-repo>",
+    "<REPO>",
+    "<reponame>",
     "<|file_sep|>",
 });
 constexpr auto kFillParts = std::to_array<std::string_view>({
-    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>", "<|prefix|>",
-    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>",  "<SUF>", "▁<SUF>", "<|code_suffix|>", "<|suffix|>",
-    "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>",   "<MID>", "▁<MID>", "<|code_middle|>", "<|middle|>",
+    "<|fim_prefix|>",  "<fim-prefix>",  "<fim_prefix>",    "<｜fim▁begin｜>", "<PRE>",           "▁<PRE>",
+    "<|code_prefix|>", "<|prefix|>",    "<|fim_suffix|>",  "<fim-suffix>",    "<fim_suffix>",    "<｜fim▁hole｜>",
+    "<SUF>",           "▁<SUF>",        "<|code_suffix|>", "<|suffix|>",      "<|fim_middle|>",  "<fim-middle>",
+    "<fim_middle>",    "<｜fim▁end｜>", "<MID>",           "▁<MID>",          "<|code_middle|>", "<|middle|>",
 });
 
 // The special tokens among those that have a known spelling.
@@ -56,8 +84,10 @@ class KnownSpellings {
 
     void tell() {
         if (mistyped_.empty()) return;
-        vocabulary_.notes.push_back(fmt::format("tokenizer.ggml.token_type calls special tokens normal that no text becomes ({} of them, the first is {}); they are taken as special",
-                                                mistyped_.size(), in_quotes(vocabulary_.spellings[mistyped_.front()])));
+        vocabulary_.notes.push_back(
+            fmt::format("tokenizer.ggml.token_type marks special tokens as normal ({} of "
+                        "them, the first is {}), although no text encodes to them; they are treated as special",
+                        mistyped_.size(), in_quotes(vocabulary_.spellings[mistyped_.front()])));
     }
 
   private:
@@ -86,9 +116,12 @@ std::vector<TokenId> find_end_of_generation(Vocabulary& vocabulary, const std::v
     // Gemma has </s> as a tag of HTML, among its user-defined tokens.
     if (known.has_control("</s>")) add("</s>");
 
-    // Harmony (gpt-oss, Solar): <|end|> closes one message of an answer that goes on until <|return|>, <|call|> or their like.
+    // Harmony (gpt-oss, Solar): <|end|> closes one message of an answer that goes on until <|return|>, <|call|> or
+    // their like.
     const auto end = known.find("<|end|>");
-    if (end && ((known.has("<|return|>") && known.has("<|call|>")) || (known.has("<|calls|>") && known.has("<|flush|>")))) std::erase(ends, *end);
+    if (end &&
+        ((known.has("<|return|>") && known.has("<|call|>")) || (known.has("<|calls|>") && known.has("<|flush|>"))))
+        std::erase(ends, *end);
     known.tell();
 
     std::sort(ends.begin(), ends.end());

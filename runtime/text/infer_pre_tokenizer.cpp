@@ -19,9 +19,10 @@ struct Known {
     std::string_view name;
 };
 
-// From the published files: GGUF vocabularies of GPT-2, StarCoder, DeepSeek-Coder and Qwen2.5; tokenizer.json of GPT-NeoX-20B and DeepSeek-V4
-// (whose merges are V3's); tokenizer.model of Llama 3 and 4 and the .tiktoken file of Qwen3.5, their merges derived as converters do (for
-// Qwen2.5 this gives the merges of its GGUF files, for Llama 3 the published number of 280147).
+// From the published files: GGUF vocabularies of GPT-2, StarCoder, DeepSeek-Coder and Qwen2.5; tokenizer.json of
+// GPT-NeoX-20B and DeepSeek-V4 (whose merges are V3's); tokenizer.model of Llama 3 and 4 and the .tiktoken file of
+// Qwen3.5, their merges derived as converters do (for Qwen2.5 this gives the merges of its GGUF files, for Llama 3 the
+// published number of 280147).
 constexpr auto kKnown = std::to_array<Known>({
     {50000, 0xE9CB995B5ED1931E, "gpt-2"},
     {48872, 0xE680B79EDA65B03B, "starcoder"},
@@ -35,16 +36,19 @@ constexpr auto kKnown = std::to_array<Known>({
 });
 
 // Text that the rows cut in different ways.
+// clang-format off
 constexpr std::string_view kProbe =
-    "I've DON'T we'LL 'tis HelloWorld.iPhone x2y  if (a<=b)  return ~x;\n\n\n\t}\r\n end  1234567 12 ½²³ x1,000 Äpfel straße ЯблокоЯ e\u0301A\u0301b "
+    "I've DON'T we'LL 'tis HelloWorld.iPhone x2y  if (a<=b)  return ~x;\n\n\n\t}\r\n end  1234567 12 ½²³ x1,000 Äpfel "
+    "straße ЯблокоЯ e\u0301A\u0301b "
     "我想在apple工作、カタカナ　（한국어） !!/ //\n?.A -x_y $5^2`q` नमस्ते 🙂‍🌫️  x);\n\n## a\n```\n\"key\": [1, 2]\n";
+// clang-format on
 
 constexpr std::string_view kFallback = "default";
 constexpr size_t kMaxSample = 6000;
-constexpr double kMaxCut = 0.05;    // a row that cuts more of the tokens is out
-constexpr double kAsGood = 0.005;   // rows whose shares of cut tokens differ by less are equally likely
+constexpr double kMaxCut = 0.05;   // a row that cuts more of the tokens is out
+constexpr double kAsGood = 0.005;  // rows whose shares of cut tokens differ by less are equally likely
 
-// Tokens that may tell: text of more than small letters after a space.
+// Tokens that distinguish the rows: text of more than small letters after a space.
 std::vector<std::string> sample_of(const Vocabulary& vocabulary) {
     std::vector<std::string> all;
     for (TokenId id = 0; id < vocabulary.n_vocab(); ++id) {
@@ -83,8 +87,9 @@ std::string_view first_name(const PreTokenizer& row) { return row.names.substr(0
 
 // Rows that many models share; others are those of one family.
 bool is_usual(const PreTokenizer& row) {
-    constexpr auto kUsual = std::to_array<std::string_view>(
-        {"gpt-2", "smollm", "llama3", "qwen2", "qwen35", "falcon", "deepseek-coder", "deepseek-v3", "deepseek-llm", "gpt-4o", "tekken", "bloom"});
+    constexpr auto kUsual =
+        std::to_array<std::string_view>({"gpt-2", "smollm", "llama3", "qwen2", "qwen35", "falcon", "deepseek-coder",
+                                         "deepseek-v3", "deepseek-llm", "gpt-4o", "tekken", "bloom"});
     return std::find(kUsual.begin(), kUsual.end(), first_name(row)) != kUsual.end();
 }
 
@@ -93,7 +98,9 @@ bool family_names(const Vocabulary& vocabulary, const PreTokenizer& row) {
     const std::string_view architecture = std::string_view(vocabulary.family).substr(vocabulary.family.find('\n') + 1);
     for (std::string_view rest = row.names; !rest.empty();) {
         const std::string_view name = rest.substr(0, rest.find(' '));
-        if (vocabulary.family.find(name) != std::string::npos || (!architecture.empty() && name.starts_with(architecture))) return true;
+        if (vocabulary.family.find(name) != std::string::npos ||
+            (!architecture.empty() && name.starts_with(architecture)))
+            return true;
         rest.remove_prefix(std::min(name.size() + 1, rest.size()));
     }
     return false;
@@ -122,8 +129,10 @@ uint64_t fingerprint(std::span<const std::string> merges) {
 }
 
 InferredPreTokenizer infer_pre_tokenizer(const Vocabulary& vocabulary) {
-    if (const Known* known = find_known(vocabulary.merges)) return {known->name, "the merges are those of the published vocabulary"};
-    constexpr std::string_view kBest = "it fits the vocabulary best; if answers are odd, convert the model again with a converter that names it";
+    if (const Known* known = find_known(vocabulary.merges))
+        return {known->name, "the merges are those of the published vocabulary"};
+    constexpr std::string_view kBest =
+        "it fits the vocabulary best; if answers are wrong, convert the model again with a converter that names it";
 
     struct Candidate {
         const PreTokenizer* row;
@@ -142,7 +151,7 @@ InferredPreTokenizer infer_pre_tokenizer(const Vocabulary& vocabulary) {
     if (sample.empty()) return {kFallback, "the vocabulary is too small to tell"};
     if (least > kMaxCut) {
         if (fit_of(*cuts_nothing, sample).cut <= kAsGood) return {first_name(*cuts_nothing), std::string(kBest)};
-        return {kFallback, "no known one fits the vocabulary, so answers may be odd"};
+        return {kFallback, "no known one fits the vocabulary, so answers may be wrong"};
     }
     std::erase_if(candidates, [least](const Candidate& c) { return c.fit.cut > least + kAsGood; });
     const auto worse = [](const Candidate& a, const Candidate& b) {

@@ -1,5 +1,5 @@
 #pragma once
-// The merge loop of byte-pair encoding, for byte-level BPE and SPM alike.
+// The merge loop of byte-pair encoding, for both byte-level BPE and SPM.
 
 #include <algorithm>
 #include <cstdint>
@@ -11,15 +11,16 @@
 
 namespace atlas {
 
-/// Applies merges to the symbols of one word until none applies: always the one of the lowest rank, of equals the leftmost.
-/// O(n log n) in the length of the word. Keeps its work space from word to word; one per thread.
+/// Applies merges to the symbols of one word until none applies: always the one of the lowest rank, of equals the
+/// leftmost. O(n log n) in the length of the word. Keeps its work space from word to word; one per thread.
 template <class Symbol>
 class Merger {
   public:
     static constexpr uint32_t kNoMerge = UINT32_MAX;
 
-    /// `find(left, right)` gives the rank of the merge of two neighbours (kNoMerge: they stay two) and the symbol they become; two
-    /// pairs may share a rank. Rewrites `symbols` and returns how many are left. Requires fewer than 2^32 - 1 symbols.
+    /// `find(left, right)` gives the rank of the merge of two neighbours (kNoMerge: they stay two) and the symbol they
+    /// become; two pairs may share a rank. Rewrites `symbols` and returns how many are left. Requires fewer than 2^32 -
+    /// 1 symbols.
     template <class Find>  // std::pair<uint32_t, Symbol>(const Symbol&, const Symbol&)
     size_t merge(std::span<Symbol> symbols, const Find& find) {
         if (symbols.size() < 2) return symbols.size();

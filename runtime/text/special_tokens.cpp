@@ -7,17 +7,20 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-bool family_has(const Vocabulary& vocabulary, std::string_view part) { return vocabulary.family.find(part) != std::string::npos; }
+bool family_has(const Vocabulary& vocabulary, std::string_view part) {
+    return vocabulary.family.find(part) != std::string::npos;
+}
 
-// Habits of families that no key in the file tells. Sources: the tokenizer_config.json of Phi-3 (rstrip on all but three added
-// tokens) and of the jina-bert models (lstrip on <mask>).
+// Conventions of families that no key in the file states. Sources: the tokenizer_config.json of Phi-3 (rstrip on all
+// but three added tokens) and of the jina-bert models (lstrip on <mask>).
 bool swallows_behind(const Vocabulary& vocabulary, std::string_view spelling) {
     if (!family_has(vocabulary, "phi-3") && !family_has(vocabulary, "phi3")) return false;
     return spelling != "<unk>" && spelling != "<s>" && spelling != "<|endoftext|>";
 }
 
 bool swallows_before(const Vocabulary& vocabulary, std::string_view spelling) {
-    const bool jina = vocabulary.pre == "jina-v2-de" || vocabulary.pre == "jina-v2-es" || vocabulary.pre == "jina-v2-code";
+    const bool jina =
+        vocabulary.pre == "jina-v2-de" || vocabulary.pre == "jina-v2-es" || vocabulary.pre == "jina-v2-code";
     return jina && spelling == "<mask>";
 }
 
@@ -27,10 +30,14 @@ SpecialTokens::SpecialTokens(const Vocabulary& vocabulary) {
     for (TokenId id = 0; id < vocabulary.n_vocab(); ++id) {
         const TokenKind kind = vocabulary.kinds[id];
         const std::string_view spelling = vocabulary.spellings[id];
-        if (spelling.empty() || (kind != TokenKind::control && kind != TokenKind::user_defined && kind != TokenKind::unknown)) continue;
-        specials_.push_back({id, spelling, kind == TokenKind::user_defined, swallows_before(vocabulary, spelling), swallows_behind(vocabulary, spelling)});
+        if (spelling.empty() ||
+            (kind != TokenKind::control && kind != TokenKind::user_defined && kind != TokenKind::unknown))
+            continue;
+        specials_.push_back({id, spelling, kind == TokenKind::user_defined, swallows_before(vocabulary, spelling),
+                             swallows_behind(vocabulary, spelling)});
     }
-    std::stable_sort(specials_.begin(), specials_.end(), [](const Special& a, const Special& b) { return a.spelling.size() > b.spelling.size(); });
+    std::stable_sort(specials_.begin(), specials_.end(),
+                     [](const Special& a, const Special& b) { return a.spelling.size() > b.spelling.size(); });
     build_automaton();
 }
 
@@ -39,7 +46,8 @@ void SpecialTokens::build_automaton() {
     for (uint32_t i = 0; i < specials_.size(); ++i) {
         uint32_t state = 0;
         for (const char c : specials_[i].spelling) {
-            const auto [edge, is_new] = edges_.try_emplace(uint64_t{state} << 8 | static_cast<unsigned char>(c), static_cast<uint32_t>(states_.size()));
+            const auto [edge, is_new] = edges_.try_emplace(uint64_t{state} << 8 | static_cast<unsigned char>(c),
+                                                           static_cast<uint32_t>(states_.size()));
             if (is_new) states_.emplace_back();
             state = edge->second;
         }

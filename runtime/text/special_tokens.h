@@ -22,9 +22,9 @@ class SpecialTokens {
   public:
     explicit SpecialTokens(const Vocabulary& vocabulary);
 
-    /// Cuts `text`. Longer spellings win over shorter ones wherever they are, of equal length the smaller id; the same spelling is
-    /// found from left to right. Control and unknown tokens count only when `parse_special`; user-defined ones always do.
-    /// O(text + spellings found * text).
+    /// Cuts `text`. Longer spellings win over shorter ones wherever they are, of equal length the smaller id; the same
+    /// spelling is found from left to right. Control and unknown tokens count only when `parse_special`; user-defined
+    /// ones always do. O(text + spellings found * text).
     std::vector<Fragment> partition(std::string_view text, bool parse_special) const;
 
   private:
@@ -33,11 +33,11 @@ class SpecialTokens {
         std::string_view spelling;
         bool user_defined;
         bool strips_left;   // swallows white space before it
-        bool strips_right;  // and behind it
+        bool strips_right;  // and after it
     };
     // A state of the automaton of Aho and Corasick (1975): it has read the longest possible beginning of some spelling.
     struct State {
-        uint32_t fallback = 0;     // the state of the longest proper suffix
+        uint32_t fallback = 0;          // the state of the longest proper suffix
         uint32_t special = UINT32_MAX;  // index into specials_ that ends here
     };
     uint32_t step(uint32_t state, unsigned char byte) const;

@@ -11,7 +11,8 @@ SpellingIndex::SpellingIndex(std::span<const std::string> spellings)
         if (spelling.empty()) continue;
         const size_t hash = std::hash<std::string_view>()(spelling);
         size_t i = hash & mask_;
-        while (slots_[i].id != kEmpty && !(slots_[i].tag == tag(hash) && spellings[slots_[i].id] == spelling)) i = (i + 1) & mask_;
+        while (slots_[i].id != kEmpty && !(slots_[i].tag == tag(hash) && spellings[slots_[i].id] == spelling))
+            i = (i + 1) & mask_;
         slots_[i] = {tag(hash), id};
     }
 }

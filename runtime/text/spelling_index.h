@@ -15,7 +15,7 @@ namespace atlas {
 class SpellingIndex {
   public:
     SpellingIndex() = default;
-    /// Of two spelt alike the last counts; empty ones are left out.
+    /// Of two with the same spelling the last counts; empty ones are left out.
     explicit SpellingIndex(std::span<const std::string> spellings);
 
     std::optional<uint32_t> find(std::string_view spelling) const {

@@ -13,7 +13,8 @@ namespace atlas {
 namespace {
 
 // The White_Space property. PCRE2's own \s also has U+180E, which Unicode took out in 6.3.
-constexpr std::string_view kSpaces = "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
+constexpr std::string_view kSpaces =
+    "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
 
 // Writes \s and \S out as classes; inside a class, \s as its members (\S does not occur there).
 std::string spell_out_spaces(std::string_view pattern) {
@@ -44,10 +45,12 @@ std::string message_of(int error) {
     return text;
 }
 
-bool begins_character(std::string_view text, size_t at) { return (static_cast<unsigned char>(text[at]) & 0xC0) != 0x80; }
+bool begins_character(std::string_view text, size_t at) {
+    return (static_cast<unsigned char>(text[at]) & 0xC0) != 0x80;
+}
 
-// Cuts text[from, to) inside, before every third character counted from its end, never at `from`: what comes before stays with the
-// first group. What is before `done` is cut already; returns the new one.
+// Cuts text[from, to) inside, before every third character counted from its end, never at `from`: what comes before
+// stays with the first group. What is before `done` is cut already; returns the new one.
 size_t cut_thousands(std::string_view text, size_t from, size_t to, size_t done, std::vector<size_t>& lengths) {
     size_t characters = 0;  // from `at` to the end
     for (size_t at = from; at < to; ++at) characters += begins_character(text, at);
@@ -64,7 +67,7 @@ size_t cut_thousands(std::string_view text, size_t from, size_t to, size_t done,
 
 using MatchData = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)>;
 
-// Every invalid byte becomes U+FFFD, so that the expressions see text. `replaced_at` tells where, ascending.
+// Every invalid byte becomes U+FFFD, so that the expressions see text. `replaced_at`: their places, ascending.
 std::string readable_copy(std::string_view text, std::vector<size_t>& replaced_at) {
     std::string copy;
     copy.reserve(text.size() + 64);
@@ -88,7 +91,8 @@ struct Splitter::Code {
         const std::string spelt = spell_out_spaces(pattern.expression);
         int error = 0;
         PCRE2_SIZE offset = 0;
-        compiled.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(spelt.data()), spelt.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_NO_AUTO_CAPTURE, &error, &offset, nullptr));
+        compiled.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(spelt.data()), spelt.size(),
+                                     PCRE2_UTF | PCRE2_UCP | PCRE2_NO_AUTO_CAPTURE, &error, &offset, nullptr));
         ATLAS_CHECK(compiled != nullptr, "pattern {} at {}: {}", spelt, offset, message_of(error));
         // Without it (a system that forbids it) matching is slower and otherwise the same.
         pcre2_jit_compile(compiled.get(), PCRE2_JIT_COMPLETE);
@@ -104,14 +108,16 @@ struct Splitter::Code {
 void Splitter::Code::cut(std::string_view subject, pcre2_match_data* data, std::vector<size_t>& lengths) const {
     const auto* bytes = reinterpret_cast<PCRE2_SPTR>(subject.data());
     const PCRE2_SIZE* span = pcre2_get_ovector_pointer(data);
-    size_t done = 0;  // what is before has been cut
+    size_t done = 0;  // everything before has been cut
     size_t from = 0;  // where to look next
     while (from < subject.size()) {
         int matched = pcre2_match(compiled.get(), bytes, subject.size(), from, PCRE2_NO_UTF_CHECK, data, nullptr);
         if (matched == PCRE2_ERROR_JIT_STACKLIMIT)
-            matched = pcre2_match(compiled.get(), bytes, subject.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, nullptr);
+            matched = pcre2_match(compiled.get(), bytes, subject.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data,
+                                  nullptr);
         if (matched == PCRE2_ERROR_NOMATCH) break;
-        ATLAS_CHECK(matched > 0, "pattern {} at byte {} of {}: {}", source.expression, from, subject.size(), message_of(matched));
+        ATLAS_CHECK(matched > 0, "pattern {} at byte {} of {}: {}", source.expression, from, subject.size(),
+                    message_of(matched));
         ATLAS_CHECK(span[1] > span[0], "pattern {} matches nothing at byte {}", source.expression, span[0]);
         if (source.cut == SplitPattern::around) {
             if (span[0] > done) lengths.push_back(span[0] - done);

@@ -17,7 +17,8 @@ class Splitter {
     Splitter(Splitter&&) noexcept;
     ~Splitter();
 
-    /// The lengths in bytes of the words, in order; their sum is text.size() and none is 0. Bytes that are not UTF-8 are cut like U+FFFD.
+    /// The lengths in bytes of the words, in order; their sum is text.size() and none is 0. Bytes that are not UTF-8
+    /// are cut like U+FFFD.
     void split(std::string_view text, std::vector<size_t>& word_bytes) const;
 
   private:

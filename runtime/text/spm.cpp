@@ -91,10 +91,12 @@ class SpmTokenizer final : public VocabularyTokenizer {
         order.erase(std::unique(order.begin(), order.end()), order.end());
         ranks_.reserve(scores.size());
         for (const float score : scores)
-            ranks_.push_back(static_cast<uint32_t>(std::lower_bound(order.begin(), order.end(), score, std::greater<>()) - order.begin()));
+            ranks_.push_back(static_cast<uint32_t>(
+                std::lower_bound(order.begin(), order.end(), score, std::greater<>()) - order.begin()));
     }
 
-    // The token that text of this spelling is. Control tokens, byte tokens and their like are none: "</s>" that was typed stays four characters.
+    // The token that text of this spelling is. Control tokens, byte tokens and their like are none: "</s>" that was
+    // typed stays four characters.
     TokenId find_text(std::string_view spelling) const {
         const auto token = vocabulary().find(spelling);
         if (!token) return kNoToken;
@@ -109,11 +111,13 @@ class SpmTokenizer final : public VocabularyTokenizer {
         return std::min(text.find(kSpace, at), text.size());
     }
 
-    void encode_word(std::string_view word, Merger<Piece>& merger, std::vector<Piece>& pieces, std::vector<TokenId>& tokens) const {
+    void encode_word(std::string_view word, Merger<Piece>& merger, std::vector<Piece>& pieces,
+                     std::vector<TokenId>& tokens) const {
         pieces.clear();
         for (size_t at = 0; at < word.size();) {
             const size_t bytes = character_bytes(word.substr(at));
-            pieces.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(bytes), find_text(word.substr(at, bytes))});
+            pieces.push_back(
+                {static_cast<uint32_t>(at), static_cast<uint32_t>(bytes), find_text(word.substr(at, bytes))});
             at += bytes;
         }
         const size_t left = merger.merge(std::span(pieces), [&](const Piece& a, const Piece& b) {
@@ -143,15 +147,24 @@ class SpmTokenizer final : public VocabularyTokenizer {
 }  // namespace
 
 std::optional<unsigned> byte_of_spelling(std::string_view spelling) {
-    const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
-    if (spelling.size() != 6 || !spelling.starts_with("<0x") || spelling[5] != '>' || digit(spelling[3]) < 0 || digit(spelling[4]) < 0) return std::nullopt;
+    const auto digit = [](char c) {
+        return c >= '0' && c <= '9'   ? c - '0'
+               : c >= 'A' && c <= 'F' ? c - 'A' + 10
+               : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                      : -1;
+    };
+    if (spelling.size() != 6 || !spelling.starts_with("<0x") || spelling[5] != '>' || digit(spelling[3]) < 0 ||
+        digit(spelling[4]) < 0)
+        return std::nullopt;
     return static_cast<unsigned>(16 * digit(spelling[3]) + digit(spelling[4]));
 }
 
 Result<std::shared_ptr<const Tokenizer>> make_spm_tokenizer(Vocabulary vocabulary) {
-    if (vocabulary.scores.empty()) return fail(ErrorCode::corrupt, "tokenizer.ggml.scores: missing; an SPM vocabulary needs it");
+    if (vocabulary.scores.empty())
+        return fail(ErrorCode::corrupt, "tokenizer.ggml.scores: missing; an SPM vocabulary needs it");
     for (size_t i = 0; i < vocabulary.scores.size(); ++i)
-        if (std::isnan(vocabulary.scores[i])) return fail(ErrorCode::corrupt, "tokenizer.ggml.scores: the score of token {} is not a number", i);
+        if (std::isnan(vocabulary.scores[i]))
+            return fail(ErrorCode::corrupt, "tokenizer.ggml.scores: the score of token {} is not a number", i);
     return std::make_shared<const SpmTokenizer>(std::move(vocabulary));
 }
 

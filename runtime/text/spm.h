@@ -1,6 +1,6 @@
 #pragma once
-// SentencePiece's BPE (tokenizer.ggml.model = "llama"): merges driven by the scores of the tokens they make, bytes as the last
-// resort. Source: Kudo and Richardson 2018.
+// SentencePiece's BPE (tokenizer.ggml.model = "llama"): merges driven by the scores of the tokens they make, bytes as
+// the last resort. Source: Kudo and Richardson 2018.
 
 #include "runtime/text/vocabulary.h"
 

@@ -14,8 +14,8 @@ size_t begun(std::string_view text, std::string_view stop) {
     return 0;
 }
 
-// Takes whole characters from the front of `pending`, none that reaches behind its first `limit` bytes or may yet grow. Bytes that can
-// be no character any more become U+FFFD.
+// Takes whole characters from the front of `pending`, none that reaches past its first `limit` bytes or may yet grow.
+// Bytes that can be no character any more become U+FFFD.
 std::string take_characters(std::string& pending, size_t limit) {
     std::string text;
     size_t at = 0;

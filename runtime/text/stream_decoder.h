@@ -15,7 +15,7 @@ class StreamDecoder {
 
     /// The text that is certain after this token; may be empty. Once stopped() it stays empty.
     std::string push(TokenId token);
-    /// What was held back when the stream ends without a stop string; incomplete characters become U+FFFD.
+    /// The text withheld so far, when the stream ends without a stop string; incomplete characters become U+FFFD.
     std::string finish();
     /// True when a stop string was reached; it and what follows are not part of the text.
     bool stopped() const { return stopped_; }

@@ -12,11 +12,14 @@
 namespace atlas {
 namespace {
 
-bool is_one_character(std::string_view spelling) { return !spelling.empty() && utf8::first(spelling).bytes == spelling.size(); }
+bool is_one_character(std::string_view spelling) {
+    return !spelling.empty() && utf8::first(spelling).bytes == spelling.size();
+}
 
 std::vector<bool> made_by_merges(const Vocabulary& vocabulary) {
     std::vector<bool> made(vocabulary.n_vocab());
-    for (TokenId id = 0; id < vocabulary.n_vocab(); ++id) made[id] = is_one_character(vocabulary.spellings[id]) && bytes_of_spelling(vocabulary.spellings[id]);
+    for (TokenId id = 0; id < vocabulary.n_vocab(); ++id)
+        made[id] = is_one_character(vocabulary.spellings[id]) && bytes_of_spelling(vocabulary.spellings[id]);
     std::string joined;
     for (const std::string& merge : vocabulary.merges) {
         const size_t space = merge.find(' ', 1);
@@ -39,12 +42,15 @@ std::vector<bool> made_of_two(const Vocabulary& vocabulary) {
 }
 
 bool looks_special(std::string_view spelling) {
-    return spelling.size() > 2 && ((spelling.front() == '<' && spelling.back() == '>') || (spelling.front() == '[' && spelling.back() == ']'));
+    return spelling.size() > 2 &&
+           ((spelling.front() == '<' && spelling.back() == '>') || (spelling.front() == '[' && spelling.back() == ']'));
 }
 
 }  // namespace
 
-std::vector<bool> tokens_made_of_text(const Vocabulary& vocabulary) { return vocabulary.model == "llama" ? made_of_two(vocabulary) : made_by_merges(vocabulary); }
+std::vector<bool> tokens_made_of_text(const Vocabulary& vocabulary) {
+    return vocabulary.model == "llama" ? made_of_two(vocabulary) : made_by_merges(vocabulary);
+}
 
 void draft_kinds(Vocabulary& vocabulary, const std::vector<TokenId>& declared) {
     const bool spm = vocabulary.model == "llama";
@@ -64,9 +70,10 @@ void draft_kinds(Vocabulary& vocabulary, const std::vector<TokenId>& declared) {
     const auto n_special = std::count(vocabulary.kinds.begin(), vocabulary.kinds.end(), TokenKind::control);
     const auto first = std::find(vocabulary.kinds.begin(), vocabulary.kinds.end(), TokenKind::control);
     vocabulary.notes.push_back(fmt::format(
-        "the file does not say which tokens are special (tokenizer.ggml.token_type is missing); {}", n_special == 0
-            ? std::string("none looks so")
-            : fmt::format("{} that no text becomes by itself are taken for special ones, the first is {}", n_special,
+        "the file does not say which tokens are special (tokenizer.ggml.token_type is missing); {}",
+        n_special == 0
+            ? std::string("none looks special")
+            : fmt::format("{} that no text encodes to are treated as special, the first is {}", n_special,
                           in_quotes(vocabulary.spellings[static_cast<size_t>(first - vocabulary.kinds.begin())]))));
 }
 

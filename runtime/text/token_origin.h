@@ -1,6 +1,7 @@
 #pragma once
-// Which tokens text becomes by itself, and which stand in a vocabulary because someone added them. The tables tell: what a text becomes is
-// put together from smaller tokens. This is a second witness where a file's token types are missing or wrong.
+// Which tokens plain text encodes to, and which are in a vocabulary because they were added by hand. The tables show
+// it: tokens of plain text are merged from smaller tokens. This is a second source where a file's token types are
+// missing or wrong.
 
 #include <vector>
 
@@ -8,11 +9,12 @@
 
 namespace atlas {
 
-/// For each token: is it a single character or byte, or made by a merge (SPM: of two other tokens)? Requires `vocabulary.ids`.
+/// For each token: is it a single character or byte, or made by a merge (SPM: of two other tokens)? Requires
+/// `vocabulary.ids`.
 std::vector<bool> tokens_made_of_text(const Vocabulary& vocabulary);
 
-/// Gives every token a kind where the file has no tokenizer.ggml.token_type, and says so in the vocabulary's notes. `declared` are ids that
-/// other keys of the file call special. Requires `vocabulary.ids`.
+/// Gives every token a kind where the file has no tokenizer.ggml.token_type, and adds a note to the vocabulary.
+/// `declared` are ids that other keys of the file call special. Requires `vocabulary.ids`.
 void draft_kinds(Vocabulary& vocabulary, const std::vector<TokenId>& declared);
 
 }  // namespace atlas

@@ -11,11 +11,13 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const gguf::File& file)
     auto vocabulary = read_vocabulary(file);
     if (!vocabulary) return fail_in(file.path().string(), std::move(vocabulary).error());
     const std::string model = vocabulary->model;
-    auto tokenizer = model == "gpt2"    ? make_bpe_tokenizer(std::move(*vocabulary))
-                     : model == "llama" ? make_spm_tokenizer(std::move(*vocabulary))
-                                        : Result<std::shared_ptr<const Tokenizer>>(fail(
-                                              ErrorCode::unsupported, "tokenizer.ggml.model: unknown tokenizer {}; known: gpt2 (byte-level BPE), llama (SPM)",
-                                              in_quotes(model)));
+    auto tokenizer = model == "gpt2" ? make_bpe_tokenizer(std::move(*vocabulary))
+                     : model == "llama"
+                         ? make_spm_tokenizer(std::move(*vocabulary))
+                         : Result<std::shared_ptr<const Tokenizer>>(fail(
+                               ErrorCode::unsupported,
+                               "tokenizer.ggml.model: unknown tokenizer {}; known: gpt2 (byte-level BPE), llama (SPM)",
+                               in_quotes(model)));
     if (!tokenizer) return fail_in(file.path().string(), std::move(tokenizer).error());
     return tokenizer;
 }

@@ -28,7 +28,8 @@ class Tokenizer {
     virtual ~Tokenizer() = default;
 
     virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const = 0;
-    /// The exact bytes of one token as they appear inside a text (may be part of a UTF-8 character). Control tokens give "" unless `special`.
+    /// The exact bytes of one token as they appear inside a text (may be part of a UTF-8 character). Control tokens
+    /// give "" unless `special`.
     virtual std::string piece(TokenId token, bool special = false) const = 0;
 
     virtual uint32_t n_vocab() const = 0;
@@ -40,10 +41,11 @@ class Tokenizer {
     /// The token spelt exactly so ("<|im_end|>"), special or not.
     virtual std::optional<TokenId> find(std::string_view spelling) const = 0;
 
-    /// What the user should know about this vocabulary, each a sentence: what the file leaves out and what was done about it. Mostly empty.
+    /// What the user should know about this vocabulary, each a sentence: what the file leaves out and what was done
+    /// about it. Mostly empty.
     virtual const std::vector<std::string>& notes() const = 0;
 
-    /// All pieces joined; for SPM vocabularies the space that encoding put in front is taken away again.
+    /// All pieces joined; for SPM vocabularies the space that encoding added in front is removed again.
     std::string decode(std::span<const TokenId> tokens, bool special = false) const;
     /// Does decoding strip one space from the very first piece (SPM with a space prefix)?
     virtual bool strips_first_space() const = 0;

@@ -1,5 +1,6 @@
 #pragma once
-// The tables of a tokenizer as the file holds them, checked: every index is in range, every table has the length it must have.
+// The tables of a tokenizer as the file holds them, checked: every index is in range, every table has the length it
+// must have.
 
 #include <cstdint>
 #include <optional>
@@ -19,9 +20,10 @@ using TokenId = uint32_t;
 enum class TokenKind : uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
 struct Vocabulary {
-    std::string model;                  // tokenizer.ggml.model: "gpt2", "llama"
-    std::string pre;                    // tokenizer.ggml.pre; empty when the file has none
-    std::string family;                 // general.name and general.architecture, lower case: some families have habits no key tells
+    std::string model;  // tokenizer.ggml.model: "gpt2", "llama"
+    std::string pre;    // tokenizer.ggml.pre; empty when the file has none
+    // general.name and general.architecture, lower case: some families have conventions that no key states
+    std::string family;
     std::vector<std::string> spellings;  // [n_vocab], as stored
     std::vector<TokenKind> kinds;        // [n_vocab]
     std::vector<float> scores;           // [n_vocab] or empty
@@ -29,7 +31,7 @@ struct Vocabulary {
     SpellingIndex ids;                   // points into spellings
 
     std::optional<TokenId> bos, eos, unknown;
-    std::vector<TokenId> end_of_generation;  // ascending
+    std::vector<TokenId> end_of_generation;                  // ascending
     std::optional<bool> add_bos, add_eos, add_space_prefix;  // nothing: the file does not say
     std::vector<std::string> notes;  // what the user should know: what the file leaves out and what was done about it
 
@@ -43,10 +45,12 @@ struct Vocabulary {
     bool is_control(TokenId token) const { return token < kinds.size() && kinds[token] == TokenKind::control; }
 };
 
-/// The token that `key` names by its id; nothing: the key is missing, or is -1 or its unsigned twin, which say "none". Fails: corrupt (no such token).
+/// The token that `key` names by its id; nothing: the key is missing, or is -1 or its unsigned twin, which say "none".
+/// Fails: corrupt (no such token).
 Result<std::optional<TokenId>> read_token_id(const gguf::File& file, std::string_view key, size_t n_vocab);
 
-/// Fails: not_found (no tokens: not a model file with a vocabulary), corrupt (tables that disagree, ids out of range), limit.
+/// Fails: not_found (no tokens: not a model file with a vocabulary), corrupt (tables that disagree, ids out of range),
+/// limit.
 Result<Vocabulary> read_vocabulary(const gguf::File& file);
 
 }  // namespace atlas

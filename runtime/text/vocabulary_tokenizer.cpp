@@ -29,11 +29,15 @@ std::string VocabularyTokenizer::piece(TokenId token, bool special) const {
     if (token >= n_vocab()) return {};
     switch (vocabulary_.kinds[token]) {
         case TokenKind::control:
-        case TokenKind::unknown: return special ? vocabulary_.spellings[token] : std::string();
-        case TokenKind::user_defined: return vocabulary_.spellings[token];
-        case TokenKind::unused: return {};
+        case TokenKind::unknown:
+            return special ? vocabulary_.spellings[token] : std::string();
+        case TokenKind::user_defined:
+            return vocabulary_.spellings[token];
+        case TokenKind::unused:
+            return {};
         case TokenKind::normal:
-        case TokenKind::byte: return plain_piece(token);
+        case TokenKind::byte:
+            return plain_piece(token);
     }
     return {};
 }

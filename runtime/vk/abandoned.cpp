@@ -11,7 +11,7 @@ struct Kept {
     std::vector<std::shared_ptr<void>> objects;
 };
 
-// Never destroyed, and always reachable: no leak to those who look for some.
+// Never destroyed and always reachable, so that leak checkers report nothing.
 Kept& kept() {
     static Kept* const all = new Kept;
     return *all;

@@ -1,15 +1,16 @@
 #pragma once
-// Devices whose work does not end. What they own must stay until the process ends, and the process must end at once: the driver's own threads may still
-// run kernels, which the libraries' exit handlers would pull the ground from under. This is the process's own state, like the memory that stays in it.
+// Devices whose work does not finish. What they own must stay until the process ends, and the process must end without
+// exit handlers: the driver's threads may still run kernels, and the libraries' exit handlers would free what those
+// use. This is process-wide state, like the memory that is never freed.
 
 #include <memory>
 
 namespace atlas::vk {
 
-/// Keeps the object for good. Thread: any.
+/// Keeps the object until the process ends. Thread: any.
 void abandon(std::shared_ptr<void> object);
 
-/// Whether anything was abandoned: then leave by std::_Exit, after everything has been said. Thread: any.
+/// Whether anything was abandoned: then leave by std::_Exit, after all output has been written. Thread: any.
 bool any_abandoned();
 
 }  // namespace atlas::vk

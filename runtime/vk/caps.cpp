@@ -6,11 +6,16 @@ namespace atlas::vk {
 
 std::string_view name_of(DeviceType type) {
     switch (type) {
-        case DeviceType::discrete: return "discrete";
-        case DeviceType::integrated: return "integrated";
-        case DeviceType::virtual_gpu: return "virtual";
-        case DeviceType::software: return "software";
-        case DeviceType::other: break;
+        case DeviceType::discrete:
+            return "discrete";
+        case DeviceType::integrated:
+            return "integrated";
+        case DeviceType::virtual_gpu:
+            return "virtual";
+        case DeviceType::software:
+            return "software";
+        case DeviceType::other:
+            break;
     }
     return "other";
 }
@@ -39,9 +44,11 @@ std::string DeviceCaps::uuid_string() const {
 }
 
 MainHeap main_heap(const DeviceCaps& caps) {
-    // An integrated device may call only what the firmware set aside for it device local (0.5 of 16 GiB); all of the memory is as near.
-    const bool any_local = caps.type != DeviceType::integrated &&
-                           std::any_of(caps.heaps.begin(), caps.heaps.end(), [](const MemoryHeap& heap) { return heap.device_local; });
+    // An integrated device may call only what the firmware set aside for it device local (0.5 of 16 GiB); but all
+    // memory is equally fast.
+    const bool any_local =
+        caps.type != DeviceType::integrated &&
+        std::any_of(caps.heaps.begin(), caps.heaps.end(), [](const MemoryHeap& heap) { return heap.device_local; });
     MainHeap main;
     for (uint32_t i = 0; i < caps.heaps.size(); ++i) {
         if (any_local && !caps.heaps[i].device_local) continue;

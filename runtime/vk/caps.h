@@ -1,6 +1,6 @@
 #pragma once
-// What a Vulkan device can do, as a plain value: kernels are chosen, memory is planned and devices are rejected from it, and tests
-// make devices up.
+// What a Vulkan device can do, as a plain value: kernels are chosen, memory is planned and devices are rejected by it,
+// and tests make up devices.
 
 #include <array>
 #include <cstdint>
@@ -22,8 +22,9 @@ std::string_view name_of(ComponentType type);
 /// One row of a device's cooperative matrix list: result[m, n] = a[m, k] b[k, n] + c[m, n].
 struct CoopMatShape {
     uint32_t m = 0, n = 0, k = 0;
-    ComponentType a = ComponentType::other, b = ComponentType::other, c = ComponentType::other, result = ComponentType::other;
-    bool subgroup_scope = false;  // else a scope that we do not use
+    ComponentType a = ComponentType::other, b = ComponentType::other, c = ComponentType::other,
+                  result = ComponentType::other;
+    bool subgroup_scope = false;  // else a scope that this runtime does not use
     bool saturating = false;
 };
 
@@ -51,11 +52,11 @@ struct MemoryType {
     bool host_visible = false;
     bool host_coherent = false;
     bool host_cached = false;
-    bool special = false;  // protected, lazily allocated or vendor-only: not for us
+    bool special = false;  // protected, lazily allocated or vendor-only: not used
 };
 
 struct DeviceCaps {
-    // Who it is.
+    // Identity.
     std::string name;
     uint32_t vendor_id = 0;
     uint32_t device_id = 0;
@@ -72,10 +73,11 @@ struct DeviceCaps {
     uint32_t subgroup_size = 0;  // the default
     uint32_t min_subgroup_size = 0;
     uint32_t max_subgroup_size = 0;
-    bool subgroup_size_control = false;  // a pipeline can have full subgroups of every size in min..max (subgroup_sizes.h)
+    bool subgroup_size_control =
+        false;  // a pipeline can have full subgroups of every size in min..max (subgroup_sizes.h)
     bool subgroup_basic = false, subgroup_vote = false, subgroup_arithmetic = false, subgroup_ballot = false;
     bool subgroup_shuffle = false, subgroup_clustered = false;  // all of these: in compute shaders
-    uint32_t compute_units = 0;  // SMs of NVIDIA, CUs of AMD; 0: the driver does not say
+    uint32_t compute_units = 0;                                 // SMs of NVIDIA, CUs of AMD; 0: the driver does not say
     uint32_t max_shared_bytes = 0;
     uint32_t max_workgroup_invocations = 0;
     std::array<uint32_t, 3> max_workgroup_size{};
@@ -119,7 +121,7 @@ struct DeviceCaps {
     // Memory.
     std::vector<MemoryHeap> heaps;
     std::vector<MemoryType> memory_types;
-    bool unified_memory = false;                   // integrated, or every heap is device local: the CPU and the device share it
+    bool unified_memory = false;  // integrated, or every heap is device local: the CPU and the device share it
     uint64_t host_visible_device_local_bytes = 0;  // of the largest such heap; 256 MiB is a classic BAR
 
     std::string driver_line() const;  // "radv (Mesa 25.0.7)"
@@ -127,8 +129,8 @@ struct DeviceCaps {
     std::string uuid_string() const;  // 8-4-4-4-12 hex digits
 };
 
-/// Index of the heap that weights live in, or nothing if the device has no heap: the largest device-local one; the largest of all where the
-/// CPU and the device share the memory (integrated devices) or no heap is called device local.
+/// Index of the heap that weights live in, or nothing if the device has no heap: the largest device-local one; the
+/// largest of all where the CPU and the device share the memory (integrated devices) or no heap is called device local.
 struct MainHeap {
     bool found = false;
     uint32_t index = 0;
@@ -136,11 +138,11 @@ struct MainHeap {
 };
 MainHeap main_heap(const DeviceCaps& caps);
 
-/// Reads everything there is to know. Cannot fail: what is absent is false, zero or empty.
+/// Reads all of it from the device. Cannot fail: what is absent is false, zero or empty.
 DeviceCaps read_caps(VkInstance instance, VkPhysicalDevice device);
 
-/// What may be used of a heap: what the driver reports, or 80 % of the heap where it reports nothing or 0. The specification forbids a budget
-/// of 0; drivers that say it would make the device unusable.
+/// What may be used of a heap: what the driver reports, or 80 % of the heap where it reports nothing or 0. The
+/// specification forbids a budget of 0; drivers that report it would make the device unusable.
 uint64_t budget_of(uint64_t heap_bytes, std::optional<uint64_t> reported_bytes);
 
 /// Reads the heaps' budgets again; they change while other programs run.

@@ -1,4 +1,4 @@
-// The choice of a device: pure functions of what the devices say.
+// The choice of a device: pure functions of the devices' capabilities.
 #include <algorithm>
 #include <cctype>
 #include <charconv>
@@ -17,16 +17,26 @@ constexpr uint32_t kMinSharedBytes = 32 * 1024;
 constexpr uint32_t kMinWorkgroup = 256;
 constexpr uint32_t kMinPushBytes = 128;
 
-/// Smaller goes first.
+/// Smaller ranks are preferred.
 auto rank(const DeviceCaps& caps) {
     const Quirks quirks = quirks_for(caps);
     int by_type = 0;
     switch (caps.type) {
-        case DeviceType::discrete: by_type = 0; break;
-        case DeviceType::integrated: by_type = 1; break;
-        case DeviceType::virtual_gpu: by_type = 2; break;
-        case DeviceType::other: by_type = 3; break;
-        case DeviceType::software: by_type = 5; break;
+        case DeviceType::discrete:
+            by_type = 0;
+            break;
+        case DeviceType::integrated:
+            by_type = 1;
+            break;
+        case DeviceType::virtual_gpu:
+            by_type = 2;
+            break;
+        case DeviceType::other:
+            by_type = 3;
+            break;
+        case DeviceType::software:
+            by_type = 5;
+            break;
     }
     if (quirks.last_resort) by_type = std::max(by_type, 4);
     const MainHeap main = main_heap(caps);
@@ -44,7 +54,8 @@ std::string describe(std::span<const DeviceCaps> devices) {
     std::string text;
     for (size_t i = 0; i < devices.size(); ++i) {
         const std::string why = rejection_of(devices[i]);
-        text += fmt::format("\n  {}: {} [{}]{}{}", i, printable(devices[i].name), devices[i].uuid_string(), why.empty() ? "" : " rejected: ", why);
+        text += fmt::format("\n  {}: {} [{}]{}{}", i, printable(devices[i].name), devices[i].uuid_string(),
+                            why.empty() ? "" : " rejected: ", why);
     }
     return text;
 }
@@ -53,7 +64,7 @@ bool is_number(std::string_view text) {
     return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-/// The devices that the wish fits. A number is an index and nothing else; a whole UUID or name goes before a part of a name.
+/// The devices that the wish fits. A number is always an index; a whole UUID or name is preferred to a part of a name.
 std::vector<size_t> matching(std::span<const DeviceCaps> devices, std::string_view wish) {
     if (is_number(wish)) {
         size_t index = 0;
@@ -72,17 +83,21 @@ std::vector<size_t> matching(std::span<const DeviceCaps> devices, std::string_vi
 
 Error no_such_device(std::span<const DeviceCaps> devices, std::string_view wish) {
     if (is_number(wish)) {
-        const std::string indices = devices.size() == 1 ? "the only index is 0" : fmt::format("indices go from 0 to {}", devices.size() - 1);
+        const std::string indices =
+            devices.size() == 1 ? "the only index is 0" : fmt::format("indices go from 0 to {}", devices.size() - 1);
         return {ErrorCode::invalid_argument,
-                fmt::format("there is no device {}: {} (write more of a name that has this number in it). There are:{}", wish, indices, describe(devices))};
+                fmt::format("there is no device {}: {} (write more of a name that has this number in it). There are:{}",
+                            wish, indices, describe(devices))};
     }
     return {ErrorCode::invalid_argument,
-            fmt::format("no device is {} (an index, a UUID or a part of the name); there are:{}", in_quotes(wish), describe(devices))};
+            fmt::format("no device is {} (an index, a UUID or a part of the name); there are:{}", in_quotes(wish),
+                        describe(devices))};
 }
 
 std::string why_best(std::span<const DeviceCaps> devices, const std::vector<size_t>& usable, size_t best) {
-    if (usable.size() == 1) return devices.size() == 1 ? "the only device" : "the only device that can run us";
-    const auto same = std::count_if(usable.begin(), usable.end(), [&](size_t i) { return devices[i].type == devices[best].type; });
+    if (usable.size() == 1) return devices.size() == 1 ? "the only device" : "the only device that can run atlas-vk";
+    const auto same =
+        std::count_if(usable.begin(), usable.end(), [&](size_t i) { return devices[i].type == devices[best].type; });
     if (same == 1) return fmt::format("the only {} device", name_of(devices[best].type));
     return fmt::format("the {} device with the most memory", name_of(devices[best].type));
 }
@@ -103,9 +118,11 @@ std::string rejection_of(const DeviceCaps& caps) {
     need(caps.scalar_block_layout, "scalar block layout (scalarBlockLayout)");
     need(caps.timeline_semaphore, "timeline semaphores (timelineSemaphore)");
     need(caps.subgroup_basic && caps.subgroup_arithmetic, "subgroup arithmetic in compute shaders");
-    if (caps.max_shared_bytes < kMinSharedBytes) need(false, fmt::format("32 KiB of shared memory (it has {})", caps.max_shared_bytes));
+    if (caps.max_shared_bytes < kMinSharedBytes)
+        need(false, fmt::format("32 KiB of shared memory (it has {})", caps.max_shared_bytes));
     if (caps.max_workgroup_invocations < kMinWorkgroup) {
-        need(false, fmt::format("workgroups of {} invocations (it has {})", kMinWorkgroup, caps.max_workgroup_invocations));
+        need(false,
+             fmt::format("workgroups of {} invocations (it has {})", kMinWorkgroup, caps.max_workgroup_invocations));
     }
     if (caps.max_push_bytes < kMinPushBytes) need(false, fmt::format("{} bytes of push constants", kMinPushBytes));
     if (caps.max_storage_bindings < kMaxBindings) {
@@ -117,9 +134,12 @@ std::string rejection_of(const DeviceCaps& caps) {
 }
 
 std::string what_to_install() {
-    return "Install your card's Vulkan driver: on Debian and Ubuntu `apt install mesa-vulkan-drivers` (AMD, Intel, and a software device "
-           "that runs anywhere, slowly) or the NVIDIA driver with its Vulkan part; on Fedora `dnf install mesa-vulkan-drivers`; on Arch "
-           "`pacman -S vulkan-radeon` (AMD), `vulkan-intel`, `nvidia-utils` or `vulkan-swrast`; elsewhere the vendor's driver. "
+    return "Install your card's Vulkan driver: on Debian and Ubuntu `apt install mesa-vulkan-drivers` (AMD, Intel, and "
+           "a software device "
+           "that runs anywhere, slowly) or the NVIDIA driver with its Vulkan part; on Fedora `dnf install "
+           "mesa-vulkan-drivers`; on Arch "
+           "`pacman -S vulkan-radeon` (AMD), `vulkan-intel`, `nvidia-utils` or `vulkan-swrast`; elsewhere the vendor's "
+           "driver. "
            "A user without access to /dev/dri needs the groups `render` and `video`.";
 }
 
@@ -138,16 +158,18 @@ Result<DeviceChoice> choose_device(std::span<const DeviceCaps> devices, std::str
     }
     if (usable.empty()) {
         if (!wish.empty()) {
-            return fail(ErrorCode::invalid_argument, "device {} ({}) cannot run us: {}", candidates[0], printable(devices[candidates[0]].name),
-                        rejection_of(devices[candidates[0]]));
+            return fail(ErrorCode::invalid_argument, "device {} ({}) cannot run atlas-vk: {}", candidates[0],
+                        printable(devices[candidates[0]].name), rejection_of(devices[candidates[0]]));
         }
-        return fail(ErrorCode::no_device, "no Vulkan device can run us:{}\n{}", describe(devices), what_to_install());
+        return fail(ErrorCode::no_device, "no Vulkan device can run atlas-vk:{}\n{}", describe(devices),
+                    what_to_install());
     }
     if (!wish.empty() && usable.size() > 1) {
-        return fail(ErrorCode::invalid_argument, "{} fits {} devices; take an index or a UUID:{}", in_quotes(wish), usable.size(), describe(devices));
+        return fail(ErrorCode::invalid_argument, "{} fits {} devices; take an index or a UUID:{}", in_quotes(wish),
+                    usable.size(), describe(devices));
     }
-    const size_t best =
-        *std::min_element(usable.begin(), usable.end(), [&](size_t a, size_t b) { return rank(devices[a]) < rank(devices[b]); });
+    const size_t best = *std::min_element(usable.begin(), usable.end(),
+                                          [&](size_t a, size_t b) { return rank(devices[a]) < rank(devices[b]); });
     if (!wish.empty()) return DeviceChoice{best, fmt::format("asked for as {}", in_quotes(wish))};
     return DeviceChoice{best, why_best(devices, usable, best)};
 }

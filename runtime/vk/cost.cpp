@@ -16,7 +16,8 @@ SubmissionCutter::SubmissionCutter(const Quirks& quirks) : quirks_(quirks) {}
 
 bool SubmissionCutter::next(const Cost& cost) {
     const double ms = estimate_ms(cost, quirks_);
-    const bool cut = open_dispatches_ > 0 && (open_ms_ + ms > quirks_.submission_limit_ms || open_dispatches_ >= quirks_.max_dispatches);
+    const bool cut = open_dispatches_ > 0 &&
+                     (open_ms_ + ms > quirks_.submission_limit_ms || open_dispatches_ >= quirks_.max_dispatches);
     if (cut) {
         open_ms_ = 0;
         open_dispatches_ = 0;

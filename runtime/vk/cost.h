@@ -13,8 +13,9 @@ struct Cost {
     double bytes = 0;
 };
 
-/// Upper estimate in ms: the slower of arithmetic and memory at the rates that even a poor kernel reaches on this class of device
-/// (Quirks::gflops, gbps), plus a fixed 10 us. It decides where work is cut, nothing else; it is not a prediction.
+/// Upper estimate in ms: the slower of arithmetic and memory at rates that even a poor kernel reaches on this class of
+/// device (Quirks::gflops, gbps), plus a fixed 10 us. It decides where work is cut, nothing else; it is not a
+/// prediction.
 double estimate_ms(const Cost& cost, const Quirks& quirks);
 
 /// The most one dispatch may cost so that it fits a submission of its own: larger operations must be split.

@@ -1,5 +1,6 @@
 #pragma once
-// VK_EXT_debug_utils as one instance has it. Volk's global pointers are those of the instance made last, which may be without it.
+// VK_EXT_debug_utils of one instance. Volk's global pointers are those of the instance created last, which may lack the
+// extension.
 
 #include <volk.h>
 
@@ -18,7 +19,8 @@ struct DebugUtils {
     static DebugUtils of(VkInstance instance) {
         DebugUtils table;
         const auto load = [&](auto& function, const char* name) {
-            function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(vkGetInstanceProcAddr(instance, name));
+            function =
+                reinterpret_cast<std::remove_reference_t<decltype(function)>>(vkGetInstanceProcAddr(instance, name));
         };
         load(table.create_messenger, "vkCreateDebugUtilsMessengerEXT");
         load(table.destroy_messenger, "vkDestroyDebugUtilsMessengerEXT");

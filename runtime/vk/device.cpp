@@ -26,7 +26,7 @@ struct Device::State {
     DeviceCaps caps;
     Quirks quirks;
     DebugUtils debug_utils;
-    // In the order in which they need each other.
+    // In order of dependency.
     std::unique_ptr<Queue> queue;
     std::unique_ptr<Memory> memory;
     std::unique_ptr<Uploader> uploader;
@@ -44,7 +44,7 @@ struct Device::State {
 Device::Device(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Device::~Device() {
     if (!state_->queue || state_->queue->settle()) return;
-    // What was compiled is not lost with the device.
+    // Save the compiled pipelines although the device is abandoned.
     if (auto saved = state_->kernels->save(); !saved) spdlog::warn("{}", saved.error().message);
     abandon(std::move(state_));
 }
@@ -70,7 +70,8 @@ void Device::set_name(uint64_t object, int type, std::string_view name) const {
     state_->debug_utils.set_name(state_->handle, &info);
 }
 
-Result<std::unique_ptr<Device>> Device::create(const Instance& instance, const DeviceEntry& entry, const DeviceOptions& options) {
+Result<std::unique_ptr<Device>> Device::create(const Instance& instance, const DeviceEntry& entry,
+                                               const DeviceOptions& options) {
     if (!entry.caps.has_compute_queue) return fail(ErrorCode::unsupported, "{} has no compute queue", entry.caps.name);
     auto state = std::make_unique<State>();
     state->instance = instance.share();
@@ -111,7 +112,8 @@ Result<std::unique_ptr<Device>> Device::create(const Instance& instance, const D
     device->state_->memory = std::make_unique<Memory>(*device);
     device->state_->uploader = std::make_unique<Uploader>(*device);
     const auto& folder = options.pipeline_cache;
-    device->state_->kernels = std::make_unique<KernelCache>(*device, folder.empty() ? folder : pipeline_file(folder, entry.caps));
+    device->state_->kernels =
+        std::make_unique<KernelCache>(*device, folder.empty() ? folder : pipeline_file(folder, entry.caps));
     return device;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// The Vulkan feature structures that we know, linked for a device: filled by a query, then passed back to enable what we want.
+// The Vulkan feature structures that we know, chained for a device: filled by a query, then passed back to enable what
+// we use.
 
 #include <volk.h>
 
@@ -18,7 +19,7 @@ struct FeatureChain {
     FeatureChain& operator=(const FeatureChain&) = delete;
 
     void query(VkPhysicalDevice device);
-    /// Turns off what costs speed or is of no use to us, so that the rest can be enabled.
+    /// Disables what costs speed or is not used, so that the rest can be enabled.
     void keep_wanted(bool capture_statistics);
 
     VkPhysicalDeviceFeatures2 root{};
@@ -45,7 +46,7 @@ struct FeatureChain {
     void** tail_ = nullptr;
 };
 
-/// Device extensions that we enable wherever they are.
+/// Device extensions that we enable wherever they are available.
 ExtensionNames wanted_extensions(const ExtensionNames& available, uint32_t api_version);
 
 }  // namespace atlas::vk

@@ -1,5 +1,5 @@
 #pragma once
-// The Vulkan handles that our headers mention, without Vulkan's own (large) headers.
+// Forward declarations of the Vulkan handles in our headers, without Vulkan's own (large) headers.
 
 static_assert(sizeof(void*) == 8, "Vulkan handles are pointers on 64-bit systems only");
 

@@ -1,5 +1,5 @@
 #pragma once
-// Where barriers are needed, derived from what each piece of work says it reads and writes. Pure.
+// Where barriers are needed, derived from what each piece of work declares to read and write. Pure.
 
 #include <cstdint>
 #include <map>
@@ -22,9 +22,9 @@ struct Binding {
 /// Remembers the byte ranges read and written since the last barrier.
 class HazardTracker {
   public:
-    /// True if this work must wait for what came before: it reads what was written (RAW), writes what was read (WAR) or written
-    /// (WAW). Then the caller puts a barrier, and everything before it is forgotten. Bindings of one dispatch never conflict with
-    /// each other.
+    /// True if this work must wait for what came before: it reads what was written (RAW), writes what was read (WAR) or
+    /// written (WAW). Then the caller puts a barrier, and everything before it is forgotten. Bindings of one dispatch
+    /// never conflict with each other.
     bool needs_barrier(std::span<const Binding> bindings);
     void reset();
 

@@ -11,9 +11,10 @@ class Holes {
   public:
     explicit Holes(uint64_t bytes) : total_bytes_(bytes) { give(0, bytes); }
 
-    /// Takes `bytes` from the smallest hole that has them, or nothing. Every hole stays a multiple of what callers take and give.
+    /// Takes `bytes` from the smallest hole that has them, or nothing. If callers allocate and free multiples of a
+    /// size, every hole is a multiple of it.
     std::optional<uint64_t> take(uint64_t bytes);
-    /// Gives [offset, offset + bytes) back and joins it with its free neighbours. Giving free bytes is our bug.
+    /// Frees [offset, offset + bytes) and joins it with its free neighbours. Freeing free bytes is a bug of the caller.
     void give(uint64_t offset, uint64_t bytes);
 
     uint64_t total_bytes() const { return total_bytes_; }

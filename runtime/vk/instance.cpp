@@ -42,7 +42,8 @@ namespace {
 
 constexpr const char* kValidationLayer = "VK_LAYER_KHRONOS_validation";
 
-VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity, VkDebugUtilsMessageTypeFlagsEXT,
+VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+                                          VkDebugUtilsMessageTypeFlagsEXT,
                                           const VkDebugUtilsMessengerCallbackDataEXT* data, void* log) {
     static_cast<MessageLog*>(log)->add({.error = severity >= VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
                                         .id = data->pMessageIdName ? data->pMessageIdName : "",
@@ -55,7 +56,8 @@ bool has_layer(const char* name) {
     vkEnumerateInstanceLayerProperties(&count, nullptr);
     std::vector<VkLayerProperties> layers(count);
     vkEnumerateInstanceLayerProperties(&count, layers.data());
-    return std::any_of(layers.begin(), layers.end(), [&](const auto& layer) { return std::strcmp(layer.layerName, name) == 0; });
+    return std::any_of(layers.begin(), layers.end(),
+                       [&](const auto& layer) { return std::strcmp(layer.layerName, name) == 0; });
 }
 
 bool has_extension(const char* name, const char* layer) {
@@ -70,8 +72,9 @@ bool has_extension(const char* name, const char* layer) {
 VkDebugUtilsMessengerCreateInfoEXT messenger_info(MessageLog& log) {
     VkDebugUtilsMessengerCreateInfoEXT info{};
     info.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT;
-    info.messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
-    // Not GENERAL: there the loader talks about the system's other drivers.
+    info.messageSeverity =
+        VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
+    // Not GENERAL: with it the loader reports on the system's other drivers.
     info.messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT;
     info.pfnUserCallback = on_message;
     info.pUserData = &log;
@@ -95,10 +98,11 @@ struct ValidationSettings {
         features.enabledValidationFeatureCount = 1;
         features.pEnabledValidationFeatures = &enable;
 #ifdef VK_EXT_layer_settings
-        // Newer layers look at what shaders do to their bindings only when asked.
+        // Newer layers check shader accesses to bindings only on request.
         if (has_extension(VK_EXT_LAYER_SETTINGS_EXTENSION_NAME, kValidationLayer)) {
             extensions.push_back(VK_EXT_LAYER_SETTINGS_EXTENSION_NAME);
-            shader_accesses = {kValidationLayer, "syncval_shader_accesses_heuristic", VK_LAYER_SETTING_TYPE_BOOL32_EXT, 1, &on};
+            shader_accesses = {kValidationLayer, "syncval_shader_accesses_heuristic", VK_LAYER_SETTING_TYPE_BOOL32_EXT,
+                               1, &on};
             settings.sType = VK_STRUCTURE_TYPE_LAYER_SETTINGS_CREATE_INFO_EXT;
             settings.settingCount = 1;
             settings.pSettings = &shader_accesses;
@@ -111,13 +115,15 @@ struct ValidationSettings {
 
 Result<uint32_t> loader_version() {
     if (volkInitialize() != VK_SUCCESS) {
-        return fail(ErrorCode::no_device, "the Vulkan loader (libvulkan.so.1) is not installed. On Debian and Ubuntu: `apt install libvulkan1`. {}",
-                    what_to_install());
+        return fail(
+            ErrorCode::no_device,
+            "the Vulkan loader (libvulkan.so.1) is not installed. On Debian and Ubuntu: `apt install libvulkan1`. {}",
+            what_to_install());
     }
     const uint32_t version = volkGetInstanceVersion();
     if (version < VK_API_VERSION_1_2) {
-        return fail(ErrorCode::no_device, "the Vulkan loader speaks {}.{}, we need 1.2 or newer: update libvulkan1", VK_API_VERSION_MAJOR(version),
-                    VK_API_VERSION_MINOR(version));
+        return fail(ErrorCode::no_device, "the Vulkan loader speaks {}.{}, we need 1.2 or newer: update libvulkan1",
+                    VK_API_VERSION_MAJOR(version), VK_API_VERSION_MINOR(version));
     }
     return version;
 }
@@ -142,8 +148,10 @@ Result<Instance> Instance::create(const InstanceOptions& options) {
     std::vector<const char*> layers, extensions;
     if (validate) {
         if (!has_layer(kValidationLayer)) {
-            return fail(ErrorCode::unsupported, "validation was asked for, but {} is not installed (Debian and Ubuntu: vulkan-validationlayers)",
-                        kValidationLayer);
+            return fail(
+                ErrorCode::unsupported,
+                "validation was asked for, but {} is not installed (Debian and Ubuntu: vulkan-validationlayers)",
+                kValidationLayer);
         }
         layers.push_back(kValidationLayer);
     }
@@ -156,7 +164,8 @@ Result<Instance> Instance::create(const InstanceOptions& options) {
     ValidationSettings settings;
     if (options.sync_validation) {
         if (!has_extension(VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME, kValidationLayer)) {
-            return fail(ErrorCode::unsupported, "the installed validation layer cannot check synchronisation: update it");
+            return fail(ErrorCode::unsupported,
+                        "the installed validation layer cannot check synchronisation: update it");
         }
         messenger.pNext = settings.link(extensions);
     }
@@ -183,7 +192,8 @@ Result<Instance> Instance::create(const InstanceOptions& options) {
     if (debug_utils) state->debug_utils = DebugUtils::of(state->handle);
     if (validate) {
         messenger.pNext = nullptr;
-        ATLAS_TRY_VOID(check(state->debug_utils.create_messenger(state->handle, &messenger, nullptr, &state->messenger), "listening to validation"));
+        ATLAS_TRY_VOID(check(state->debug_utils.create_messenger(state->handle, &messenger, nullptr, &state->messenger),
+                             "listening to validation"));
     }
     return Instance(std::move(state));
 }
@@ -192,7 +202,8 @@ Result<std::vector<DeviceEntry>> Instance::devices() const {
     uint32_t count = 0;
     VkResult result = vkEnumeratePhysicalDevices(state_->handle, &count, nullptr);
     // Some loaders report "no driver" here rather than when the instance is made.
-    if (result == VK_ERROR_INITIALIZATION_FAILED || result == VK_ERROR_INCOMPATIBLE_DRIVER) return std::vector<DeviceEntry>{};
+    if (result == VK_ERROR_INITIALIZATION_FAILED || result == VK_ERROR_INCOMPATIBLE_DRIVER)
+        return std::vector<DeviceEntry>{};
     ATLAS_TRY_VOID(check(result, "listing the devices"));
     std::vector<VkPhysicalDevice> handles(count);
     result = vkEnumeratePhysicalDevices(state_->handle, &count, handles.data());

@@ -14,7 +14,7 @@ namespace atlas::vk {
 struct InstanceOptions {
     bool validation = false;       // VK_LAYER_KHRONOS_validation; fails if it is not installed
     bool sync_validation = false;  // its synchronisation checks as well
-    bool names = false;            // name objects and label commands for a debugger or a capture tool; always on with validation
+    bool names = false;  // name objects and label commands for a debugger or a capture tool; always on with validation
 };
 
 struct ValidationMessage {
@@ -23,7 +23,7 @@ struct ValidationMessage {
     std::string text;
 };
 
-/// Keeps what the validation layers say. Thread: any.
+/// Keeps the messages of the validation layers. Thread: any.
 class MessageLog {
   public:
     void add(ValidationMessage message);
@@ -35,7 +35,7 @@ class MessageLog {
     std::vector<ValidationMessage> messages_;
 };
 
-/// A device of the system with what it can do; `rejection` is empty if it can run us.
+/// A device of the system and its capabilities; `rejection` is empty if it is usable.
 struct DeviceEntry {
     VkPhysicalDevice handle = nullptr;
     DeviceCaps caps;
@@ -46,7 +46,8 @@ struct DebugUtils;
 
 class Instance {
   public:
-    /// Fails: no_device (no Vulkan loader or driver: says what to install), unsupported (validation asked for and absent).
+    /// Fails: no_device (no Vulkan loader or driver: says what to install), unsupported (validation asked for and
+    /// absent).
     static Result<Instance> create(const InstanceOptions& options);
     ~Instance();
     Instance(Instance&& other) noexcept;
@@ -67,21 +68,22 @@ class Instance {
     std::shared_ptr<State> state_;
 };
 
-/// Why this device cannot run us, or empty.
+/// Why this device cannot run atlas-vk, or empty.
 std::string rejection_of(const DeviceCaps& caps);
 
-/// What the user asked for: "" = the best, "1" = an index in the loader's order, else a UUID or a part of the name, case ignored.
+/// The user's choice: "" = the best, "1" = an index in the loader's order, else a UUID or a part of the name, case
+/// ignored.
 struct DeviceChoice {
     size_t index = 0;
     std::string reason;  // one clause: "the only discrete device", "asked for by index"
 };
 
 /// Prefers discrete over integrated over virtual over software, then more memory. Pure.
-/// Fails: no_device with the reason of every rejection and what to install; invalid_argument if the wish names no device or one
-/// that cannot run us.
+/// Fails: no_device with the reason of every rejection and what to install; invalid_argument if the wish names no
+/// device or one that cannot run atlas-vk.
 Result<DeviceChoice> choose_device(std::span<const DeviceCaps> devices, std::string_view wish);
 
-/// One paragraph for people who have no usable device.
+/// One paragraph for users who have no usable device.
 std::string what_to_install();
 
 }  // namespace atlas::vk

@@ -72,8 +72,10 @@ void KernelCache::State::load() {
     std::vector<std::byte> bytes;
     if (!file.empty()) {
         auto read = read_pipeline_file(file, device.caps());
-        if (read) bytes = std::move(*read);
-        else if (read.error().code != ErrorCode::not_found) spdlog::warn("{}; the kernels are compiled again", read.error().message);
+        if (read)
+            bytes = std::move(*read);
+        else if (read.error().code != ErrorCode::not_found)
+            spdlog::warn("{}; the kernels are compiled again", read.error().message);
     }
     VkPipelineCacheCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO;
@@ -83,7 +85,7 @@ void KernelCache::State::load() {
     loaded = result == VK_SUCCESS && !bytes.empty();
     on_disk = std::move(bytes);
     if (result != VK_SUCCESS) {
-        spdlog::warn("the driver takes no pipeline cache ({}); kernels are compiled at every start", name_of(result));
+        spdlog::warn("the driver accepts no pipeline cache ({}); kernels are compiled at every start", name_of(result));
         cache = nullptr;
     }
     device.set_name(cache, VK_OBJECT_TYPE_PIPELINE_CACHE, "kernels");
@@ -100,9 +102,10 @@ Result<void> KernelCache::State::save() {
     size_t size = 0;
     ATLAS_TRY_VOID(check(vkGetPipelineCacheData(device.handle(), cache, &size, nullptr), "reading the pipeline cache"));
     std::vector<std::byte> bytes(size);
-    ATLAS_TRY_VOID(check(vkGetPipelineCacheData(device.handle(), cache, &size, bytes.data()), "reading the pipeline cache"));
+    ATLAS_TRY_VOID(
+        check(vkGetPipelineCacheData(device.handle(), cache, &size, bytes.data()), "reading the pipeline cache"));
     bytes.resize(size);
-    // Kernels that came out of the cache leave it as it was.
+    // Kernels that came from the cache do not change it.
     if (bytes != on_disk) ATLAS_TRY_VOID(write_pipeline_file(file, device.caps(), bytes));
     on_disk = std::move(bytes);
     const std::lock_guard lock(mutex);
@@ -126,7 +129,8 @@ Result<Layout> KernelCache::State::layout(uint32_t n_bindings) {
         set.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
         set.bindingCount = n_bindings;
         set.pBindings = bindings.data();
-        ATLAS_TRY_VOID(check(vkCreateDescriptorSetLayout(device.handle(), &set, nullptr, &made.set), "making a descriptor layout"));
+        ATLAS_TRY_VOID(check(vkCreateDescriptorSetLayout(device.handle(), &set, nullptr, &made.set),
+                             "making a descriptor layout"));
     }
     const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, kMaxPushBytes};
     VkPipelineLayoutCreateInfo pipeline{};
@@ -135,14 +139,16 @@ Result<Layout> KernelCache::State::layout(uint32_t n_bindings) {
     pipeline.pSetLayouts = &made.set;
     pipeline.pushConstantRangeCount = 1;
     pipeline.pPushConstantRanges = &push;
-    ATLAS_TRY_VOID(check(vkCreatePipelineLayout(device.handle(), &pipeline, nullptr, &made.pipeline), "making a pipeline layout"));
+    ATLAS_TRY_VOID(
+        check(vkCreatePipelineLayout(device.handle(), &pipeline, nullptr, &made.pipeline), "making a pipeline layout"));
     const std::string name = fmt::format("{} storage buffers", n_bindings);
     device.set_name(made.set, VK_OBJECT_TYPE_DESCRIPTOR_SET_LAYOUT, name);
     device.set_name(made.pipeline, VK_OBJECT_TYPE_PIPELINE_LAYOUT, name);
     return made;
 }
 
-Result<VkPipeline> KernelCache::State::pipeline(const KernelSpec& spec, const std::string& name, VkPipelineLayout layout_handle) {
+Result<VkPipeline> KernelCache::State::pipeline(const KernelSpec& spec, const std::string& name,
+                                                VkPipelineLayout layout_handle) {
     VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup{};
     subgroup.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO;
     if (spec.required_subgroup_size != 0) {
@@ -160,7 +166,8 @@ Result<VkPipeline> KernelCache::State::pipeline(const KernelSpec& spec, const st
 
     std::vector<VkSpecializationMapEntry> entries;
     for (uint32_t id = 0; id < spec.spec_constants.size(); ++id) entries.push_back({id, id * 4, 4});
-    const VkSpecializationInfo constants{uint32_t(entries.size()), entries.data(), entries.size() * 4, spec.spec_constants.data()};
+    const VkSpecializationInfo constants{uint32_t(entries.size()), entries.data(), entries.size() * 4,
+                                         spec.spec_constants.data()};
     VkComputePipelineCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO;
     info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
@@ -173,7 +180,8 @@ Result<VkPipeline> KernelCache::State::pipeline(const KernelSpec& spec, const st
         info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
     }
     if (device.options().capture_statistics && device.caps().pipeline_executable_properties) {
-        info.flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR | VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
+        info.flags =
+            VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR | VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
     }
     info.layout = layout_handle;
     VkPipeline handle = VK_NULL_HANDLE;
@@ -188,7 +196,8 @@ Result<std::unique_ptr<Kernel>> KernelCache::State::build(const KernelSpec& spec
     const std::string name = full_name(spec);
     ATLAS_CHECK(!spec.spirv.empty(), "{}: no SPIR-V", name);
     ATLAS_CHECK(spec.n_bindings >= 1 && spec.n_bindings <= kMaxBindings, "{}: {} bindings", name, spec.n_bindings);
-    ATLAS_CHECK(spec.push_bytes <= kMaxPushBytes && spec.push_bytes % 4 == 0, "{}: {} bytes of push constants", name, spec.push_bytes);
+    ATLAS_CHECK(spec.push_bytes <= kMaxPushBytes && spec.push_bytes % 4 == 0, "{}: {} bytes of push constants", name,
+                spec.push_bytes);
     auto kernel = std::make_unique<Kernel>();
     {
         const std::lock_guard lock(mutex);
@@ -210,7 +219,8 @@ const Kernel* KernelCache::State::find(const Key& key) {
 }
 
 KernelCache::KernelCache(Device& device, std::filesystem::path cache_file)
-    : state_(new State{.device = device, .file = std::move(cache_file), .mutex = {}, .kernels = {}, .layouts = {}, .on_disk = {}}) {
+    : state_(new State{
+          .device = device, .file = std::move(cache_file), .mutex = {}, .kernels = {}, .layouts = {}, .on_disk = {}}) {
     state_->load();
 }
 
@@ -232,7 +242,8 @@ Result<const Kernel*> KernelCache::get(const KernelSpec& spec) {
         ATLAS_CHECK_EQ(found->push_bytes(), spec.push_bytes);
         return found;
     }
-    // Compiled without the lock: several threads do so at once. If two made the same, the first stays.
+    // Compiled without the lock: several threads do so at once. If two threads made the same kernel, the first one
+    // stays.
     ATLAS_TRY(auto built, s.build(spec));
     const std::lock_guard lock(s.mutex);
     const auto [place, added] = s.kernels.try_emplace(key);
@@ -254,7 +265,8 @@ Result<void> KernelCache::build_all(std::span<const KernelSpec> specs) {
     for (const auto& [key, spec] : missing) work.push_back(spec);
     std::vector<Result<void>> results(work.size());
     std::atomic<size_t> next = 0;
-    const auto n_threads = static_cast<uint32_t>(std::min<size_t>(work.size(), std::max(1u, std::thread::hardware_concurrency())));
+    const auto n_threads =
+        static_cast<uint32_t>(std::min<size_t>(work.size(), std::max(1u, std::thread::hardware_concurrency())));
     on_threads(n_threads, [&] {
         for (size_t i = next++; i < work.size(); i = next++) {
             if (auto kernel = get(*work[i]); !kernel) results[i] = tl::unexpected(std::move(kernel).error());

@@ -17,12 +17,13 @@ class Device;
 
 /// Bindings 0..n_bindings-1 of set 0 are storage buffers; push constants start at 0. The entry point is "main".
 struct KernelSpec {
-    std::span<const uint32_t> spirv = {};  // must outlive the cache (embedded modules do); its address is part of the key
+    std::span<const uint32_t> spirv =
+        {};  // must outlive the cache (embedded modules do); its address is part of the key
     std::string_view name = {};
     std::vector<uint32_t> spec_constants = {};  // of ids 0..n-1; floats as their bits
-    uint32_t n_bindings = 0;               // 1..kMaxBindings
-    uint32_t push_bytes = 0;               // <= kMaxPushBytes, a multiple of 4
-    uint32_t required_subgroup_size = 0;   // 0: the driver's choice; else full subgroups of this size
+    uint32_t n_bindings = 0;                    // 1..kMaxBindings
+    uint32_t push_bytes = 0;                    // <= kMaxPushBytes, a multiple of 4
+    uint32_t required_subgroup_size = 0;        // 0: the driver's choice; else full subgroups of this size
 };
 
 inline constexpr uint32_t kMaxBindings = 15;
@@ -50,18 +51,21 @@ class Kernel {
 
 class KernelCache {
   public:
-    /// cache_file: the on-disk VkPipelineCache, or empty. A file of another device or driver, or a damaged one, is ignored with a warning.
+    /// cache_file: the on-disk VkPipelineCache, or empty. A file of another device or driver, or a damaged one, is
+    /// ignored with a warning.
     KernelCache(Device& device, std::filesystem::path cache_file);
     ~KernelCache();
 
-    /// The kernel, built now if it is not there yet. Fails: unsupported (the device cannot run it), out_of_memory. Thread: any.
+    /// The kernel, built now if it is not there yet. Fails: unsupported (the device cannot run it), out_of_memory.
+    /// Thread: any.
     Result<const Kernel*> get(const KernelSpec& spec);
     /// Builds what is missing on several threads; get() then only looks up. All are tried; returns the first failure.
     Result<void> build_all(std::span<const KernelSpec> specs);
 
-    size_t n_built() const;    // since the start
-    bool loaded() const;       // the file was there and fitted
-    /// Writes the file (beside it, then renamed) if anything new was compiled since it was read. Also done, quietly, at the end.
+    size_t n_built() const;  // since the start
+    bool loaded() const;     // the file existed and was accepted
+    /// Writes the file (beside it, then renamed) if anything new was compiled since it was read. The destructor does so
+    /// too, and ignores failures.
     Result<void> save();
 
   private:
@@ -78,7 +82,8 @@ struct KernelStatistic {
 /// What the driver's compiler says of a kernel; needs DeviceOptions::capture_statistics. Fails: unsupported.
 Result<std::vector<KernelStatistic>> kernel_statistics(const Device& device, const Kernel& kernel);
 
-/// The compiler's last text of a kernel, its assembly; empty where the driver gives none. Needs DeviceOptions::capture_statistics.
+/// The compiler's final text of a kernel, its assembly; empty if the driver reports none. Needs
+/// DeviceOptions::capture_statistics.
 /// Fails: unsupported.
 Result<std::string> kernel_assembly(const Device& device, const Kernel& kernel);
 

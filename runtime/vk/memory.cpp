@@ -29,7 +29,8 @@ uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * 
 }  // namespace
 
 BufferRange BufferRange::sub(uint64_t first_byte, uint64_t count_bytes) const {
-    ATLAS_CHECK(first_byte <= bytes && count_bytes <= bytes - first_byte, "bytes {}+{} of {}", first_byte, count_bytes, bytes);
+    ATLAS_CHECK(first_byte <= bytes && count_bytes <= bytes - first_byte, "bytes {}+{} of {}", first_byte, count_bytes,
+                bytes);
     return {buffer, offset_bytes + first_byte, count_bytes, mapped ? mapped + first_byte : nullptr, slab};
 }
 
@@ -60,11 +61,14 @@ struct Memory::State {
     std::array<Use, kMaxUses> uses;
 
     const DeviceCaps& caps() const { return device.caps(); }
-    std::string use_name(int use) const { return uses[size_t(use)].name.empty() ? fmt::format("use {}", use) : uses[size_t(use)].name; }
+    std::string use_name(int use) const {
+        return uses[size_t(use)].name.empty() ? fmt::format("use {}", use) : uses[size_t(use)].name;
+    }
 
     uint64_t ours_bytes(uint32_t heap) const {
         uint64_t bytes = 0;
-        for (const auto& [id, slab] : slabs) bytes += caps().memory_types[slab.type].heap == heap ? slab.memory_bytes : 0;
+        for (const auto& [id, slab] : slabs)
+            bytes += caps().memory_types[slab.type].heap == heap ? slab.memory_bytes : 0;
         return bytes;
     }
 
@@ -81,7 +85,8 @@ HeapState Memory::State::heap(uint32_t index) const {
     ATLAS_CHECK(index < heaps.size(), "heap {} of {}", index, heaps.size());
     const MainHeap main = main_heap(caps());
     const bool is_main = main.found && main.index == index;
-    return heap_state(heaps[index], ours_bytes(index), device.quirks(), is_main ? device.options().memory_limit_bytes : std::nullopt, is_main);
+    return heap_state(heaps[index], ours_bytes(index), device.quirks(),
+                      is_main ? device.options().memory_limit_bytes : std::nullopt, is_main);
 }
 
 void Memory::State::destroy(Slab& slab) {
@@ -96,19 +101,24 @@ void Memory::State::count_slab(int use, uint64_t bytes, bool added) {
     statistics.peak_slab_bytes = std::max(statistics.peak_slab_bytes, statistics.slab_bytes);
 }
 
-Error Memory::State::no_room(int use, uint64_t bytes, std::string_view name, uint32_t heap_index, const HeapState& heap) const {
+Error Memory::State::no_room(int use, uint64_t bytes, std::string_view name, uint32_t heap_index,
+                             const HeapState& heap) const {
     std::string held;
     for (int i = 0; i < kMaxUses; ++i) {
         const uint64_t held_bytes = uses[size_t(i)].statistics.slab_bytes;
-        if (held_bytes > 0) held += fmt::format("{}{} {}", held.empty() ? "" : ", ", use_name(i), bytes_text(held_bytes));
+        if (held_bytes > 0)
+            held += fmt::format("{}{} {}", held.empty() ? "" : ", ", use_name(i), bytes_text(held_bytes));
     }
-    return {ErrorCode::out_of_memory,
-            fmt::format("{} of device memory asked for {} (\"{}\"), {} available: heap {} of {} has {}, its budget for us is {}, we hold {} ({}). "
-                        "At most {} more would fit: take a smaller model or quantization, a shorter context, or close other programs that "
-                        "use the device",
-                        bytes_text(bytes), use_name(use), name, bytes_text(heap.available_bytes), heap_index, caps().name,
-                        bytes_text(heap.total_bytes), bytes_text(heap.budget_bytes), bytes_text(ours_bytes(heap_index)),
-                        held.empty() ? "nothing" : held, bytes_text(heap.available_bytes))};
+    return {
+        ErrorCode::out_of_memory,
+        fmt::format("{} of device memory asked for {} (\"{}\"), {} available: heap {} of {} has {}, its budget "
+                    "for this process is {}, of which {} are held ({}). "
+                    "At most {} more would fit: take a smaller model or quantization, a shorter context, or close "
+                    "other programs that "
+                    "use the device",
+                    bytes_text(bytes), use_name(use), name, bytes_text(heap.available_bytes), heap_index, caps().name,
+                    bytes_text(heap.total_bytes), bytes_text(heap.budget_bytes), bytes_text(ours_bytes(heap_index)),
+                    held.empty() ? "nothing" : held, bytes_text(heap.available_bytes))};
 }
 
 Result<Slab> Memory::State::make(int use, uint64_t bytes, uint64_t available_bytes, Placement placement, uint32_t id) {
@@ -116,8 +126,8 @@ Result<Slab> Memory::State::make(int use, uint64_t bytes, uint64_t available_byt
     VkBufferCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
     info.size = bytes;
-    info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
-                 VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT;
+    info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                 VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT;
     ATLAS_TRY_VOID(check(vkCreateBuffer(device.handle(), &info, nullptr, &slab.buffer), "making a buffer"));
     VkMemoryRequirements needs{};
     vkGetBufferMemoryRequirements(device.handle(), slab.buffer, &needs);
@@ -125,7 +135,8 @@ Result<Slab> Memory::State::make(int use, uint64_t bytes, uint64_t available_byt
     Result<void> done;
     if (!type) done = fail(ErrorCode::unsupported, "{} has no memory for such buffers", caps().name);
     // The driver may round up.
-    if (needs.size > available_bytes) done = fail(ErrorCode::out_of_memory, "{} bytes are needed for a slab of {}", needs.size, bytes);
+    if (needs.size > available_bytes)
+        done = fail(ErrorCode::out_of_memory, "{} bytes are needed for a slab of {}", needs.size, bytes);
     if (done) {
         slab.type = *type;
         slab.memory_bytes = needs.size;
@@ -151,15 +162,18 @@ Result<Slab> Memory::State::make(int use, uint64_t bytes, uint64_t available_byt
     return slab;
 }
 
-Result<uint32_t> Memory::State::add_slab(int use, uint64_t needed_bytes, std::string_view name, const AllocateOptions& options) {
+Result<uint32_t> Memory::State::add_slab(int use, uint64_t needed_bytes, std::string_view name,
+                                         const AllocateOptions& options) {
     const Placement placement = options.placement;
-    // Buffers of one usage may live in the same types whatever their size (Vulkan promises it), so all types are asked about here.
+    // Buffers of one usage may live in the same types whatever their size (Vulkan promises it), so all types are asked
+    // about here.
     const auto type = memory_type_for(caps(), UINT32_MAX, placement);
     if (!type) return fail(ErrorCode::out_of_memory, "{} has no memory that programs can allocate", caps().name);
     const uint32_t heap_index = caps().memory_types[*type].heap;
     HeapState state = heap(heap_index);
     if (options.beyond_budget) state.available_bytes = state.total_bytes;
-    if (needed_bytes > state.available_bytes) return tl::unexpected(no_room(use, needed_bytes, name, heap_index, state));
+    if (needed_bytes > state.available_bytes)
+        return tl::unexpected(no_room(use, needed_bytes, name, heap_index, state));
 
     Use& of = uses[size_t(use)];
     uint64_t bytes = slab_bytes({.needed_bytes = needed_bytes,
@@ -176,7 +190,7 @@ Result<uint32_t> Memory::State::add_slab(int use, uint64_t needed_bytes, std::st
     }
     if (!slab) {
         if (slab.error().code != ErrorCode::out_of_memory) return tl::unexpected(std::move(slab).error());
-        // The driver has less than it said.
+        // The driver has less memory than it reported.
         Error error = no_room(use, needed_bytes, name, heap_index, state);
         error.message += fmt::format(" (the driver refused {} though its budget has room)", bytes_text(needed_bytes));
         return tl::unexpected(std::move(error));
@@ -238,8 +252,10 @@ Result<BufferRange> Memory::allocate(int use, uint64_t bytes, std::string_view n
     ATLAS_CHECK(use >= 0 && use < kMaxUses, "use {}", use);
     ATLAS_CHECK(bytes > 0, "{}: an empty allocation", name);
     if (bytes > max_range_bytes()) {
-        return fail(ErrorCode::limit, "{} ({}): {} asked for in one piece, {} gives at most {} (maxMemoryAllocationSize): split it", s.use_name(use), name,
-                    bytes_text(bytes), s.caps().name, bytes_text(max_range_bytes()));
+        return fail(ErrorCode::limit,
+                    "{} ({}): {} requested in one piece, {} allocates at most {} "
+                    "(maxMemoryAllocationSize): split it",
+                    s.use_name(use), name, bytes_text(bytes), s.caps().name, bytes_text(max_range_bytes()));
     }
     const uint64_t taken_bytes = round_up(bytes, kAlignment);
     std::deque<uint64_t>& expected = s.uses[size_t(use)].expected;
@@ -278,14 +294,14 @@ Result<BufferRange> Memory::allocate(int use, uint64_t bytes, std::string_view n
 
 void Memory::release(const BufferRange& range) {
     State& s = *state_;
-    // Somebody else's the range must not be either, for as long as it may be written to.
+    // Nor may the range be handed out again, for as long as the device may write to it.
     if (!s.device.queue().settle()) return;
     const auto found = s.slabs.find(range.slab);
     ATLAS_CHECK(found != s.slabs.end(), "no slab {}", range.slab);
     Slab& slab = found->second;
     const auto live = slab.live.find(range.offset_bytes);
-    ATLAS_CHECK(live != slab.live.end() && live->second == range.bytes, "{} bytes at {} of slab {} are not an allocation", range.bytes,
-                range.offset_bytes, range.slab);
+    ATLAS_CHECK(live != slab.live.end() && live->second == range.bytes,
+                "{} bytes at {} of slab {} are not an allocation", range.bytes, range.offset_bytes, range.slab);
     slab.live.erase(live);
     slab.holes.give(range.offset_bytes, round_up(range.bytes, kAlignment));
     UseStatistics& statistics = s.uses[size_t(slab.use)].statistics;
@@ -302,8 +318,10 @@ Result<BufferRange> Memory::shrink(const BufferRange& range, uint64_t bytes, std
     const Slab& slab = s.slabs.at(range.slab);
     ATLAS_CHECK(bytes > 0 && bytes <= range.bytes, "{}: {} bytes of {}", name, bytes, range.bytes);
     const std::deque<uint64_t>& expected = s.uses[size_t(slab.use)].expected;
-    if (expected.empty() || expected.front() != round_up(bytes, kAlignment)) expect(slab.use, {&bytes, 1});  // not a byte more, and no old slab
-    ATLAS_TRY(const BufferRange smaller, allocate(slab.use, bytes, name, {.placement = slab.placement, .zero = true, .beyond_budget = true}));
+    if (expected.empty() || expected.front() != round_up(bytes, kAlignment))
+        expect(slab.use, {&bytes, 1});  // not a byte more, and no old slab
+    ATLAS_TRY(const BufferRange smaller,
+              allocate(slab.use, bytes, name, {.placement = slab.placement, .zero = true, .beyond_budget = true}));
     if (auto copied = s.device.uploader().copy(range.sub(0, bytes), smaller); !copied) {
         release(smaller);
         return tl::unexpected(std::move(copied).error());

@@ -1,6 +1,6 @@
 #pragma once
 // Device memory: a few large slabs (one VkDeviceMemory with one VkBuffer over all of it), handed out in ranges.
-// Never over-commits: the budget is asked before every slab, but of one that replaces a larger one.
+// Never over-commits: the budget is checked before every slab, except one that replaces a larger one.
 
 #include <cstddef>
 #include <memory>
@@ -15,7 +15,7 @@ namespace atlas::vk {
 
 class Device;
 
-/// Bytes of a slab. A plain value: copying it owns nothing; Memory::release gives the whole allocation back.
+/// Bytes of a slab. A plain value: copying it owns nothing; Memory::release frees the whole allocation.
 struct BufferRange {
     VkBuffer buffer = nullptr;
     uint64_t offset_bytes = 0;  // in the buffer
@@ -38,7 +38,7 @@ enum class Placement {
 struct AllocateOptions {
     Placement placement = Placement::device;
     bool zero = true;
-    bool beyond_budget = false;  // it takes the place of something larger that goes at once
+    bool beyond_budget = false;  // it replaces a larger allocation that is freed immediately
 };
 
 struct HeapState {
@@ -66,21 +66,25 @@ class Memory {
     explicit Memory(Device& device);
     ~Memory();
 
-    /// A range aligned to kAlignment. `use` is a small number of the caller's (0..14) that slabs and statistics are kept by.
-    /// Fails: out_of_memory (asked, available, who holds what, what would fit), limit (larger than one allocation can be).
+    /// A range aligned to kAlignment. `use` is a small number of the caller's (0..14) that slabs and statistics are
+    /// kept by. Fails: out_of_memory (asked, available, who holds what, what would fit), limit (larger than one
+    /// allocation can be).
     Result<BufferRange> allocate(int use, uint64_t bytes, std::string_view name, const AllocateOptions& options = {});
-    /// Gives an allocated range (as it came from allocate) back, once the device is done with all that was submitted. Where that does not end, the
-    /// range stays taken for good.
+    /// Frees an allocated range (as allocate returned it) once the device has finished all submitted work. If it never
+    /// finishes, the range stays allocated until the process ends.
     void release(const BufferRange& range);
 
-    /// Says which ranges of `use` follow, in this order: they get few slabs of just their size, none larger than a GiB (or share_at_most) where a
-    /// range is not, and none that was there before. Replaces what was expected before. Another range in between ends the expectation.
+    /// Announces which ranges of `use` are allocated next, in this order: they get few new slabs of exactly their size,
+    /// none larger than a GiB (or share_at_most) unless a single range is. Replaces an earlier expectation. Allocating
+    /// any other range of the use ends it.
     void expect(int use, std::span<const uint64_t> ranges_bytes);
-    /// Ranges of the use that are expected share no more than this, so that they can be given back piece by piece.
+    /// Expected ranges of the use share slabs of at most this size, so that they can be freed for the device piece by
+    /// piece.
     void share_at_most(int use, uint64_t bytes);
 
-    /// A range of the first `bytes` of an allocated one, which goes; both are there for a moment, also beyond the budget. The device must be done
-    /// with it. Fails: out_of_memory (the driver refuses), device_lost; then nothing has changed.
+    /// Replaces an allocated range by one with its first `bytes`; both exist for a moment, even beyond the budget. The
+    /// device must have finished using it. Fails: out_of_memory (the driver refuses), device_lost; then nothing has
+    /// changed.
     Result<BufferRange> shrink(const BufferRange& range, uint64_t bytes, std::string_view name);
 
     /// Largest single allocation that the device takes, whether or not it is free now.
@@ -90,7 +94,8 @@ class Memory {
     std::vector<UseStatistics> statistics() const;  // uses that hold or held something
     void name_use(int use, std::string_view name);  // for messages: "weights"
 
-    /// Makes host writes to a mapped range visible to the device, and device writes to the host. Nothing to do on coherent memory.
+    /// Makes host writes to a mapped range visible to the device, and device writes to the host. Nothing to do on
+    /// coherent memory.
     Result<void> flush(const BufferRange& range);
     Result<void> invalidate(const BufferRange& range);
     /// True if the range is mapped and host reads of it go through the CPU's caches.

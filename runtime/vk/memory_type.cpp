@@ -10,9 +10,11 @@ int score(const DeviceCaps& caps, const MemoryType& type, const MainHeap& main, 
         case Placement::device:
             if (!main.found || type.heap != main.index) return -1;
             // Mapped where the whole heap is; else the plain type, so that a small window stays free for others.
-            return (type.device_local ? 32 : 0) + (type.host_visible == main.host_visible ? 16 : 0) + coherent + (type.host_cached ? 1 : 0);
+            return (type.device_local ? 32 : 0) + (type.host_visible == main.host_visible ? 16 : 0) + coherent +
+                   (type.host_cached ? 1 : 0);
         case Placement::host_write:
-            // Through the bus into the card's memory if some of it can be mapped: the device then reads it at full speed.
+            // Through the bus into the card's memory if some of it can be mapped: the device then reads it at full
+            // speed.
             if (!type.host_visible) return -1;
             return coherent + (type.device_local ? 4 : 0) + (type.host_cached ? 0 : 1);
         case Placement::host_read:

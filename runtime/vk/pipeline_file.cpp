@@ -28,7 +28,7 @@ constexpr uint32_t kVersion = 1;
 constexpr std::string_view kExtension = ".pipelines";
 constexpr uint64_t kMaxBytes = uint64_t{1} << 30;
 
-/// FNV-1a, 64 bits: finds damage, not malice.
+/// FNV-1a, 64 bits: detects damage, not attacks.
 uint64_t checksum_of(std::span<const std::byte> bytes) {
     uint64_t hash = 0xcbf29ce484222325u;
     for (std::byte byte : bytes) hash = (hash ^ uint64_t(byte)) * 0x100000001b3u;
@@ -46,7 +46,7 @@ Header header_for(const DeviceCaps& caps, std::span<const std::byte> bytes) {
             .checksum = checksum_of(bytes)};
 }
 
-// A driver's update leaves its old file unused.
+// After a driver update its old file is not used.
 constexpr size_t kMaxFiles = 16;
 
 void remove_oldest(const std::filesystem::path& folder) {
@@ -64,7 +64,8 @@ void remove_oldest(const std::filesystem::path& folder) {
 std::filesystem::path pipeline_file(const std::filesystem::path& folder, const DeviceCaps& caps) {
     std::string driver;
     for (const uint8_t byte : caps.pipeline_cache_uuid) driver += fmt::format("{:02x}", byte);
-    return folder / fmt::format("{:04x}-{:04x}-{:08x}-{}{}", caps.vendor_id, caps.device_id, caps.driver_version, driver, kExtension);
+    return folder / fmt::format("{:04x}-{:04x}-{:08x}-{}{}", caps.vendor_id, caps.device_id, caps.driver_version,
+                                driver, kExtension);
 }
 
 Result<std::vector<std::byte>> read_pipeline_file(const std::filesystem::path& path, const DeviceCaps& caps) {
@@ -73,24 +74,29 @@ Result<std::vector<std::byte>> read_pipeline_file(const std::filesystem::path& p
     if (text.size() >= sizeof header) std::memcpy(&header, text.data(), sizeof header);
     if (header.magic != kMagic) return fail(ErrorCode::corrupt, "{}: not a pipeline cache", path.string());
     const Header expected = header_for(caps, {});
-    if (header.version != kVersion || header.vendor_id != expected.vendor_id || header.device_id != expected.device_id ||
-        header.driver_version != expected.driver_version || header.pipeline_cache_uuid != expected.pipeline_cache_uuid) {
+    if (header.version != kVersion || header.vendor_id != expected.vendor_id ||
+        header.device_id != expected.device_id || header.driver_version != expected.driver_version ||
+        header.pipeline_cache_uuid != expected.pipeline_cache_uuid) {
         return fail(ErrorCode::unsupported, "{}: made for another device or driver", path.string());
     }
     if (text.size() - sizeof header != header.n_bytes) {
-        return fail(ErrorCode::corrupt, "{}: {} bytes after its header, which promises {}", path.string(), text.size() - sizeof header, header.n_bytes);
+        return fail(ErrorCode::corrupt, "{}: {} bytes after its header, which promises {}", path.string(),
+                    text.size() - sizeof header, header.n_bytes);
     }
     const auto content = std::as_bytes(std::span(text)).subspan(sizeof header);
     std::vector<std::byte> bytes(content.begin(), content.end());
-    if (checksum_of(bytes) != header.checksum) return fail(ErrorCode::corrupt, "{}: its checksum is wrong", path.string());
+    if (checksum_of(bytes) != header.checksum)
+        return fail(ErrorCode::corrupt, "{}: its checksum is wrong", path.string());
     return bytes;
 }
 
-Result<void> write_pipeline_file(const std::filesystem::path& path, const DeviceCaps& caps, std::span<const std::byte> bytes) {
+Result<void> write_pipeline_file(const std::filesystem::path& path, const DeviceCaps& caps,
+                                 std::span<const std::byte> bytes) {
     std::error_code error;
     if (path.has_parent_path()) {
         // Earlier versions kept one file for all devices under the name that the folder has now.
-        if (std::filesystem::is_regular_file(path.parent_path(), error)) std::filesystem::remove(path.parent_path(), error);
+        if (std::filesystem::is_regular_file(path.parent_path(), error))
+            std::filesystem::remove(path.parent_path(), error);
         std::filesystem::create_directories(path.parent_path(), error);
     }
     ATLAS_TRY(AtomicFile file, AtomicFile::create(path));

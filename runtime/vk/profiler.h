@@ -14,8 +14,9 @@ struct LabelTime {
     uint32_t dispatches = 0;
 };
 
-/// Times of the recording's last run, summed by label, in order of first use. Labels are separated by barriers when profiling, so the
-/// sum is a little longer than an unprofiled run. Fails: unsupported (no timestamps, or not recorded for profiling).
+/// Times of the recording's last run, summed by label, in order of first use. Labels are separated by barriers when
+/// profiling, so the sum is a little longer than an unprofiled run. Fails: unsupported (no timestamps, or not recorded
+/// for profiling).
 Result<std::vector<LabelTime>> label_times(Device& device, const Recording& recording);
 
 }  // namespace atlas::vk

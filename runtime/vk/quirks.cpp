@@ -1,4 +1,4 @@
-// Facts about devices and drivers. Each row says where it comes from.
+// Facts about devices and drivers. Each row names its source.
 #include "runtime/vk/quirks.h"
 
 #include <algorithm>
@@ -14,9 +14,10 @@ constexpr uint32_t kDriverIntelProprietaryWindows = 5;
 constexpr uint32_t kDriverMoltenVk = 14;
 constexpr uint32_t kDriverMesaDozen = 23;
 
-/// Rates that a kernel of ours reaches even when it is written badly and the device is the weakest of its class. They cut work into
-/// submissions, so a factor of ten too low costs submissions and nothing else; too high would let a watchdog bite.
-/// Slowest devices thought of: discrete GTX 1050 (1.8 TFLOP/s, 112 GB/s), integrated UHD 620 (0.4 TFLOP/s, 30 GB/s shared with the CPU).
+/// Rates that a kernel of ours reaches even when it is written badly and the device is the weakest of its class. They
+/// cut work into submissions, so a factor of ten too low costs submissions and nothing else; too high would let a
+/// watchdog bite. Slowest devices thought of: discrete GTX 1050 (1.8 TFLOP/s, 112 GB/s), integrated UHD 620 (0.4
+/// TFLOP/s, 30 GB/s shared with the CPU).
 void set_rates(const DeviceCaps& caps, Quirks& quirks) {
     switch (caps.type) {
         case DeviceType::discrete:
@@ -30,20 +31,22 @@ void set_rates(const DeviceCaps& caps, Quirks& quirks) {
             break;
         case DeviceType::software:
         case DeviceType::other:
-            // lavapipe on two cores: 1.2 to 1.5 GB/s of 4-bit weights in a plain mat-vec (Mesa 25.0.7). Matrix products reach 15 GFLOP/s there
-            // and 45 with Mesa 26.2, but attention an eighth of them in the same run (512 tokens of SmolLM2, 2026-11-21), and there may be
-            // one core: the slowest kernel sets the rate. A prompt's products are so cut in many more submissions than they need, which
-            // costs little where a submission is a call into a thread.
+            // lavapipe on two cores: 1.2 to 1.5 GB/s of 4-bit weights in a plain mat-vec (Mesa 25.0.7). Matrix products
+            // reach 15 GFLOP/s there and 45 with Mesa 26.2, but attention an eighth of them in the same run (512 tokens
+            // of SmolLM2, 2026-11-21), and there may be one core: the slowest kernel sets the rate. The products of a
+            // prefill are therefore cut into many more submissions than they need, which costs little where a
+            // submission is a call into a thread.
             quirks.gflops = 2;
             quirks.gbps = 1;
             break;
     }
 }
 
-/// A device that says how many compute units it has is no longer the weakest of its class: a 7B's prompt of 512 tokens was cut into 190
-/// submissions on an RTX 3090 by the rates of a GTX 1050. Per unit, a fifth of what 64 lanes do at 1.2 GHz (AMD's GCN; NVIDIA's have 64 at 1.5
-/// GHz or 128 at 1.4), which is what the GTX 1050 is trusted with, and half of the least bandwidth that a card's units share (L4: 5.2 GB/s).
-/// The memory of an integrated one is the system's, and units of a virtual one may have other tenants.
+/// A device that says how many compute units it has is no longer the weakest of its class: a 7B's prompt of 512 tokens
+/// was cut into 190 submissions on an RTX 3090 by the rates of a GTX 1050. Per unit, a fifth of what 64 lanes do at 1.2
+/// GHz (AMD's GCN; NVIDIA's have 64 at 1.5 GHz or 128 at 1.4), which is what the GTX 1050 is trusted with, and half of
+/// the least bandwidth that a card's units share (L4: 5.2 GB/s). The memory of an integrated one is the system's, and
+/// units of a virtual one may have other tenants.
 void scale_rates(const DeviceCaps& caps, Quirks& quirks) {
     constexpr double kGflopsPerUnit = 30, kGbpsPerUnit = 2.5;
     if (caps.type != DeviceType::discrete && caps.type != DeviceType::integrated) return;
@@ -57,11 +60,11 @@ void set_memory(const DeviceCaps& caps, Quirks& quirks) {
     const uint64_t heap_bytes = main.found ? caps.heaps[main.index].bytes : 0;
     switch (caps.type) {
         case DeviceType::discrete:
-            // The desktop on the same card takes more while we run: a browser's video, a second window.
+            // The desktop on the same card may allocate more while we run: a browser's video, a second window.
             quirks.budget_margin_bytes = std::min(256 * kMiB, heap_bytes / 16);
             break;
         case DeviceType::integrated:
-            // Its memory is the system's: what we take, everything else on the computer lacks.
+            // Its memory is the system's: what we allocate is missing for every other program.
             quirks.budget_margin_bytes = std::min(kGiB, heap_bytes / 8);
             break;
         case DeviceType::software:
@@ -88,7 +91,7 @@ void set_driver_facts(const DeviceCaps& caps, Quirks& quirks) {
             quirks.notes.push_back("the budget is clamped to the heap");
             break;
         case kDriverMoltenVk:
-            // Metal has no watchdog that we know, but it commits whole command buffers at once; keep them short.
+            // Metal has no watchdog that we know of, but it commits whole command buffers at once; keep them short.
             quirks.max_dispatches = 100;
             break;
         case kDriverMesaDozen:
@@ -96,7 +99,8 @@ void set_driver_facts(const DeviceCaps& caps, Quirks& quirks) {
             quirks.last_resort = true;
             quirks.notes.push_back("a translation to Direct3D 12, not conformant: the vendor's own driver is better");
             break;
-        default: break;
+        default:
+            break;
     }
 }
 

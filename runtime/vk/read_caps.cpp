@@ -40,22 +40,30 @@ struct PropertyChain {
              VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES);
         link(v1_3 || has(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME), integer_dot,
              VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES);
-        link(v1_3 || has(VK_KHR_MAINTENANCE_4_EXTENSION_NAME), maintenance4, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES);
+        link(v1_3 || has(VK_KHR_MAINTENANCE_4_EXTENSION_NAME), maintenance4,
+             VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES);
         link(has(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME), external_host,
              VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT);
-        link(has(VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME), nvidia_cores, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV);
-        link(has(VK_AMD_SHADER_CORE_PROPERTIES_2_EXTENSION_NAME), amd_cores, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_2_AMD);
+        link(has(VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME), nvidia_cores,
+             VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV);
+        link(has(VK_AMD_SHADER_CORE_PROPERTIES_2_EXTENSION_NAME), amd_cores,
+             VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_2_AMD);
         vkGetPhysicalDeviceProperties2(device, &root);
     }
 };
 
 DeviceType type_of(VkPhysicalDeviceType type) {
     switch (type) {
-        case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return DeviceType::discrete;
-        case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return DeviceType::integrated;
-        case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return DeviceType::virtual_gpu;
-        case VK_PHYSICAL_DEVICE_TYPE_CPU: return DeviceType::software;
-        default: return DeviceType::other;
+        case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+            return DeviceType::discrete;
+        case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+            return DeviceType::integrated;
+        case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+            return DeviceType::virtual_gpu;
+        case VK_PHYSICAL_DEVICE_TYPE_CPU:
+            return DeviceType::software;
+        default:
+            return DeviceType::other;
     }
 }
 
@@ -83,12 +91,14 @@ void read_limits(const PropertyChain& chain, DeviceCaps& caps) {
     caps.max_push_bytes = limits.maxPushConstantsSize;
     caps.max_storage_buffer_range = limits.maxStorageBufferRange;
     caps.max_allocations = limits.maxMemoryAllocationCount;
-    caps.max_storage_bindings = std::min(limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers);
+    caps.max_storage_bindings =
+        std::min(limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers);
     caps.min_storage_buffer_offset_alignment = uint32_t(limits.minStorageBufferOffsetAlignment);
     caps.non_coherent_atom_bytes = uint32_t(limits.nonCoherentAtomSize);
     caps.timestamp_period_ns = limits.timestampPeriod;
     caps.max_allocation_bytes = chain.v11.maxMemoryAllocationSize;
-    caps.max_buffer_bytes = chain.maintenance4.maxBufferSize ? chain.maintenance4.maxBufferSize : caps.max_allocation_bytes;
+    caps.max_buffer_bytes =
+        chain.maintenance4.maxBufferSize ? chain.maintenance4.maxBufferSize : caps.max_allocation_bytes;
     caps.compute_units = std::max(chain.nvidia_cores.shaderSMCount, chain.amd_cores.activeComputeUnitCount);
     caps.min_imported_host_pointer_alignment = chain.external_host.minImportedHostPointerAlignment;
 
@@ -97,7 +107,9 @@ void read_limits(const PropertyChain& chain, DeviceCaps& caps) {
     caps.min_subgroup_size = sized ? chain.subgroup_size.minSubgroupSize : caps.subgroup_size;
     caps.max_subgroup_size = sized ? chain.subgroup_size.maxSubgroupSize : caps.subgroup_size;
     const bool in_compute = chain.v11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT;
-    auto has = [&](VkSubgroupFeatureFlagBits bit) { return in_compute && (chain.v11.subgroupSupportedOperations & bit) != 0; };
+    auto has = [&](VkSubgroupFeatureFlagBits bit) {
+        return in_compute && (chain.v11.subgroupSupportedOperations & bit) != 0;
+    };
     caps.subgroup_basic = has(VK_SUBGROUP_FEATURE_BASIC_BIT);
     caps.subgroup_vote = has(VK_SUBGROUP_FEATURE_VOTE_BIT);
     caps.subgroup_arithmetic = has(VK_SUBGROUP_FEATURE_ARITHMETIC_BIT);
@@ -106,7 +118,8 @@ void read_limits(const PropertyChain& chain, DeviceCaps& caps) {
     caps.subgroup_clustered = has(VK_SUBGROUP_FEATURE_CLUSTERED_BIT);
 }
 
-void read_features(const FeatureChain& chain, const PropertyChain& properties, const ExtensionNames& extensions, DeviceCaps& caps) {
+void read_features(const FeatureChain& chain, const PropertyChain& properties, const ExtensionNames& extensions,
+                   DeviceCaps& caps) {
     caps.timeline_semaphore = chain.v12.timelineSemaphore;
     caps.scalar_block_layout = chain.v12.scalarBlockLayout;
     caps.storage_8bit = chain.v12.storageBuffer8BitAccess;
@@ -118,14 +131,15 @@ void read_features(const FeatureChain& chain, const PropertyChain& properties, c
     caps.buffer_device_address = chain.v12.bufferDeviceAddress;
     caps.vulkan_memory_model = chain.v12.vulkanMemoryModel;
     caps.integer_dot = chain.integer_dot.shaderIntegerDotProduct;
-    caps.integer_dot_accelerated = caps.integer_dot && properties.integer_dot.integerDotProduct4x8BitPackedSignedAccelerated;
-    caps.subgroup_size_control =
-        has_full_subgroups({.size_control = chain.subgroup_size.subgroupSizeControl != 0,
-                            .full_subgroups = chain.subgroup_size.computeFullSubgroups != 0,
-                            .compute_may_ask = (properties.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0,
-                            .usual = caps.subgroup_size,
-                            .min = caps.min_subgroup_size,
-                            .max = caps.max_subgroup_size});
+    caps.integer_dot_accelerated =
+        caps.integer_dot && properties.integer_dot.integerDotProduct4x8BitPackedSignedAccelerated;
+    caps.subgroup_size_control = has_full_subgroups(
+        {.size_control = chain.subgroup_size.subgroupSizeControl != 0,
+         .full_subgroups = chain.subgroup_size.computeFullSubgroups != 0,
+         .compute_may_ask = (properties.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0,
+         .usual = caps.subgroup_size,
+         .min = caps.min_subgroup_size,
+         .max = caps.max_subgroup_size});
     caps.synchronization2 = chain.synchronization2.synchronization2;
     caps.pipeline_executable_properties = chain.executable.pipelineExecutableInfo;
     caps.memory_budget = extensions.contains(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
@@ -150,21 +164,34 @@ void read_features(const FeatureChain& chain, const PropertyChain& properties, c
 #ifdef VK_KHR_cooperative_matrix
 ComponentType component_of(VkComponentTypeKHR type) {
     switch (type) {
-        case VK_COMPONENT_TYPE_FLOAT16_KHR: return ComponentType::f16;
-        case VK_COMPONENT_TYPE_FLOAT32_KHR: return ComponentType::f32;
-        case VK_COMPONENT_TYPE_FLOAT64_KHR: return ComponentType::f64;
-        case VK_COMPONENT_TYPE_SINT8_KHR: return ComponentType::s8;
-        case VK_COMPONENT_TYPE_SINT16_KHR: return ComponentType::s16;
-        case VK_COMPONENT_TYPE_SINT32_KHR: return ComponentType::s32;
-        case VK_COMPONENT_TYPE_SINT64_KHR: return ComponentType::s64;
-        case VK_COMPONENT_TYPE_UINT8_KHR: return ComponentType::u8;
-        case VK_COMPONENT_TYPE_UINT16_KHR: return ComponentType::u16;
-        case VK_COMPONENT_TYPE_UINT32_KHR: return ComponentType::u32;
-        case VK_COMPONENT_TYPE_UINT64_KHR: return ComponentType::u64;
+        case VK_COMPONENT_TYPE_FLOAT16_KHR:
+            return ComponentType::f16;
+        case VK_COMPONENT_TYPE_FLOAT32_KHR:
+            return ComponentType::f32;
+        case VK_COMPONENT_TYPE_FLOAT64_KHR:
+            return ComponentType::f64;
+        case VK_COMPONENT_TYPE_SINT8_KHR:
+            return ComponentType::s8;
+        case VK_COMPONENT_TYPE_SINT16_KHR:
+            return ComponentType::s16;
+        case VK_COMPONENT_TYPE_SINT32_KHR:
+            return ComponentType::s32;
+        case VK_COMPONENT_TYPE_SINT64_KHR:
+            return ComponentType::s64;
+        case VK_COMPONENT_TYPE_UINT8_KHR:
+            return ComponentType::u8;
+        case VK_COMPONENT_TYPE_UINT16_KHR:
+            return ComponentType::u16;
+        case VK_COMPONENT_TYPE_UINT32_KHR:
+            return ComponentType::u32;
+        case VK_COMPONENT_TYPE_UINT64_KHR:
+            return ComponentType::u64;
 #ifdef VK_KHR_shader_bfloat16
-        case VK_COMPONENT_TYPE_BFLOAT16_KHR: return ComponentType::bf16;
+        case VK_COMPONENT_TYPE_BFLOAT16_KHR:
+            return ComponentType::bf16;
 #endif
-        default: return ComponentType::other;
+        default:
+            return ComponentType::other;
     }
 }
 
@@ -196,7 +223,7 @@ void read_coopmat_shapes(VkInstance instance, VkPhysicalDevice device, DeviceCap
 void read_coopmat_shapes(VkInstance, VkPhysicalDevice, DeviceCaps&) {}
 #endif
 
-/// Prefers a family without graphics: its work does not queue behind the desktop's.
+/// Prefers a family without graphics: its work does not wait for the desktop's.
 void read_queues(VkPhysicalDevice device, DeviceCaps& caps) {
     uint32_t count = 0;
     vkGetPhysicalDeviceQueueFamilyProperties(device, &count, nullptr);
@@ -205,7 +232,8 @@ void read_queues(VkPhysicalDevice device, DeviceCaps& caps) {
     int best = -1;
     for (uint32_t i = 0; i < count; ++i) {
         if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) || families[i].queueCount == 0) continue;
-        const int score = 1 + ((families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) ? 0 : 1) + (families[i].timestampValidBits ? 2 : 0);
+        const int score =
+            1 + ((families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) ? 0 : 1) + (families[i].timestampValidBits ? 2 : 0);
         if (score <= best) continue;
         best = score;
         caps.has_compute_queue = true;
@@ -215,8 +243,9 @@ void read_queues(VkPhysicalDevice device, DeviceCaps& caps) {
 }
 
 /// Types with any other property need a feature that we do not enable.
-constexpr VkMemoryPropertyFlags kPlainMemory = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
-                                               VK_MEMORY_PROPERTY_HOST_COHERENT_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+constexpr VkMemoryPropertyFlags kPlainMemory =
+    VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT |
+    VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
 
 void read_memory(VkPhysicalDevice device, DeviceCaps& caps) {
     caps.heaps = read_heaps(device, caps.memory_budget);
@@ -232,11 +261,14 @@ void read_memory(VkPhysicalDevice device, DeviceCaps& caps) {
                                      .host_cached = has(VK_MEMORY_PROPERTY_HOST_CACHED_BIT),
                                      .special = (type.propertyFlags & ~kPlainMemory) != 0});
         if (caps.memory_types.back().device_local && caps.memory_types.back().host_visible) {
-            caps.host_visible_device_local_bytes = std::max(caps.host_visible_device_local_bytes, caps.heaps[type.heapIndex].bytes);
+            caps.host_visible_device_local_bytes =
+                std::max(caps.host_visible_device_local_bytes, caps.heaps[type.heapIndex].bytes);
         }
     }
-    caps.unified_memory = !caps.heaps.empty() &&
-                          (caps.type == DeviceType::integrated || std::all_of(caps.heaps.begin(), caps.heaps.end(), [](const MemoryHeap& heap) { return heap.device_local; }));
+    caps.unified_memory =
+        !caps.heaps.empty() &&
+        (caps.type == DeviceType::integrated ||
+         std::all_of(caps.heaps.begin(), caps.heaps.end(), [](const MemoryHeap& heap) { return heap.device_local; }));
 }
 
 }  // namespace
@@ -255,10 +287,11 @@ std::vector<MemoryHeap> read_heaps(VkPhysicalDevice device, bool memory_budget) 
     std::vector<MemoryHeap> heaps;
     for (uint32_t i = 0; i < memory.memoryProperties.memoryHeapCount; ++i) {
         const VkMemoryHeap& heap = memory.memoryProperties.memoryHeaps[i];
-        heaps.push_back({.bytes = heap.size,
-                         .budget_bytes = budget_of(heap.size, memory_budget ? std::optional(budget.heapBudget[i]) : std::nullopt),
-                         .used_bytes = memory_budget ? budget.heapUsage[i] : 0,
-                         .device_local = (heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0});
+        heaps.push_back(
+            {.bytes = heap.size,
+             .budget_bytes = budget_of(heap.size, memory_budget ? std::optional(budget.heapBudget[i]) : std::nullopt),
+             .used_bytes = memory_budget ? budget.heapUsage[i] : 0,
+             .device_local = (heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0});
     }
     return heaps;
 }

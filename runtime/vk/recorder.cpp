@@ -45,7 +45,9 @@ struct Recorder::State {
     bool finished = false;
 
     void add(Step step, std::span<const Binding> step_bindings, const Cost& cost);
-    std::span<const Binding> of(const Step& step) const { return {bindings.data() + step.first_binding, step.n_bindings}; }
+    std::span<const Binding> of(const Step& step) const {
+        return {bindings.data() + step.first_binding, step.n_bindings};
+    }
 };
 
 Recorder::Recorder(Device& device, std::string_view name, const RecorderOptions& options)
@@ -81,21 +83,23 @@ void Recorder::dispatch(const Dispatch& dispatch) {
     const DeviceCaps& caps = s.device.caps();
     ATLAS_CHECK(dispatch.kernel != nullptr, "{}: no kernel", s.name);
     const Kernel& kernel = *dispatch.kernel;
-    ATLAS_CHECK(dispatch.bindings.size() == kernel.n_bindings(), "{}: {} bindings, takes {}", kernel.name(), dispatch.bindings.size(),
-                kernel.n_bindings());
-    ATLAS_CHECK(dispatch.push.size() == kernel.push_bytes(), "{}: {} bytes of push constants, takes {}", kernel.name(), dispatch.push.size(),
-                kernel.push_bytes());
+    ATLAS_CHECK(dispatch.bindings.size() == kernel.n_bindings(), "{}: {} bindings, takes {}", kernel.name(),
+                dispatch.bindings.size(), kernel.n_bindings());
+    ATLAS_CHECK(dispatch.push.size() == kernel.push_bytes(), "{}: {} bytes of push constants, takes {}", kernel.name(),
+                dispatch.push.size(), kernel.push_bytes());
     for (size_t i = 0; i < dispatch.bindings.size(); ++i) {
         const BufferRange& range = dispatch.bindings[i].range;
         ATLAS_CHECK(range.buffer != nullptr && range.bytes > 0, "{}: binding {} is empty", kernel.name(), i);
-        ATLAS_CHECK(range.bytes <= caps.max_storage_buffer_range, "{}: binding {} has {} bytes, the device binds {}", kernel.name(), i,
-                    range.bytes, caps.max_storage_buffer_range);
-        ATLAS_CHECK(range.offset_bytes % std::max(1u, caps.min_storage_buffer_offset_alignment) == 0, "{}: binding {} at {}, alignment {}",
-                    kernel.name(), i, range.offset_bytes, caps.min_storage_buffer_offset_alignment);
+        ATLAS_CHECK(range.bytes <= caps.max_storage_buffer_range, "{}: binding {} has {} bytes, the device binds {}",
+                    kernel.name(), i, range.bytes, caps.max_storage_buffer_range);
+        ATLAS_CHECK(range.offset_bytes % std::max(1u, caps.min_storage_buffer_offset_alignment) == 0,
+                    "{}: binding {} at {}, alignment {}", kernel.name(), i, range.offset_bytes,
+                    caps.min_storage_buffer_offset_alignment);
     }
     for (size_t i = 0; i < 3; ++i) {
-        ATLAS_CHECK(dispatch.groups[i] > 0 && dispatch.groups[i] <= caps.max_workgroup_count[i], "{}: {} workgroups of dimension {}, at most {}",
-                    kernel.name(), dispatch.groups[i], i, caps.max_workgroup_count[i]);
+        ATLAS_CHECK(dispatch.groups[i] > 0 && dispatch.groups[i] <= caps.max_workgroup_count[i],
+                    "{}: {} workgroups of dimension {}, at most {}", kernel.name(), dispatch.groups[i], i,
+                    caps.max_workgroup_count[i]);
     }
     Step step{.kernel = dispatch.kernel, .groups = dispatch.groups, .first_push_byte = s.push.size()};
     s.push.insert(s.push.end(), dispatch.push.begin(), dispatch.push.end());
@@ -103,26 +107,30 @@ void Recorder::dispatch(const Dispatch& dispatch) {
 }
 
 void Recorder::copy(const BufferRange& from, const BufferRange& to) {
-    ATLAS_CHECK(from.bytes == to.bytes && from.bytes > 0, "{}: copying {} bytes to {}", state_->name, from.bytes, to.bytes);
-    ATLAS_CHECK(from.buffer != to.buffer || from.offset_bytes + from.bytes <= to.offset_bytes || to.offset_bytes + to.bytes <= from.offset_bytes,
-                "{}: copying {} bytes from {} to {} of one buffer", state_->name, from.bytes, from.offset_bytes, to.offset_bytes);
+    ATLAS_CHECK(from.bytes == to.bytes && from.bytes > 0, "{}: copying {} bytes to {}", state_->name, from.bytes,
+                to.bytes);
+    ATLAS_CHECK(from.buffer != to.buffer || from.offset_bytes + from.bytes <= to.offset_bytes ||
+                    to.offset_bytes + to.bytes <= from.offset_bytes,
+                "{}: copying {} bytes from {} to {} of one buffer", state_->name, from.bytes, from.offset_bytes,
+                to.offset_bytes);
     const std::array<Binding, 2> both = {Binding{from, Access::read}, Binding{to, Access::write}};
     state_->add({.kind = Step::Kind::copy}, both, {.bytes = 2.0 * double(from.bytes)});
 }
 
 void Recorder::fill(const BufferRange& range, uint32_t word) {
-    ATLAS_CHECK(range.offset_bytes % 4 == 0 && range.bytes % 4 == 0 && range.bytes > 0, "{}: filling {} bytes at {}", state_->name, range.bytes,
-                range.offset_bytes);
+    ATLAS_CHECK(range.offset_bytes % 4 == 0 && range.bytes % 4 == 0 && range.bytes > 0, "{}: filling {} bytes at {}",
+                state_->name, range.bytes, range.offset_bytes);
     const Binding written{range, Access::write};
     state_->add({.kind = Step::Kind::fill, .fill_word = word}, {&written, 1}, {.bytes = double(range.bytes)});
 }
 
 namespace {
 
-/// Turns the planned steps into command buffers.
+/// Makes command buffers of the planned steps.
 class Writer {
   public:
-    Writer(Device& device, const Recorder::State& plan, Recording::State& out) : device_(device), plan_(plan), out_(out) {}
+    Writer(Device& device, const Recorder::State& plan, Recording::State& out)
+        : device_(device), plan_(plan), out_(out) {}
 
     Result<void> write();
 
@@ -168,7 +176,8 @@ Result<void> Writer::make_pools() {
     buffers.commandPool = out_.commands;
     buffers.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
     buffers.commandBufferCount = uint32_t(n_parts);
-    if (n_parts > 0) ATLAS_TRY_VOID(check(vkAllocateCommandBuffers(handle, &buffers, buffers_.data()), "making command buffers"));
+    if (n_parts > 0)
+        ATLAS_TRY_VOID(check(vkAllocateCommandBuffers(handle, &buffers, buffers_.data()), "making command buffers"));
     if (n_descriptors > 0) {
         const VkDescriptorPoolSize size{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, uint32_t(n_descriptors)};
         VkDescriptorPoolCreateInfo descriptors{};
@@ -176,7 +185,8 @@ Result<void> Writer::make_pools() {
         descriptors.maxSets = uint32_t(out_.n_dispatches);
         descriptors.poolSizeCount = 1;
         descriptors.pPoolSizes = &size;
-        ATLAS_TRY_VOID(check(vkCreateDescriptorPool(handle, &descriptors, nullptr, &out_.descriptors), "making a descriptor pool"));
+        ATLAS_TRY_VOID(check(vkCreateDescriptorPool(handle, &descriptors, nullptr, &out_.descriptors),
+                             "making a descriptor pool"));
         device_.set_name(out_.descriptors, VK_OBJECT_TYPE_DESCRIPTOR_POOL, out_.name);
     }
     if (plan_.options.profile && device_.caps().timestamp_valid_bits > 0 && n_spans > 0) {
@@ -229,7 +239,8 @@ Result<void> Writer::make_sets() {
 Result<void> Writer::open_part(const Step& step) {
     const size_t index = out_.parts.size();
     commands_ = buffers_[index];
-    std::string what = buffers_.size() == 1 ? out_.name : fmt::format("{}, part {} of {}", out_.name, index + 1, buffers_.size());
+    std::string what =
+        buffers_.size() == 1 ? out_.name : fmt::format("{}, part {} of {}", out_.name, index + 1, buffers_.size());
     if (!plan_.labels[step.label].empty()) what += fmt::format(", from \"{}\"", plan_.labels[step.label]);
     device_.set_name(commands_, VK_OBJECT_TYPE_COMMAND_BUFFER, what);
     out_.parts.push_back({commands_, std::move(what), 0, 0});
@@ -264,7 +275,7 @@ void Writer::open_span(const Step& step) {
         device_.debug_utils().begin_label(commands_, &info);
     }
     if (!plan_.options.profile) return;
-    // Nothing of the label before may still run, or the times would count twice.
+    // Nothing of the previous label may still run, or its time would count twice.
     if (out_.queries) barrier(commands_, kDeviceWrites, kDeviceUses);
     out_.spans.push_back({label, uint32_t(2 * out_.spans.size()), 0});
     timestamp(out_.spans.back().first_query);
@@ -280,19 +291,22 @@ void Writer::close_span() {
 void Writer::write_step(const Step& step, size_t& set) {
     const auto bindings = plan_.of(step);
     if (step.kind == Step::Kind::copy) {
-        const VkBufferCopy region{bindings[0].range.offset_bytes, bindings[1].range.offset_bytes, bindings[0].range.bytes};
+        const VkBufferCopy region{bindings[0].range.offset_bytes, bindings[1].range.offset_bytes,
+                                  bindings[0].range.bytes};
         vkCmdCopyBuffer(commands_, bindings[0].range.buffer, bindings[1].range.buffer, 1, &region);
         return;
     }
     if (step.kind == Step::Kind::fill) {
-        vkCmdFillBuffer(commands_, bindings[0].range.buffer, bindings[0].range.offset_bytes, bindings[0].range.bytes, step.fill_word);
+        vkCmdFillBuffer(commands_, bindings[0].range.buffer, bindings[0].range.offset_bytes, bindings[0].range.bytes,
+                        step.fill_word);
         return;
     }
     const Kernel& kernel = *step.kernel;
     vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, kernel.pipeline());
     vkCmdBindDescriptorSets(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, kernel.layout(), 0, 1, &sets_[set], 0, nullptr);
     if (kernel.push_bytes() > 0) {
-        vkCmdPushConstants(commands_, kernel.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0, kernel.push_bytes(), plan_.push.data() + step.first_push_byte);
+        vkCmdPushConstants(commands_, kernel.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0, kernel.push_bytes(),
+                           plan_.push.data() + step.first_push_byte);
     }
     vkCmdDispatch(commands_, step.groups[0], step.groups[1], step.groups[2]);
     if (plan_.options.profile) ++out_.spans.back().dispatches;

@@ -25,8 +25,8 @@ struct Dispatch {
     Cost cost = {};
 };
 
-/// Command buffers that can be submitted again and again (runs do not overlap), with everything they need. The memory they touch and
-/// the kernels must outlive them, and so must the device.
+/// Command buffers that can be submitted again and again (runs do not overlap), with everything they need. The memory
+/// they touch and the kernels must outlive them, and so must the device.
 class Recording {
   public:
     struct State;
@@ -60,10 +60,12 @@ class Recorder {
     void copy(const BufferRange& from, const BufferRange& to);
     /// Fills with a 32-bit word; offset and size are multiples of 4.
     void fill(const BufferRange& range, uint32_t word);
-    /// Names what follows, until the next label: for the profiler, for debuggers, and for "what was running" when the device is lost.
+    /// Names what follows, until the next label: for the profiler, for debuggers, and for "what was running" when the
+    /// device is lost.
     void label(std::string_view name);
 
-    /// Ends the recording: allocates descriptors and command buffers and writes them. Once. Fails: out_of_memory, device_lost.
+    /// Ends the recording: allocates descriptors and command buffers and writes them. Once. Fails: out_of_memory,
+    /// device_lost.
     Result<Recording> finish();
 
   private:

@@ -9,8 +9,9 @@ bool has_full_subgroups(const SubgroupSizes& sizes) {
 
 Result<uint32_t> subgroup_size_to_request(const DeviceCaps& caps, uint32_t wanted) {
     if (!caps.subgroup_size_control || wanted < caps.min_subgroup_size || wanted > caps.max_subgroup_size) {
-        return fail(ErrorCode::unsupported, "needs subgroups of {}, {} offers {} to {}{}", wanted, caps.name, caps.min_subgroup_size,
-                    caps.max_subgroup_size, caps.subgroup_size_control ? "" : " without a choice");
+        return fail(ErrorCode::unsupported, "needs subgroups of {}, {} offers {} to {}{}", wanted, caps.name,
+                    caps.min_subgroup_size, caps.max_subgroup_size,
+                    caps.subgroup_size_control ? "" : " without a choice");
     }
     return caps.min_subgroup_size == caps.max_subgroup_size ? 0 : wanted;
 }

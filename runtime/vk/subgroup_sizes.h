@@ -1,5 +1,5 @@
 #pragma once
-// Which sizes of subgroups a compute pipeline can be sure of. Pure.
+// The subgroup sizes that a compute pipeline can rely on. Pure.
 
 #include <cstdint>
 
@@ -8,7 +8,7 @@
 
 namespace atlas::vk {
 
-/// What a driver says of the subgroups of compute shaders.
+/// What a driver reports of the subgroups of compute shaders.
 struct SubgroupSizes {
     bool size_control = false;     // the feature subgroupSizeControl
     bool full_subgroups = false;   // the feature computeFullSubgroups
@@ -16,11 +16,13 @@ struct SubgroupSizes {
     uint32_t usual = 0, min = 0, max = 0;
 };
 
-/// DeviceCaps::subgroup_size_control: whether a pipeline can have full subgroups of every size in min..max. A device that has one size need not
-/// be asked for it, and not every driver lets itself be asked: NVK (Mesa 26.2) has subgroups of 32 alone and names no stage.
+/// DeviceCaps::subgroup_size_control: whether a pipeline can have full subgroups of every size in min..max. A device
+/// that has one size needs no request for it, and not every driver accepts one: NVK (Mesa 26.2) has subgroups of 32
+/// only and names no stage.
 bool has_full_subgroups(const SubgroupSizes& sizes);
 
-/// What a pipeline with full subgroups of `wanted` must ask the driver for; 0: nothing, all subgroups are so. Fails: unsupported.
+/// What a pipeline with full subgroups of `wanted` must ask the driver for; 0: nothing, because all subgroups have that
+/// size. Fails: unsupported.
 Result<uint32_t> subgroup_size_to_request(const DeviceCaps& caps, uint32_t wanted);
 
 }  // namespace atlas::vk

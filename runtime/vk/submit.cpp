@@ -26,7 +26,7 @@ struct Queue::State {
         std::string_view what;  // of the recording, or once_name
     };
     std::vector<Flight> flights;  // submitted and not known to be done, oldest first
-    std::string once_name = {};        // of the last run_once
+    std::string once_name = {};   // of the last run_once
 
     // What submit() hands to the driver, kept so that it need not be allocated again: one of each per part.
     std::vector<uint64_t> values = {};
@@ -47,14 +47,15 @@ struct Queue::State {
         return value;
     }
 
-    /// What the device was at when it stopped.
+    /// What the device was running when it stopped.
     std::string running() {
         forget_done(reached());
         return flights.empty() ? "nothing of ours" : std::string(flights.front().what);
     }
 
     void forget_done(uint64_t value) {
-        const auto running_now = std::find_if(flights.begin(), flights.end(), [value](const Flight& f) { return f.value > value; });
+        const auto running_now =
+            std::find_if(flights.begin(), flights.end(), [value](const Flight& f) { return f.value > value; });
         flights.erase(flights.begin(), running_now);
     }
 
@@ -123,7 +124,8 @@ Result<std::unique_ptr<Queue>> Queue::create(Device& device) {
     VkSemaphoreCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO;
     info.pNext = &type;
-    ATLAS_TRY_VOID(check(vkCreateSemaphore(device.handle(), &info, nullptr, &state->timeline), "making the queue's timeline"));
+    ATLAS_TRY_VOID(
+        check(vkCreateSemaphore(device.handle(), &info, nullptr, &state->timeline), "making the queue's timeline"));
     device.set_name(state->timeline, VK_OBJECT_TYPE_SEMAPHORE, "queue timeline");
 
     VkCommandPoolCreateInfo pool{};
@@ -156,7 +158,8 @@ Result<uint64_t> Queue::State::submit_parts() {
     values.clear();
     if (result != VK_SUCCESS) {
         Error error = failed(result);
-        // Vulkan promises that a call that failed has submitted nothing, but of a lost device: parts may be running, and stay in `flights`.
+        // Vulkan promises that a failed call has submitted nothing, except on a lost device: parts may be running, so
+        // they stay in `flights`.
         if (!lost) std::erase_if(flights, [this](const Flight& f) { return f.value > submitted; });
         return tl::unexpected(std::move(error));
     }
@@ -167,10 +170,13 @@ Result<uint64_t> Queue::State::submit_parts() {
 bool Queue::State::settle() {
     if (flights.empty() || abandoned) return !abandoned;
     const uint64_t last = flights.back().value;
-    // Once more, but not for long: it may have been slow, not hung. After a loss too: drivers report it before the device is still.
+    // Wait once more, but not for long: it may have been slow, not hung. After a loss too: drivers report it before the
+    // device has stopped.
     const double patience_ms = lost ? 1000.0 * slowness() : timeout_ms();
-    if (wait(last, patience_ms) == VK_SUCCESS || reached() >= last) flights.clear();
-    else lost = abandoned = true;
+    if (wait(last, patience_ms) == VK_SUCCESS || reached() >= last)
+        flights.clear();
+    else
+        lost = abandoned = true;
     return !abandoned;
 }
 
@@ -178,8 +184,10 @@ bool Queue::settle() { return state_->settle(); }
 
 Result<void> Queue::check_usable() const {
     const State& s = *state_;
-    if (!s.timeline) return fail(ErrorCode::unsupported, "{} runs nothing: it has no memory", s.device.caps().name);
-    if (s.lost) return fail(ErrorCode::device_lost, "{}: the device was lost before; start again", s.device.caps().name);
+    if (!s.timeline)
+        return fail(ErrorCode::unsupported, "{} cannot run anything: it has no memory", s.device.caps().name);
+    if (s.lost)
+        return fail(ErrorCode::device_lost, "{}: the device was lost before; start again", s.device.caps().name);
     return {};
 }
 
@@ -209,12 +217,15 @@ Result<void> Queue::wait(uint64_t value) { return wait(value, state_->timeout_ms
 Result<void> Queue::wait(uint64_t value, double timeout_ms) {
     State& s = *state_;
     ATLAS_CHECK(value <= s.submitted, "waiting for {}, submitted {}", value, s.submitted);
-    if (s.lost) return fail(ErrorCode::device_lost, "{}: the device was lost before; start again", s.device.caps().name);
+    if (s.lost)
+        return fail(ErrorCode::device_lost, "{}: the device was lost before; start again", s.device.caps().name);
     const VkResult result = s.wait(value, timeout_ms);
     if (result == VK_TIMEOUT) {
         s.lost = true;
-        return fail(ErrorCode::device_lost, "{}: running {}: no end after {:.1f} s; the device hangs or is far slower than thought", s.device.caps().name,
-                    s.running(), timeout_ms / 1000);
+        return fail(ErrorCode::device_lost,
+                    "{}: running {}: not finished after {:.1f} s; the device hangs or is far "
+                    "slower than estimated",
+                    s.device.caps().name, s.running(), timeout_ms / 1000);
     }
     if (result != VK_SUCCESS) return tl::unexpected(s.failed(result));
     s.forget_done(value);
@@ -228,7 +239,7 @@ Result<void> Queue::run(const Recording& recording) {
 
 Result<void> Queue::run_once(std::string_view what, const std::function<void(VkCommandBuffer)>& record) {
     State& s = *state_;
-    if (!s.pool) return fail(ErrorCode::unsupported, "{} runs nothing: it has no memory", s.device.caps().name);
+    if (!s.pool) return fail(ErrorCode::unsupported, "{} cannot run anything: it has no memory", s.device.caps().name);
     VkCommandBufferAllocateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
     info.commandPool = s.pool;

@@ -22,22 +22,25 @@ class Queue {
     /// Submits every part of the recording, each as a submission of its own, and waits for the last.
     /// Fails: device_lost (with what was running and what to do), out_of_memory.
     Result<void> run(const Recording& recording);
-    /// The same without waiting, in one call of the driver. The value is reached when the last part is done; until then the recording
-    /// must stay as it is. Allocates nothing once as many parts were submitted before. Fails: as run.
+    /// The same without waiting, in one call of the driver. The value is reached when the last part is done; until then
+    /// the recording must stay as it is. Allocates nothing once as many parts were submitted before. Fails: as run.
     Result<uint64_t> submit(const Recording& recording);
-    /// Several recordings, each once, one behind the other in one call of the driver. Each recording waits for all that comes before it. Where one
-    /// ends and the next begins is no new submission of the device as long as both together stay within what a submission may cost. Fails: as run.
+    /// Submits several recordings, each once, one after the other, in one driver call. Each recording waits for all
+    /// that comes before it. Adjacent recordings share a device submission as long as both together stay within what a
+    /// submission may cost. Fails: as run.
     Result<uint64_t> submit(std::span<const Recording* const> recordings);
 
-    /// Submits one command buffer; `what` names it in errors. Returns the timeline value that is reached when it is done.
+    /// Submits one command buffer; `what` names it in errors. Returns the timeline value that is reached when it is
+    /// done.
     Result<uint64_t> submit(VkCommandBuffer commands, std::string_view what);
-    /// Waits until the timeline reaches the value. Fails: device_lost, also when timeout_ms pass without an end. Every later call fails then.
+    /// Waits until the timeline reaches the value. Fails: device_lost, also when timeout_ms pass without an end. Every
+    /// later call fails then.
     Result<void> wait(uint64_t value, double timeout_ms);
     Result<void> wait(uint64_t value);  // with the device's own timeout
-    /// Waits for all that was submitted, so that what it used may be freed. False if that does not end: the device hangs or was lost with work
-    /// pending, and may read and write its memory for as long as the process lives. Then nothing that a submission knows may ever be freed: neither
-    /// memory, nor pools, nor pipelines, nor the device. Stays false. After a failed wait it takes a second at most, ten
-    /// on a software device.
+    /// Waits for all submitted work, so that what it used may be freed. False if that never finishes: the device hangs
+    /// or was lost with work pending, and may read and write its memory for as long as the process lives. Then nothing
+    /// that a submission refers to may ever be freed: neither memory, nor pools, nor pipelines, nor the device. Stays
+    /// false. After a failed wait it takes a second at most, ten on a software device.
     bool settle();
     uint64_t last_submitted() const;
     uint64_t reached() const;

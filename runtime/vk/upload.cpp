@@ -70,14 +70,15 @@ Result<void> Uploader::State::make_ring() {
     if (ring_made) return {};
     for (Slot& slot : slots) {
         if (slot.memory) continue;
-        ATLAS_TRY(slot.memory,
-                  device.memory().allocate(Memory::kStagingUse, kSlotBytes, "upload ring", {.placement = Placement::staging, .zero = false}));
+        ATLAS_TRY(slot.memory, device.memory().allocate(Memory::kStagingUse, kSlotBytes, "upload ring",
+                                                        {.placement = Placement::staging, .zero = false}));
     }
     VkCommandPoolCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
     info.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
     info.queueFamilyIndex = device.caps().compute_queue_family;
-    if (!pool) ATLAS_TRY_VOID(check(vkCreateCommandPool(device.handle(), &info, nullptr, &pool), "making the upload ring"));
+    if (!pool)
+        ATLAS_TRY_VOID(check(vkCreateCommandPool(device.handle(), &info, nullptr, &pool), "making the upload ring"));
     device.set_name(pool, VK_OBJECT_TYPE_COMMAND_POOL, "uploads");
     std::array<VkCommandBuffer, kSlots> commands{};
     VkCommandBufferAllocateInfo allocate{};
@@ -85,7 +86,8 @@ Result<void> Uploader::State::make_ring() {
     allocate.commandPool = pool;
     allocate.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
     allocate.commandBufferCount = kSlots;
-    ATLAS_TRY_VOID(check(vkAllocateCommandBuffers(device.handle(), &allocate, commands.data()), "making the upload ring"));
+    ATLAS_TRY_VOID(
+        check(vkAllocateCommandBuffers(device.handle(), &allocate, commands.data()), "making the upload ring"));
     for (size_t i = 0; i < kSlots; ++i) {
         slots[i].commands = commands[i];
         device.set_name(commands[i], VK_OBJECT_TYPE_COMMAND_BUFFER, fmt::format("upload {}", i));
@@ -98,10 +100,11 @@ void Uploader::State::record(const Slot& slot) const {
     barrier(slot.commands, kEverythingBefore, kDeviceUses);
     HazardTracker tracker;
     for (const Copy& copy : slot.copies) {
-        // Two pieces for the same bytes: the later one wins.
+        // If two pieces go to the same bytes, the later one wins.
         const Binding written{copy.to, Access::write};
         if (tracker.needs_barrier({&written, 1})) barrier(slot.commands, kDeviceWrites, kDeviceUses);
-        const VkBufferCopy region{slot.memory.offset_bytes + copy.from_offset_bytes, copy.to.offset_bytes, copy.to.bytes};
+        const VkBufferCopy region{slot.memory.offset_bytes + copy.from_offset_bytes, copy.to.offset_bytes,
+                                  copy.to.bytes};
         vkCmdCopyBuffer(slot.commands, slot.memory.buffer, copy.to.buffer, 1, &region);
     }
 }
@@ -176,8 +179,8 @@ Result<void> Uploader::download(const BufferRange& from, uint64_t first_byte, st
     }
     ATLAS_TRY_VOID(s.make_ring());
     if (!s.readback) {
-        ATLAS_TRY(s.readback,
-                  memory.allocate(Memory::kStagingUse, kReadbackBytes, "readback", {.placement = Placement::host_read, .zero = false}));
+        ATLAS_TRY(s.readback, memory.allocate(Memory::kStagingUse, kReadbackBytes, "readback",
+                                              {.placement = Placement::host_read, .zero = false}));
     }
     for (uint64_t done_bytes = 0; done_bytes < bytes.size();) {
         const uint64_t count_bytes = std::min<uint64_t>(bytes.size() - done_bytes, kReadbackBytes);
@@ -208,13 +211,14 @@ Result<void> Uploader::copy(const BufferRange& from, const BufferRange& to) {
 
 Result<void> Uploader::zero(const BufferRange& range) {
     State& s = *state_;
-    // Over a bus the device clears its own memory faster than the host does.
+    // The device clears its own memory faster than the host could over a bus.
     const bool near = s.device.caps().unified_memory || range.bytes <= kMiB;
     if (range.mapped && near) {
         std::memset(range.mapped, 0, range.bytes);
         return s.device.memory().flush(range);
     }
-    ATLAS_CHECK(range.offset_bytes % 4 == 0 && range.bytes % 4 == 0, "zeroing {} bytes at {}", range.bytes, range.offset_bytes);
+    ATLAS_CHECK(range.offset_bytes % 4 == 0 && range.bytes % 4 == 0, "zeroing {} bytes at {}", range.bytes,
+                range.offset_bytes);
     return s.device.queue().run_once("clearing memory", [&](VkCommandBuffer commands) {
         barrier(commands, kEverythingBefore, kDeviceUses);
         vkCmdFillBuffer(commands, range.buffer, range.offset_bytes, range.bytes, 0);

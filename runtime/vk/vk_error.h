@@ -12,7 +12,7 @@ namespace atlas::vk {
 
 std::string_view name_of(VkResult result);
 
-/// `what` says what we were doing: "creating the device".
+/// `what` names the action: "creating the device".
 Error error_of(VkResult result, std::string_view what);
 
 /// Result<void> of a call: check(vkX(...), "doing x").

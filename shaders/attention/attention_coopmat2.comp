@@ -36,7 +36,7 @@ shared uint row_of[kKeys];  // cache rows of the tile's keys
 
 uint first_row, head_kv, split;
 
-// What the loads' functions are handed: one element of whatever is bound. They look at its coordinates alone.
+// The block type that the load functions get: one element of whatever is bound. They only use its coordinates.
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Element { uint bits; };
 
 float16_t half_of(float x) { return float16_t(clamp(x, -65504.0, 65504.0)); }

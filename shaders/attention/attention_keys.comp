@@ -51,7 +51,7 @@ void score_keys(uint pages_at, uint tile, uint end, uint head_kv) {
         k_row[e] = pc.k_at + row * pc.k_stride;
     }
     [[unroll]] for (uint i = 0u; i < kRows * kEach; ++i) score[i] = 0.0;
-    // Not unrolled: compilers read everything ahead then, and few workgroups fit the registers.
+    // Not unrolled: compilers would hoist all loads, and the registers would hold few workgroups.
     [[dont_unroll]] for (uint unit = part; unit < kUnits; unit += kParts) {
         vec4 k[kKeyQuads * kEach];
         [[unroll]] for (uint e = 0u; e < kEach; ++e) {

@@ -1,8 +1,10 @@
-// The walk of a workgroup over the keys that its block of rows sees: first those that all of the block's sequences share, then those of each
-// run of tokens of one sequence. Every invocation walks alike, so that a tile may hold barriers. For kernels without subgroup operations.
-// Before it: kTile (keys at a time; chunk_keys is a multiple) and
-//   void take_tile(uint pages_at, uint tile, uint end, uvec2 seen, uint head_kv), which takes the keys tile .. tile + kTile - 1 of the sequence
-//   whose pages begin at pages_at; none is >= end; the invocation's row sees those in `seen`.
+// The walk of a workgroup over the keys that its block of rows sees: first those that all of the block's sequences
+// share, then those of each run of tokens of one sequence. Every invocation takes the same path, so that a tile may
+// hold barriers. For kernels without subgroup operations.
+// Declare before including it: kTile (keys at a time; chunk_keys is a multiple) and
+//   void take_tile(uint pages_at, uint tile, uint end, uvec2 seen, uint head_kv), which takes the keys
+//   tile .. tile + kTile - 1 of the sequence whose pages begin at pages_at; none is >= end; the invocation's row sees
+//   those in `seen`.
 #ifndef ATLAS_ATTENTION_RUNS_GLSL
 #define ATLAS_ATTENTION_RUNS_GLSL
 

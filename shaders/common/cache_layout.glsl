@@ -1,6 +1,7 @@
-// How a row of the KV cache (one position: all heads, `width` elements) lies in memory. The layout is ours, not the file formats', so that
-// codes are read 16 bytes at a time: first the codes of all blocks, then all fifth bits, then all scales. A row begins at a multiple of
-// 16 bytes and takes as many bytes as the format's blocks do, rounded up to 16 (runtime/ops/kv_layout.h, kv_row_bytes).
+// How a row of the KV cache (one position: all heads, `width` elements) lies in memory. The layout differs from the
+// file formats, so that codes are read 16 bytes at a time: first the codes of all blocks, then all fifth bits, then all
+// scales. A row begins at a multiple of 16 bytes and takes as many bytes as the format's blocks do, rounded up to 16
+// (runtime/ops/kv_layout.h, kv_row_bytes).
 //   f32, f16, bf16: the elements in order.
 //   block formats, B = width / 32 blocks of 32 elements:
 //     codes:  q8_0: 32 signed bytes a block.  Others: 16 bytes a block, byte i holds element i (low nibble) and i + 16 (high nibble).

@@ -1,7 +1,8 @@
-// Sine and cosine of an angle given in 2^-32 turns, to about 1e-7 on every device. GLSL's own sin promises 2^-11, and the angle
-// position * frequency does not fit a float for long contexts; as an integer it wraps around exactly.
+// Sine and cosine of an angle given in units of 2^-32 full rotations, to about 1e-7 on every device. GLSL's own sin
+// promises 2^-11, and the angle position * frequency does not fit a float for long contexts; as an integer it wraps
+// around exactly.
 
-// position * frequency modulo one turn. frequency: 64 bits of a fraction of a turn, y the high word.
+// position * frequency modulo one full rotation. frequency: a 64-bit fraction of a full rotation, y the high word.
 uint turns_of(uint position, uvec2 frequency) {
     uint high, low;
     umulExtended(position, frequency.x, high, low);

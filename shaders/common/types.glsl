@@ -1,4 +1,4 @@
-// Storage types that weight blocks are made of, and the few ways of turning packed integers into floats.
+// Storage types that weight blocks are made of, and the conversions of packed integers to floats.
 // Include it first: extensions must come before any declaration.
 #ifndef ATLAS_TYPES_GLSL
 #define ATLAS_TYPES_GLSL

@@ -37,7 +37,7 @@ layout(binding = 8, std430) readonly buffer Factors { float factors[]; };
 #include "kv/write_cache.glsl"
 #include "rope/angle.glsl"
 
-shared float tile[kBlocks * 33];  // a gap behind each block: neighbouring lanes read different banks
+shared float tile[kBlocks * 33];  // a gap after each block: neighbouring lanes read different banks
 
 void rotate_q(uint token, uint i) {
     const uint head = i / pc.n_pairs, pair = i % pc.n_pairs;

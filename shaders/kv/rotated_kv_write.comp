@@ -1,11 +1,13 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-// math: what stands between the projections and attention where the cache holds turned heads: rope of q and k; then every head times its
-//       matrix or the Hadamard matrix (k shifted too); q in place, k and v into their caches' formats, with feedback where they have it.
+// math: all steps between the projections and attention where the cache holds rotated heads: rope of q and k; then
+//       every head times its matrix or the Hadamard matrix (k shifted too); q in place, k and v into their caches'
+//       formats, with feedback where they have it.
 //       See rope/rope.comp, kv/rotate_heads.comp, kv/hadamard.comp and kv/kv_write.comp, which do it one after the other.
 // shapes: q [n_tokens, n_head * head_dim], k [n_tokens, n_head_kv * head_dim], v [n_tokens, n_head_kv * v_head_dim] f32; k and v are only read;
-//         turn_k, turn_q, feedback_k [n_head_kv * head_dim, head_dim], turn_k_shift [n_head_kv * head_dim], turn_v and feedback_v likewise, f32.
+//         turn_k, turn_q, feedback_k [n_head_kv * head_dim, head_dim], turn_k_shift [n_head_kv * head_dim], turn_v and
+//         feedback_v the same for v, f32.
 // layout: see push/rope_kv_write.h; matrices are dense.
 // grid: x: kHeads heads of q, of k, of v, at most 256 elements; y: token.
 // requires: what kv_write and rope require; heads of at most 256, multiples of 32; with feedback a local size of at
@@ -22,7 +24,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kKFormat = ATLAS_CACHE_F16;
 layout(constant_id = 2) const uint kVFormat = ATLAS_CACHE_F16;
-// How q and k are turned, and v: by the Hadamard matrix of blocks of so many elements (1: not), or, 0, by their own matrices.
+// How q and k, and v, are rotated: the block size of the Hadamard rotation; 1: not at all; 0: the fitted rotation.
 layout(constant_id = 3) const uint kRotateK = 1;
 layout(constant_id = 4) const uint kRotateV = 1;
 layout(constant_id = 5) const uint kFeedbackK = 0;  // k is rounded with feedback
@@ -47,7 +49,7 @@ layout(binding = 12, std430) readonly buffer TurnV { float turn_v[]; };
 layout(binding = 13, std430) readonly buffer FeedbackK { float feedback_k[]; };
 layout(binding = 14, std430) readonly buffer FeedbackV { float feedback_v[]; };
 
-shared float head[256];  // kHeads heads one behind the other
+shared float head[256];  // kHeads heads one after the other
 shared float turned[256];
 
 #include "kv/write_cache.glsl"

@@ -1,8 +1,9 @@
-// Rounding a head, block by block, so that what an element's rounding missed is made up for by those behind it: element i is rounded to
-// the level nearest to x_i + sum_{j < i} feedback[i, j] (x_j - rounded x_j). A block's scale (and minimum) is the one of 32 candidates with the
-// least squared miss, one candidate per invocation. The same steps in the same order on the CPU: tests/reference/feedback_rounding.cpp.
-// For kernels that declare turned[] (the head), feedback_k[] and feedback_v[], pc.feedback_k_at and pc.feedback_v_at, and include
-// kv/write_cache.glsl. All invocations must come here.
+// Rounding a head, block by block, so that later elements compensate for each element's rounding error: element i is
+// rounded to the level nearest to x_i + sum_{j < i} feedback[i, j] (x_j - rounded x_j). A block's scale (and minimum)
+// is the one of 32 candidates with the least squared error, one candidate per invocation. The same steps in the same
+// order on the CPU: tests/reference/feedback_rounding.cpp. For kernels that declare turned[] (the head), feedback_k[]
+// and feedback_v[], pc.feedback_k_at and pc.feedback_v_at, and include kv/write_cache.glsl. All invocations must call
+// it.
 
 shared float passed_on[256];    // errors of the elements rounded so far
 shared float wanted_block[32];  // the block with what earlier blocks pass on
@@ -52,8 +53,9 @@ Candidate candidate_of(uint format, uint trial) {
     return c;
 }
 
-// What the candidate misses of wanted_block, squared; leaves its codes and the errors that are passed on in this lane's columns of block_codes
-// and block_errors. Loops, not unrolled: 500 sums in a row take a software device's compiler the better part of a minute.
+// The candidate's squared error on wanted_block; leaves its codes and the errors to pass on in this lane's columns of
+// block_codes and block_errors. Loops, not unrolled: 500 sums in a row take a software device's compiler the better
+// part of a minute.
 float round_block(Candidate c, uint first, uint lane) {
     const float inverse = inverse_or_zero(c.scale);
     precise float miss = 0.0;

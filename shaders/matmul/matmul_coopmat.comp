@@ -13,9 +13,10 @@
 //       step's weights (unpacked, a run of 32 per invocation) and activations go to shared memory, rows padded by 16 bytes against bank
 //       conflicts; then each subgroup multiplies its kSubOut x kSubTokens part with matrices of kM (outputs) x kN (tokens) x kK.
 //       With kBuffers = 2 a subgroup fills one half of shared memory while others still multiply from the other.
-//       With HALF_SUMS products of kPeriod columns are added up in f16, and these sums in f32. Activations are divided by 64 more, so that they
-//       lie below 512: kPeriod products sum up to less than 65504 where weights lie below 3.99 (f16's sums end at 2^-24, a 2^-33rd of the
-//       token's largest activation). A sum that overflows all the same is no number in the end; the tile is computed again with f32 sums then.
+//       With HALF_SUMS products of kPeriod columns are added up in f16, and these sums in f32. Activations are divided
+//       by 64 more, so that they lie below 512: kPeriod products sum up to less than 65504 where weights lie below 3.99
+//       (f16's sums end at 2^-24, a 2^-33rd of the token's largest activation). If a sum overflows nevertheless, the
+//       result is infinite or NaN, and the tile is computed again with f32 sums.
 // requires: VK_KHR_cooperative_matrix with f16 x f16 -> f32 (with HALF_SUMS -> f16 too) of that shape at subgroup scope; full subgroups, as many as parts; kM divides
 //           kSubOut, kN kSubTokens, kK kStep; kStep 32 or 64; shared memory as select_coopmat.cpp counts it. y may be b.
 // bound by: the matrix units; then unpacking, which costs less the more tokens a tile has.
@@ -156,7 +157,7 @@ void add_products_in_halves(inout SUM sum[kFrags], uint buf, uint sub_out, uint 
     }
 }
 
-// Whether any sum of the workgroup is infinite or no number: once it is, it stays so.
+// Whether any sum of the workgroup is infinite or NaN: once it is, it stays so.
 bool any_overflow(SUM sum[kFrags]) {
     SUM total = sum[0];
     [[unroll]] for (uint s = 1; s < kFrags; ++s) total += sum[s];
@@ -170,7 +171,7 @@ bool any_overflow(SUM sum[kFrags]) {
 }
 #endif
 
-// A matrix at a time through shared memory, which is where it is known which element is which.
+// One matrix at a time through shared memory, because only there the place of each element is known.
 void write_sum(SUM sum, uint first_row, uint first_token) {
     const uint mine = gl_SubgroupID * kM * kN;
     controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);

@@ -5,7 +5,8 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_EXT_control_flow_attributes : require
 // math: y[t, o] = sum_i w[o, i] * q(x)[t, i]  (+ b[t, o], or b[0, o], if has_b); q(x) as push/quantize_x.h says. 8-bit products are summed
-//       exactly by matrices over a run of 32 (or 16) that shares its scales, then turned into floats, scaled and summed in f32.
+//       exactly by matrices over a run of 32 (or 16) that shares its scales, then converted to floats, scaled and
+//       summed in f32.
 // shapes: w [n_out, n_in] in the WEIGHT format; x [n_tokens, n_in] in 8 bits, y [n_tokens, n_out], b [n_tokens or 1, n_out] f32.
 // layout: w offsets in blocks, y and b in elements, see push/matmul.h; x as push/quantize_x.h says.
 // grid: a workgroup owns kTileOut outputs (x) by kTileTokens tokens (y) and walks n_in in steps of kRuns runs of 32: the step's codes and
@@ -121,7 +122,7 @@ void multiply_part(uint p, uint sub_out, uint sub_token, inout SUMS sum[kFrags])
     }
 }
 
-// A matrix at a time through shared memory, which is where it is known which element is which.
+// One matrix at a time through shared memory, because only there the place of each element is known.
 void write_sum(SUMS sum, uint first_row, uint first_token) {
     const uint mine = gl_SubgroupID * kM * kN;
     controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);

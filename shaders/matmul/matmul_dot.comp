@@ -66,7 +66,7 @@ void load_x(uint first_token, uint first_run, uint n_runs) {
     load_x_scales(first_token, first_run, n_runs);
 }
 
-// An invocation's rows of w are lane_out, lane_out + lanes_out, ...; its tokens likewise.
+// An invocation's rows of w are lane_out, lane_out + lanes_out, ...; its tokens are spread in the same way.
 void multiply_run(uint r, uint lane_out, uint lanes_out, uint lane_tok, uint lanes_tok, inout float sum[kSums]) {
     uvec4 w0[kOut], w1[kOut];
     vec2 scale[kOut], low[kOut];

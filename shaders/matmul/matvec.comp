@@ -6,7 +6,8 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
 // math: y[t, o] = sum_i w[o, i] * x[t, i]  (+ b[t, o], or b[0, o], if has_b).
-//       GATED: y[t, o] = silu(g) * u, where g is that sum over row o of w and u the one over the row up_rows behind it; no b.
+//       GATED: y[t, o] = silu(g) * u, where g is that sum over row o of w and u the one over the row up_rows after it;
+//       no b.
 // shapes: w [n_out, n_in] in the WEIGHT format; x [n_tokens, n_in], y [n_tokens, n_out], b [n_tokens or 1, n_out] f32.
 // layout: w offsets in blocks, others in elements, see push/matmul.h.
 // grid: x: kLanesPerRow invocations share kRows neighbouring rows of w, each taking every kLanesPerRow-th run of kRunWeights weights; y: a
@@ -43,7 +44,7 @@ layout(binding = 3, std430) writeonly buffer Y { float y[]; };
 #include "weight_format.glsl"
 #include "weight_run.glsl"
 
-// [token][round][lane] runs, each with a gap of 16 bytes behind it: neighbouring lanes read different banks.
+// [token][round][lane] runs, each with a gap of 16 bytes after it: neighbouring lanes read different banks.
 const uint kPitch = kSlice / 4 + 1;
 shared vec4 x_tile[kTokens * kAhead * kLanesPerRow * kPitch];
 #ifndef SUBGROUP

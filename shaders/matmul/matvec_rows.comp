@@ -23,7 +23,8 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kSubgroup = 8;
 layout(constant_id = 2) const uint kTokens = 1;
 layout(constant_id = 3) const uint kRows = 1;
-layout(constant_id = 4) const uint kChunk = 32;  // elements of a row per turn of the loop: 32, or as many 32s as divide a block
+// elements of a row per iteration of the loop: 32, or as many 32s as divide a block
+layout(constant_id = 4) const uint kChunk = 32;
 
 layout(binding = 0, scalar) restrict readonly buffer W { Block w[]; };
 layout(binding = 1, std430) restrict readonly buffer X { float x[]; };

@@ -1,5 +1,6 @@
-// What stands beside the codes in a tile of 8-bit products: scales and addends of weights and activations, in shared memory as floats,
-// runs outermost. Requires kTileOut, kTileTokens, kRuns, a dot form, MatmulPush and the binding x_scales.
+// What a tile of 8-bit products needs besides the codes: scales and addends of weights and activations, in shared
+// memory as floats, runs outermost. Requires kTileOut, kTileTokens, kRuns, a dot form, MatmulPush and the binding
+// x_scales.
 const uint kParts = kRuns * kDotScales;        // of a step of a row: runs, or halves of runs, that share a scale
 const uint kLows = kDotHasLow ? kParts : 0;
 shared float w_scale[kParts * kTileOut];

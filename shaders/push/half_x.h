@@ -9,7 +9,7 @@ ATLAS_PUSH_BEGIN(HalfXPush)
     uint x_at;
     uint x_stride;
     uint h_at;      // units of 16 bytes (8 halves)
-    uint h_stride;  // likewise, from row to row: n_in rounded up to 64, / 8, + 1
+    uint h_stride;  // the same unit, from row to row: n_in rounded up to 64, / 8, + 1
 ATLAS_PUSH_END(HalfXPush)
 
 #endif

@@ -3,7 +3,7 @@
 #include "shaders/push/push.h"
 #include "shaders/push/cache_format.h"
 
-// As in rope.h and kv_write.h. Heads of q and k are alike.
+// As in rope.h and kv_write.h. Heads of q and k have the same size.
 ATLAS_PUSH_BEGIN(RopeKvWritePush)
     uint q_at;
     uint q_stride;
@@ -29,14 +29,14 @@ ATLAS_PUSH_BEGIN(RopeKvWritePush)
     uint v_cache_stride;
     uint slots_at;
     uint n_slots;
-    // As in rotate_heads.h; for rotated_kv_write alone.
+    // As in rotate_heads.h; for rotated_kv_write only.
     uint turn_k_at;
     uint turn_k_shift_at;
     uint turn_q_at;
     uint turn_v_at;
     uint feedback_k_at;
     uint feedback_v_at;
-    uint has_k_shift;  // where the Hadamard matrix turns keys
+    uint has_k_shift;  // where the Hadamard matrix rotates keys
 ATLAS_PUSH_END(RopeKvWritePush)
 
 #endif

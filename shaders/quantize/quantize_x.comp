@@ -4,7 +4,7 @@
 // shapes: x [n_tokens, n_in] f32; q: [n_tokens, n_in] bytes, then [n_tokens, n_in / 32] pairs of words.
 // layout: x offsets in elements; q as push/quantize_x.h says.
 // grid: y: a token each; x: a run of 32 elements per kLanesPerRun invocations, 8 (each reads 4 elements, neighbours read neighbours;
-//       the maximum goes through shared memory) or 1 (for CPUs, where a barrier is dear).
+//       the maximum goes through shared memory) or 1 (for CPUs, where a barrier is expensive).
 // requires: Vulkan 1.2; kLanesPerRun divides the local size.
 // bound by: memory bandwidth of x.
 // source: push/quantize_x.h.

@@ -5,7 +5,7 @@ vec2 cos_sin_of(uint token, uint pair) {
         // The quotient as a float, then back to a fraction: both words are exact (24 significant bits).
         const float f =
             (float(frequency.y) + float(frequency.x) * 2.3283064365386963e-10) / factors[pc.factors_at + pair];
-        const float part = f - floor(f * 2.3283064365386963e-10) * 4294967296.0;  // whole turns do not count
+        const float part = f - floor(f * 2.3283064365386963e-10) * 4294967296.0;  // full rotations drop out
         frequency = uvec2(uint(fract(part) * 4294967296.0), uint(part));
     }
     return pc.magnitude * cos_sin_of_turns(turns_of(positions[pc.positions_at + token], frequency));

@@ -1,8 +1,10 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
-// math: (x0, x1) <- magnitude * (x0 cos a - x1 sin a, x0 sin a + x1 cos a), a = position * turns_i / factor_i, for every pair i of every head.
-// shapes: x [n_tokens, n_head * head_dim] f32, in place; positions [n_tokens] u32; turns [n_pairs] 64-bit fractions of a turn per position
-//         (kernels/rope_table.h: theta^(-2i/n_rot), scaling and YaRN); factors [n_pairs] f32.
+// math: (x0, x1) <- magnitude * (x0 cos a - x1 sin a, x0 sin a + x1 cos a), a = position * turns_i / factor_i, for
+//       every pair i of every head.
+// shapes: x [n_tokens, n_head * head_dim] f32, in place; positions [n_tokens] u32; turns [n_pairs] 64-bit fractions of
+//         a full rotation per position (kernels/rope_table.h: theta^(-2i/n_rot), scaling and YaRN); factors [n_pairs]
+//         f32.
 // layout: offsets in elements (turns: uvec2), see push/rope.h. Elements past n_rot of a head stay as they are.
 // grid: x covers pairs of all heads, an invocation owns one; y is the token.
 // requires: Vulkan 1.2, nothing else.

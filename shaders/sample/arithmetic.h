@@ -32,7 +32,7 @@ uint high_word(uint a, uint b) {
 }
 #endif
 
-// What is wanted of a row: words of the step buffer.
+// The sampling parameters of a row: words of the step buffer.
 const uint kParamFlags = 0u;       // kWants...
 const uint kParamTopK = 1u;        // 0: all
 const uint kParamHeadShare = 2u;   // top_p in 2^-32; with kWantsTopP
@@ -52,7 +52,7 @@ const uint kWantsMinP = 4u;
 const uint kWantsSum = 8u;        // kResultSum is filled in
 const uint kWantsPenalties = 16u; // by the history
 
-// What comes back of a row.
+// The result of a row.
 const uint kResultId = 0u;      // of the chosen token, or with another status than 0 of the first damaged logit
 const uint kResultStatus = 1u;  // 0: chosen; kDamaged...; kImpossible: no finite logit
 const uint kResultRank = 2u;    // of that token

@@ -1,7 +1,8 @@
-// Where a sum is reached in the order of shaders/sample/arithmetic.h, without sorting: the 32 bits of the rank and, among equals, the 24
-// bits of the id are decided eight at a time, from a histogram of those that agree so far. The whole workgroup takes part and must be in
-// uniform control flow. Before it is included: uint n_elements(), element_rank(i), element_id(i); best and rate for weight_of.
-// Use it from one place: compilers copy functions to every call. Loops stay loops for the same reason.
+// Where a sum is reached in the order of shaders/sample/arithmetic.h, without sorting: the 32 bits of the rank and,
+// among equals, the 24 bits of the id are decided eight at a time, from a histogram of those that agree so far. The
+// whole workgroup takes part and must be in uniform control flow. Before it is included: uint n_elements(),
+// element_rank(i), element_id(i); best and rate for weight_of. Call it from one place only: compilers inline functions
+// at every call. Loops are not unrolled for the same reason.
 const uint kCount = 0, kHead = 1, kDraw = 2;  // what is summed: 1 each; weights at temperature 1; weights at the temperature
 const uint kAnyId = 0xFFFFFFFFu;
 
@@ -31,7 +32,7 @@ uvec2 bin_sum(uint bin) {
 
 void fill_bins(Search s) {
     const uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
-    barrier();  // nobody reads the bins of before any more
+    barrier();  // no invocation reads the earlier bins any more
     for (uint b = lane; b < 3 * 256; b += lanes) bins[b] = 0;
     barrier();
     const uint n = n_elements(), octaves = s.level % 4;

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 // math: the chosen token of a row: filters, temperature and draw as shaders/sample/arithmetic.h defines them. Tries the gathered candidates;
-//   if what is looked for is not among them, goes through the whole row.
+//   if the token is not among them, goes through the whole row.
 // shapes: logits [n_rows, n_vocab] f32, params [n_rows, kParamWords], work [n_rows, work_stride], history [2 + n_history], tokens [n_rows],
 //   results [n_rows, kResultWords].
 // layout: offsets in words, see push/sample.h.
@@ -42,7 +42,7 @@ uvec2 row_sum(uint which) {
     return sum;
 }
 
-// The lowest id that ranks at least so high; only classes that have one are looked through.
+// The lowest id with at least this rank; only classes that have one are searched.
 uint first_id(uint rank) {
     if (gl_LocalInvocationID.x == 0) lowest_id = 0xFFFFFFFFu;
     barrier();

@@ -15,7 +15,7 @@ layout(binding = 1, std430) readonly buffer Params { uint params[]; };
 layout(binding = 2, std430) readonly buffer History { uint history[]; };
 layout(binding = 3, std430) writeonly buffer Work { uint work[]; };
 
-// A token is handled where it was seen first, by the owner of its class: nobody else touches its logit.
+// A token is handled where it was seen first, by the owner of its class: no other invocation touches its logit.
 void penalize(uint row_at, uint param, uint class_id) {
     const uint count = min(history[pc.history_at], pc.n_history), ring = pc.history_at + kHistoryHead;
     for (uint i = 0; i < count; ++i) {

@@ -1,9 +1,9 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-// math: a rank from which on, with luck, few candidates and yet all that matter remain: with top_k the k-th best class (at least k ids rank
-//   as high), else what min_p keeps, else a high class on trial. Gathers the ids from there on, and sums the weights of the whole row where
-//   a sum over all candidates is needed.
+// math: a rank that, with luck, few candidates reach, and all that matter: with top_k the k-th best class (at least k
+//   ids rank as high), else what min_p keeps, else a high class as a first try. Gathers the ids that reach it, and sums
+//   the weights of the whole row where a sum over all candidates is needed.
 // shapes: logits [n_rows, n_vocab] f32, params [n_rows, kParamWords], work [n_rows, work_stride].
 // layout: offsets in words, see push/sample.h.
 // grid: x: n_groups workgroups, each finds the rank for itself and goes through its share of the ids; y is the row.

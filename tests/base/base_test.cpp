@@ -91,7 +91,8 @@ TEST(SmallFile, ReadsRegularFilesOfBoundedLength) {
     std::filesystem::create_symlink("/dev/zero", dir.path() / "zero");
     EXPECT_EQ(read_small_file(dir.path() / "zero", 10).error().code, ErrorCode::io);
     if (std::filesystem::exists("/proc/self/maps")) {
-        EXPECT_EQ(read_small_file("/proc/self/maps", 10).error().code, ErrorCode::limit);  // it says that it has 0 bytes
+        EXPECT_EQ(read_small_file("/proc/self/maps", 10).error().code,
+                  ErrorCode::limit);  // it says that it has 0 bytes
     }
 }
 
@@ -127,10 +128,10 @@ TEST(InQuotes, KeepsTextAndDisarmsTheRest) {
     EXPECT_EQ(in_quotes("plain"), "'plain'");
     EXPECT_EQ(in_quotes("grüße 😀"), "'grüße 😀'");
     EXPECT_EQ(in_quotes("\x1b[31m\n\x7f"), "'\\x1b[31m\\n\\x7f'");
-    EXPECT_EQ(in_quotes("\xc2\x9b"), "'\\xc2\\x9b'");                     // a C1 control
-    EXPECT_EQ(in_quotes("a\xff\xe2\x82"), "'a\\xff\\xe2\\x82'");          // not UTF-8, cut short
-    EXPECT_EQ(in_quotes("\xed\xa0\x80"), "'\\xed\\xa0\\x80'");            // a surrogate
-    EXPECT_EQ(in_quotes("aaaä", 4), "'aaa'... (5 bytes)");                // never half a character
+    EXPECT_EQ(in_quotes("\xc2\x9b"), "'\\xc2\\x9b'");             // a C1 control
+    EXPECT_EQ(in_quotes("a\xff\xe2\x82"), "'a\\xff\\xe2\\x82'");  // not UTF-8, cut short
+    EXPECT_EQ(in_quotes("\xed\xa0\x80"), "'\\xed\\xa0\\x80'");    // a surrogate
+    EXPECT_EQ(in_quotes("aaaä", 4), "'aaa'... (5 bytes)");        // never half a character
     EXPECT_EQ(in_quotes(std::string(100, 'x'), 3), "'xxx'... (100 bytes)");
 }
 
@@ -215,7 +216,8 @@ TEST(UserDirs, FollowXdg) {
     ASSERT_TRUE(home);
     EXPECT_EQ(home->cache, "/home/u/.cache/atlas-vk");
     EXPECT_EQ(home->config, "/home/u/.config/atlas-vk");
-    const auto set = user_dirs(with({{"HOME", "/home/u"}, {"XDG_CACHE_HOME", "/big"}, {"XDG_CONFIG_HOME", "relative"}}));
+    const auto set =
+        user_dirs(with({{"HOME", "/home/u"}, {"XDG_CACHE_HOME", "/big"}, {"XDG_CONFIG_HOME", "relative"}}));
     ASSERT_TRUE(set);
     EXPECT_EQ(set->cache, "/big/atlas-vk");
     EXPECT_EQ(set->config, "/home/u/.config/atlas-vk");  // the specification: relative values are ignored

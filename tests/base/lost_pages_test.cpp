@@ -17,7 +17,9 @@ using ::testing::HasSubstr;
 
 constexpr size_t kBytes = size_t{1} << 20;
 
-void write_file_of_ones(const std::filesystem::path& path) { std::ofstream(path, std::ios::binary) << std::string(kBytes, '\1'); }
+void write_file_of_ones(const std::filesystem::path& path) {
+    std::ofstream(path, std::ios::binary) << std::string(kBytes, '\1');
+}
 
 uint64_t sum_of(const MappedFile& file) {
     uint64_t sum = 0;
@@ -59,9 +61,11 @@ TEST(LostPages, WhileSeveralThreadsRead) {
                     for (int pass = 0; pass < 20; ++pass) {
                         file->release(file->bytes());
                         if (sum_of(*file) == kBytes) continue;
-                        // Whoever saw zeros must be told of it.
-                        if (!file->intact()) ++n_short;
-                        else ADD_FAILURE() << "zeros, and the file is called intact";
+                        // A reader that saw zeros must learn of it from intact().
+                        if (!file->intact())
+                            ++n_short;
+                        else
+                            ADD_FAILURE() << "zeros, and the file is called intact";
                         return;
                     }
                 });

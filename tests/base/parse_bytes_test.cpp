@@ -14,7 +14,7 @@ TEST(ParseBytes, TakesWhatPeopleType) {
     EXPECT_EQ(parse_bytes("0").value(), 0u);
 }
 
-// Nobody means 16 bytes by 16.
+// No user means 16 bytes by 16.
 TEST(ParseBytes, ASmallBareNumberMeansGiB) {
     EXPECT_EQ(parse_bytes("1").value(), kGiB);
     EXPECT_EQ(parse_bytes("0.5").value(), kGiB / 2);

@@ -29,13 +29,15 @@ TEST(Samples, MedianAndSpread) {
 TEST(Shapes, AreFoundByNameAndRecipe) {
     const auto wish = find_shape("qwen2.5-coder-32b:q4_k_m");
     ASSERT_TRUE(wish) << wish.error().message;
-    EXPECT_EQ(wish->shape.n_layer, 64u);
+    EXPECT_EQ(wish->shape.n_layer(), 64u);
     EXPECT_EQ(wish->quantization, "Q4_K_M");
-    for (const char* name : {"qwen2.5-coder-0.5b:q8_0", "qwen2.5-coder-7b:iq4_xs", "llama-3.1-8b:q6_k", "test-281m:q4_k_m", "test-tiny:f16"}) {
+    for (const char* name : {"qwen2.5-coder-0.5b:q8_0", "qwen2.5-coder-7b:iq4_xs", "llama-3.1-8b:q6_k",
+                             "test-281m:q4_k_m", "test-tiny:f16"}) {
         const auto found = find_shape(name);
         EXPECT_TRUE(found) << found.error().message;
     }
-    for (const char* name : {"qwen2.5-coder-32b", "qwen2.5-coder-33b:q4_k_m", "qwen2.5-coder-32b:q4_k_xxl", "", ":", "test-tiny:"}) {
+    for (const char* name :
+         {"qwen2.5-coder-32b", "qwen2.5-coder-33b:q4_k_m", "qwen2.5-coder-32b:q4_k_xxl", "", ":", "test-tiny:"}) {
         EXPECT_FALSE(find_shape(name)) << name;
     }
 }
@@ -87,7 +89,8 @@ BenchResult made_up_result() {
 
 TEST(BenchReport, JsonHasTheSchema) {
     const auto json = nlohmann::json::parse(to_json(made_up_result()).dump());
-    for (const char* field : {"device", "driver", "model", "quantization", "kv_type", "context", "commit", "limits", "prefill", "decode", "verify", "kernels"}) {
+    for (const char* field : {"device", "driver", "model", "quantization", "kv_type", "context", "commit", "limits",
+                              "prefill", "decode", "verify", "kernels"}) {
         EXPECT_TRUE(json.contains(field)) << field;
     }
     EXPECT_EQ(json["prefill"][0]["n_tokens"], 512);
@@ -185,11 +188,13 @@ TEST(StepProfile, NamesEveryDispatchOfTheStep) {
         EXPECT_EQ(dispatches, backend->size_of((*runner)->program()).dispatches);
         EXPECT_GT(sum_ms, 0);
     }
-    // A cache that is turned by default is turned here, too.
+    // A cache that is rotated by default is rotated here, too.
     options.kv = with_default_rotation(Format::q8_0);
     const auto turned = profile_steps(*backend, **model, options);
     ASSERT_TRUE(turned) << turned.error().message;
-    EXPECT_TRUE(std::any_of(turned->begin(), turned->end(), [](const ProfileRow& row) { return row.label.find("rotated_kv_write") != std::string::npos; }));
+    EXPECT_TRUE(std::any_of(turned->begin(), turned->end(), [](const ProfileRow& row) {
+        return row.label.find("rotated_kv_write") != std::string::npos;
+    }));
 
     BenchResult result;
     result.profile = *rows;

@@ -40,11 +40,12 @@ TEST(KernelReport, CountsAmdInstructions) {
 }
 
 TEST(KernelReport, CountsNvidiaInstructions) {
-    const InstructionCounts counts = count_instructions("/*0090*/ @P0 HMMA.16816.F32 R4, R8, R12, R4 ;\n"
-                                                        "/*00a0*/ IMMA.16832.S8.S8 R4, R8.ROW, R12.COL, R4 ;\n"
-                                                        "/*00b0*/ LDG.E.128 R4, [R2.64] ;\n"
-                                                        "/*00c0*/ LDG.E R4, [R2.64] ;\n"
-                                                        "/*00d0*/ IDP.4A.S8.S8 R1, R2, R3, R4 ;\n");
+    const InstructionCounts counts = count_instructions(
+        "/*0090*/ @P0 HMMA.16816.F32 R4, R8, R12, R4 ;\n"
+        "/*00a0*/ IMMA.16832.S8.S8 R4, R8.ROW, R12.COL, R4 ;\n"
+        "/*00b0*/ LDG.E.128 R4, [R2.64] ;\n"
+        "/*00c0*/ LDG.E R4, [R2.64] ;\n"
+        "/*00d0*/ IDP.4A.S8.S8 R1, R2, R3, R4 ;\n");
     EXPECT_EQ(counts.matrix, 2u);
     EXPECT_EQ(counts.dot, 1u);
     EXPECT_EQ(counts.wide_loads, 1u);
@@ -100,15 +101,18 @@ TEST(KernelReport, CountsIntelsInstructions) {
 }
 
 TEST(KernelReport, TextThatIsNoAssemblyCountsNothing) {
-    for (const std::string_view text : {"", "\n\n", "BB", "BB1", "BB1:", ";", "/* v_wmma */", "s_branch BB7", "wide v_wmma_f32"}) {
+    for (const std::string_view text :
+         {"", "\n\n", "BB", "BB1", "BB1:", ";", "/* v_wmma */", "s_branch BB7", "wide v_wmma_f32"}) {
         const InstructionCounts counts = count_instructions(text);
         EXPECT_EQ(counts.matrix + counts.dot + counts.wide_loads + counts.loop_valu, 0u) << text;
     }
 }
 
 TEST(KernelReport, DriversNamesBecomeOurs) {
-    const std::vector<vk::KernelStatistic> radv = {{"SGPRs", 128}, {"VGPRs", 48},      {"Spilled SGPRs", 0}, {"Spilled VGPRs", 3},
-                                                   {"LDS size", 512}, {"Subgroups per SIMD", 16}, {"Instructions", 320}, {"Code size", 4000}};
+    const std::vector<vk::KernelStatistic> radv = {{"SGPRs", 128},        {"VGPRs", 48},
+                                                   {"Spilled SGPRs", 0},  {"Spilled VGPRs", 3},
+                                                   {"LDS size", 512},     {"Subgroups per SIMD", 16},
+                                                   {"Instructions", 320}, {"Code size", 4000}};
     const KernelReport report = make_kernel_report("matvec_q4_k(64)", radv, kAmd);
     EXPECT_EQ(report.vgprs, 48);
     EXPECT_EQ(report.spilled_sgprs, 0);
@@ -120,10 +124,11 @@ TEST(KernelReport, DriversNamesBecomeOurs) {
 
 TEST(KernelReport, NamesOfNvkBecomeOurs) {
     // matmul_coopmat_s8_q4_k(256, 128, 128, 64, 32, ...) on GA102, Mesa 26.2.6.
-    const std::vector<vk::KernelStatistic> nvk = {{"Instruction count", 3620}, {"Static cycle count", 41906}, {"Max warps/SM", 12},
-                                                  {"Spills to memory", 3},     {"Fills from memory", 4},      {"Spills to reg", 2},
-                                                  {"Fills from reg", 1},       {"Code size", 57920},          {"Number of GPRs", 160},
-                                                  {"SLM size", 256}};
+    const std::vector<vk::KernelStatistic> nvk = {{"Instruction count", 3620}, {"Static cycle count", 41906},
+                                                  {"Max warps/SM", 12},        {"Spills to memory", 3},
+                                                  {"Fills from memory", 4},    {"Spills to reg", 2},
+                                                  {"Fills from reg", 1},       {"Code size", 57920},
+                                                  {"Number of GPRs", 160},     {"SLM size", 256}};
     const KernelReport report = make_kernel_report("a", nvk, kNak);
     EXPECT_EQ(report.instructions, 3620);
     EXPECT_EQ(report.latency, 41906);
@@ -141,10 +146,21 @@ TEST(KernelReport, NamesOfNvkBecomeOurs) {
 
 TEST(KernelReport, NamesOfAnvBecomeOurs) {
     // matmul_coopmat_s8_q4_k(512, 128, 128, 32, 32, ...) on a B580, Mesa 26.2.6.
-    const std::vector<vk::KernelStatistic> anv = {
-        {"Instructions", 2595}, {"Code size", 44768}, {"SENDs", 232}, {"Loops", 1}, {"Cycles", 190162}, {"Spills", 90}, {"Fills", 96},
-        {"Scratch Memory Size", 8192}, {"GRF registers", 0}, {"Push constant ranges", 0}, {"Push constant registers", 0},
-        {"Max dispatch width", 32}, {"Max live registers", 481}, {"Workgroup Memory Size", 22536}, {"Non SSA regs after NIR", 126}};
+    const std::vector<vk::KernelStatistic> anv = {{"Instructions", 2595},
+                                                  {"Code size", 44768},
+                                                  {"SENDs", 232},
+                                                  {"Loops", 1},
+                                                  {"Cycles", 190162},
+                                                  {"Spills", 90},
+                                                  {"Fills", 96},
+                                                  {"Scratch Memory Size", 8192},
+                                                  {"GRF registers", 0},
+                                                  {"Push constant ranges", 0},
+                                                  {"Push constant registers", 0},
+                                                  {"Max dispatch width", 32},
+                                                  {"Max live registers", 481},
+                                                  {"Workgroup Memory Size", 22536},
+                                                  {"Non SSA regs after NIR", 126}};
     const KernelReport report = make_kernel_report("a", anv, kAnv);
     EXPECT_EQ(report.instructions, 2595);
     EXPECT_EQ(report.latency, 190162);
@@ -161,8 +177,10 @@ TEST(KernelReport, NamesOfAnvBecomeOurs) {
 TEST(KernelReport, JsonHasEveryFieldAndNullWhereNothingIsSaid) {
     const auto json = to_json(make_kernel_report("add(64)", {}, ""));
     EXPECT_EQ(json.at("name"), "add(64)");
-    for (const char* field : {"sgprs", "vgprs", "spilled_sgprs", "spilled_vgprs", "fills", "local_bytes", "local_accesses", "lds_bytes", "waves_per_simd", "max_warps", "subgroup_size", "instructions", "valu", "vmem",
-                              "latency", "inverse_throughput", "matrix_instructions", "dot_instructions", "wide_loads"}) {
+    for (const char* field :
+         {"sgprs", "vgprs", "spilled_sgprs", "spilled_vgprs", "fills", "local_bytes", "local_accesses", "lds_bytes",
+          "waves_per_simd", "max_warps", "subgroup_size", "instructions", "valu", "vmem", "latency",
+          "inverse_throughput", "matrix_instructions", "dot_instructions", "wide_loads"}) {
         EXPECT_TRUE(json.at(field).is_null()) << field;
     }
     const std::vector<vk::KernelStatistic> some = {{"VGPRs", 48}, {"Inverse Throughput", 2.5}};
@@ -173,12 +191,14 @@ TEST(KernelReport, JsonHasEveryFieldAndNullWhereNothingIsSaid) {
 }
 
 TEST(KernelReport, TheTableHasALineForEachKernel) {
-    const std::vector<KernelReport> reports = {make_kernel_report("a", {}, ""), make_kernel_report("a_long_name(64, 32)", {}, "")};
+    const std::vector<KernelReport> reports = {make_kernel_report("a", {}, ""),
+                                               make_kernel_report("a_long_name(64, 32)", {}, "")};
     const std::string text = table_text(reports);
     EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
     EXPECT_NE(text.find("a_long_name(64, 32)"), std::string::npos);
     EXPECT_EQ(text.find("VGPR"), std::string::npos);  // of what the driver does not say there is no column
-    const std::vector<KernelReport> some = {make_kernel_report("a", {}, ""), make_kernel_report("b", std::vector<vk::KernelStatistic>{{"VGPRs", 48}}, "")};
+    const std::vector<KernelReport> some = {
+        make_kernel_report("a", {}, ""), make_kernel_report("b", std::vector<vk::KernelStatistic>{{"VGPRs", 48}}, "")};
     EXPECT_NE(table_text(some).find("VGPR"), std::string::npos);
 }
 
@@ -203,8 +223,10 @@ TEST(EveryKernel, HasEveryFormatAndEveryOfferedVariant) {
     for (size_t i = 0; i < kFormats.size(); ++i) {
         for (const uint32_t n_tokens : {1u, 8u, 24u, 512u}) {
             const Layout layout = choose_layout(card(), static_cast<Format>(i));
-            for (const MatmulVariant& variant : matmul_candidates(card(), {static_cast<Format>(i), 4096, 4096, n_tokens, layout})) {
-                EXPECT_TRUE(has(variant.family, static_cast<Format>(i), variant.constants)) << variant.name() << " x " << n_tokens;
+            for (const MatmulVariant& variant :
+                 matmul_candidates(card(), {static_cast<Format>(i), 4096, 4096, n_tokens, layout})) {
+                EXPECT_TRUE(has(variant.family, static_cast<Format>(i), variant.constants))
+                    << variant.name() << " x " << n_tokens;
             }
         }
     }

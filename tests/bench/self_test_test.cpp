@@ -1,4 +1,4 @@
-// The self-test of kernel variants: what is right passes, what is wrong is found, reported, replaced and remembered.
+// The self-test of kernel variants: right ones pass, wrong ones are found, reported, replaced and remembered.
 #include "runtime/kernels/self_test/self_test.h"
 
 #include <gtest/gtest.h>
@@ -38,7 +38,8 @@ Result<void> use_product(VkBackend& backend, const MatmulShape& shape) {
     return backend
         .record("product",
                 [&](Ops& ops) {
-                    ops.matmul(dense(*w, shape.weight, shape.n_out, shape.n_in), dense(*x, Format::f32, shape.n_tokens, shape.n_in),
+                    ops.matmul(dense(*w, shape.weight, shape.n_out, shape.n_in),
+                               dense(*x, Format::f32, shape.n_tokens, shape.n_in),
                                dense(*y, Format::f32, shape.n_tokens, shape.n_out));
                 })
         .map([](const auto&) {});
@@ -67,7 +68,7 @@ TEST(SelfTestShape, KeepsRemaindersAndCoversATile) {
 TEST(SelfTest, EveryVariantOfThisDeviceIsRight) {
     const auto backend = open(options_for_tests());
     ASSERT_TRUE(backend);
-    // A few formats: that every variant of every format is right is shown by the tests of kernels; here it is the test that is tested.
+    // A few formats are enough: the tests of kernels show that every variant is right; this tests the self-test.
     for (const Format format : {Format::q4_0, Format::q6_k, Format::f16}) {
         for (const uint32_t n_tokens : {1u, 24u, 64u}) {
             const MatmulShape shape{format, 512, 2048, n_tokens};
@@ -86,8 +87,14 @@ TEST(SelfTest, EveryAttentionVariantOfThisDeviceIsRight) {
     ASSERT_TRUE(backend);
     for (const Format format : {Format::f16, Format::q4_0}) {
         for (const uint32_t n_tokens : {1u, 40u}) {
-            const AttentionShape shape{.head_dim = 64, .value_dim = 64, .heads_per_kv = 4, .n_head_kv = 2, .n_tokens = n_tokens, .max_kv_tokens = 2048,
-                                       .page_tokens = 32, .formats = format};
+            const AttentionShape shape{.head_dim = 64,
+                                       .value_dim = 64,
+                                       .heads_per_kv = 4,
+                                       .n_head_kv = 2,
+                                       .n_tokens = n_tokens,
+                                       .max_kv_tokens = 2048,
+                                       .page_tokens = 32,
+                                       .formats = format};
             for (const AttentionVariant& variant : attention_candidates(backend->caps(), shape)) {
                 backend->choices().only_attention = &variant;
                 const auto error = attention_error(*backend, self_test_shape({variant, shape}));
@@ -104,7 +111,13 @@ TEST(SelfTest, EveryAttentionVariantOfThisDeviceIsRight) {
 TEST(SelfTest, FindsWrongAttention) {
     const auto backend = open(options_for_tests());
     ASSERT_TRUE(backend);
-    AttentionShape shape{.head_dim = 64, .value_dim = 64, .heads_per_kv = 4, .n_head_kv = 2, .n_tokens = 1, .max_kv_tokens = 300, .page_tokens = 32,
+    AttentionShape shape{.head_dim = 64,
+                         .value_dim = 64,
+                         .heads_per_kv = 4,
+                         .n_head_kv = 2,
+                         .n_tokens = 1,
+                         .max_kv_tokens = 300,
+                         .page_tokens = 32,
                          .formats = Format::f16};
     shape.formats = KvFormats(Format::f16, Format::bf16);
     const AttentionVariant wrong = attention_candidates(backend->caps(), shape).front();
@@ -124,7 +137,8 @@ TEST(SelfTest, FindsOneWrongBlock) {
     };
     for (const Format format : {Format::q4_0, Format::q8_0, Format::q4_k}) {
         const MatmulShape shape{format, 130, 1024, 1};
-        const auto right = matmul_error(*backend, shape, XKind::f32), wrong = matmul_error(*backend, shape, XKind::f32, damage_last_block);
+        const auto right = matmul_error(*backend, shape, XKind::f32),
+                   wrong = matmul_error(*backend, shape, XKind::f32, damage_last_block);
         ASSERT_TRUE(right && wrong);
         EXPECT_LE(*right, 1.0);
         EXPECT_GT(*wrong, 1.0) << info(format).name;
@@ -165,7 +179,7 @@ TEST(SelfTest, AWrongVariantIsReplacedAndRemembered) {
     EXPECT_EQ(tested, 2);  // known from the file
 }
 
-// Wrong answers with exit 0 were the alternative.
+// Regression: without the error, answers were wrong and the exit code 0.
 TEST(SelfTest, WithNothingRightTheProductIsRefused) {
     VkBackendOptions options = options_for_tests();
     options.self_test = true;
@@ -183,7 +197,8 @@ TEST(SelfTest, WithNothingRightTheProductIsRefused) {
     }
 }
 
-/// The child of a death test: ends in the self-test of the shape's first variant, as a kernel does that hangs until the process is killed.
+/// The child of a death test: ends in the self-test of the shape's first variant, as a kernel does that hangs until the
+/// process is killed.
 void die_in_self_test(VkBackendOptions options, const MatmulShape& shape) {
     options.sabotage = [](const MatmulUse&, std::span<std::byte>) { std::_Exit(9); };
     auto backend = make_vk_backend(options);
@@ -235,7 +250,8 @@ TEST(SelfTest, AVariantWhoseTestDidNotEndHasAnotherChanceWhereAllOthersAreWrong)
         first = use.variant.name();
         StoredChoices stored;
         stored.unfinished = {rejection_key(use)};
-        ASSERT_TRUE(write_choices(choices_file(folder.path(), backend->caps()), choices_owner(backend->caps()), stored));
+        ASSERT_TRUE(
+            write_choices(choices_file(folder.path(), backend->caps()), choices_owner(backend->caps()), stored));
     }
     options.sabotage = [&](const MatmulUse& use, std::span<std::byte> weights) {
         if (use.variant.name() == first) return;
@@ -248,7 +264,7 @@ TEST(SelfTest, AVariantWhoseTestDidNotEndHasAnotherChanceWhereAllOthersAreWrong)
     EXPECT_EQ(choose_matmul(backend->caps(), backend->choices(), shape).name(), first);
 }
 
-// A program that runs beside this one and is testing now is none that died.
+// Another program that is testing at the same time does not count as one that died.
 TEST(SelfTest, ATestThatIsGoingOnIsNotOneThatDidNotEnd) {
     const TempDir folder;
     const auto file = folder.path() / "card.json";
@@ -288,7 +304,8 @@ TEST(ChoicesFile, BelongsToOneDeviceDriverAndBuild) {
     const TempDir folder;
     const auto path = folder.path() / "b.json";
     ASSERT_TRUE(write_choices(path, {"a card", "1.2", "abc"}, some_choices()));
-    for (const ChoicesOwner& other : {ChoicesOwner{"b card", "1.2", "abc"}, {"a card", "1.3", "abc"}, {"a card", "1.2", "abd"}}) {
+    for (const ChoicesOwner& other :
+         {ChoicesOwner{"b card", "1.2", "abc"}, {"a card", "1.3", "abc"}, {"a card", "1.2", "abd"}}) {
         const auto read = read_choices(path, other);
         ASSERT_FALSE(read);
         EXPECT_EQ(read.error().code, ErrorCode::unsupported);
@@ -301,10 +318,12 @@ TEST(ChoicesFile, DamageIsAnErrorNotACrash) {
     const auto path = folder.path() / "b.json";
     const ChoicesOwner owner{"a card", "1.2", "abc"};
     const std::string head = R"({"schema": 1, "device": "a card", "driver": "1.2", "build": "abc")";
-    for (const std::string& text : {std::string(), std::string("x"), std::string("[]"), std::string("{}"), std::string("{\"schema\": \"1\"}"), head, head + "}",
-                                    head + R"(, "preferred": [], "rejected": [], "tested": []})", head + R"(, "preferred": {"a": 1}, "rejected": [], "tested": []})",
-                                    head + R"(, "preferred": {}, "rejected": [1], "tested": []})", head + R"(, "preferred": {}, "rejected": []})",
-                                    std::string(100'000, '[')}) {
+    for (const std::string& text :
+         {std::string(), std::string("x"), std::string("[]"), std::string("{}"), std::string("{\"schema\": \"1\"}"),
+          head, head + "}", head + R"(, "preferred": [], "rejected": [], "tested": []})",
+          head + R"(, "preferred": {"a": 1}, "rejected": [], "tested": []})",
+          head + R"(, "preferred": {}, "rejected": [1], "tested": []})", head + R"(, "preferred": {}, "rejected": []})",
+          std::string(100'000, '[')}) {
         std::ofstream(path, std::ios::trunc) << text;
         EXPECT_FALSE(read_choices(path, owner)) << text.substr(0, 80);
     }

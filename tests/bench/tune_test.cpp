@@ -19,11 +19,12 @@ TimedVariant timed(KernelFamily family, uint32_t lanes, uint32_t tokens, double 
     return {variant, seconds, {float(lanes), family == KernelFamily::matvec ? 1.0f : 2.0f}};
 }
 
-TEST(WinnersAlike, AreOneKernelAtAllWidths) {
+TEST(BatchInvariantWinners, AreOneKernelAtAllWidths) {
     using enum KernelFamily;
     // matvec_rows is the fastest at one width and not there at the other; of matvec, 32 lanes are better on the whole.
-    const auto winners = batch_invariant_winners({{timed(matvec_rows, 8, 1, 1.0), timed(matvec, 64, 1, 2.0), timed(matvec, 32, 1, 2.1)},
-                                        {timed(matvec, 64, 8, 9.0), timed(matvec, 32, 8, 4.0)}});
+    const auto winners =
+        batch_invariant_winners({{timed(matvec_rows, 8, 1, 1.0), timed(matvec, 64, 1, 2.0), timed(matvec, 32, 1, 2.1)},
+                                 {timed(matvec, 64, 8, 9.0), timed(matvec, 32, 8, 4.0)}});
     ASSERT_EQ(winners.size(), 2u);
     for (const TimedVariant& winner : winners) {
         EXPECT_EQ(winner.variant.family, matvec);
@@ -32,7 +33,7 @@ TEST(WinnersAlike, AreOneKernelAtAllWidths) {
     EXPECT_EQ(winners[1].variant.tile_tokens, 8u);
 }
 
-TEST(WinnersAlike, AreNoneWhereNothingCoversAllWidths) {
+TEST(BatchInvariantWinners, AreNoneWhereNothingCoversAllWidths) {
     using enum KernelFamily;
     EXPECT_TRUE(batch_invariant_winners({{timed(matvec_rows, 8, 1, 1.0)}, {timed(matvec, 64, 8, 9.0)}}).empty());
     EXPECT_TRUE(batch_invariant_winners({{timed(matvec, 64, 1, 1.0)}, {}}).empty());
@@ -46,7 +47,7 @@ std::unique_ptr<VkBackend> open_backend() {
     return backend ? std::move(*backend) : nullptr;
 }
 
-TEST(Tune, FindsAWinnerForEveryWidthAndKeepsThemAlike) {
+TEST(Tune, FindsABatchInvariantWinnerForEveryWidth) {
     const auto backend = open_backend();
     ASSERT_TRUE(backend);
     const MatmulShape shape{Format::q4_0, 64, 256, 0};
@@ -57,7 +58,8 @@ TEST(Tune, FindsAWinnerForEveryWidthAndKeepsThemAlike) {
     std::vector<float> first;  // of one token alone
     for (const TunedProduct& product : result->products) {
         const auto candidates = matmul_candidates(backend->caps(), product.shape);
-        const auto winner = std::find_if(candidates.begin(), candidates.end(), [&](const auto& v) { return v.name() == product.winner; });
+        const auto winner = std::find_if(candidates.begin(), candidates.end(),
+                                         [&](const auto& v) { return v.name() == product.winner; });
         ASSERT_TRUE(winner != candidates.end()) << product.winner << " x " << product.shape.n_tokens;
         EXPECT_EQ(result->choices.preferred.at(tuning_key(product.shape)), product.winner);
         EXPECT_TRUE(product.wrong.empty());

@@ -1,4 +1,4 @@
-"""The tiny model of the tests as a Qwen2 model whose keys have a bias, for what a person sees of a cache that hurts such models."""
+"""The tiny model of the tests as a Qwen2 model whose keys have a bias, to test the warnings about a cache that hurts such models."""
 import struct
 
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -35,8 +35,8 @@ def text(string):
 
 
 def write_biased(source, path, bias):
-    """Writes `source`, a GGUF file of a llama model, as one of qwen2 with `bias` on one element of every layer's keys: one that rope turns fast, so that
-    no constant takes it off."""
+    """Writes `source`, a GGUF file of a llama model, as one of qwen2 with `bias` on one element of every layer's keys: one that rope rotates fast, so that
+    no constant removes it."""
     data = source.read_bytes()
     read = Reader(data)
     version, n_tensors, n_keys = read.number("I"), read.number("Q"), read.number("Q")

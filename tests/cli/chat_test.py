@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`atlas-vk chat` at a terminal: typing, pasting, stopping, and what is left when it ends in any way.
+"""`atlas-vk chat` at a terminal: typing, pasting, stopping, and the files and terminal after every kind of end.
 
 Usage: chat_test.py PATH_TO_ATLAS_VK TESTS_FOLDER [unittest arguments]
 """
@@ -57,7 +57,7 @@ class Terminal:
                 self.changed.notify_all()
 
     def expect(self, text, timeout=120):
-        """Waits for `text` behind what was waited for before."""
+        """Waits for `text` after the text of the last wait."""
         wanted = text.encode()
         with self.changed:
             there = self.changed.wait_for(lambda: self.output.find(wanted, self.seen) >= 0, timeout)
@@ -396,7 +396,7 @@ class FullContext(Chat):
         self.assertNotIn(b"atlas-vk: error", terminal.output)
         for used in re.findall(rb"context (\d+) of 256", terminal.output):
             self.assertLessEqual(int(used), 256)
-        # Every prompt but the first finds a part in the cache: all that was said, or the system text where turns were left out.
+        # Every prompt but the first finds a part in the cache: the whole conversation, or the system text if turns were left out.
         self.assertEqual([int(n) > 4 for n in re.findall(rb"\((\d+) reused", terminal.output)], [True] * 11)
 
     def test_a_question_that_is_too_long_costs_nothing(self):
@@ -486,7 +486,7 @@ class Commands(Chat):
         n_waits = int(re.search(r"vkWaitSemaphores\D+(\d+)", log.read_text()).group(1))
         lost = chat(f"vkWaitSemaphores:{n_waits - 8}:lost")
         self.assertEqual(lost.returncode, 1, lost.stderr)
-        self.assertIn(b"--resume goes on with this chat", lost.stderr)
+        self.assertIn(b"--resume continues this chat", lost.stderr)
         newest = max((self.state / "atlas-vk/chats").iterdir())
         messages = json.loads(newest.read_text())["messages"]
         self.assertEqual([m["content"] for m in messages if m["role"] == "user"], ["first", "second"])

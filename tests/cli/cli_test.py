@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The program as a person meets it: help, answers, exit codes, and what it says when the input is wrong.
+"""The program as a user sees it: help, answers, exit codes, and messages about wrong input.
 
 Usage: cli_test.py PATH_TO_ATLAS_VK TESTS_FOLDER [unittest arguments]
 """

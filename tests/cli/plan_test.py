@@ -273,7 +273,7 @@ class Answers(Cli):
         self.assertIn("unknown", out)
         self.assertIn("--bandwidth", out)
         self.assertIsNone(self.choices("--vram", "500G")[0]["decode_tokens_per_s"])
-        self.assertEqual(self.choices("--vram", "16"), self.choices("--vram", "16G"), "nobody means 16 bytes")
+        self.assertEqual(self.choices("--vram", "16"), self.choices("--vram", "16G"), "16 bytes are never meant")
         code, out, err = plan("--vram", "16", "--keep-free", "1")
         self.assertIn("1.00 GiB kept free as asked", " ".join(out.split()))
 

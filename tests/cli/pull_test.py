@@ -83,7 +83,7 @@ class Models(unittest.TestCase):
         self.assertNotIn("\x1b", err)
         self.atlas("rm", "--yes", "a--x-q4_0")
         self.assertFalse(path.exists())
-        self.atlas("rm", "b--x-q4_0", code=1)  # nobody says yes
+        self.atlas("rm", "b--x-q4_0", code=1)  # without a yes
 
     def test_a_damaged_note_is_told_once(self):
         self.atlas("pull", "a/x:Q4_0")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`atlas-vk run` as a person meets it: where the prompt comes from, many prompts, flags, signals, and what stands on stderr.
+"""`atlas-vk run` as a user sees it: where the prompt comes from, many prompts, flags, signals, and what stands on stderr.
 
 Usage: run_test.py PATH_TO_ATLAS_VK TESTS_FOLDER [unittest arguments]
 """
@@ -37,7 +37,7 @@ def shell(command, stdin=None, timeout=60):
 
 
 class ACacheThatHurts(Cli):
-    """Qwen2's keys have biases, and a small cache costs such models much: `run` says so, and what costs less."""
+    """Qwen2's keys have biases, and a small cache hurts such models: `run` warns, and names a cache that costs less."""
 
     def warned(self, *flags, bias=100.0):
         model = biased_model.write_biased(Path(cli_test.TINY), Path(self.folder.name) / f"biased-{bias}.gguf", bias)
@@ -192,7 +192,7 @@ class Flags(Cli):
         p = str(self.file("p", b"x"))
         for words, arguments in (
                 (["--kv", "q9"], ["--kv", "q9"]), (["--memory-limit", "6X"], ["--memory-limit", "6X"]), (["--keep-free", "much"], ["--keep-free", "much"]),
-                (["--temperature", "from 0 to 10000"], ["--temperature", "-1"]), (["--top-p", "from 0 to 1"], ["--top-p", "2"]), (["--min-p"], ["--min-p", "nan"]),
+                (["--max-tokens", "from 1"], ["-n", "0"]), (["--temperature", "from 0 to 10000"], ["--temperature", "-1"]), (["--top-p", "from 0 to 1"], ["--top-p", "2"]), (["--min-p"], ["--min-p", "nan"]),
                 (["--repeat-penalty"], ["--repeat-penalty", "0"]), (["--top-k"], ["--top-k", "-3"]), (["--seed", "-1"], ["--seed", "-2"]),
                 (["--max-tokens", "'many'"], ["-n", "many"]), (["--ctx", "from 1 to"], ["--ctx", "0"]), (["--ctx"], ["--ctx", "99999999999"]),
                 (["--draft-max"], ["--draft-max", "99"]), (["--parallel", "1 to 256"], ["--prompts", p, "--parallel", "0"]),
@@ -240,7 +240,7 @@ class Flags(Cli):
             for name in re.findall(r"(--[a-z-]+) (?:TEXT|FILE|FOLDER|INT|UINT|FLOAT|NAME|WISH)", atlas(command, "--help")[1]):
                 if name not in texts and (command, name) not in (('run', '--json'), ('bench', '--json'), ('bench', '--csv')):
                     n_flags += 1
-                    self.fails(2, [name[:4]], command, name, "")  # it may be said by its other name
+                    self.fails(2, [name[:4]], command, name, "")  # the message may use its other name
         self.assertGreater(n_flags, 50)
         self.fails(2, ["--card"], "plan", "--card=")
 
@@ -254,7 +254,7 @@ class Flags(Cli):
         for words, arguments in (("there is no flag --no-such", ["run", "-m", "x", "--no-such"]), ("--model is missing", ["run", "x"]), ("does not go with --raw", ["run", "-m", "x", "--raw", "--system", "y"]),
                                  ("--parallel goes with --prompts", ["run", "-m", "x", "--parallel", "2", "y"]), ("--ctx: expected a value", ["run", "-m", "x", "--ctx"]),
                                  ("--for: expected one of coding, chat, found 'cooking'", ["plan", "--for", "cooking"]), ("expected one of", ["chat", "-m", "x", "--context-policy", "y"]),
-                                 ("expected one of bash, zsh, fish", ["completion", "tcsh"]), ("https alone", ["pull", "http://example.org/m.gguf"]), ("--card NAME or --vram", ["plan", "--headless"])):
+                                 ("expected one of bash, zsh, fish", ["completion", "tcsh"]), ("https only", ["pull", "http://example.org/m.gguf"]), ("--card NAME or --vram", ["plan", "--headless"])):
             self.assertRegex(self.fails(2, [words], *arguments), r"^atlas-vk: error: ")
 
     def test_the_spellings_of_others(self):

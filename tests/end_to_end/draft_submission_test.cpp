@@ -1,4 +1,5 @@
-// A draft model's guesses and the step that checks them in one submission of the device: the answers are those without guesses.
+// A draft model's tokens and their verify step in one submission of the device: the answers are those without draft
+// tokens.
 #include <gtest/gtest.h>
 
 #include "runtime/gguf/reader.h"
@@ -18,13 +19,14 @@ const std::filesystem::path kModels = std::filesystem::path(ATLAS_TEST_DATA) / "
 
 struct Speaker {
     explicit Speaker(KvFormats kv = Format::f16, uint32_t context = 256)
-        : n_ctx(context), running(testing::start_model(kModels / "atlas-tiny-Q4_K_M.gguf", vulkan(),
-                                                     {.n_ctx = context, .n_batch = 32, .max_outputs = 24, .kv_format = kv})) {
+        : n_ctx(context),
+          running(testing::start_model(kModels / "atlas-tiny-Q4_K_M.gguf", vulkan(),
+                                       {.n_ctx = context, .n_batch = 32, .max_outputs = 24, .kv_format = kv})) {
         const auto file = gguf::File::open(kModels / "atlas-tiny-Q4_K_M.gguf");
         tokenizer = Tokenizer::load(*file).value();
         prompt = tokenizer->encode("Once upon a time there was", {.add_special = true, .parse_special = false});
     }
-    /// The same model in other blocks guesses: mostly right, not always.
+    /// The same model in other blocks drafts: mostly accepted, not always.
     Speculators drafted(uint32_t width, DraftModel::Submission submission, bool with_lookup = false) {
         auto small = testing::start_model(kModels / "atlas-tiny-Q8_0.gguf", vulkan(), {.n_ctx = n_ctx, .n_batch = 32});
         draft = small.session.get();
@@ -43,7 +45,8 @@ struct Speaker {
         ATLAS_CHECK(report.has_value(), "{}", report.error().message);
         return *report;
     }
-    void expect_same(GenerateOptions options, const GenerateReport& plain, const std::vector<TokenId>& kept, Speculators& speculators) {
+    void expect_same(GenerateOptions options, const GenerateReport& plain, const std::vector<TokenId>& kept,
+                     Speculators& speculators) {
         options.speculation = &speculators;
         const GenerateReport report = say(options);
         EXPECT_EQ(report.text, plain.text);
@@ -63,7 +66,7 @@ struct Speaker {
 
 using Submission = DraftModel::Submission;
 
-TEST(DraftSubmissionVk, TheSameTokensInOneAsInSeveralAndAsWithoutGuesses) {
+TEST(DraftSubmissionVk, TheSameTokensInOneAsInSeveralAndAsWithoutDraftTokens) {
     for (const KvFormats kv : {KvFormats(Format::f16), KvFormats(Format::q8_0)}) {
         Speaker speaker(kv);
         Speculators drafted = speaker.drafted(2, Submission::one), both = speaker.drafted(8, Submission::one, true);

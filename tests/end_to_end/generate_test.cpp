@@ -1,4 +1,5 @@
-// Answers of a trained tiny model: the same text whether the device chooses one step ahead or the host samples, on both backends.
+// Answers of a trained tiny model: the same text whether the device chooses one step ahead or the host samples, on both
+// backends.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -29,7 +30,7 @@ struct Speaker {
         running.session->rewind(0);
         return generate(*running.session, tokenizer, prompt, options, emit);
     }
-    /// Says it both ways, which must agree in all but the time taken.
+    /// Generates both ways, which must agree in all but the time taken.
     GenerateReport say_both(GenerateOptions options) {
         options.choose_on_device = false;
         const auto on_host = say(options).value();
@@ -102,10 +103,11 @@ TEST(Generate, AFullContextEndsInTheSamePlace) {
     expect_no_validation_messages();
 }
 
-TEST(Generate, AnAnswerGoesOnBehindAShorterPrompt) {
+TEST(Generate, AnAnswerGoesOnAfterAShorterPrompt) {
     Speaker speaker(vulkan(), 256);
-    const std::vector<TokenId> all = speaker.tokenizer->encode("def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\n",
-                                                               {.add_special = true, .parse_special = false});
+    const std::vector<TokenId> all =
+        speaker.tokenizer->encode("def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\n",
+                                  {.add_special = true, .parse_special = false});
     while (speaker.prompt.size() < 200) speaker.prompt.insert(speaker.prompt.end(), all.begin() + 1, all.end());
     speaker.prompt.resize(200);
     const std::vector<TokenId> shorter(speaker.prompt.begin(), speaker.prompt.begin() + 40);
@@ -119,18 +121,22 @@ TEST(Generate, AnAnswerGoesOnBehindAShorterPrompt) {
     const GenerateReport report = speaker.say_both(options);
     ASSERT_FALSE(before.empty()) << report.text;
     EXPECT_GT(report.answer_tokens, 57u);
-    // What comes behind it is what comes behind the shorter prompt and the answer so far.
-    EXPECT_EQ(std::vector(speaker.running.session->tokens().begin(), speaker.running.session->tokens().begin() + 97), [&] {
-        std::vector<TokenId> held = shorter;
-        held.insert(held.end(), before.begin(), before.end());
-        return held;
-    }());
-    EXPECT_EQ(speaker.running.session->tokens().size(), 40 + report.answer_tokens - (report.finish == FinishReason::max_tokens ? 1 : 0));
+    // The continuation is that of the shorter prompt and the answer so far.
+    EXPECT_EQ(std::vector(speaker.running.session->tokens().begin(), speaker.running.session->tokens().begin() + 97),
+              [&] {
+                  std::vector<TokenId> held = shorter;
+                  held.insert(held.end(), before.begin(), before.end());
+                  return held;
+              }());
+    EXPECT_EQ(speaker.running.session->tokens().size(),
+              40 + report.answer_tokens - (report.finish == FinishReason::max_tokens ? 1 : 0));
 
     // Without a shorter prompt it ends.
     options.make_room = [](std::span<const TokenId>) -> Result<std::vector<TokenId>> { return std::vector<TokenId>{}; };
     EXPECT_EQ(speaker.say_both(options).finish, FinishReason::context_full);
-    options.make_room = [](std::span<const TokenId>) -> Result<std::vector<TokenId>> { return fail(ErrorCode::corrupt, "no"); };
+    options.make_room = [](std::span<const TokenId>) -> Result<std::vector<TokenId>> {
+        return fail(ErrorCode::corrupt, "no");
+    };
     EXPECT_EQ(speaker.say(options).error().code, ErrorCode::corrupt);
     expect_no_validation_messages();
 }

@@ -16,7 +16,7 @@ TEST_P(GoldenLogitsVk, AreThoseOfAnotherRuntime) {
     expect_no_validation_messages();
 }
 
-// As on a graphics card: weights regrouped while they are loaded, and the kernels that read them so.
+// As on a graphics card: weights are regrouped while they are loaded, and kernels read them so.
 TEST_P(GoldenLogitsVk, AreTheSameWithPlanarWeightsAndACardsKernels) {
     VkBackendOptions options;
     options.validation = true;
@@ -26,7 +26,8 @@ TEST_P(GoldenLogitsVk, AreTheSameWithPlanarWeightsAndACardsKernels) {
     const auto backend = make_vk_backend(options);
     ASSERT_TRUE(backend) << backend.error().message;
     testing::expect_golden(GetParam(), **backend, 16, 2e-4f);
-    for (const vk::ValidationMessage& message : (*backend)->take_validation_messages()) ADD_FAILURE() << message.id << ": " << message.text;
+    for (const vk::ValidationMessage& message : (*backend)->take_validation_messages())
+        ADD_FAILURE() << message.id << ": " << message.text;
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenLogitsVk, ::testing::ValuesIn(testing::golden_files()), [](const auto& param) {

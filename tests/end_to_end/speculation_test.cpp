@@ -1,4 +1,5 @@
-// Answers with guesses are the answers without, token for token; on the device and on the host, in every format of the cache.
+// Answers with draft tokens equal the answers without, token for token; on the device and on the host, in every
+// format of the cache.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -18,7 +19,8 @@ using testing::wish;
 
 const std::filesystem::path kModel = std::filesystem::path(ATLAS_TEST_DATA) / "models" / "atlas-tiny-Q4_K_M.gguf";
 
-/// Guesses what it was told, wrong now and then: so that every place of a block is where a guess fails, sooner or later.
+/// Proposes the tokens that it was given, wrong now and then, so that sooner or later a draft token is rejected at
+/// every place of a block.
 class Oracle final : public Speculator {
   public:
     Oracle(std::vector<TokenId> answer, uint32_t wrong_every) : answer_(std::move(answer)), wrong_every_(wrong_every) {}
@@ -59,8 +61,10 @@ Speculators lookup() {
 }
 
 struct Speaker {
-    explicit Speaker(KvFormats kv = Format::f16, uint32_t n_ctx = 256, const std::string& text = "Once upon a time there was")
-        : running(testing::start_model(kModel, vulkan(), {.n_ctx = n_ctx, .n_batch = 32, .max_outputs = 24, .kv_format = kv})) {
+    explicit Speaker(KvFormats kv = Format::f16, uint32_t n_ctx = 256,
+                     const std::string& text = "Once upon a time there was")
+        : running(testing::start_model(kModel, vulkan(),
+                                       {.n_ctx = n_ctx, .n_batch = 32, .max_outputs = 24, .kv_format = kv})) {
         const auto file = gguf::File::open(kModel);
         tokenizer = Tokenizer::load(*file).value();
         prompt = tokenizer->encode(text, {.add_special = true, .parse_special = false});
@@ -80,8 +84,8 @@ struct Speaker {
     std::vector<TokenId> prompt;
 };
 
-void expect_same(Speaker& speaker, GenerateOptions options, Speculators speculation, const GenerateReport& plain, const std::vector<TokenId>& tokens,
-                 uint32_t fixed_width = 8) {
+void expect_same(Speaker& speaker, GenerateOptions options, Speculators speculation, const GenerateReport& plain,
+                 const std::vector<TokenId>& tokens, uint32_t fixed_width = 8) {
     options.speculation = &speculation;
     if (fixed_width > 0) speculation.length().fix_width(fixed_width);
     const GenerateReport report = speaker.say(options);
@@ -100,7 +104,8 @@ TEST_P(SpeculationVk, SaysWhatPlainDecodingSays) {
     uint64_t n_blocks = 0;
     for (const float temperature : {0.0f, 0.8f}) {
         for (const bool on_device : {true, false}) {
-            if (!on_device && GetParam().k != Format::f16) continue;  // who chooses has nothing to do with the cache
+            // where tokens are chosen does not depend on the cache
+            if (!on_device && GetParam().k != Format::f16) continue;
             GenerateOptions options = wish(temperature, 100);
             options.choose_on_device = on_device;
             const GenerateReport plain = speaker.say(options);
@@ -125,17 +130,21 @@ TEST_P(SpeculationVk, SaysWhatPlainDecodingSays) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Caches, SpeculationVk,
-                         ::testing::Values(KvFormats(Format::f32), KvFormats(Format::f16), KvFormats(Format::bf16), KvFormats(Format::q8_0),
-                                           KvFormats(Format::q5_1), KvFormats(Format::q5_0), KvFormats(Format::q4_1), KvFormats(Format::q4_0),
+                         ::testing::Values(KvFormats(Format::f32), KvFormats(Format::f16), KvFormats(Format::bf16),
+                                           KvFormats(Format::q8_0), KvFormats(Format::q5_1), KvFormats(Format::q5_0),
+                                           KvFormats(Format::q4_1), KvFormats(Format::q4_0),
                                            KvFormats(Format::q8_0, Format::q4_0)),
-                         [](const auto& case_of) { return std::string(atlas::info(case_of.param.k).name) + "_" + std::string(atlas::info(case_of.param.v).name); });
+                         [](const auto& case_of) {
+                             return std::string(atlas::info(case_of.param.k).name) + "_" +
+                                    std::string(atlas::info(case_of.param.v).name);
+                         });
 
 TEST(SpeculationEnds, InTheSamePlace) {
     Speaker speaker;
     GenerateOptions options = wish(0.8f, 60);
     const GenerateReport whole = speaker.say(options);
     const std::vector<TokenId> tokens = speaker.answer();
-    // Stop strings inside what would be a block, and every number of tokens around the widths.
+    // Stop strings inside a possible block, and every number of tokens around the widths.
     options.stop_strings = {whole.text.substr(whole.text.size() / 2, 6)};
     const GenerateReport stopped = speaker.say(options);
     ASSERT_EQ(stopped.finish, FinishReason::stop_string);
@@ -153,7 +162,7 @@ TEST(SpeculationEnds, WhereTheContextIsFull) {
         for (uint64_t seed = 1; seed < 4; ++seed) {
             const GenerateReport plain = speaker.say(wish(0.3f, 0, seed));
             std::vector<TokenId> tokens = speaker.answer();
-            tokens.resize(tokens.size() + 30, 17);  // guesses go on behind the end
+            tokens.resize(tokens.size() + 30, 17);  // draft tokens continue past the end
             expect_same(speaker, wish(0.3f, 0, seed), oracle(tokens, 0), plain, speaker.answer());
             EXPECT_LE(speaker.running.session->tokens().size(), n_ctx);
         }
@@ -188,9 +197,10 @@ TEST(SpeculationEnds, WhenItIsCancelledInTheMiddleOfABlock) {
         options.speculation = &speculation;
         speaker.running.session->rewind(0);
         uint32_t pieces = 0;
-        const auto report = generate(*speaker.running.session, speaker.tokenizer, speaker.prompt, options, [&](std::string_view) {
-            if (++pieces == after) stop.request_stop();
-        });
+        const auto report =
+            generate(*speaker.running.session, speaker.tokenizer, speaker.prompt, options, [&](std::string_view) {
+                if (++pieces == after) stop.request_stop();
+            });
         ASSERT_TRUE(report);
         EXPECT_EQ(report->finish, FinishReason::cancelled);
         EXPECT_EQ(speaker.running.session->tokens().size(), speaker.prompt.size() + report->answer_tokens - 1);

@@ -1,23 +1,25 @@
-// Steady decoding on the Vulkan backend allocates nothing: no driver object is made and operator new is not called.
+// Steady decoding on the Vulkan backend allocates nothing: no driver object is created and operator new is not
+// called.
 #include <gtest/gtest.h>
 
+#include "runtime/kernels/vk_backend.h"
 #include "tests/end_to_end/thread_allocations.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
-#include "runtime/kernels/vk_backend.h"
 
 namespace atlas {
 namespace {
 
-// Without validation layers: they allocate as they like.
+// Without validation layers, because they allocate.
 struct Plain {
     Plain() {
         testing::write_tiny_model(dir / "tiny.gguf", testing::tiny_shape("llama"));
         auto made = make_vk_backend({});
         ATLAS_CHECK(made.has_value(), "{}", made.error().message);
         backend = std::move(*made);
-        running = testing::start_model(dir / "tiny.gguf", *backend, {.n_ctx = 256, .n_batch = 16, .kv_format = Format::f32});
+        running =
+            testing::start_model(dir / "tiny.gguf", *backend, {.n_ctx = 256, .n_batch = 16, .kv_format = Format::f32});
         ATLAS_CHECK(running.session->sync(testing::tiny_tokens(20, 97, 1)).has_value(), "sync");
     }
     TempDir dir;

@@ -1,5 +1,5 @@
 #pragma once
-// Counts what this thread asks of operator new, so that tests can hold a step to its promise.
+// Counts this thread's calls of operator new, so that tests can hold a step to its promise.
 
 #include <cstdint>
 

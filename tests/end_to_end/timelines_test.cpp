@@ -1,4 +1,4 @@
-// Timelines and the engine on a device: what the reference backend says of each text alone.
+// Timelines and the engine on a device: the results of the reference backend for each text alone.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -36,14 +36,15 @@ TEST_F(DeviceTimelines, Interleavings) {
     EXPECT_GT(batch.runner->pool().n_copied_pages(), 10u);
 }
 
-// Pages of block formats are moved as the device lays them out.
+// Pages of block formats move in the layout that the device uses.
 TEST_F(DeviceTimelines, SnapshotsAndForksOfCacheFormats) {
     auto shape = testing::tiny_shape("llama wide");
     testing::write_tiny_model(dir_ / "wide.gguf", shape);
     const auto text = testing::tiny_tokens(80, shape.n_vocab, 3);
     for (const Format format : {Format::f16, Format::q8_0, Format::q5_1, Format::q4_0}) {
         const KvFormats formats = format;
-        BatchShape batch_shape{.pool_tokens = 512, .n_batch = 64, .max_outputs = 4, .max_timelines = 4, .kv_format = formats};
+        BatchShape batch_shape{
+            .pool_tokens = 512, .n_batch = 64, .max_outputs = 4, .max_timelines = 4, .kv_format = formats};
         const auto batch = testing::start_batch(dir_ / "wide.gguf", vulkan(), batch_shape);
         const auto other = testing::start_batch(dir_ / "wide.gguf", vulkan(), batch_shape);
         Timeline timeline(batch.runner->pool());
@@ -62,8 +63,13 @@ TEST_F(DeviceTimelines, SnapshotsAndForksOfCacheFormats) {
 TEST_F(DeviceTimelines, AFullPoolAndSharedPromptsChangeNoAnswer) {
     auto file = gguf::File::open(dir_ / "tiny.gguf");
     const auto model = Model::load(*file, vulkan(), {.n_ctx = 288, .n_batch = 64, .kv_format = Format::f32}).value();
-    const auto engine = Engine::create(model, {.pool_tokens = 9 * kPageTokens, .n_ctx = 256, .n_batch = 48, .max_outputs = 8, .max_timelines = 6,
-                                               .kv_format = Format::f32}).value();
+    const auto engine = Engine::create(model, {.pool_tokens = 9 * kPageTokens,
+                                               .n_ctx = 256,
+                                               .n_batch = 48,
+                                               .max_outputs = 8,
+                                               .max_timelines = 6,
+                                               .kv_format = Format::f32})
+                            .value();
     std::map<RequestId, EngineRequest> wanted;
     for (uint64_t i = 0; i < 8; ++i) {
         EngineRequest request;
@@ -86,7 +92,8 @@ TEST_F(DeviceTimelines, AFullPoolAndSharedPromptsChangeNoAnswer) {
         auto tokens = request.prompt;
         for (const TokenId token : tokens) sampler.accept(token);
         for (const TokenId token : result.answer) {
-            ASSERT_EQ(sampler.sample(fresh.logits(tokens)).value(), token) << "request " << result.id << " after " << tokens.size();
+            ASSERT_EQ(sampler.sample(fresh.logits(tokens)).value(), token)
+                << "request " << result.id << " after " << tokens.size();
             sampler.accept(token);
             tokens.push_back(token);
         }

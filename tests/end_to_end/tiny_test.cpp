@@ -37,12 +37,15 @@ class TinyModel : public ::testing::TestWithParam<std::string> {
     std::vector<uint32_t> tokens_;
     std::vector<float> expected_;
     SessionShape whole_{.n_ctx = 96, .n_batch = kTokens, .max_outputs = kTokens, .kv_format = Format::f32};
-    // Logits here spread over about +-10; sums of at most 160 terms in f32 stay within this. A wrong row is off by whole units.
+    // Logits here spread over about +-10; sums of at most 160 terms in f32 stay within this. A wrong row is off by
+    // whole units.
     static constexpr float kTolerance = 2e-4f;
 };
 
 TEST_P(TinyModel, WholePrompt) {
-    EXPECT_LT(largest_difference(all_logits(*start_model(dir_ / "tiny.gguf", vulkan(), whole_).session, tokens_), expected_), kTolerance);
+    EXPECT_LT(
+        largest_difference(all_logits(*start_model(dir_ / "tiny.gguf", vulkan(), whole_).session, tokens_), expected_),
+        kTolerance);
 }
 
 TEST_P(TinyModel, Chunks) {
@@ -50,12 +53,14 @@ TEST_P(TinyModel, Chunks) {
         SessionShape shape = whole_;
         shape.n_batch = shape.max_outputs = chunk;
         const auto running = start_model(dir_ / "tiny.gguf", vulkan(), shape);
-        EXPECT_LT(largest_difference(all_logits(*running.session, tokens_), expected_), kTolerance) << "chunks of " << chunk;
+        EXPECT_LT(largest_difference(all_logits(*running.session, tokens_), expected_), kTolerance)
+            << "chunks of " << chunk;
     }
 }
 
 TEST_P(TinyModel, PromptThenStepsThenRewind) {
-    const auto running = start_model(dir_ / "tiny.gguf", vulkan(), {.n_ctx = 96, .n_batch = 16, .kv_format = Format::f32});
+    const auto running =
+        start_model(dir_ / "tiny.gguf", vulkan(), {.n_ctx = 96, .n_batch = 16, .kv_format = Format::f32});
     Session& session = *running.session;
     const auto expect_row = [&](uint32_t position) {
         EXPECT_LT(largest_difference(session.logits(), row(position)), kTolerance) << "position " << position;
@@ -73,14 +78,16 @@ TEST_P(TinyModel, PromptThenStepsThenRewind) {
     expect_row(kTokens - 1);
 }
 
-// The reference rounds K and V to halves in the same place, so the two stay as near as with an f32 cache, save where a sum's last bit
-// decides which way a half is rounded.
+// The reference rounds K and V to halves in the same place, so the two stay as near as with an f32 cache, save where a
+// sum's last bit decides which way a half is rounded.
 TEST_P(TinyModel, HalfPrecisionCache) {
     SessionShape half = whole_;
     half.kv_format = Format::f16;
     const auto reference = make_ref_backend();
     const auto expected = all_logits(*start_model(dir_ / "tiny.gguf", *reference, half).session, tokens_);
-    EXPECT_LT(largest_difference(all_logits(*start_model(dir_ / "tiny.gguf", vulkan(), half).session, tokens_), expected), 1e-2f);
+    EXPECT_LT(
+        largest_difference(all_logits(*start_model(dir_ / "tiny.gguf", vulkan(), half).session, tokens_), expected),
+        1e-2f);
 }
 
 std::vector<std::string> every_architecture() {
@@ -104,7 +111,8 @@ using TinyVariant = TinyModel;
 
 // Whole chunks run the matrix kernels, single steps the vector kernels; both read every format.
 TEST_P(TinyVariant, PromptAndSteps) {
-    const auto running = start_model(dir_ / "tiny.gguf", vulkan(), {.n_ctx = 96, .n_batch = 64, .kv_format = Format::f32});
+    const auto running =
+        start_model(dir_ / "tiny.gguf", vulkan(), {.n_ctx = 96, .n_batch = 64, .kv_format = Format::f32});
     ASSERT_TRUE(running.session->sync(std::span(tokens_).first(70)).has_value());
     EXPECT_LT(largest_difference(running.session->logits(), row(69)), kTolerance);
     for (uint32_t t = 70; t < kTokens; ++t) {

@@ -23,9 +23,10 @@ inline VkBackend& vulkan() {
     });
 }
 
-/// Call at the end of every test: the layers must have said nothing.
+/// Call it at the end of every test: the layers must have reported nothing.
 inline void expect_no_validation_messages() {
-    for (const vk::ValidationMessage& message : vulkan().take_validation_messages()) ADD_FAILURE() << message.id << ": " << message.text;
+    for (const vk::ValidationMessage& message : vulkan().take_validation_messages())
+        ADD_FAILURE() << message.id << ": " << message.text;
 }
 
 }  // namespace atlas

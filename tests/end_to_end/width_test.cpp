@@ -1,4 +1,5 @@
-// The logits after a token do not depend, to the bit, on how many tokens were in its step: greedy decoding with speculation gives the same text.
+// The logits after a token do not depend, to the bit, on how many tokens were in its step: greedy decoding with
+// speculation gives the same text.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -18,13 +19,15 @@ class StepWidths : public ::testing::TestWithParam<Format> {
     void TearDown() override { expect_no_validation_messages(); }
 };
 
-// Across the end of a page, of a chunk of keys (128) and of what steps are recorded for (256), where the next step is recorded anew.
+// Across the end of a page, of a chunk of keys (128) and of a recorded bucket (256), where the next step is recorded
+// again.
 TEST_P(StepWidths, LogitsAreThoseOfSingleSteps) {
     TempDir dir;
     const auto tiny = testing::tiny_shape("llama biases whole");
     testing::write_tiny_model(dir / "tiny.gguf", tiny);
     const std::vector<uint32_t> tokens = testing::tiny_tokens(280, tiny.n_vocab, 7);
-    const auto running = start_model(dir / "tiny.gguf", vulkan(), {.n_ctx = 512, .n_batch = 24, .max_outputs = 24, .kv_format = GetParam()});
+    const auto running = start_model(dir / "tiny.gguf", vulkan(),
+                                     {.n_ctx = 512, .n_batch = 24, .max_outputs = 24, .kv_format = GetParam()});
     Session& session = *running.session;
     for (const uint32_t from : {20u, 120u, 250u}) {
         ASSERT_TRUE(session.sync(std::span(tokens).first(from)));
@@ -39,7 +42,8 @@ TEST_P(StepWidths, LogitsAreThoseOfSingleSteps) {
             const auto rows = session.logits_rows();
             for (uint32_t i = 0; i < n; ++i) {
                 const auto row = rows.subspan(uint64_t{i} * tiny.n_vocab, tiny.n_vocab);
-                ASSERT_EQ(std::memcmp(row.data(), single[i].data(), row.size_bytes()), 0) << "token " << i << " of " << n << " from " << from;
+                ASSERT_EQ(std::memcmp(row.data(), single[i].data(), row.size_bytes()), 0)
+                    << "token " << i << " of " << n << " from " << from;
             }
         }
         session.rewind(from - 1);

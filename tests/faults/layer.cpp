@@ -1,4 +1,5 @@
-// A Vulkan layer that makes functions fail at the n-th call (fault.h). It serves one instance with one device, as the program makes them.
+// A Vulkan layer that makes functions fail at the n-th call (fault.h). It serves one instance with one device, as the
+// program makes them.
 #include <vulkan/vk_layer.h>
 
 #include <chrono>
@@ -36,7 +37,7 @@ Function next_of_device(const char* name) {
     return reinterpret_cast<Function>(g_device_proc(g_device, name));
 }
 
-/// A function of the device that only ever fails: kName, and its pointer's type.
+/// A function of the device whose only fault is a failure: kName, and its pointer's type.
 template <Name kName, class Function>
 struct Failing;
 template <Name kName, class... Args>
@@ -78,7 +79,7 @@ VKAPI_ATTR VkResult VKAPI_CALL wait_semaphores(VkDevice device, const VkSemaphor
 VKAPI_ATTR VkResult VKAPI_CALL get_counter(VkDevice device, VkSemaphore semaphore, uint64_t* value) {
     static const auto next = next_of_device<PFN_vkGetSemaphoreCounterValue>("vkGetSemaphoreCounterValue");
     if (const auto result = fails_with("vkGetSemaphoreCounterValue")) return *result;
-    return next(device, semaphore, value);  // also of a lost device: what is done is done
+    return next(device, semaphore, value);  // also of a lost device: finished work stays finished
 }
 
 /// Submits, in front of what follows, a wait for a semaphore that is signalled later or never.
@@ -146,13 +147,16 @@ VKAPI_ATTR void VKAPI_CALL memory_properties(VkPhysicalDevice device, VkPhysical
     for (auto* link = static_cast<VkBaseOutStructure*>(properties->pNext); link; link = link->pNext) {
         if (link->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT) continue;
         auto* budget = reinterpret_cast<VkPhysicalDeviceMemoryBudgetPropertiesEXT*>(link);
-        for (uint32_t i = 0; i < properties->memoryProperties.memoryHeapCount; ++i) budget->heapBudget[i] = budget->heapUsage[i] + (1u << 20);
+        for (uint32_t i = 0; i < properties->memoryProperties.memoryHeapCount; ++i)
+            budget->heapBudget[i] = budget->heapUsage[i] + (1u << 20);
     }
 }
 
-VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo* info, const VkAllocationCallbacks* allocator, VkInstance* instance) {
+VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo* info, const VkAllocationCallbacks* allocator,
+                                               VkInstance* instance) {
     auto* link = static_cast<VkLayerInstanceCreateInfo*>(const_cast<void*>(info->pNext));
-    while (link && !(link->sType == VK_STRUCTURE_TYPE_LOADER_INSTANCE_CREATE_INFO && link->function == VK_LAYER_LINK_INFO)) {
+    while (link &&
+           !(link->sType == VK_STRUCTURE_TYPE_LOADER_INSTANCE_CREATE_INFO && link->function == VK_LAYER_LINK_INFO)) {
         link = static_cast<VkLayerInstanceCreateInfo*>(const_cast<void*>(link->pNext));
     }
     if (!link) return VK_ERROR_INITIALIZATION_FAILED;
@@ -164,7 +168,8 @@ VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo* info,
     if (result != VK_SUCCESS) return result;
     g_instance = *instance;
     // Now: later the loader answers with what it has put together itself, and that begins with this layer.
-    g_memory_properties = next_of_instance<PFN_vkGetPhysicalDeviceMemoryProperties2>("vkGetPhysicalDeviceMemoryProperties2");
+    g_memory_properties =
+        next_of_instance<PFN_vkGetPhysicalDeviceMemoryProperties2>("vkGetPhysicalDeviceMemoryProperties2");
     g_destroy_instance = next_of_instance<PFN_vkDestroyInstance>("vkDestroyInstance");
     g_create_device = next_of_instance<PFN_vkCreateDevice>("vkCreateDevice");
     return result;
@@ -175,10 +180,11 @@ VKAPI_ATTR void VKAPI_CALL destroy_instance(VkInstance instance, const VkAllocat
     g_destroy_instance(instance, allocator);
 }
 
-VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, const VkDeviceCreateInfo* info, const VkAllocationCallbacks* allocator,
-                                             VkDevice* device) {
+VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, const VkDeviceCreateInfo* info,
+                                             const VkAllocationCallbacks* allocator, VkDevice* device) {
     auto* link = static_cast<VkLayerDeviceCreateInfo*>(const_cast<void*>(info->pNext));
-    while (link && !(link->sType == VK_STRUCTURE_TYPE_LOADER_DEVICE_CREATE_INFO && link->function == VK_LAYER_LINK_INFO)) {
+    while (link &&
+           !(link->sType == VK_STRUCTURE_TYPE_LOADER_DEVICE_CREATE_INFO && link->function == VK_LAYER_LINK_INFO)) {
         link = static_cast<VkLayerDeviceCreateInfo*>(const_cast<void*>(link->pNext));
     }
     if (!link) return VK_ERROR_INITIALIZATION_FAILED;
@@ -193,12 +199,24 @@ VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, const Vk
 PFN_vkVoidFunction hook_of_device(const char* name) {
 #define ATLAS_FAILING(function) failing<#function, PFN_##function>()
     static const std::vector<Hook> kHooks = {
-        ATLAS_FAILING(vkAllocateCommandBuffers), ATLAS_FAILING(vkAllocateDescriptorSets),     ATLAS_FAILING(vkAllocateMemory),
-        ATLAS_FAILING(vkBeginCommandBuffer),     ATLAS_FAILING(vkBindBufferMemory),           ATLAS_FAILING(vkCreateBuffer),
-        ATLAS_FAILING(vkCreateCommandPool),      ATLAS_FAILING(vkCreateComputePipelines),     ATLAS_FAILING(vkCreateDescriptorPool),
-        ATLAS_FAILING(vkCreatePipelineCache),    ATLAS_FAILING(vkCreateDescriptorSetLayout),  ATLAS_FAILING(vkCreatePipelineLayout),
-        ATLAS_FAILING(vkCreateSemaphore),        ATLAS_FAILING(vkCreateShaderModule),         ATLAS_FAILING(vkEndCommandBuffer),
-        ATLAS_FAILING(vkGetPipelineCacheData),   ATLAS_FAILING(vkInvalidateMappedMemoryRanges), ATLAS_FAILING(vkFlushMappedMemoryRanges),
+        ATLAS_FAILING(vkAllocateCommandBuffers),
+        ATLAS_FAILING(vkAllocateDescriptorSets),
+        ATLAS_FAILING(vkAllocateMemory),
+        ATLAS_FAILING(vkBeginCommandBuffer),
+        ATLAS_FAILING(vkBindBufferMemory),
+        ATLAS_FAILING(vkCreateBuffer),
+        ATLAS_FAILING(vkCreateCommandPool),
+        ATLAS_FAILING(vkCreateComputePipelines),
+        ATLAS_FAILING(vkCreateDescriptorPool),
+        ATLAS_FAILING(vkCreatePipelineCache),
+        ATLAS_FAILING(vkCreateDescriptorSetLayout),
+        ATLAS_FAILING(vkCreatePipelineLayout),
+        ATLAS_FAILING(vkCreateSemaphore),
+        ATLAS_FAILING(vkCreateShaderModule),
+        ATLAS_FAILING(vkEndCommandBuffer),
+        ATLAS_FAILING(vkGetPipelineCacheData),
+        ATLAS_FAILING(vkInvalidateMappedMemoryRanges),
+        ATLAS_FAILING(vkFlushMappedMemoryRanges),
         ATLAS_FAILING(vkMapMemory),
         {"vkWaitSemaphores", reinterpret_cast<PFN_vkVoidFunction>(wait_semaphores)},
         {"vkGetSemaphoreCounterValue", reinterpret_cast<PFN_vkVoidFunction>(get_counter)},

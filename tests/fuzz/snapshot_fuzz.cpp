@@ -1,6 +1,8 @@
-// libFuzzer target: any bytes must end in an error that leaves the pool as it was, or in a timeline that goes on and leaves nothing behind.
+// libFuzzer target: any bytes must end in an error that leaves the pool as it was, or in a timeline that goes on and
+// leaks nothing.
 //   build-asan/tests/fuzz/snapshot_fuzz -max_total_time=180 -rss_limit_mb=2048 CORPUS_FOLDER
-// With --seeds FOLDER as the only arguments it writes the starting corpus there instead. The checksum is made right before each try.
+// With --seeds FOLDER as the only arguments it writes the starting corpus there instead. The checksum is corrected
+// before each try.
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>

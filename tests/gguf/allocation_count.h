@@ -1,5 +1,5 @@
 #pragma once
-// Counts what this program allocates through operator new, so that tests can hold the parser to its promise.
+// Counts what this program allocates through operator new, so that tests can check the parser's promised limit.
 
 #include <cstdint>
 

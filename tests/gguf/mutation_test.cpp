@@ -73,15 +73,17 @@ TEST(GgufMutation, TwentyThousandDamagedFiles) {
     });
     EXPECT_EQ(n_seen, kMutants);
     EXPECT_LT(slowest, kMaxSeconds);
-    // The generator must reach deep: files that are still right, every kind of refusal, and the memory limit itself.
+    // The generator must reach deep: files that are still valid, every kind of refusal, and the memory limit itself.
     EXPECT_GT(n_accepted, 500u);
     EXPECT_GT(codes[ErrorCode::corrupt], 5000u);
     EXPECT_GT(codes[ErrorCode::unsupported], 20u);
     EXPECT_GT(codes[ErrorCode::limit], 0u);
     EXPECT_GT(most_over_file, kAllowanceBytes / 2) << "no mutant came near the memory limit";
-    fmt::print("{} files: {} accepted, {} corrupt, {} unsupported, {} over the limit; most memory {} over the file, slowest {:.0f} ms ({})\n",
-               n_seen, n_accepted, codes[ErrorCode::corrupt], codes[ErrorCode::unsupported], codes[ErrorCode::limit],
-               bytes_text(most_over_file), slowest * 1000, sum % 10);
+    fmt::print(
+        "{} files: {} accepted, {} corrupt, {} unsupported, {} over the limit; most memory {} over the file, slowest "
+        "{:.0f} ms ({})\n",
+        n_seen, n_accepted, codes[ErrorCode::corrupt], codes[ErrorCode::unsupported], codes[ErrorCode::limit],
+        bytes_text(most_over_file), slowest * 1000, sum % 10);
 }
 
 TEST(GgufMutation, TheCounterCounts) {

@@ -19,7 +19,7 @@ struct Field {
     size_t bytes;
 };
 
-/// A right file of which every integer is known.
+/// A valid file of which every integer is known.
 class Base {
   public:
     explicit Base(std::string name) : name_(std::move(name)) {}
@@ -35,13 +35,17 @@ class Base {
         file_.raw(value);
         return *this;
     }
-    Base& key(std::string_view name, uint32_t type) { return text(name, name).number(fmt::format("type of {}", name), type); }
+    Base& key(std::string_view name, uint32_t type) {
+        return text(name, name).number(fmt::format("type of {}", name), type);
+    }
     template <class T>
     Base& scalar(std::string_view name, uint32_t type, T value) {
         return key(name, type).number(name, value);
     }
     Base& array(std::string_view name, uint32_t type, uint64_t count) {
-        return key(name, 9).number(fmt::format("element type of {}", name), type).number(fmt::format("count of {}", name), count);
+        return key(name, 9)
+            .number(fmt::format("element type of {}", name), type)
+            .number(fmt::format("count of {}", name), count);
     }
     Base& tensor(std::string_view name, const std::vector<uint64_t>& dims, uint32_t type, uint64_t offset) {
         text(name, name).number(fmt::format("dims of {}", name), static_cast<uint32_t>(dims.size()));
@@ -75,10 +79,18 @@ Base model_file() {
     Base base("model");
     base.header(4, 8).scalar("general.alignment", 4, uint32_t{64});
     base.key("general.architecture", 8).text("value of general.architecture", "llama");
-    base.scalar("llama.block_count", 4, uint32_t{2}).scalar("llama.rope.freq_base", 6, 10000.0f).scalar("split.no", 2, uint16_t{0});
-    base.array("tokenizer.ggml.tokens", 8, 3).text("token 0", "<unk>").text("token 1", "a token of more than sixteen bytes").text("token 2", "");
+    base.scalar("llama.block_count", 4, uint32_t{2})
+        .scalar("llama.rope.freq_base", 6, 10000.0f)
+        .scalar("split.no", 2, uint16_t{0});
+    base.array("tokenizer.ggml.tokens", 8, 3)
+        .text("token 0", "<unk>")
+        .text("token 1", "a token of more than sixteen bytes")
+        .text("token 2", "");
     base.array("tokenizer.ggml.scores", 6, 3).number("score", 0.0f).number("score", -1.0f).number("score", -2.0f);
-    base.array("tokenizer.ggml.token_type", 5, 3).number("kind", int32_t{2}).number("kind", int32_t{1}).number("kind", int32_t{1});
+    base.array("tokenizer.ggml.token_type", 5, 3)
+        .number("kind", int32_t{2})
+        .number("kind", int32_t{1})
+        .number("kind", int32_t{1});
     base.tensor("token_embd.weight", {32, 3}, 8, 0).tensor("blk.0.attn_q.weight", {256, 1}, 12, 128);
     base.tensor("output_norm.weight", {8}, 0, 320).tensor("unknown", {8, 2, 2, 2}, 200, 384);
     return base.data(64, 384 + 64);
@@ -142,7 +154,8 @@ void cut_everywhere(const Base& base, Generator& out) {
 }
 
 std::vector<uint64_t> biting_values(uint64_t value, uint64_t file_bytes) {
-    std::vector<uint64_t> values = {0, 1, 5, 31, 33, 64, file_bytes, file_bytes - 1, value + 1, value - 1, value * 2, value + 32, value + 64};
+    std::vector<uint64_t> values = {
+        0, 1, 5, 31, 33, 64, file_bytes, file_bytes - 1, value + 1, value - 1, value * 2, value + 32, value + 64};
     for (const int bit : {8, 16, 31, 32, 60, 61, 62, 63}) {
         values.push_back(uint64_t{1} << bit);
         values.push_back((uint64_t{1} << bit) - 1);
@@ -161,7 +174,8 @@ void every_integer(const Base& base, Generator& out) {
         for (const uint64_t value : values) {
             auto bytes = right;
             store(bytes, field.at, field.bytes, value);
-            out.emit(fmt::format("{}: {} at {} set to {:#x}", base.name(), field.name, field.at, value), std::move(bytes));
+            out.emit(fmt::format("{}: {} at {} set to {:#x}", base.name(), field.name, field.at, value),
+                     std::move(bytes));
         }
     }
 }
@@ -223,15 +237,21 @@ void random_damage(const Base& base, uint64_t seed, Generator& out) {
         const Field& field = base.fields()[below(base.fields().size())];
         switch (below(8)) {
             case 0:
-            case 1: bytes[at] ^= std::byte{1} << below(8); break;
-            case 2: bytes[at] = static_cast<std::byte>(below(256)); break;
+            case 1:
+                bytes[at] ^= std::byte{1} << below(8);
+                break;
+            case 2:
+                bytes[at] = static_cast<std::byte>(below(256));
+                break;
             case 3:
             case 4: {
                 const auto values = biting_values(load(right, field.at, field.bytes), right.size());
                 store(bytes, field.at, field.bytes, values[below(values.size())]);
                 break;
             }
-            case 5: store(bytes, field.at, field.bytes, below(300)); break;
+            case 5:
+                store(bytes, field.at, field.bytes, below(300));
+                break;
             case 6: {  // a piece of the file once more, or away
                 const size_t n = 1 + below(std::min<size_t>(40, bytes.size() - at));
                 const auto first = bytes.begin() + static_cast<std::ptrdiff_t>(at);
@@ -243,7 +263,9 @@ void random_damage(const Base& base, uint64_t seed, Generator& out) {
                 }
                 break;
             }
-            default: bytes.resize(below(2) == 0 ? below(bytes.size() + 1) : bytes.size() + below(100)); break;
+            default:
+                bytes.resize(below(2) == 0 ? below(bytes.size() + 1) : bytes.size() + below(100));
+                break;
         }
     }
     out.emit(fmt::format("{} with random damage, seed {}", base.name(), seed), std::move(bytes));

@@ -17,8 +17,8 @@ struct Mutant {
 /// The files that the mutants are made from; all of them can be read.
 std::vector<std::vector<std::byte>> right_files();
 
-/// Calls `visit` with exactly `count` mutants. First every systematic one (cut at every header byte; every integer of the
-/// header at the values that bite; whole files made to hurt), then random damage.
+/// Calls `visit` with exactly `count` mutants. First every systematic one (cut at every header byte; every integer of
+/// the header at its critical values; whole hostile files), then random damage.
 void for_each_mutant(size_t count, const std::function<void(const Mutant&)>& visit);
 
 }  // namespace atlas::gguf::testing

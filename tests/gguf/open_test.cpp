@@ -13,15 +13,16 @@
 namespace atlas::gguf {
 namespace {
 
-using testing::RawFile;
 using ::testing::HasSubstr;
+using testing::RawFile;
 
 void save(const std::filesystem::path& path, const RawFile& file) {
     std::ofstream out(path, std::ios::binary);
     out.write(reinterpret_cast<const char*>(file.bytes().data()), static_cast<std::streamsize>(file.size()));
 }
 
-/// Part `no` of `count` with one f32 tensor "t<no>" of two values no, no. Metadata "name" only in the first, as splitting tools do.
+/// Part `no` of `count` with one f32 tensor "t<no>" of two values no, no. Metadata "name" only in the first, as
+/// splitting tools do.
 RawFile part(uint16_t no, uint16_t count, int32_t n_tensors, std::string_view tensor_name = {}) {
     RawFile raw;
     raw.header(1, no == 0 ? 4 : 3);
@@ -65,8 +66,9 @@ TEST(GgufSplit, MissingPartsAreNamed) {
     const auto file = File::open(folder / part_name(2, 4));
     ASSERT_FALSE(file);
     EXPECT_EQ(file.error().code, ErrorCode::not_found);
-    EXPECT_THAT(file.error().message,
-                HasSubstr("missing beside it: 'm-00001-of-00004.gguf', 'm-00003-of-00004.gguf', 'm-00004-of-00004.gguf'"));
+    EXPECT_THAT(
+        file.error().message,
+        HasSubstr("missing beside it: 'm-00001-of-00004.gguf', 'm-00003-of-00004.gguf', 'm-00004-of-00004.gguf'"));
 }
 
 std::string error_of(const std::filesystem::path& path) {
@@ -86,7 +88,8 @@ TEST(GgufSplit, PartsThatDisagreeAreRefused) {
     EXPECT_THAT(error_of(first), HasSubstr("name of tensor 't0': expected once, found in parts 1 and 2"));
     save(folder / part_name(2, 2), part(1, 2, 2));
     save(first, part(0, 2, 5));
-    EXPECT_THAT(error_of(first), HasSubstr("key 'split.tensors.count': expected 2 (the tensors of all parts), found 5"));
+    EXPECT_THAT(error_of(first),
+                HasSubstr("key 'split.tensors.count': expected 2 (the tensors of all parts), found 5"));
     RawFile alone;
     alone.header(0, 0);
     save(folder / part_name(2, 2), alone);

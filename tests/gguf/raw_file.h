@@ -1,5 +1,6 @@
 #pragma once
-// Builds GGUF bytes field by field, right or wrong, independent of our Writer: the tests' own reading of the specification.
+// Builds GGUF bytes field by field, valid or not, independent of our Writer: the tests' own reading of the
+// specification.
 
 #include <cstdint>
 #include <cstring>
@@ -36,7 +37,9 @@ class RawFile {
     }
     RawFile& pad(size_t alignment) { return zeros((alignment - bytes_.size() % alignment) % alignment); }
 
-    RawFile& header(uint64_t n_tensors, uint64_t n_keys, uint32_t version = 3) { return raw("GGUF").u32(version).u64(n_tensors).u64(n_keys); }
+    RawFile& header(uint64_t n_tensors, uint64_t n_keys, uint32_t version = 3) {
+        return raw("GGUF").u32(version).u64(n_tensors).u64(n_keys);
+    }
     RawFile& key(std::string_view name, uint32_t type) { return text(name).u32(type); }
     RawFile& key_u32(std::string_view name, uint32_t value) { return key(name, 4).u32(value); }
     /// `dims` innermost first, as in the file.

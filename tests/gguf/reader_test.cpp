@@ -10,9 +10,9 @@
 namespace atlas::gguf {
 namespace {
 
-using testing::RawFile;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::RawFile;
 
 // A file whose every key must be understood; bytes laid out by hand from the specification.
 RawFile every_type() {
@@ -100,7 +100,8 @@ TEST(GgufReader, LookUpsSayWhatIsWrong) {
     EXPECT_EQ(file->u32("string").error().message, "m.gguf: key 'string': expected a whole number, found string");
     EXPECT_EQ(file->u32("i8").error().message, "m.gguf: key 'i8': expected 0 to 4294967295, found -5");
     EXPECT_EQ(file->u32("u64").error().message, "m.gguf: key 'u64': expected at most 4294967295, found 1099511627776");
-    EXPECT_EQ(file->strings("floats").error().message, "m.gguf: key 'floats': expected an array of strings, found an array of f32");
+    EXPECT_EQ(file->strings("floats").error().message,
+              "m.gguf: key 'floats': expected an array of strings, found an array of f32");
     EXPECT_EQ(file->f32("u8").error().code, ErrorCode::corrupt);
     EXPECT_EQ(file->boolean("u8").error().code, ErrorCode::corrupt);
     EXPECT_EQ(file->u32_or("u8", 7), 200u);
@@ -160,6 +161,8 @@ struct Damage {
     std::string_view message;  // what it must contain: field, expected, found
 };
 
+// A table:
+// clang-format off
 std::vector<Damage> damages() {
     std::vector<Damage> all;
     const auto add = [&](std::string_view name, ErrorCode code, std::string_view message) -> RawFile& {
@@ -207,6 +210,7 @@ std::vector<Damage> damages() {
     all.push_back({"overlap", two_tensors(0), ErrorCode::corrupt, "offset of tensor 'b': expected"});
     return all;
 }
+// clang-format on
 
 TEST(GgufReader, DamageIsNamed) {
     for (const Damage& damage : damages()) {

@@ -71,12 +71,12 @@ TEST(GgufStream, StopsAtTheFirstError) {
     const auto file = File::open(folder / "m.gguf");
     ASSERT_TRUE(file);
     int calls = 0;
-    const auto streamed = stream_tensor(
-        *file, *file->find_tensor("second"),
-        [&](uint64_t, std::span<const std::byte>) -> Result<void> {
-            return ++calls == 2 ? Result<void>(fail(ErrorCode::device_lost, "gone")) : Result<void>();
-        },
-        {.chunk_bytes = 4096});
+    const auto streamed =
+        stream_tensor(*file, *file->find_tensor("second"),
+                      [&](uint64_t, std::span<const std::byte>) -> Result<void> {
+                          return ++calls == 2 ? Result<void>(fail(ErrorCode::device_lost, "gone")) : Result<void>();
+                      },
+                      {.chunk_bytes = 4096});
     ASSERT_FALSE(streamed);
     EXPECT_EQ(streamed.error().code, ErrorCode::device_lost);
     EXPECT_EQ(calls, 2);
@@ -87,7 +87,8 @@ TEST(GgufStream, UnknownTypeIsNamed) {
     raw.header(1, 0).tensor("odd", {4}, 999, 0).pad(32).zeros(64);
     const auto file = File::parse(raw.bytes(), "m");
     ASSERT_TRUE(file);
-    const auto streamed = stream_tensor(*file, file->tensors()[0], [](uint64_t, std::span<const std::byte>) { return Result<void>(); });
+    const auto streamed =
+        stream_tensor(*file, file->tensors()[0], [](uint64_t, std::span<const std::byte>) { return Result<void>(); });
     ASSERT_FALSE(streamed);
     EXPECT_EQ(streamed.error().code, ErrorCode::unsupported);
     EXPECT_THAT(streamed.error().message, HasSubstr("tensor 'odd': its type 999"));
@@ -106,7 +107,7 @@ uint64_t mapped_file_bytes_in_memory() {
     return 0;
 }
 
-// A loader that does not let go of pages would hold the whole 48 MiB.
+// A loader that does not release pages would hold the whole 48 MiB.
 TEST(GgufStream, HoldsOneChunkOfMemory) {
     const TempDir folder;
     write_counting(folder / "m.gguf", 777, 12 * 1024);
@@ -119,12 +120,13 @@ TEST(GgufStream, HoldsOneChunkOfMemory) {
         most = std::max(most, mapped_file_bytes_in_memory());
         return {};
     };
-    for (const TensorInfo& tensor : file->tensors()) ASSERT_TRUE(stream_tensor(*file, tensor, take, {.chunk_bytes = 4 * kMiB}));
+    for (const TensorInfo& tensor : file->tensors())
+        ASSERT_TRUE(stream_tensor(*file, tensor, take, {.chunk_bytes = 4 * kMiB}));
     EXPECT_GT(sum, 0u);
     EXPECT_LT(most - std::min(before, most), 8 * kMiB);
 }
 
-// Reading a mapping behind the end of a file that became shorter ends a process; the stream says it instead.
+// Reading a mapping past the end of a file that became shorter ends a process; the stream reports an error instead.
 TEST(GgufStream, AShortenedFileIsAnError) {
     const TempDir folder;
     write_counting(folder / "m.gguf", 777, 1024);
@@ -135,10 +137,12 @@ TEST(GgufStream, AShortenedFileIsAnError) {
     ASSERT_TRUE(probe);
     std::filesystem::resize_file(folder / "m.gguf", 64 * kKiB);
     if (probe->populate(probe->bytes())) GTEST_SKIP() << "this kernel cannot populate a mapping";
-    const auto streamed = stream_tensor(*file, *file->find_tensor("second"), [](uint64_t, std::span<const std::byte>) { return Result<void>(); });
+    const auto streamed = stream_tensor(*file, *file->find_tensor("second"),
+                                        [](uint64_t, std::span<const std::byte>) { return Result<void>(); });
     ASSERT_FALSE(streamed);
     EXPECT_EQ(streamed.error().code, ErrorCode::io);
-    EXPECT_THAT(streamed.error().message, HasSubstr("tensor 'second' at byte 0: cannot read '" + (folder / "m.gguf").string()));
+    EXPECT_THAT(streamed.error().message,
+                HasSubstr("tensor 'second' at byte 0: cannot read '" + (folder / "m.gguf").string()));
     EXPECT_FALSE(data.empty());
 }
 

@@ -30,7 +30,8 @@ TEST(GgufWriter, ATensorThatCannotBeMadeLeavesNothing) {
     const TempDir folder;
     Writer writer;
     writer.add_tensor("a", {8}, Format::f32, filled_with(1));
-    writer.add_tensor("b", {8}, Format::f32, [](std::span<std::byte>) -> Result<void> { return fail(ErrorCode::cancelled, "stopped"); });
+    writer.add_tensor("b", {8}, Format::f32,
+                      [](std::span<std::byte>) -> Result<void> { return fail(ErrorCode::cancelled, "stopped"); });
     writer.add_tensor("c", {8}, Format::f32, [](std::span<std::byte>) { FAIL() << "nothing more is asked for"; });
     const auto written = writer.write(folder / "m.gguf");
     ASSERT_FALSE(written);

@@ -1,4 +1,4 @@
-// What only a real card can show. Without one every test skips and says why.
+// Tests that need a real card. Without one every test skips and says why.
 #include <gtest/gtest.h>
 
 #include "runtime/kernels/vk_backend.h"
@@ -49,7 +49,8 @@ TEST_F(RealCard, EveryFormatGivesTheReferenceLogits) {
 
 TEST_F(RealCard, EveryArchitectureGivesTheReferenceLogits) {
     for (const Architecture* architecture : runnable_architectures()) {
-        for (const char* words : {"f32 biases linear", "q4_0 whole rope_freqs tied", "f16 yarn"}) expect_equal(fmt::format("{} {}", architecture->name, words));
+        for (const char* words : {"f32 biases linear", "q4_0 whole rope_freqs tied", "f16 yarn"})
+            expect_equal(fmt::format("{} {}", architecture->name, words));
     }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// One attention call on both sides: random pages, several sequences with a shared prefix, every parameter of the contract.
+// One attention call on both sides: random pages, several sequences with a shared prefix, every parameter of the
+// contract.
 
 #include <numeric>
 
@@ -33,7 +34,8 @@ inline std::vector<AttentionToken> one_sequence(uint32_t n_tokens, uint32_t last
 /// Every token is a sequence of its own, in falling order, with key counts all over.
 inline std::vector<AttentionToken> own_sequences(uint32_t n_tokens, uint32_t most_keys, uint32_t least_keys = 1) {
     std::vector<AttentionToken> tokens(n_tokens);
-    for (uint32_t t = 0; t < n_tokens; ++t) tokens[t] = {n_tokens - 1 - t, least_keys + (t * 97) % (most_keys - least_keys + 1)};
+    for (uint32_t t = 0; t < n_tokens; ++t)
+        tokens[t] = {n_tokens - 1 - t, least_keys + (t * 97) % (most_keys - least_keys + 1)};
     return tokens;
 }
 
@@ -46,7 +48,8 @@ class AttentionTest : public KernelTest {
         uint32_t max_pages = 0;
 
         AttentionTables tables(Side side, uint32_t max_kv_tokens) const {
-            return {positions->ids(side), seqs->ids(side), table->ids(side), max_pages, max_kv_tokens, shared->ids(side)};
+            return {positions->ids(side), seqs->ids(side),  table->ids(side), max_pages,
+                    max_kv_tokens,        shared->ids(side)};
         }
     };
 
@@ -81,8 +84,9 @@ class AttentionTest : public KernelTest {
         const auto n = static_cast<uint32_t>(tokens.size());
         uint32_t n_seqs = 1;
         for (const AttentionToken& token : tokens) n_seqs = std::max(n_seqs, token.seq + 1);
-        const uint32_t v_dim = params_of(c).value_dim(), max_pages = (c.max_kv_tokens + c.page_tokens - 1) / c.page_tokens;
-        const uint32_t n_pages = n_seqs * max_pages + 3;  // some pages are nobody's
+        const uint32_t v_dim = params_of(c).value_dim(),
+                       max_pages = (c.max_kv_tokens + c.page_tokens - 1) / c.page_tokens;
+        const uint32_t n_pages = n_seqs * max_pages + 3;  // some pages are free
         Operands o;
         o.max_pages = max_pages;
         o.k = std::make_unique<CacheTwin>(vk, c.kv.k, n_pages * c.page_tokens, c.n_head_kv * c.head_dim);
@@ -104,7 +108,8 @@ class AttentionTest : public KernelTest {
         }
         std::iota(pages.begin(), pages.end(), 0u);
         std::shuffle(pages.begin(), pages.end(), random_);
-        for (uint32_t s = 1; s < n_seqs; ++s) std::copy_n(pages.begin(), c.shared / c.page_tokens, pages.begin() + s * max_pages);
+        for (uint32_t s = 1; s < n_seqs; ++s)
+            std::copy_n(pages.begin(), c.shared / c.page_tokens, pages.begin() + s * max_pages);
         pages.resize(n_seqs * max_pages);
         o.positions->integers(at);
         o.seqs->integers(seq);
@@ -135,24 +140,30 @@ class AttentionTest : public KernelTest {
     }
 
     void run(VkBackend& vk, const AttentionCase& c, Operands& o) {
-        run_both(vk, {o.k.get(), o.v.get(), o.q.get(), o.y.get(), o.positions.get(), o.seqs.get(), o.table.get(), o.shared.get(), o.sinks.get()},
+        run_both(vk,
+                 {o.k.get(), o.v.get(), o.q.get(), o.y.get(), o.positions.get(), o.seqs.get(), o.table.get(),
+                  o.shared.get(), o.sinks.get()},
                  [&](Ops& ops, Side side) {
                      AttentionParams p = params_of(c);
                      if (c.sinks) p.sinks = o.sinks->on(side);
-                     ops.attention(o.q->on(side), {o.k->on(side), o.v->on(side), c.page_tokens}, o.tables(side, c.max_kv_tokens), p, o.y->on(side));
+                     ops.attention(o.q->on(side), {o.k->on(side), o.v->on(side), c.page_tokens},
+                                   o.tables(side, c.max_kv_tokens), p, o.y->on(side));
                  });
     }
 
     void check(VkBackend& vk, const AttentionCase& c, const std::vector<AttentionToken>& tokens) {
-        SCOPED_TRACE(fmt::format("{} heads, {} KV, of {}:{}, {}:{} KV, {} tokens, {} keys of {}, pages of {}, window {}, cap {}, sinks {}, shared {}",
-                                 c.n_head, c.n_head_kv, c.head_dim, params_of(c).value_dim(), info(c.kv.k).name, info(c.kv.v).name, tokens.size(),
-                                 tokens.back().n_keys, c.max_kv_tokens, c.page_tokens, c.window, c.softcap, c.sinks, c.shared));
+        SCOPED_TRACE(
+            fmt::format("{} heads, {} KV, of {}:{}, {}:{} KV, {} tokens, {} keys of {}, pages of {}, window {}, cap "
+                        "{}, sinks {}, shared {}",
+                        c.n_head, c.n_head_kv, c.head_dim, params_of(c).value_dim(), info(c.kv.k).name,
+                        info(c.kv.v).name, tokens.size(), tokens.back().n_keys, c.max_kv_tokens, c.page_tokens,
+                        c.window, c.softcap, c.sinks, c.shared));
         prefer_scalar(vk, shape_of(c, uint32_t(tokens.size())));
         Operands o = make(vk, c, tokens);
         run(vk, c, o);
-        // A score is a sum of head_dim products, |k| <= 1; its error is a relative error of its weight, as are exp's 3 units and more, the
-        // soft cap's tanh (an error of a few units of the cap) and the roundings of two sums over the keys. The result is a mean of values
-        // of about 1 at most.
+        // A score is a sum of head_dim products, |k| <= 1; its error is a relative error of its weight, as are exp's 3
+        // units and more, the soft cap's tanh (an error of a few units of the cap) and the roundings of two sums over
+        // the keys. The result is a mean of values of about 1 at most.
         const AttentionParams p = params_of(c);
         std::vector<float> row;
         uint32_t row_is = UINT32_MAX;
@@ -160,8 +171,11 @@ class AttentionTest : public KernelTest {
             [&](uint32_t t, uint32_t col, double) {
                 if (row_is != t) row = read_row(o.q->on(Side::host), row_is = t);
                 double score = 0;
-                for (uint32_t i = 0; i < c.head_dim; ++i) score += std::abs(row[col / p.value_dim() * c.head_dim + i]) * p.scale;
-                return 2 * kUlp * ((4 + std::sqrt(double(c.head_dim))) * score + 4 * c.softcap + 16 + 2 * std::sqrt(double(tokens[t].n_keys)));
+                for (uint32_t i = 0; i < c.head_dim; ++i)
+                    score += std::abs(row[col / p.value_dim() * c.head_dim + i]) * p.scale;
+                return 2 * kUlp *
+                       ((4 + std::sqrt(double(c.head_dim))) * score + 4 * c.softcap + 16 +
+                        2 * std::sqrt(double(tokens[t].n_keys)));
             },
             "y");
     }

@@ -10,11 +10,13 @@ class Coopmat : public VariantTest {
   protected:
     void SetUp() override {
         if (candidates({Format::f16, 64, 64, 64}, is_coopmat).empty()) {
-            GTEST_SKIP() << vk().caps().name << " has no cooperative matrix of halves with f32 sums that a kernel of ours can use";
+            GTEST_SKIP() << vk().caps().name
+                         << " has no cooperative matrix of halves with f32 sums that a kernel of ours can use";
         }
     }
     static bool is_coopmat(const MatmulVariant& v) {
-        return v.family == KernelFamily::matmul_coopmat || v.family == KernelFamily::matmul_coopmat2;  // not half sums: coopmat_half_sums_test.cpp
+        return v.family == KernelFamily::matmul_coopmat ||
+               v.family == KernelFamily::matmul_coopmat2;  // not half sums: coopmat_half_sums_test.cpp
     }
 
     void check_all(const VariantCase& c) {
@@ -47,7 +49,8 @@ TEST_F(Coopmat, OddRowCounts) {
 
 TEST_F(Coopmat, OddRowLengthsOfUnblockedFormats) {
     for (const Format format : {Format::f32, Format::f16, Format::bf16}) {
-        for (const uint32_t n_in : {1u, 3u, 31u, 32u, 33u, 63u, 65u, 130u}) check_all({.shape = {format, 5, n_in, 9}, .exact_halves = true});
+        for (const uint32_t n_in : {1u, 3u, 31u, 32u, 33u, 63u, 65u, 130u})
+            check_all({.shape = {format, 5, n_in, 9}, .exact_halves = true});
     }
 }
 
@@ -55,7 +58,8 @@ TEST_F(Coopmat, LongRows) { check_all({.shape = {Format::f16, 9, 4096 + 32, 33},
 
 TEST_F(Coopmat, AddsABiasOrAResidual) {
     for (const AddTo add : {AddTo::bias, AddTo::residual, AddTo::residual_in_place}) {
-        for (const uint32_t n : {9u, 33u}) check_all({.shape = {Format::f16, 37, 1056, n}, .add = add, .exact_halves = true});
+        for (const uint32_t n : {9u, 33u})
+            check_all({.shape = {Format::f16, 37, 1056, n}, .add = add, .exact_halves = true});
     }
 }
 
@@ -63,9 +67,9 @@ TEST_F(Coopmat, DenseAtTheStart) { check_all({.shape = {Format::q6_k, 40, 512, 4
 
 TEST_F(Coopmat, ActivationsOfAnySize) {
     // Past what a half holds, far below it, and nothing at all.
-    check_all({.shape = {Format::f16, 20, 96, 40},
-               .exact_halves = true,
-               .scale = [](uint32_t t) { return t % 5 == 0 ? 0.0 : std::ldexp(1.0, int(t) * 6 - 110); }});
+    check_all({.shape = {Format::f16, 20, 96, 40}, .exact_halves = true, .scale = [](uint32_t t) {
+                   return t % 5 == 0 ? 0.0 : std::ldexp(1.0, int(t) * 6 - 110);
+               }});
     check_all({.shape = {Format::q4_0, 20, 96, 12}, .scale = [](uint32_t t) { return t % 2 == 0 ? 1e6 : 1e-6; }});
 }
 
@@ -87,14 +91,15 @@ vk::DeviceCaps card(uint32_t m, uint32_t n, uint32_t k, uint32_t min_subgroup, u
     caps.max_workgroup_invocations = 1024;
     caps.max_workgroup_size = {1024, 1024, 64};
     caps.max_shared_bytes = 49152;
-    caps.coopmat_shapes = {{m, n, k, ComponentType::f16, ComponentType::f16, ComponentType::f32, ComponentType::f32, true, false},
-                           {m, n, k, ComponentType::f16, ComponentType::f16, ComponentType::f16, ComponentType::f16, true, false}};
+    caps.coopmat_shapes = {
+        {m, n, k, ComponentType::f16, ComponentType::f16, ComponentType::f32, ComponentType::f32, true, false},
+        {m, n, k, ComponentType::f16, ComponentType::f16, ComponentType::f16, ComponentType::f16, true, false}};
     return caps;
 }
 
 TEST(CoopmatChoice, TilesAreWholeMatricesForEveryShapeOfMatrix) {
-    for (const vk::DeviceCaps& caps : {card(16, 16, 16, 32, 64), card(16, 16, 16, 32, 32), card(16, 8, 16, 32, 32), card(16, 8, 8, 32, 32),
-                                       card(8, 8, 8, 8, 8), card(8, 16, 16, 8, 32)}) {
+    for (const vk::DeviceCaps& caps : {card(16, 16, 16, 32, 64), card(16, 16, 16, 32, 32), card(16, 8, 16, 32, 32),
+                                       card(16, 8, 8, 32, 32), card(8, 8, 8, 8, 8), card(8, 16, 16, 8, 32)}) {
         for (const uint32_t n_tokens : {9u, 24u, 25u, 33u, 97u, 512u, 4096u}) {
             std::vector<MatmulVariant> offered;
             offer_matmul_coopmat(caps, {Format::q4_k, 4096, 4096, n_tokens}, offered);
@@ -106,7 +111,8 @@ TEST(CoopmatChoice, TilesAreWholeMatricesForEveryShapeOfMatrix) {
                 EXPECT_EQ(v.constants[8] % v.constants[7], 0u) << v.name();
                 EXPECT_EQ(v.tile_out / sub_out * (v.tile_tokens / sub_tokens) * v.subgroup_size, local) << v.name();
                 EXPECT_TRUE(v.tile_out % sub_out == 0 && v.tile_tokens % sub_tokens == 0) << v.name();
-                EXPECT_LE(sub_out / v.constants[5] * (sub_tokens / v.constants[6]), 32u) << v.name();  // shaders/common/each_matrix.glsl
+                EXPECT_LE(sub_out / v.constants[5] * (sub_tokens / v.constants[6]), 32u)
+                    << v.name();  // shaders/common/each_matrix.glsl
                 EXPECT_LE(v.shared_bytes, caps.max_shared_bytes) << v.name();
                 EXPECT_TRUE(v.subgroup_size >= caps.min_subgroup_size && v.subgroup_size <= 32) << v.name();
             }
@@ -116,11 +122,18 @@ TEST(CoopmatChoice, TilesAreWholeMatricesForEveryShapeOfMatrix) {
 
 TEST(CoopmatChoice, PromptsTakeTheNewestMatricesAndFewTokensTheExactKernels) {
     vk::DeviceCaps caps = card(16, 16, 16, 32, 32);
-    const auto family = [&](uint32_t n_tokens) { return choose_matmul(caps, {}, {Format::q4_k, 4096, 4096, n_tokens}).family; };
+    const auto family = [&](uint32_t n_tokens) {
+        return choose_matmul(caps, {}, {Format::q4_k, 4096, 4096, n_tokens}).family;
+    };
     EXPECT_EQ(family(512), KernelFamily::matmul_coopmat);
     EXPECT_EQ(choose_matmul(caps, {}, {Format::q4_k, 4096, 4096, 24}).x, XKind::f32);
-    caps.coopmat2 = {.workgroup_scope = true, .flexible_dimensions = true, .reductions = true, .conversions = true,
-                     .per_element_operations = true, .tensor_addressing = true, .block_loads = true};
+    caps.coopmat2 = {.workgroup_scope = true,
+                     .flexible_dimensions = true,
+                     .reductions = true,
+                     .conversions = true,
+                     .per_element_operations = true,
+                     .tensor_addressing = true,
+                     .block_loads = true};
     EXPECT_EQ(family(512), KernelFamily::matmul_coopmat2);
     caps.coopmat2.block_loads = false;
     EXPECT_EQ(family(512), KernelFamily::matmul_coopmat);

@@ -1,5 +1,5 @@
-// Products on 8-bit activations: against sums over the same quantized activations, tightly, and against RefOps, within what the rounding
-// of the activations allows.
+// Products on 8-bit activations: against sums over the same quantized activations, tightly, and against RefOps, within
+// what the rounding of the activations allows.
 #include <map>
 #include <set>
 
@@ -13,7 +13,8 @@ namespace {
 struct QuantizedRow {
     std::vector<double> value;  // scale * code
     std::vector<double> step;   // the scale of the element's run
-    std::vector<bool> doubtful; // so near a tie that the device's division (2.5 units in the last place) may round to the other side
+    std::vector<bool>
+        doubtful;  // so near a tie that the device's division (2.5 units in the last place) may round to the other side
 };
 
 QuantizedRow quantize(const std::vector<float>& x) {
@@ -33,9 +34,7 @@ QuantizedRow quantize(const std::vector<float>& x) {
     return out;
 }
 
-bool has_dot_form(Format format) {
-    return has_kernel(KernelFamily::matvec_dot, format);
-}
+bool has_dot_form(Format format) { return has_kernel(KernelFamily::matvec_dot, format); }
 
 enum class Add { none, bias, residual };
 
@@ -52,9 +51,9 @@ class Dot : public KernelTest {
         return forced_backend(variant);
     }
 
-    /// What may differ between two f32 sums of the same n_in / 32 scaled integers: every run is rounded a few times, every addition once.
-    /// Relative to the sum of |terms|, where |scale * code| <= |w| + |low| and |low| is at most the largest weight of its run, because the
-    /// quantizers give code 0 to the smallest weight of a run.
+    /// What may differ between two f32 sums of the same n_in / 32 scaled integers: every run is rounded a few times,
+    /// every addition once. Relative to the sum of |terms|, where |scale * code| <= |w| + |low| and |low| is at most
+    /// the largest weight of its run, because the quantizers give code 0 to the smallest weight of a run.
     static double tight_bound(const std::vector<float>& w, const QuantizedRow& x) {
         double magnitude = 0, ties = 0;
         for (size_t run = 0; run < w.size() / 32; ++run) {
@@ -68,14 +67,16 @@ class Dot : public KernelTest {
         return kUlp * (8 + std::sqrt(double(w.size()) / 32)) * magnitude + ties;
     }
 
-    void check(const std::string& variant, Format format, uint32_t n_tokens, uint32_t n_out, uint32_t n_in, Add add = Add::none,
-               Placing placing = {}) {
+    void check(const std::string& variant, Format format, uint32_t n_tokens, uint32_t n_out, uint32_t n_in,
+               Add add = Add::none, Placing placing = {}) {
         // Tiles are offered from 9 tokens on, mat-vecs up to 24.
         if (variant.starts_with("matmul") && n_tokens < 9) n_tokens += 8;
-        SCOPED_TRACE(fmt::format("{} {} [{}, {}], {} tokens, add {}", variant, info(format).name, n_out, n_in, n_tokens, int(add)));
+        SCOPED_TRACE(fmt::format("{} {} [{}, {}], {} tokens, add {}", variant, info(format).name, n_out, n_in, n_tokens,
+                                 int(add)));
         VkBackend& vk = on(variant);
         n_in = whole_blocks(format, n_in);
-        Twin w(vk, format, n_out, n_in, placing), x(vk, Format::f32, n_tokens, n_in, placing), y(vk, Format::f32, n_tokens, n_out, placing);
+        Twin w(vk, format, n_out, n_in, placing), x(vk, Format::f32, n_tokens, n_in, placing),
+            y(vk, Format::f32, n_tokens, n_out, placing);
         Twin b(vk, Format::f32, add == Add::bias ? 1 : n_tokens, n_out, placing);
         w.randomize(random_);
         x.randomize(random_);
@@ -98,8 +99,8 @@ class Dot : public KernelTest {
                 const double limit = tight_bound(w_rows[o], q) + kUlp * 2 * std::abs(expected);
                 rounded = std::max(rounded, std::abs(expected - exact[o]) / limit);
                 if (std::abs(found[o] - expected) <= limit || ++shown > 5) continue;
-                ADD_FAILURE() << "y [" << t << ", " << o << "]: " << found[o] << ", expected " << expected << " (exact " << exact[o]
-                              << "), limit " << limit;
+                ADD_FAILURE() << "y [" << t << ", " << o << "]: " << found[o] << ", expected " << expected << " (exact "
+                              << exact[o] << "), limit " << limit;
             }
         }
         EXPECT_LE(shown, 5) << shown << " values differ";
@@ -159,7 +160,7 @@ TEST_F(Dot, EveryBlockFormatHasADotForm) {
     }
 }
 
-// A matrix with nothing but a diagonal gives back scale * code of every activation, times what the format made of 1.
+// A diagonal matrix returns scale * code of every activation, times what the format made of 1.
 TEST_F(Dot, QuantizedActivationsAreWhatTheHeaderSays) {
     VkBackend& vk = on("matvec_dot");
     constexpr uint32_t kCols = 96, kTokens = 7;
@@ -174,7 +175,9 @@ TEST_F(Dot, QuantizedActivationsAreWhatTheHeaderSays) {
         const QuantizedRow q = quantize(read_row(x.on(Side::host), t));
         const auto found = y.device_row(t);
         for (uint32_t i = 0; i < kCols; ++i) {
-            EXPECT_NEAR(found[i], one * q.value[i], std::abs(q.value[i]) * 4 * kUlp + (q.doubtful[i] ? q.step[i] * 1.001 : 0.0)) << t << ", " << i;
+            EXPECT_NEAR(found[i], one * q.value[i],
+                        std::abs(q.value[i]) * 4 * kUlp + (q.doubtful[i] ? q.step[i] * 1.001 : 0.0))
+                << t << ", " << i;
         }
     }
 }
@@ -206,7 +209,8 @@ TEST_F(Dot, EveryFormatManyTokens) {
 
 TEST_F(Dot, EveryTokenCount) {
     for (const std::string& family : families()) {
-        for (const uint32_t n : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 12u, 13u, 16u, 17u, 24u}) check(family, Format::q4_k, n, 19, 512);
+        for (const uint32_t n : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 12u, 13u, 16u, 17u, 24u})
+            check(family, Format::q4_k, n, 19, 512);
     }
 }
 
@@ -229,7 +233,8 @@ TEST_F(Dot, SumsThroughSubgroupsAndThroughSharedMemory) {
 }
 
 TEST_F(Dot, MatricesOfBytes) {
-    if (!has_byte_matrices()) GTEST_SKIP() << "no cooperative matrices of signed bytes here: matmul_coopmat_s8 is not tested";
+    if (!has_byte_matrices())
+        GTEST_SKIP() << "no cooperative matrices of signed bytes here: matmul_coopmat_s8 is not tested";
     for (const Format format : dot_formats()) check("matmul_coopmat_s8", format, 20, 67, 320);
     for (const uint32_t n : {9u, 31u, 33u, 65u, 97u, 130u}) check("matmul_coopmat_s8", Format::q4_0, n, 19, 96);
 }
@@ -246,7 +251,8 @@ TEST_F(Dot, EveryTile) {
 TEST_F(Dot, DenseAtTheStartAndAtEveryOffsetOfABlock) {
     for (const std::string& family : families()) {
         check(family, Format::q6_k, 4, 40, 512, Add::none, {0, 0});
-        for (const uint32_t offset : {1u, 2u, 7u, 8u, 63u, 129u}) check(family, Format::q6_k, 2, 5, 256, Add::none, {offset, 1});
+        for (const uint32_t offset : {1u, 2u, 7u, 8u, 63u, 129u})
+            check(family, Format::q6_k, 2, 5, 256, Add::none, {offset, 1});
     }
 }
 
@@ -270,7 +276,8 @@ class DotOnce : public Dot {
 
 TEST_F(DotOnce, ConsecutiveProductsOfTheSameActivationsQuantizeThemOnce) {
     VkBackend& vk = on("matvec_dot");
-    Twin a(vk, Format::q4_0, 9, 64), b(vk, Format::q8_0, 7, 64), x(vk, Format::f32, 3, 64), more(vk, Format::f32, 3, 64);
+    Twin a(vk, Format::q4_0, 9, 64), b(vk, Format::q8_0, 7, 64), x(vk, Format::f32, 3, 64),
+        more(vk, Format::f32, 3, 64);
     Twin y(vk, Format::f32, 3, 9), z(vk, Format::f32, 3, 7), y2(vk, Format::f32, 3, 9);
     for (Twin* twin : {&a, &b, &x, &more}) twin->randomize(random_);
     const auto twice = [&](Ops& ops, Side side) {
@@ -295,7 +302,8 @@ TEST_F(DotOnce, ConsecutiveProductsOfTheSameActivationsQuantizeThemOnce) {
     };
     run_both(vk, {&a, &b, &x, &more, &y, &z, &y2}, written_between);
     const auto near_exact = [&](Twin& w, Twin& found) {
-        found.expect_near([&](uint32_t t, uint32_t o, double) { return dot_magnitude(w.on(Side::host), o, x.on(Side::host), t) * 0.02 + 0.02; },
+        found.expect_near([&](uint32_t t, uint32_t o,
+                              double) { return dot_magnitude(w.on(Side::host), o, x.on(Side::host), t) * 0.02 + 0.02; },
                           "y");
     };
     near_exact(a, y2);

@@ -12,7 +12,8 @@ class Elementwise : public KernelTest {};
 TEST_F(Elementwise, AddIsExact) {
     for (const uint32_t n : kTokens) {
         for (const uint32_t cols : {1u, 65u, 300u}) {
-            Twin a(backend(), Format::f32, n, cols), b(backend(), Format::f32, n, cols), bias(backend(), Format::f32, 1, cols);
+            Twin a(backend(), Format::f32, n, cols), b(backend(), Format::f32, n, cols),
+                bias(backend(), Format::f32, 1, cols);
             Twin y(backend(), Format::f32, n, cols), z(backend(), Format::f32, n, cols);
             for (Twin* twin : {&a, &b, &bias}) twin->randomize(random_);
             run_both(backend(), {&a, &b, &bias, &y, &z}, [&](Ops& ops, Side side) {
@@ -29,8 +30,9 @@ TEST_F(Elementwise, AddIsExact) {
     }
 }
 
-/// GLSL's exp(x) may be off by 3 + 2|x| units in the last place (Vulkan, precision of operations); division by 2.5; 4 roundings.
-/// Below -88.7 the exponential is infinite in f32 and the result 0 instead of at most 2 * 89 / FLT_MAX (|up| is at most 2 here).
+/// GLSL's exp(x) may be off by 3 + 2|x| units in the last place (Vulkan, precision of operations); division by 2.5; 4
+/// roundings. Below -88.7 the exponential is infinite in f32 and the result 0 instead of at most 2 * 89 / FLT_MAX (|up|
+/// is at most 2 here).
 double silu_bound(double gate, double expected) {
     return kUlp * 2 * (3 + 2 * std::abs(gate) + 2.5 + 4) * std::abs(expected) + (gate < -88.7 ? 2 * 89 / 3.4e38 : 0);
 }
@@ -43,12 +45,16 @@ double gelu_bound(double gate, double expected) {
 
 TEST_F(Elementwise, GeluMul) {
     for (const uint32_t cols : {1u, 65u, 300u}) {
-        Twin gate(backend(), Format::f32, 7, cols), up(backend(), Format::f32, 7, cols), y(backend(), Format::f32, 7, cols);
+        Twin gate(backend(), Format::f32, 7, cols), up(backend(), Format::f32, 7, cols),
+            y(backend(), Format::f32, 7, cols);
         gate.randomize(random_, -12, 12);
         up.randomize(random_);
         const Tensor gates = gate.on(Side::host);
-        run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) { ops.gated_mul(Activation::gelu_tanh, gate.on(side), up.on(side), y.on(side)); });
-        y.expect_near([&](uint32_t r, uint32_t c, double expected) { return gelu_bound(read_row(gates, r)[c], expected); }, "y");
+        run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) {
+            ops.gated_mul(Activation::gelu_tanh, gate.on(side), up.on(side), y.on(side));
+        });
+        y.expect_near(
+            [&](uint32_t r, uint32_t c, double expected) { return gelu_bound(read_row(gates, r)[c], expected); }, "y");
     }
 }
 
@@ -57,19 +63,26 @@ TEST_F(Elementwise, GeluOfTheLargestNumbersIsNoNan) {
     constexpr float kEnds[] = {-1e30f, -40.0f, 40.0f, 1e30f};
     gate.fill([&](uint32_t, uint32_t c) { return kEnds[c]; });
     up.fill([](uint32_t, uint32_t) { return 2; });
-    run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) { ops.gated_mul(Activation::gelu_tanh, gate.on(side), up.on(side), y.on(side)); });
+    run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) {
+        ops.gated_mul(Activation::gelu_tanh, gate.on(side), up.on(side), y.on(side));
+    });
     y.expect_near([](uint32_t, uint32_t, double expected) { return kUlp * 4 * std::abs(expected); }, "y");
 }
 
 TEST_F(Elementwise, SiluMul) {
     for (const uint32_t n : kTokens) {
         for (const uint32_t cols : {1u, 65u, 300u}) {
-            Twin gate(backend(), Format::f32, n, cols), up(backend(), Format::f32, n, cols), y(backend(), Format::f32, n, cols);
+            Twin gate(backend(), Format::f32, n, cols), up(backend(), Format::f32, n, cols),
+                y(backend(), Format::f32, n, cols);
             gate.randomize(random_, -20, 20);
             up.randomize(random_);
             const Tensor gates = gate.on(Side::host);
-            run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) { ops.gated_mul(Activation::silu, gate.on(side), up.on(side), y.on(side)); });
-            const auto bound = [&](uint32_t r, uint32_t c, double expected) { return silu_bound(read_row(gates, r)[c], expected); };
+            run_both(backend(), {&gate, &up, &y}, [&](Ops& ops, Side side) {
+                ops.gated_mul(Activation::silu, gate.on(side), up.on(side), y.on(side));
+            });
+            const auto bound = [&](uint32_t r, uint32_t c, double expected) {
+                return silu_bound(read_row(gates, r)[c], expected);
+            };
             y.expect_near(bound, "y");
         }
     }
@@ -84,7 +97,9 @@ TEST_F(Elementwise, SiluMulInPlaceAndAtTheEnds) {
         ops.gated_mul(Activation::silu, gate.on(side), up.on(side), y.on(side));
         ops.gated_mul(Activation::silu, gate.on(side), up.on(side), up.on(side));  // y is up
     });
-    const auto bound = [&](uint32_t, uint32_t c, double expected) { return silu_bound(std::clamp(kEnds[c], -90.0f, 90.0f), expected); };
+    const auto bound = [&](uint32_t, uint32_t c, double expected) {
+        return silu_bound(std::clamp(kEnds[c], -90.0f, 90.0f), expected);
+    };
     y.expect_near(bound, "y");
     up.expect_near(bound, "up");
 }
@@ -105,7 +120,8 @@ TEST_F(Elementwise, RmsNormOfHeads) {
                     run_both(vk, {&wide, &gain}, [&](Ops& ops, Side side) {
                         ops.rms_norm_heads(wide.on(side).col_range(4, n_head * dim), gain.on(side), 1e-5f);
                     });
-                    wide.expect_near([&](uint32_t, uint32_t, double expected) { return norm_bound(dim, expected); }, "heads");
+                    wide.expect_near([&](uint32_t, uint32_t, double expected) { return norm_bound(dim, expected); },
+                                     "heads");
                 }
             }
         }
@@ -135,7 +151,8 @@ TEST_F(Elementwise, RmsNormOfZerosIsZero) {
     Twin x(backend(), Format::f32, 2, 40), gain(backend(), Format::f32, 1, 40), y(backend(), Format::f32, 2, 40);
     x.fill([](uint32_t, uint32_t) { return 0; });
     gain.randomize(random_);
-    run_both(backend(), {&x, &gain, &y}, [&](Ops& ops, Side side) { ops.rms_norm(x.on(side), gain.on(side), 1e-5f, y.on(side)); });
+    run_both(backend(), {&x, &gain, &y},
+             [&](Ops& ops, Side side) { ops.rms_norm(x.on(side), gain.on(side), 1e-5f, y.on(side)); });
     y.expect_equal("y");
 }
 
@@ -145,11 +162,13 @@ TEST_F(Elementwise, AddRmsNormIsItsDefaultBody) {
             for (const uint32_t cols : {1u, 65u, 576u}) {
                 VkBackend& vk = backend(gpu);
                 Twin a(vk, Format::f32, n, cols), b(vk, Format::f32, n, cols), bias(vk, Format::f32, 1, cols);
-                Twin gain(vk, Format::f32, 1, cols), sum(vk, Format::f32, n, cols), y(vk, Format::f32, n, cols), z(vk, Format::f32, n, cols);
+                Twin gain(vk, Format::f32, 1, cols), sum(vk, Format::f32, n, cols), y(vk, Format::f32, n, cols),
+                    z(vk, Format::f32, n, cols);
                 for (Twin* twin : {&a, &b, &bias, &gain}) twin->randomize(random_);
                 run_both(vk, {&a, &b, &bias, &gain, &sum, &y, &z}, [&](Ops& ops, Side side) {
                     ops.add_rms_norm(a.on(side), b.on(side), gain.on(side), 1e-5f, sum.on(side), y.on(side));
-                    ops.add_rms_norm(a.on(side), bias.on(side), gain.on(side), 1e-5f, a.on(side), z.on(side));  // sum is a
+                    ops.add_rms_norm(a.on(side), bias.on(side), gain.on(side), 1e-5f, a.on(side),
+                                     z.on(side));  // sum is a
                 });
                 sum.expect_equal("sum");
                 a.expect_equal("sum in place");

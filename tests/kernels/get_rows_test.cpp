@@ -10,8 +10,10 @@ class GetRows : public KernelTest {
         check(format, Layout::blocks, n_rows, cols, ids, placing);
         if (can_be_planar(format, cols, placing)) check(format, Layout::planar, n_rows, cols, ids, placing);
     }
-    void check(Format format, Layout layout, uint32_t n_rows, uint32_t cols, const std::vector<uint32_t>& ids, Placing placing) {
-        SCOPED_TRACE(fmt::format("{} {} [{}, {}], {} ids", info(format).name, name_of(layout), n_rows, cols, ids.size()));
+    void check(Format format, Layout layout, uint32_t n_rows, uint32_t cols, const std::vector<uint32_t>& ids,
+               Placing placing) {
+        SCOPED_TRACE(
+            fmt::format("{} {} [{}, {}], {} ids", info(format).name, name_of(layout), n_rows, cols, ids.size()));
         const auto n = static_cast<uint32_t>(ids.size());
         Twin table(backend(), format, n_rows, cols, placing, layout), list(backend(), Format::f32, 1, n, placing);
         Twin out(backend(), Format::f32, n, cols, placing);
@@ -37,7 +39,8 @@ TEST_F(GetRows, EveryFormat) {
 
 TEST_F(GetRows, EveryBlockOffset) {
     for (size_t f = 0; f < kFormats.size(); ++f) {
-        for (const uint32_t offset : {0u, 1u, 15u, 16u, 100u}) check(static_cast<Format>(f), 3, 256, {2, 0, 1}, {offset, offset % 16 == 0 ? 16u : 1u});
+        for (const uint32_t offset : {0u, 1u, 15u, 16u, 100u})
+            check(static_cast<Format>(f), 3, 256, {2, 0, 1}, {offset, offset % 16 == 0 ? 16u : 1u});
     }
 }
 

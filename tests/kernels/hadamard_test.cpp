@@ -41,7 +41,8 @@ TEST_F(Hadamard, TwiceIsOnce) {
 TEST_F(Hadamard, ACacheHoldsTurnedHeads) {
     constexpr uint32_t kHead = 64, kTokens = 3;
     VkBackend& vk = backend();
-    Twin q(vk, Format::f32, kTokens, 4 * kHead), k(vk, Format::f32, kTokens, 2 * kHead), v(vk, Format::f32, kTokens, 2 * kHead);
+    Twin q(vk, Format::f32, kTokens, 4 * kHead), k(vk, Format::f32, kTokens, 2 * kHead),
+        v(vk, Format::f32, kTokens, 2 * kHead);
     Twin at(vk, Format::f32, 1, kTokens);
     CacheTwin k_cache(vk, Format::f32, 10, 2 * kHead), v_cache(vk, Format::f32, 10, 2 * kHead);
     for (Twin* twin : {&q, &k, &v}) twin->randomize(random_);
@@ -49,7 +50,8 @@ TEST_F(Hadamard, ACacheHoldsTurnedHeads) {
     at.integers({4, 2, 9});
     const RopeParams rope{.head_dim = kHead, .n_rot = kHead};
     run_both(vk, {&q, &k, &v, &at, &k_cache, &v_cache}, [&](Ops& ops, Side side) {
-        ops.rope_kv_write(q.on(side), k.on(side), v.on(side), rope, at.ids(side), {}, {k_cache.on(side), v_cache.on(side), 10, true, true}, at.ids(side));
+        ops.rope_kv_write(q.on(side), k.on(side), v.on(side), rope, at.ids(side), {},
+                          {k_cache.on(side), v_cache.on(side), 10, true, true}, at.ids(side));
     });
     const auto close = [](uint32_t, uint32_t, double) { return 1e-5; };
     q.expect_near(close, "q");

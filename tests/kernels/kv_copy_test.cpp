@@ -11,7 +11,8 @@ constexpr uint32_t kSkip = UINT32_MAX;
 TEST_F(KvCopy, PagesOfOneCache) {
     VkBackend& vk = backend();
     for (const Format format : kKvFormats) {
-        const uint32_t cols = info(format).block_elems > 1 ? 256 : 40;  // rows without gaps at their ends: those are copied too
+        const uint32_t cols =
+            info(format).block_elems > 1 ? 256 : 40;  // rows without gaps at their ends: those are copied too
         CacheTwin cache(vk, format, 8 * 5, cols);
         Twin from(vk, Format::f32, 1, 3), to(vk, Format::f32, 1, 3);
         cache.randomize(random_);
@@ -26,8 +27,8 @@ TEST_F(KvCopy, PagesOfOneCache) {
     }
 }
 
-// As snapshots do it: out of a large cache into a small one, a number past either side skipped. Rows of the last page that are no whole
-// page stay.
+// As snapshots do it: out of a large cache into a small one, a number past either side skipped. Rows of the last page
+// that are no whole page stay.
 TEST_F(KvCopy, PagesBetweenCaches) {
     VkBackend& vk = backend();
     for (const Format format : {Format::f16, Format::q5_0}) {

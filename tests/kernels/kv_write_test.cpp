@@ -8,7 +8,8 @@ namespace {
 
 class KvWrite : public KernelTest {
   protected:
-    /// Writes n tokens of heads to random slots of caches of 50 rows, and calls `expect` with both caches' twins and their inputs.
+    /// Writes n tokens of heads to random slots of caches of 50 rows, and calls `expect` with both caches' twins and
+    /// their inputs.
     template <class Expect>
     void write(KvFormats formats, uint32_t n, uint32_t k_cols, uint32_t v_cols, Expect expect) {
         VkBackend& vk = backend();
@@ -30,38 +31,46 @@ class KvWrite : public KernelTest {
             expect(read_row(v.on(Side::host), t), read_row(v_cache.on(Side::host), at[t]), v_cache.device_row(at[t]));
         }
         // Gaps and all other rows are as they were.
-        k_cache.expect_near([&](uint32_t r, uint32_t, double) { return std::find(at.begin(), at.end(), r) == at.end() ? 0.0 : 1e9; }, "K");
-        v_cache.expect_near([&](uint32_t r, uint32_t, double) { return std::find(at.begin(), at.end(), r) == at.end() ? 0.0 : 1e9; }, "V");
+        k_cache.expect_near(
+            [&](uint32_t r, uint32_t, double) { return std::find(at.begin(), at.end(), r) == at.end() ? 0.0 : 1e9; },
+            "K");
+        v_cache.expect_near(
+            [&](uint32_t r, uint32_t, double) { return std::find(at.begin(), at.end(), r) == at.end() ? 0.0 : 1e9; },
+            "V");
     }
 };
 
 TEST_F(KvWrite, FloatsAreEqual) {
-    for (const KvFormats formats : {KvFormats(Format::f32), KvFormats(Format::f16), KvFormats(Format::bf16), KvFormats(Format::f16, Format::f32)}) {
+    for (const KvFormats formats : {KvFormats(Format::f32), KvFormats(Format::f16), KvFormats(Format::bf16),
+                                    KvFormats(Format::f16, Format::f32)}) {
         for (const uint32_t n : {1u, 2u, 7u, 8u, 9u, 33u}) {
-            write(formats, n, 72, 40, [](const auto&, const auto& expected, const auto& found) { EXPECT_EQ(expected, found); });
+            write(formats, n, 72, 40,
+                  [](const auto&, const auto& expected, const auto& found) { EXPECT_EQ(expected, found); });
         }
     }
 }
 
-// The scales are searched for, so a division that is not exact may end in another minimum of the same error: squared errors are compared,
-// and each value against what a whole step of the block's scale can do.
+// The scales are searched for, so a division that is not exact may end in another minimum of the same error: squared
+// errors are compared, and each value against what a whole step of the block's scale can do.
 TEST_F(KvWrite, BlocksAreAsGoodAsTheCodecs) {
     size_t values = 0, equal = 0;
     for (const Format format : {Format::q8_0, Format::q5_1, Format::q5_0, Format::q4_1, Format::q4_0}) {
         for (const KvFormats formats : {KvFormats(format), KvFormats(format, Format::f16)}) {
-            write(formats, 9, 96, 32, [&](const std::vector<float>& in, const std::vector<float>& expected, const std::vector<float>& found) {
-                double error = 0, codec_error = 0, largest = 0, worst = 0;
-                for (size_t i = 0; i < in.size(); ++i) {
-                    error += (in[i] - found[i]) * double(in[i] - found[i]);
-                    codec_error += (in[i] - expected[i]) * double(in[i] - expected[i]);
-                    largest = std::max(largest, double(std::abs(in[i])));
-                    worst = std::max(worst, double(std::abs(in[i] - found[i])));
-                    equal += expected[i] == found[i] ? 1 : 0;
-                    ++values;
-                }
-                EXPECT_LE(error, codec_error * (1 + 1e-3) + 1e-18) << info(format).name;
-                EXPECT_LE(worst, largest * 0.3) << info(format).name;
-            });
+            write(
+                formats, 9, 96, 32,
+                [&](const std::vector<float>& in, const std::vector<float>& expected, const std::vector<float>& found) {
+                    double error = 0, codec_error = 0, largest = 0, worst = 0;
+                    for (size_t i = 0; i < in.size(); ++i) {
+                        error += (in[i] - found[i]) * double(in[i] - found[i]);
+                        codec_error += (in[i] - expected[i]) * double(in[i] - expected[i]);
+                        largest = std::max(largest, double(std::abs(in[i])));
+                        worst = std::max(worst, double(std::abs(in[i] - found[i])));
+                        equal += expected[i] == found[i] ? 1 : 0;
+                        ++values;
+                    }
+                    EXPECT_LE(error, codec_error * (1 + 1e-3) + 1e-18) << info(format).name;
+                    EXPECT_LE(worst, largest * 0.3) << info(format).name;
+                });
         }
     }
     // On devices with exact division every code is the codec's.
@@ -84,9 +93,24 @@ TEST_F(KvWrite, ZeroAndConstantBlocks) {
 }
 
 TEST_F(KvWrite, HalvesAreRoundedToEvenEverywhere) {
-    // Ties, the largest half, the first that becomes infinite, the smallest subnormal and what rounds to and from it, both signs.
-    const std::vector<float> values{1.0f + 1.0f / 2048, 1.0f + 3.0f / 2048, 65504, 65519, 65520, 1e9f, 5.9604645e-8f, 2.9802322e-8f,
-                                    2.9802326e-8f, 8.9406967e-8f, 6.1035156e-5f, 6.1005e-5f, 6.1035153e-5f, 0.0f, 1e-30f, INFINITY};
+    // Ties, the largest half, the first that becomes infinite, the smallest subnormal and what rounds to and from it,
+    // both signs.
+    const std::vector<float> values{1.0f + 1.0f / 2048,
+                                    1.0f + 3.0f / 2048,
+                                    65504,
+                                    65519,
+                                    65520,
+                                    1e9f,
+                                    5.9604645e-8f,
+                                    2.9802322e-8f,
+                                    2.9802326e-8f,
+                                    8.9406967e-8f,
+                                    6.1035156e-5f,
+                                    6.1005e-5f,
+                                    6.1035153e-5f,
+                                    0.0f,
+                                    1e-30f,
+                                    INFINITY};
     const auto n = static_cast<uint32_t>(values.size());
     for (const Format format : {Format::f16, Format::bf16}) {
         VkBackend& vk = backend();

@@ -1,4 +1,5 @@
-// Devices with small limits: work is cut by binding size, by workgroups per dispatch and by cost, and the results stay the same.
+// Devices with small limits: work is cut by binding size, by workgroups per dispatch and by cost, and the results stay
+// the same.
 #include "tests/kernels/cache_twin.h"
 
 namespace atlas::test {
@@ -18,7 +19,8 @@ class Limits : public ::testing::Test {
         vk_ = std::move(*made);
     }
     void TearDown() override {
-        for (const vk::ValidationMessage& message : vk_->take_validation_messages()) ADD_FAILURE() << message.id << ": " << message.text;
+        for (const vk::ValidationMessage& message : vk_->take_validation_messages())
+            ADD_FAILURE() << message.id << ": " << message.text;
     }
     VkBackend& gpu() { return *vk_; }
     size_t dispatches(const std::function<void(Ops&)>& pass) {
@@ -27,18 +29,22 @@ class Limits : public ::testing::Test {
         return vk_->size_of(**program).dispatches;
     }
 
-    void check_matmul(Format format, uint32_t n_tokens, uint32_t n_out, uint32_t n_in, size_t at_least, bool add = false,
-                      Layout layout = Layout::blocks) {
-        Twin w(gpu(), format, n_out, n_in, {}, layout), x(gpu(), Format::f32, n_tokens, n_in), y(gpu(), Format::f32, n_tokens, n_out);
+    void check_matmul(Format format, uint32_t n_tokens, uint32_t n_out, uint32_t n_in, size_t at_least,
+                      bool add = false, Layout layout = Layout::blocks) {
+        Twin w(gpu(), format, n_out, n_in, {}, layout), x(gpu(), Format::f32, n_tokens, n_in),
+            y(gpu(), Format::f32, n_tokens, n_out);
         Twin b(gpu(), Format::f32, 1, n_out);
         w.randomize(random_);
         x.randomize(random_);
         b.randomize(random_);
-        const auto pass = [&](Ops& ops, Side side) { ops.matmul_add(w.on(side), x.on(side), add ? b.on(side) : Tensor{}, y.on(side)); };
+        const auto pass = [&](Ops& ops, Side side) {
+            ops.matmul_add(w.on(side), x.on(side), add ? b.on(side) : Tensor{}, y.on(side));
+        };
         run_both(gpu(), {&w, &x, &y, &b}, pass);
         y.expect_near(
             [&](uint32_t t, uint32_t o, double) {
-                return kUlp * (4 + std::sqrt(double(n_in))) * (dot_magnitude(w.on(Side::host), o, x.on(Side::host), t) + (add ? 1 : 0));
+                return kUlp * (4 + std::sqrt(double(n_in))) *
+                       (dot_magnitude(w.on(Side::host), o, x.on(Side::host), t) + (add ? 1 : 0));
             },
             "y");
         EXPECT_GE(dispatches([&](Ops& ops) { pass(ops, Side::device); }), at_least);
@@ -48,7 +54,8 @@ class Limits : public ::testing::Test {
         const uint32_t n_pages = (n_keys + 15) / 16;
         CacheTwin k(gpu(), Format::f32, n_pages * 16, head_dim), v(gpu(), Format::f32, n_pages * 16, head_dim);
         Twin q(gpu(), Format::f32, n_tokens, n_head * head_dim), y(gpu(), Format::f32, n_tokens, n_head * head_dim);
-        Twin positions(gpu(), Format::f32, 1, n_tokens), seqs(gpu(), Format::f32, 1, n_tokens), table(gpu(), Format::f32, 1, n_pages);
+        Twin positions(gpu(), Format::f32, 1, n_tokens), seqs(gpu(), Format::f32, 1, n_tokens),
+            table(gpu(), Format::f32, 1, n_pages);
         for (Twin* twin : std::initializer_list<Twin*>{&k, &v, &q}) twin->randomize(random_);
         std::vector<uint32_t> at(n_tokens), pages(n_pages);
         for (uint32_t t = 0; t < n_tokens; ++t) at[t] = n_keys - n_tokens + t;
@@ -58,12 +65,14 @@ class Limits : public ::testing::Test {
         table.integers(pages);
         const float scale = 1 / std::sqrt(float(head_dim));
         const auto pass = [&](Ops& ops, Side side) {
-            ops.attention(q.on(side), {k.on(side), v.on(side), 16}, {positions.ids(side), seqs.ids(side), table.ids(side), n_pages, n_keys},
+            ops.attention(q.on(side), {k.on(side), v.on(side), 16},
+                          {positions.ids(side), seqs.ids(side), table.ids(side), n_pages, n_keys},
                           {n_head, 1, head_dim, scale}, y.on(side));
         };
         run_both(gpu(), {&k, &v, &q, &y, &positions, &seqs, &table}, pass);
         // As in attention_case.h, for scores of at most scale * head_dim.
-        const double limit = 2 * kUlp * ((4 + std::sqrt(double(head_dim))) * scale * head_dim + 16 + 2 * std::sqrt(double(n_keys)));
+        const double limit =
+            2 * kUlp * ((4 + std::sqrt(double(head_dim))) * scale * head_dim + 16 + 2 * std::sqrt(double(n_keys)));
         y.expect_near([&](uint32_t, uint32_t, double) { return limit; }, "y");
         EXPECT_GE(dispatches([&](Ops& ops) { pass(ops, Side::device); }), at_least);
     }
@@ -75,12 +84,12 @@ TEST_F(Limits, WeightsLargerThanABinding) {
     auto options = small_options();
     options.max_binding_bytes = 64 * 1024;
     start(options);
-    check_matmul(Format::q6_k, 3, 700, 512, 5);       // 700 rows of 425 bytes with their gaps: 440 KiB
+    check_matmul(Format::q6_k, 3, 700, 512, 5);  // 700 rows of 425 bytes with their gaps: 440 KiB
     check_matmul(Format::q4_0, 1, 333, 1024, 4);
     check_matmul(Format::q4_0, 9, 333, 1024, 4, true);  // the bias is cut along
     check_matmul(Format::q6_k, 3, 700, 512, 5, false, Layout::planar);
     check_matmul(Format::q4_0, 2, 333, 1024, 4, true, Layout::planar);  // parts that start inside of a group
-    check_matmul(Format::f32, 40, 500, 32, 2);        // y of 80 KiB is cut by tokens
+    check_matmul(Format::f32, 40, 500, 32, 2);                          // y of 80 KiB is cut by tokens
 
     Twin table(gpu(), Format::q6_k, 700, 512), ids(gpu(), Format::f32, 1, 9), out(gpu(), Format::f32, 9, 512);
     table.randomize(random_);
@@ -97,7 +106,8 @@ TEST_F(Limits, ActivationsLargerThanABinding) {
     start(options);
     constexpr uint32_t kRows = 33, kCols = 300;  // 40 KiB with the gaps
     Twin a(gpu(), Format::f32, kRows, kCols), b(gpu(), Format::f32, kRows, kCols), gain(gpu(), Format::f32, 1, kCols);
-    Twin sum(gpu(), Format::f32, kRows, kCols), y(gpu(), Format::f32, kRows, kCols), z(gpu(), Format::f32, kRows, kCols);
+    Twin sum(gpu(), Format::f32, kRows, kCols), y(gpu(), Format::f32, kRows, kCols),
+        z(gpu(), Format::f32, kRows, kCols);
     Twin positions(gpu(), Format::f32, 1, kRows);
     for (Twin* twin : {&a, &b, &gain}) twin->randomize(random_);
     std::vector<uint32_t> at(kRows);
@@ -111,7 +121,8 @@ TEST_F(Limits, ActivationsLargerThanABinding) {
     };
     run_both(gpu(), {&a, &b, &gain, &sum, &y, &z, &positions}, pass);
     sum.expect_equal("sum");
-    y.expect_near([](uint32_t, uint32_t, double expected) { return kUlp * (std::sqrt(300.0) + 12) * std::abs(expected); }, "y");
+    y.expect_near(
+        [](uint32_t, uint32_t, double expected) { return kUlp * (std::sqrt(300.0) + 12) * std::abs(expected); }, "y");
     z.expect_near([](uint32_t, uint32_t, double) { return 1e-5; }, "z");
     EXPECT_GE(dispatches([&](Ops& ops) { pass(ops, Side::device); }), 9u);
 }
@@ -143,7 +154,8 @@ TEST_F(Limits, AttentionIsCutByCost) {
     check_attention(9, 40, 2, 64, 2);  // 0.18 MFLOP: 184 ms
 }
 
-// One token's share of each of 8 splits is 256 ms: 24 tokens and 9 are asked for, whose keys go into 16 splits, in dispatches of 128 ms.
+// One token's share of each of 8 splits is 256 ms: the steps have 24 and 9 tokens, whose keys go into 16 splits, in
+// dispatches of 128 ms.
 TEST_F(Limits, AttentionOfManyTokensToManyKeysIsAskedForFewAtATime) {
     auto options = small_options();
     options.rates = std::array<double, 2>{0.001, 1000.0};
@@ -158,7 +170,8 @@ TEST_F(Limits, WhatDoesNotFitIsAnErrorAndNoCrash) {
     start(options);
     Twin k(gpu(), Format::f32, 64, 64), slots(gpu(), Format::f32, 1, 1), row(gpu(), Format::f32, 1, 64);
     auto cache = gpu().record("step", [&](Ops& ops) {
-        ops.kv_write(row.on(Side::device), row.on(Side::device), {k.on(Side::device), k.on(Side::device), 16}, slots.ids(Side::device));
+        ops.kv_write(row.on(Side::device), row.on(Side::device), {k.on(Side::device), k.on(Side::device), 16},
+                     slots.ids(Side::device));
     });
     ASSERT_FALSE(cache);
     EXPECT_EQ(cache.error().code, ErrorCode::limit);
@@ -194,7 +207,8 @@ TEST_F(Limits, AProgramRunsAgainWithNewStepData) {
     start(small_options());
     Twin table(gpu(), Format::q8_0, 20, 64), ids(gpu(), Format::f32, 1, 2), out(gpu(), Format::f32, 2, 64);
     table.randomize(random_);
-    auto program = gpu().record("step", [&](Ops& ops) { ops.get_rows(table.on(Side::device), ids.ids(Side::device), out.on(Side::device)); });
+    auto program = gpu().record(
+        "step", [&](Ops& ops) { ops.get_rows(table.on(Side::device), ids.ids(Side::device), out.on(Side::device)); });
     ASSERT_TRUE(program);
     table.to_device();
     out.to_device();

@@ -15,15 +15,18 @@ class Matmul : public KernelTest {
         backend(true).choices() = {};
         KernelTest::TearDown();
     }
-    /// Error of a sum of n products in f32, relative to the sum of their magnitudes: each addition rounds by half a unit in the last
-    /// place, and independent roundings add up like a random walk. The constant 4 covers the products, the last additions and b.
+    /// Error of a sum of n products in f32, relative to the sum of their magnitudes: each addition rounds by half a
+    /// unit in the last place, and independent roundings add up like a random walk. The constant 4 covers the products,
+    /// the last additions and b.
     static double relative_bound(uint32_t n) { return kUlp * (4 + std::sqrt(double(n))); }
 
-    void check(VkBackend& vk, Format format, uint32_t n_tokens, uint32_t n_out, uint32_t n_in, Add add = Add::none, Placing placing = {},
-               Layout layout = Layout::blocks) {
-        SCOPED_TRACE(fmt::format("{} {} [{}, {}], {} tokens, add {}", info(format).name, name_of(layout), n_out, n_in, n_tokens, int(add)));
+    void check(VkBackend& vk, Format format, uint32_t n_tokens, uint32_t n_out, uint32_t n_in, Add add = Add::none,
+               Placing placing = {}, Layout layout = Layout::blocks) {
+        SCOPED_TRACE(fmt::format("{} {} [{}, {}], {} tokens, add {}", info(format).name, name_of(layout), n_out, n_in,
+                                 n_tokens, int(add)));
         n_in = whole_blocks(format, n_in);
-        Twin w(vk, format, n_out, n_in, placing, layout), x(vk, Format::f32, n_tokens, n_in, placing), y(vk, Format::f32, n_tokens, n_out, placing);
+        Twin w(vk, format, n_out, n_in, placing, layout), x(vk, Format::f32, n_tokens, n_in, placing),
+            y(vk, Format::f32, n_tokens, n_out, placing);
         Twin b(vk, Format::f32, add == Add::bias ? 1 : n_tokens, n_out, placing);
         w.randomize(random_);
         x.randomize(random_);
@@ -31,7 +34,8 @@ class Matmul : public KernelTest {
         y.randomize(random_);
         const Twin& added = add == Add::residual_in_place ? y : b;
         std::vector<std::vector<float>> b_rows;
-        for (uint32_t t = 0; t < n_tokens; ++t) b_rows.push_back(read_row(added.on(Side::host), add == Add::bias ? 0 : t));
+        for (uint32_t t = 0; t < n_tokens; ++t)
+            b_rows.push_back(read_row(added.on(Side::host), add == Add::bias ? 0 : t));
         run_both(vk, {&w, &x, &y, &b}, [&](Ops& ops, Side side) {
             if (add == Add::none) return ops.matmul(w.on(side), x.on(side), y.on(side));
             ops.matmul_add(w.on(side), x.on(side), added.on(side), y.on(side));
@@ -63,17 +67,20 @@ TEST_F(Matmul, EveryPlanarFormat) {
         if (!has_planes(format) || info(format).block_elems == 1) continue;
         for (const bool gpu : {false, true}) {
             check(backend(gpu), format, 1, 37, 544, Add::none, {}, Layout::planar);
-            check(backend(gpu), format, 1, 9, 4640, Add::none, {17, 1}, Layout::planar);  // rows and views that start inside of a group
+            check(backend(gpu), format, 1, 9, 4640, Add::none, {17, 1},
+                  Layout::planar);  // rows and views that start inside of a group
         }
     }
     check(backend(true), Format::q6_k, 33, 67, 320, Add::none, {}, Layout::planar);
     check(backend(), Format::q6_k, 3, 67, 320, Add::none, {}, Layout::planar);
 }
 
-// So many rows that Mesa 26's software device gives an invocation eight of them, the last ones of which are not there.
+// Enough rows that Mesa 26's software device gives an invocation eight of them, the last of which are past the end.
 TEST_F(Matmul, ManyRowsOfPlanarFormats) {
-    if (!compiles_to_gathers(backend().caps())) GTEST_SKIP() << "this device's mat-vec has one size for any number of rows";
-    for (const Format format : {Format::f16, Format::bf16, Format::q4_0, Format::q4_1, Format::q5_0, Format::q8_0, Format::mxfp4}) {
+    if (!compiles_to_gathers(backend().caps()))
+        GTEST_SKIP() << "this device's mat-vec has one size for any number of rows";
+    for (const Format format :
+         {Format::f16, Format::bf16, Format::q4_0, Format::q4_1, Format::q5_0, Format::q8_0, Format::mxfp4}) {
         for (const uint32_t n : {1u, 9u}) check(backend(), format, n, 1037, 64, Add::none, {16, 0}, Layout::planar);
     }
 }
@@ -114,8 +121,10 @@ TEST_F(Matmul, DenseAtTheStart) {
 }
 
 TEST_F(Matmul, EveryOffsetOfABlockThatNoAlignmentDivides) {
-    // 210-byte blocks against descriptor alignments of 16 to 256 bytes: the case where an offset in the wrong unit shows.
-    for (const uint32_t offset : {1u, 2u, 7u, 8u, 63u, 129u}) check(backend(), Format::q6_k, 2, 5, 256, Add::none, {offset, 1});
+    // 210-byte blocks against descriptor alignments of 16 to 256 bytes: the case where an offset in the wrong unit
+    // shows.
+    for (const uint32_t offset : {1u, 2u, 7u, 8u, 63u, 129u})
+        check(backend(), Format::q6_k, 2, 5, 256, Add::none, {offset, 1});
 }
 
 TEST_F(Matmul, AddsABiasOrAResidual) {
@@ -127,7 +136,8 @@ TEST_F(Matmul, AddsABiasOrAResidual) {
 }
 
 TEST_F(Matmul, AddOfNothingIsMatmul) {
-    Twin w(backend(), Format::f16, 9, 40), x(backend(), Format::f32, 3, 40), y(backend(), Format::f32, 3, 9), plain(backend(), Format::f32, 3, 9);
+    Twin w(backend(), Format::f16, 9, 40), x(backend(), Format::f32, 3, 40), y(backend(), Format::f32, 3, 9),
+        plain(backend(), Format::f32, 3, 9);
     w.randomize(random_);
     x.randomize(random_);
     run_both(backend(), {&w, &x, &y, &plain}, [&](Ops& ops, Side side) {

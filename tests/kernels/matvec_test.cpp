@@ -1,4 +1,5 @@
-// matmul/matvec.comp on the kernels that a graphics card gets: every format and layout, 1 to 24 columns, with and without subgroups.
+// matmul/matvec.comp on the kernels that a graphics card gets: every format and layout, 1 to 24 columns, with and
+// without subgroups.
 #include "runtime/kernels/ops/vk_ops.h"
 #include "tests/kernels/twin.h"
 
@@ -22,7 +23,8 @@ class Matvec : public KernelTest {
 
     void check(VkBackend& vk, const Case& c) {
         const uint32_t n_in = whole_blocks(c.format, c.n_in);
-        SCOPED_TRACE(fmt::format("{} {} [{}, {}], {} tokens", info(c.format).name, name_of(c.layout), c.n_out, n_in, c.n_tokens));
+        SCOPED_TRACE(fmt::format("{} {} [{}, {}], {} tokens", info(c.format).name, name_of(c.layout), c.n_out, n_in,
+                                 c.n_tokens));
         Twin w(vk, c.format, c.n_out, n_in, c.placing, c.layout), x(vk, Format::f32, c.n_tokens, n_in, c.placing);
         Twin y(vk, Format::f32, c.n_tokens, c.n_out, c.placing);
         w.randomize(random_);
@@ -49,7 +51,8 @@ class Matvec : public KernelTest {
 };
 
 TEST_F(Matvec, EveryFormatAndLayout) {
-    for (const Format format : {Format::q4_k, Format::q5_1, Format::bf16}) check(forced_backend(kShared), {format, Layout::blocks, 1, 37, 544});
+    for (const Format format : {Format::q4_k, Format::q5_1, Format::bf16})
+        check(forced_backend(kShared), {format, Layout::blocks, 1, 37, 544});
     // One row per lane: software devices take seconds to compile the long shaders of more.
     for (Case c : every_format(1, 9, 1088)) {
         c.placing = {17, 4};  // inside of a group; rows of activations not in whole 16 bytes
@@ -71,24 +74,28 @@ TEST_F(Matvec, RowsThatNoRoundDivides) {
         check(forced_backend(kShared), {Format::f32, Layout::blocks, 3, 5, n_in});
         check(forced_backend(kSubgroup), {Format::f16, Layout::blocks, 2, 5, n_in});
     }
-    for (const uint32_t n_in : {256u, 768u, 4352u}) check(forced_backend(kOneRow), {Format::q4_k, Layout::blocks, 1, 5, n_in});
-    for (const uint32_t n_out : {1u, 2u, 15u, 16u, 17u, 33u, 130u}) check(forced_backend(kSubgroup), {Format::q8_0, Layout::planar, 2, n_out, 64});
+    for (const uint32_t n_in : {256u, 768u, 4352u})
+        check(forced_backend(kOneRow), {Format::q4_k, Layout::blocks, 1, 5, n_in});
+    for (const uint32_t n_out : {1u, 2u, 15u, 16u, 17u, 33u, 130u})
+        check(forced_backend(kSubgroup), {Format::q8_0, Layout::planar, 2, n_out, 64});
 }
 
 TEST_F(Matvec, RandomShapes) {
     std::uniform_int_distribution<uint32_t> outs(1, 70), blocks(1, 40), offsets(0, 20);
     for (int i = 0; i < 12; ++i) {
         const Placing placing{offsets(random_), offsets(random_)};
-        check(forced_backend(kSubgroup), {Format::q4_0, Layout::planar, 2, outs(random_), blocks(random_) * 32, placing});
+        check(forced_backend(kSubgroup),
+              {Format::q4_0, Layout::planar, 2, outs(random_), blocks(random_) * 32, placing});
         check(forced_backend(kShared), {Format::q8_0, Layout::blocks, 3, outs(random_), blocks(random_) * 32, placing});
     }
 }
 
-// Speculative decoding checks tokens in steps of any width: what a step says of a token may not depend on the others in it.
+// Verify steps have any width: a token's result may not depend on the other tokens in its step.
 TEST_F(Matvec, AColumnsBitsDoNotDependOnTheOthers) {
     constexpr uint32_t kMost = 24, kOut = 11;
     const auto check_widths = [&](VkBackend& vk, const Case& c, const std::vector<uint32_t>& widths) {
-        Twin w(vk, c.format, kOut, c.n_in, {}, c.layout), x(vk, Format::f32, kMost, c.n_in), y(vk, Format::f32, kMost, kOut);
+        Twin w(vk, c.format, kOut, c.n_in, {}, c.layout), x(vk, Format::f32, kMost, c.n_in),
+            y(vk, Format::f32, kMost, kOut);
         w.randomize(random_);
         x.randomize(random_);
         const auto run = [&](uint32_t first, uint32_t n) {
@@ -105,11 +112,13 @@ TEST_F(Matvec, AColumnsBitsDoNotDependOnTheOthers) {
             for (uint32_t t = kMost - n; t < kMost; ++t) EXPECT_EQ(y.device_row(t), whole[t]);
         }
     };
-    check_widths(forced_backend(kSubgroup), {.format = Format::q4_0, .layout = Layout::planar, .n_in = 352}, {1, 2, 3, 4, 5, 8, 9, 15, 19, 23});
+    check_widths(forced_backend(kSubgroup), {.format = Format::q4_0, .layout = Layout::planar, .n_in = 352},
+                 {1, 2, 3, 4, 5, 8, 9, 15, 19, 23});
     check_widths(forced_backend(kShared), {.format = Format::f16, .n_in = 77}, {1, 2, 3});
 }
 
-// Bytes of weights that the planned dispatches of a product load: a workgroup reads each weight of its rows once, whatever its tokens.
+// Bytes of weights that the planned dispatches of a product load: a workgroup reads each weight of its rows once,
+// whatever its tokens.
 uint64_t weight_bytes_loaded(uint32_t n_tokens, uint64_t max_binding_bytes) {
     VkOpsContext context;
     context.caps = backend(true).caps();
@@ -122,10 +131,12 @@ uint64_t weight_bytes_loaded(uint32_t n_tokens, uint64_t max_binding_bytes) {
     };
     constexpr uint32_t kOut = 640, kIn = 5120;
     VkStorage w(nullptr, "w", {.bytes = stored_bytes(Format::q6_k, Layout::planar, uint64_t{kOut} * kIn)});
-    VkStorage x(nullptr, "x", {.bytes = uint64_t{n_tokens} * kIn * 4}), y(nullptr, "y", {.bytes = uint64_t{n_tokens} * kOut * 4});
+    VkStorage x(nullptr, "x", {.bytes = uint64_t{n_tokens} * kIn * 4}),
+        y(nullptr, "y", {.bytes = uint64_t{n_tokens} * kOut * 4});
     DispatchPlan plan;
     VkOps ops(context, plan);
-    ops.matmul(tensor(w, Format::q6_k, kOut, kIn, Layout::planar), tensor(x, Format::f32, n_tokens, kIn, Layout::blocks),
+    ops.matmul(tensor(w, Format::q6_k, kOut, kIn, Layout::planar),
+               tensor(x, Format::f32, n_tokens, kIn, Layout::blocks),
                tensor(y, Format::f32, n_tokens, kOut, Layout::blocks));
     EXPECT_FALSE(plan.error);
     uint64_t bytes = 0;
@@ -142,7 +153,8 @@ TEST_F(Matvec, LoadsTheSameBytesOfWeightsForOneColumnAndTwentyFour) {
         const uint64_t one = weight_bytes_loaded(1, limit);
         EXPECT_GE(one, kWhole);
         EXPECT_LE(one, kWhole * 11 / 10) << "parts of a matrix overlap by a group or two";
-        for (uint32_t n_tokens = 2; n_tokens <= 24; ++n_tokens) EXPECT_EQ(weight_bytes_loaded(n_tokens, limit), one) << n_tokens;
+        for (uint32_t n_tokens = 2; n_tokens <= 24; ++n_tokens)
+            EXPECT_EQ(weight_bytes_loaded(n_tokens, limit), one) << n_tokens;
     }
 }
 

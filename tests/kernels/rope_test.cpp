@@ -7,9 +7,10 @@ namespace {
 
 class Rope : public KernelTest {
   protected:
-    void check(const RopeParams& params, uint32_t n_tokens, uint32_t n_head, const std::vector<uint32_t>& positions, bool with_factors) {
-        SCOPED_TRACE(fmt::format("head {} rot {} pairing {} tokens {} factors {}", params.head_dim, params.n_rot, int(params.pairing), n_tokens,
-                                 with_factors));
+    void check(const RopeParams& params, uint32_t n_tokens, uint32_t n_head, const std::vector<uint32_t>& positions,
+               bool with_factors) {
+        SCOPED_TRACE(fmt::format("head {} rot {} pairing {} tokens {} factors {}", params.head_dim, params.n_rot,
+                                 int(params.pairing), n_tokens, with_factors));
         Twin x(backend(), Format::f32, n_tokens, n_head * params.head_dim), at(backend(), Format::f32, 1, n_tokens);
         Twin factors(backend(), Format::f32, 1, params.n_rot / 2);
         x.randomize(random_);
@@ -20,14 +21,18 @@ class Rope : public KernelTest {
         run_both(backend(), {&x, &at, &factors}, [&](Ops& ops, Side side) {
             ops.rope(x.on(side), params, at.ids(side), with_factors ? factors.on(side) : Tensor{});
         });
-        // sin and cos to 3e-7, three roundings; a divided frequency is rounded twice in f32, which the position multiplies.
+        // sin and cos to 3e-7, three roundings; a divided frequency is rounded twice in f32, which the position
+        // multiplies.
         x.expect_near(
             [&](uint32_t t, uint32_t c, double) {
                 const uint32_t head = c / params.head_dim * params.head_dim;
                 double largest = 0;
-                for (uint32_t i = 0; i < params.head_dim; ++i) largest = std::max(largest, std::abs(double{before[t][head + i]}));
+                for (uint32_t i = 0; i < params.head_dim; ++i)
+                    largest = std::max(largest, std::abs(double{before[t][head + i]}));
                 const double angle_error = with_factors ? 3 * kUlp * positions[t] : 0.0;
-                return c - head >= params.n_rot ? 0.0 : 2 * largest * std::abs(rope_magnitude(params)) * (3e-7 + 3 * kUlp + angle_error);
+                return c - head >= params.n_rot
+                           ? 0.0
+                           : 2 * largest * std::abs(rope_magnitude(params)) * (3e-7 + 3 * kUlp + angle_error);
             },
             "x");
     }
@@ -83,7 +88,11 @@ TEST_F(Rope, FactorsPerPair) {
 
 TEST_F(Rope, Yarn) {
     for (const float scale : {0.25f, 0.1f}) {
-        RopeParams params{.pairing = RopeParams::Pairing::halves, .head_dim = 128, .n_rot = 128, .rope_theta = 1000000, .freq_scale = scale};
+        RopeParams params{.pairing = RopeParams::Pairing::halves,
+                          .head_dim = 128,
+                          .n_rot = 128,
+                          .rope_theta = 1000000,
+                          .freq_scale = scale};
         params.ext_factor = 1;
         params.n_ctx_orig = 32768;
         params.attn_factor = 0.9f;

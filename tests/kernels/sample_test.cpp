@@ -1,4 +1,4 @@
-// sample: the device chooses the token that the oracle chooses, to the last bit of everything it says about it.
+// sample: the device chooses the token that the oracle chooses, to the last bit of every result word.
 #include <limits>
 
 #include "shaders/sample/arithmetic.h"
@@ -15,13 +15,19 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 class Rows {
   public:
     Rows(VkBackend& vk, uint32_t n_rows, uint32_t n_vocab, uint32_t n_history = 0)
-        : logits(vk, Format::f32, n_rows, n_vocab), params(vk, Format::f32, 1, n_rows * kParamWords),
-          history(vk, Format::f32, 1, kHistoryHead + n_history), tokens(vk, Format::f32, 1, n_rows), results(vk, Format::f32, 1, n_rows * kResultWords),
-          vk_(vk), n_history_(n_history), words_(n_rows * kParamWords) {
+        : logits(vk, Format::f32, n_rows, n_vocab),
+          params(vk, Format::f32, 1, n_rows * kParamWords),
+          history(vk, Format::f32, 1, kHistoryHead + n_history),
+          tokens(vk, Format::f32, 1, n_rows),
+          results(vk, Format::f32, 1, n_rows * kResultWords),
+          vk_(vk),
+          n_history_(n_history),
+          words_(n_rows * kParamWords) {
         DryOps counted;
         counted.sample(logits.on(Side::host), tables(Side::host));
         EXPECT_TRUE(vk.reserve_scratch(counted.counts().scratch_peak_bytes));
-        auto recorded = vk.record("sample", [&](Ops& ops) { ops.sample(logits.on(Side::device), tables(Side::device)); });
+        auto recorded =
+            vk.record("sample", [&](Ops& ops) { ops.sample(logits.on(Side::device), tables(Side::device)); });
         EXPECT_TRUE(recorded) << recorded.error().message;
         program_ = std::move(*recorded);
     }
@@ -44,7 +50,9 @@ class Rows {
         for (Twin* twin : all()) twin->expect_same_bytes();
     }
     uint32_t chosen(uint32_t row) const { return read_u32(results.ids(Side::host))[row * kResultWords + kResultId]; }
-    uint32_t status(uint32_t row) const { return read_u32(results.ids(Side::host))[row * kResultWords + kResultStatus]; }
+    uint32_t status(uint32_t row) const {
+        return read_u32(results.ids(Side::host))[row * kResultWords + kResultStatus];
+    }
 
     Twin logits, params, history, tokens, results;
 
@@ -65,16 +73,19 @@ class Sample : public KernelTest {
     }
 
     void random_params(Rows& rows, uint32_t row, uint32_t n_vocab) {
-        rows.word(row, kParamFlags) = (random_() % 8 == 0 ? kWantsGreedy : 0u) | (random_() % 2 ? kWantsTopP : 0u) | (random_() % 2 ? kWantsMinP : 0u) |
-                                      (random_() % 2 ? kWantsSum : 0u);
-        rows.word(row, kParamTopK) = pick<uint32_t>({0, 0, 1, 2, 40, 40, 1000, n_vocab, n_vocab + 5, static_cast<uint32_t>(random_() % n_vocab)});
-        rows.word(row, kParamHeadShare) = pick<uint32_t>({0, 1, 0x80000000u, 0xF3333333u, 0xFFFFFF00u, static_cast<uint32_t>(random_())});
+        rows.word(row, kParamFlags) = (random_() % 8 == 0 ? kWantsGreedy : 0u) | (random_() % 2 ? kWantsTopP : 0u) |
+                                      (random_() % 2 ? kWantsMinP : 0u) | (random_() % 2 ? kWantsSum : 0u);
+        rows.word(row, kParamTopK) = pick<uint32_t>(
+            {0, 0, 1, 2, 40, 40, 1000, n_vocab, n_vocab + 5, static_cast<uint32_t>(random_() % n_vocab)});
+        rows.word(row, kParamHeadShare) =
+            pick<uint32_t>({0, 1, 0x80000000u, 0xF3333333u, 0xFFFFFF00u, static_cast<uint32_t>(random_())});
         rows.word(row, kParamLogMinP) = bits_of(pick<float>({0.0f, -0.1f, -2.99573f, -7.0f, -20.0f, -50.0f}));
         rows.word(row, kParamRate) = bits_of(kOctavesPerUnit / pick<float>({0.01f, 0.5f, 0.8f, 1.0f, 2.0f, 1e4f}));
-        for (const uint32_t word : {kParamSeed, kParamSeed + 1, kParamDraw, kParamDraw + 1}) rows.word(row, word) = static_cast<uint32_t>(random_());
+        for (const uint32_t word : {kParamSeed, kParamSeed + 1, kParamDraw, kParamDraw + 1})
+            rows.word(row, word) = static_cast<uint32_t>(random_());
     }
 
-    /// Logits as models give them, and as no model should: few values, one value, much impossible, very wide.
+    /// Logits as models give them, and as no model should: few values, one value, many of -infinity, very wide.
     std::vector<float> random_row(uint32_t n_vocab) {
         std::normal_distribution<float> bell;
         std::vector<float> row(n_vocab);
@@ -125,7 +136,8 @@ TEST_F(Sample, LargeVocabularies) {
 TEST_F(Sample, DamagedAndImpossibleRowsSaySo) {
     Rows rows(backend(), 6, 300);
     const float nan = std::nanf("");
-    const std::vector<std::pair<uint32_t, float>> damage[6] = {{{7, nan}}, {{200, -nan}, {100, kInfinity}}, {{299, kInfinity}}, {{0, nan}}, {}, {}};
+    const std::vector<std::pair<uint32_t, float>> damage[6] = {
+        {{7, nan}}, {{200, -nan}, {100, kInfinity}}, {{299, kInfinity}}, {{0, nan}}, {}, {}};
     for (uint32_t r = 0; r < 6; ++r) {
         std::vector<float> row(300, r == 4 ? -kInfinity : 1.0f);
         for (const auto& [id, value] : damage[r]) row[id] = value;

@@ -10,11 +10,18 @@ namespace atlas {
 namespace {
 
 AttentionShape shape(uint32_t head_dim, uint32_t value_dim, uint32_t heads_per_kv, uint32_t n_tokens) {
-    return {.head_dim = head_dim, .value_dim = value_dim, .heads_per_kv = heads_per_kv, .n_head_kv = 2, .n_tokens = n_tokens, .max_kv_tokens = 4096,
-            .page_tokens = 32, .formats = Format::f16};
+    return {.head_dim = head_dim,
+            .value_dim = value_dim,
+            .heads_per_kv = heads_per_kv,
+            .n_head_kv = 2,
+            .n_tokens = n_tokens,
+            .max_kv_tokens = 4096,
+            .page_tokens = 32,
+            .formats = Format::f16};
 }
 
-/// The least that is not rejected: no subgroup operation that attention could use, subgroups of one invocation or of many.
+/// The weakest device that is not rejected: no subgroup operation that attention could use, subgroups of one invocation
+/// or of many.
 vk::DeviceCaps least_device(uint32_t subgroup) {
     vk::DeviceCaps caps = vk::made_up_device("least", vk::DeviceType::integrated);
     caps.subgroup_ballot = caps.subgroup_shuffle = caps.subgroup_vote = caps.subgroup_size_control = false;
@@ -49,12 +56,15 @@ TEST(SelectAttention, TheBaselineRunsOnEveryDeviceThatIsNotRejected) {
 
 TEST(SelectAttention, TheBaselineHoldsNoSubgroupOperation) {
     const KernelModule& module = kernel_module(KernelFamily::attention_keys);
-    constexpr uint32_t kOpCapability = 17, kGroupNonUniform = 61, kGroupNonUniformLast = 68;  // SPIR-V's capabilities of subgroups
+    constexpr uint32_t kOpCapability = 17, kGroupNonUniform = 61,
+                       kGroupNonUniformLast = 68;  // SPIR-V's capabilities of subgroups
     constexpr size_t kHeaderWords = 5;
     size_t n_capabilities = 0;
-    for (size_t at = kHeaderWords; at < module.spirv.size() && (module.spirv[at] & 0xFFFFu) == kOpCapability; at += module.spirv[at] >> 16) {
+    for (size_t at = kHeaderWords; at < module.spirv.size() && (module.spirv[at] & 0xFFFFu) == kOpCapability;
+         at += module.spirv[at] >> 16) {
         ++n_capabilities;
-        EXPECT_FALSE(module.spirv[at + 1] >= kGroupNonUniform && module.spirv[at + 1] <= kGroupNonUniformLast) << module.spirv[at + 1];
+        EXPECT_FALSE(module.spirv[at + 1] >= kGroupNonUniform && module.spirv[at + 1] <= kGroupNonUniformLast)
+            << module.spirv[at + 1];
     }
     EXPECT_GT(n_capabilities, 0u);
 }
@@ -68,7 +78,8 @@ TEST(SelectAttention, ARowPerInvocationIsForProcessorsWhoseSubgroupsHoldATile) {
         caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = subgroup;
         EXPECT_EQ(first(), KernelFamily::attention_rows);
     }
-    EXPECT_EQ(attention_candidates(caps, shape(64, 64, 3, 1)).back().family, KernelFamily::attention_keys) << "nothing to fall back to";
+    EXPECT_EQ(attention_candidates(caps, shape(64, 64, 3, 1)).back().family, KernelFamily::attention_keys)
+        << "nothing to fall back to";
     caps.min_subgroup_size = 4;  // a driver for processors without wide vectors
     EXPECT_EQ(first(), KernelFamily::attention_keys);
     caps.min_subgroup_size = 8;
@@ -88,8 +99,9 @@ TEST(SelectAttention, QuantizedKeysAreReadSixteenBytesAtATime) {
             wanted.formats = {format, format};
             const AttentionVariant v = attention_candidates(caps, wanted).back();
             const bool in_blocks = info(format).block_elems > 1;
-            // Each of the four invocations that share a key gets one of 16, or they read 8 as ever.
-            EXPECT_EQ(v.constants.at(kKeyElems), in_blocks && dim % 64 == 0 ? 16u : 8u) << info(format).name << " " << dim;
+            // Each of the four invocations that share a key gets one of 16, or they read 8 as before.
+            EXPECT_EQ(v.constants.at(kKeyElems), in_blocks && dim % 64 == 0 ? 16u : 8u)
+                << info(format).name << " " << dim;
             EXPECT_EQ(dim % v.constants.at(kKeyElems), 0u);
             EXPECT_LE(v.shared_bytes, 16u * 1024) << v.name();
             vk::DeviceCaps amd = caps;
@@ -112,7 +124,8 @@ TEST(SelectAttention, QuantizedValuesAreReadSixteenBytesAtATimeWhereRegistersAll
     const vk::DeviceCaps caps = least_device(32);
     for (const Format format : kKvFormats) {
         const bool in_blocks = info(format).block_elems > 1;
-        for (const uint32_t dim : {16u, 64u, 80u, 128u, 256u}) EXPECT_EQ(elems(caps, format, dim, 4), in_blocks ? 16u : 8u) << info(format).name;
+        for (const uint32_t dim : {16u, 64u, 80u, 128u, 256u})
+            EXPECT_EQ(elems(caps, format, dim, 4), in_blocks ? 16u : 8u) << info(format).name;
         EXPECT_EQ(elems(caps, format, 72, 4), 8u);
         EXPECT_EQ(elems(caps, format, 128, 8), 8u) << "8 rows spill 76 registers with 16 columns";
         for (const uint32_t vendor : {0x1002u, 0x8086u}) {
@@ -127,7 +140,8 @@ TEST(SelectAttention, StepsOfFewTokensRunOnePipeline) {
     const vk::DeviceCaps caps = vk::made_up_device("card", vk::DeviceType::discrete);
     for (const uint32_t heads : {1u, 5u, 8u, 16u}) {
         const std::string one = choose_attention(caps, {}, shape(128, 128, heads, 1)).name();
-        for (uint32_t n = 2; n <= kBatchInvariantWidth; ++n) EXPECT_EQ(choose_attention(caps, {}, shape(128, 128, heads, n)).name(), one);
+        for (uint32_t n = 2; n <= kBatchInvariantWidth; ++n)
+            EXPECT_EQ(choose_attention(caps, {}, shape(128, 128, heads, n)).name(), one);
     }
 }
 

@@ -1,4 +1,4 @@
-// The kernels of subgroups and matrices, for drivers that are not there.
+// The kernels of subgroups and matrices, for made-up drivers.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -30,20 +30,35 @@ vk::DeviceCaps card(const vk::SubgroupSizes& sizes, vk::CoopMatShape matrix) {
 
 // NVK (Mesa 26.2) has subgroups of 32 and says that no stage may ask for a size: it dropped 282 of 633 pipelines.
 TEST(SelectSubgroup, OneSizeHasTheKernelsOfSubgroupsAndMatrices) {
-    const vk::DeviceCaps nvk = card({.size_control = true, .full_subgroups = true, .compute_may_ask = false, .usual = 32, .min = 32, .max = 32},
-                                    {.m = 16, .n = 16, .k = 16});
+    const vk::DeviceCaps nvk = card(
+        {.size_control = true, .full_subgroups = true, .compute_may_ask = false, .usual = 32, .min = 32, .max = 32},
+        {.m = 16, .n = 16, .k = 16});
     EXPECT_EQ(choose_matmul(nvk, {}, {Format::q4_k, 4096, 4096, 1}).family, KernelFamily::matvec_subgroup);
-    if (!has_kernel(KernelFamily::matmul_coopmat, Format::q4_k)) GTEST_SKIP() << "this build's shader compiler knows no cooperative matrices";
+    if (!has_kernel(KernelFamily::matmul_coopmat, Format::q4_k))
+        GTEST_SKIP() << "this build's shader compiler knows no cooperative matrices";
     EXPECT_EQ(choose_matmul(nvk, {}, {Format::q4_k, 4096, 4096, 512}).family, KernelFamily::matmul_coopmat);
-    const AttentionShape prompt{.head_dim = 128, .value_dim = 128, .heads_per_kv = 4, .n_head_kv = 8, .n_tokens = 512, .max_kv_tokens = 4096,
-                                .page_tokens = 32, .formats = {Format::f16, Format::f16}};
+    const AttentionShape prompt{.head_dim = 128,
+                                .value_dim = 128,
+                                .heads_per_kv = 4,
+                                .n_head_kv = 8,
+                                .n_tokens = 512,
+                                .max_kv_tokens = 4096,
+                                .page_tokens = 32,
+                                .formats = {Format::f16, Format::f16}};
     EXPECT_EQ(choose_attention(nvk, {}, prompt).family, KernelFamily::attention_coopmat);
 }
 
-// A thread of Intel's has the same registers at every width: at 32 lanes `matvec_subgroup_q4_k` spilled 489 of them with 8 columns.
+// A thread of Intel's has the same registers at every width: at 32 lanes `matvec_subgroup_q4_k` spilled 489 of them
+// with 8 columns.
 TEST(SelectSubgroup, WhereThirtyTwoIsTheWidestOfSeveralFewerAreAskedFor) {
     const auto device = [](uint32_t min, uint32_t max, vk::CoopMatShape matrix, uint32_t vendor = 0) {
-        vk::DeviceCaps caps = card({.size_control = true, .full_subgroups = true, .compute_may_ask = true, .usual = max, .min = min, .max = max}, matrix);
+        vk::DeviceCaps caps = card({.size_control = true,
+                                    .full_subgroups = true,
+                                    .compute_may_ask = true,
+                                    .usual = max,
+                                    .min = min,
+                                    .max = max},
+                                   matrix);
         caps.vendor_id = vendor;
         return caps;
     };
@@ -53,8 +68,14 @@ TEST(SelectSubgroup, WhereThirtyTwoIsTheWidestOfSeveralFewerAreAskedFor) {
             for (const MatmulVariant& v : matmul_candidates(caps, {Format::q4_k, 4096, 4096, n_tokens})) {
                 if (v.family != KernelFamily::matvec_dot) asked.insert(v.subgroup_size);  // all widths, for tuning
             }
-            const AttentionShape shape{.head_dim = 128, .value_dim = 128, .heads_per_kv = 4, .n_head_kv = 8, .n_tokens = n_tokens,
-                                       .max_kv_tokens = 4096, .page_tokens = 32, .formats = {Format::f16, Format::f16}};
+            const AttentionShape shape{.head_dim = 128,
+                                       .value_dim = 128,
+                                       .heads_per_kv = 4,
+                                       .n_head_kv = 8,
+                                       .n_tokens = n_tokens,
+                                       .max_kv_tokens = 4096,
+                                       .page_tokens = 32,
+                                       .formats = {Format::f16, Format::f16}};
             for (const AttentionVariant& v : attention_candidates(caps, shape)) asked.insert(v.subgroup_size);
         }
         asked.erase(0);  // the driver's choice: the fallbacks
@@ -62,17 +83,19 @@ TEST(SelectSubgroup, WhereThirtyTwoIsTheWidestOfSeveralFewerAreAskedFor) {
     };
     constexpr uint32_t kIntel = 0x8086;
     EXPECT_EQ(sizes(device(16, 32, {.m = 8, .n = 16, .k = 16}, kIntel)), std::set<uint32_t>{16});  // B580
-    EXPECT_EQ(sizes(device(8, 32, {.m = 8, .n = 8, .k = 16}, kIntel)), std::set<uint32_t>{8});     // A770: registers of half the size
-    EXPECT_EQ(sizes(device(8, 32, {.m = 8, .n = 16, .k = 16})), std::set<uint32_t>{16});           // whoever's
-    EXPECT_EQ(sizes(device(32, 64, {.m = 16, .n = 16, .k = 16})), std::set<uint32_t>{32}); // AMD
-    EXPECT_EQ(sizes(device(32, 32, {.m = 16, .n = 16, .k = 16})), std::set<uint32_t>{32}); // NVIDIA
+    EXPECT_EQ(sizes(device(8, 32, {.m = 8, .n = 8, .k = 16}, kIntel)),
+              std::set<uint32_t>{8});  // A770: registers of half the size
+    EXPECT_EQ(sizes(device(8, 32, {.m = 8, .n = 16, .k = 16})), std::set<uint32_t>{16});    // any vendor
+    EXPECT_EQ(sizes(device(32, 64, {.m = 16, .n = 16, .k = 16})), std::set<uint32_t>{32});  // AMD
+    EXPECT_EQ(sizes(device(32, 32, {.m = 16, .n = 16, .k = 16})), std::set<uint32_t>{32});  // NVIDIA
 }
 
 TEST(SelectSubgroup, AnIntelLaneHoldsFewSums) {
     enum { kTokens = 2, kRows = 3, kSubOut = 3, kSubTokens = 4, kM = 5, kN = 6 };
     for (const uint32_t n : {16u, 8u}) {  // B580, A770
-        vk::DeviceCaps caps = card({.size_control = true, .full_subgroups = true, .compute_may_ask = true, .usual = 32, .min = n, .max = 32},
-                                   {.m = 8, .n = n, .k = 16});
+        vk::DeviceCaps caps = card(
+            {.size_control = true, .full_subgroups = true, .compute_may_ask = true, .usual = 32, .min = n, .max = 32},
+            {.m = 8, .n = n, .k = 16});
         caps.vendor_id = 0x8086;
         caps.int8 = caps.integer_dot = true;
         vk::CoopMatShape bytes = caps.coopmat_shapes.front();
@@ -88,8 +111,11 @@ TEST(SelectSubgroup, AnIntelLaneHoldsFewSums) {
                 EXPECT_FALSE(offered.empty());
             }
             for (const MatmulVariant& v : offered) {
-                EXPECT_LE(v.constants[kSubOut] / v.constants[kM] * (v.constants[kSubTokens] / v.constants[kN]), 4u) << v.name();
-                EXPECT_EQ(v.tile_out / v.constants[kSubOut] * (v.tile_tokens / v.constants[kSubTokens]) * n, v.constants[0]) << v.name();
+                EXPECT_LE(v.constants[kSubOut] / v.constants[kM] * (v.constants[kSubTokens] / v.constants[kN]), 4u)
+                    << v.name();
+                EXPECT_EQ(v.tile_out / v.constants[kSubOut] * (v.tile_tokens / v.constants[kSubTokens]) * n,
+                          v.constants[0])
+                    << v.name();
             }
         }
         for (const uint32_t n_tokens : {8u, 24u}) {
@@ -102,8 +128,9 @@ TEST(SelectSubgroup, AnIntelLaneHoldsFewSums) {
 }
 
 TEST(SelectSubgroup, ColumnsOfAVerifyStepLeaveRegistersForManyWarps) {
-    vk::DeviceCaps caps = card({.size_control = true, .full_subgroups = true, .compute_may_ask = true, .usual = 32, .min = 32, .max = 32},
-                               {.m = 16, .n = 16, .k = 16});
+    vk::DeviceCaps caps =
+        card({.size_control = true, .full_subgroups = true, .compute_may_ask = true, .usual = 32, .min = 32, .max = 32},
+             {.m = 16, .n = 16, .k = 16});
     enum { kTokens = 2, kRows = 3 };
     const auto rows = [&](Format format) {
         const MatmulVariant v = choose_matmul(caps, {}, {format, 4096, 4096, 8});

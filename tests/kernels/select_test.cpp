@@ -39,7 +39,8 @@ TEST(Select, EveryCandidateIsOneThatItsShaderRequires) {
                             EXPECT_GE(v.tile_out, 1u);
                             EXPECT_GE(v.tile_tokens, 1u);
                         }
-                        EXPECT_TRUE(candidates.back().subgroup_size == 0 && candidates.back().x == XKind::f32) << "no baseline";
+                        EXPECT_TRUE(candidates.back().subgroup_size == 0 && candidates.back().x == XKind::f32)
+                            << "no baseline";
                     }
                 }
             }
@@ -66,7 +67,8 @@ TEST(Select, OnePassOverTheWeightsForEveryWidthOfAVerifyStep) {
                         EXPECT_GE(v.tile_tokens, n_tokens) << "a second pass over the weights";
                         EXPECT_LE(v.tile_tokens, n_tokens + 3) << "sums for tokens that are not there";
                         EXPECT_GE(v.tile_tokens, last_width);
-                        EXPECT_EQ(v.constants.at(1), first.constants.at(1)) << "sums of a token would be added up in another order";
+                        EXPECT_EQ(v.constants.at(1), first.constants.at(1))
+                            << "sums of a token would be added up in another order";
                         EXPECT_LE(v.shared_bytes, caps.max_shared_bytes);
                         last_width = v.tile_tokens;
                     }
@@ -77,7 +79,9 @@ TEST(Select, OnePassOverTheWeightsForEveryWidthOfAVerifyStep) {
 }
 
 TEST(Select, BroadcastNeedsSubgroupsOfOneSize) {
-    const auto family = [](const vk::DeviceCaps& caps) { return choose_matmul(caps, {}, {Format::q4_0, 100, 256, 1}).family; };
+    const auto family = [](const vk::DeviceCaps& caps) {
+        return choose_matmul(caps, {}, {Format::q4_0, 100, 256, 1}).family;
+    };
     vk::DeviceCaps caps = device(vk::DeviceType::software, 8);
     EXPECT_EQ(family(caps), KernelFamily::matvec_rows);
     caps.min_subgroup_size = 4;
@@ -101,11 +105,13 @@ TEST(Select, SoftwareDevicesReadRowsAsTheirCompilerLikesIt) {
     EXPECT_EQ(choose_layout(caps, Format::q8_0), Layout::blocks);
     EXPECT_EQ(rows(Format::q8_0, Layout::blocks, 1), 1u);
     caps.driver_version = 26u << 22;
-    for (const Format format : {Format::q8_0, Format::q4_0, Format::q5_0, Format::q6_k, Format::q3_k, Format::f16, Format::mxfp4, Format::q4_1}) {
+    for (const Format format : {Format::q8_0, Format::q4_0, Format::q5_0, Format::q6_k, Format::q3_k, Format::f16,
+                                Format::mxfp4, Format::q4_1}) {
         EXPECT_EQ(choose_layout(caps, format), Layout::planar) << info(format).name;
         EXPECT_EQ(rows(format, Layout::blocks, 1), format == Format::q4_1 ? 4u : 2u) << info(format).name;
     }
-    for (const Format format : {Format::q2_k, Format::iq4_xs, Format::q4_k, Format::q5_k, Format::f32}) EXPECT_EQ(choose_layout(caps, format), Layout::blocks);
+    for (const Format format : {Format::q2_k, Format::iq4_xs, Format::q4_k, Format::q5_k, Format::f32})
+        EXPECT_EQ(choose_layout(caps, format), Layout::blocks);
     EXPECT_EQ(rows(Format::q8_0, Layout::planar, 1), 8u);
     EXPECT_EQ(rows(Format::q8_0, Layout::planar, 1, 576), 4u);
     EXPECT_EQ(rows(Format::q8_0, Layout::planar, 8), 4u);

@@ -7,7 +7,8 @@ namespace {
 class SplitK : public VariantTest {
   protected:
     void check_all(const VariantCase& c) {
-        const auto variants = candidates(c.shape, [](const MatmulVariant& v) { return v.split_k > 1 && v.x != XKind::q8; });
+        const auto variants =
+            candidates(c.shape, [](const MatmulVariant& v) { return v.split_k > 1 && v.x != XKind::q8; });
         EXPECT_FALSE(variants.empty()) << c.shape.n_tokens << " tokens, " << c.shape.n_out << " rows";
         const bool halves = c.exact_halves && c.shape.weight == Format::f16;
         for (const MatmulVariant& v : variants) {
@@ -44,8 +45,10 @@ TEST_F(SplitK, ScratchStaysUnderItsBound) {
                     if (v.x == XKind::f16) stack.push(half_x_bytes(n_tokens, n_in));
                     if (v.x == XKind::q8) stack.push(q8_bytes(n_tokens, n_in));
                     if (v.split_k > 1) stack.push(uint64_t{v.split_k} * n_tokens * n_out * 4);
-                    EXPECT_LE(stack.peak_bytes(), matmul_scratch_bytes(n_tokens, n_in, n_out)) << v.name() << " " << tuning_key(shape);
-                    EXPECT_LE(uint64_t{split_columns(n_in, v.split_k)} * (v.split_k - 1), n_in + 64u * v.split_k) << v.name();
+                    EXPECT_LE(stack.peak_bytes(), matmul_scratch_bytes(n_tokens, n_in, n_out))
+                        << v.name() << " " << tuning_key(shape);
+                    EXPECT_LE(uint64_t{split_columns(n_in, v.split_k)} * (v.split_k - 1), n_in + 64u * v.split_k)
+                        << v.name();
                     EXPECT_GE(uint64_t{split_columns(n_in, v.split_k)} * v.split_k, n_in) << v.name();
                 }
             }

@@ -1,4 +1,4 @@
-// How long submissions of attention over 128k keys really run, on whatever device is here, at limits scaled to its speed.
+// How long submissions of attention over 128k keys really run on this machine's device, at limits scaled to its speed.
 #include <algorithm>
 #include <chrono>
 
@@ -15,7 +15,9 @@ constexpr AttentionParams kParams{.n_head = 8, .n_head_kv = 1, .head_dim = 64, .
 constexpr double kGigaflopOfAToken = 2e-9 * kKeys * kParams.n_head * 2 * kParams.head_dim;
 
 using Clock = std::chrono::steady_clock;
-double ms_since(Clock::time_point then) { return std::chrono::duration<double, std::milli>(Clock::now() - then).count(); }
+double ms_since(Clock::time_point then) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - then).count();
+}
 
 /// Attention of n tokens over all keys: K is zero and V is one, so that every result is one.
 struct LongAttention {
@@ -30,7 +32,8 @@ struct LongAttention {
                  dense(take(std::as_bytes(std::span(ones))), Format::f16, kKeys, kParams.head_dim), kPageTokens};
         Storage& table = take(std::as_bytes(std::span(numbers)));
         const auto view = [&](uint64_t first, uint32_t count) { return U32View{&table, first * 4, count}; };
-        tables = {view(0, n_tokens), view(n_tokens, n_tokens), view(2ull * n_tokens, kKeys / kPageTokens), kKeys / kPageTokens, kKeys};
+        tables = {view(0, n_tokens), view(n_tokens, n_tokens), view(2ull * n_tokens, kKeys / kPageTokens),
+                  kKeys / kPageTokens, kKeys};
         q = dense(take(std::as_bytes(std::span(queries))), Format::f32, n_tokens, width);
         y = dense(take(std::as_bytes(std::span(queries))), Format::f32, n_tokens, width);
     }
@@ -42,7 +45,7 @@ struct LongAttention {
         return *storages.emplace_back(std::move(*made));
     }
 
-    /// Runs it and says how long each submission took, in order.
+    /// Runs it and returns how long each submission took, in order.
     std::vector<double> run() {
         const auto pass = [&](Ops& ops) { ops.attention(q, cache, tables, kParams, y); };
         DryOps counted;
@@ -79,8 +82,9 @@ struct LongAttention {
     Tensor q, y;
 };
 
-// The model of cost assumes the slowest card's rates and cuts at 100 ms, of which a submission may take 250 (watchdogs bite at 2000). Here the
-// rate is what this device reached in this very run, and the limit is scaled down so that attention of one token must be cut several times.
+// The model of cost assumes the slowest card's rates and cuts at 100 ms, of which a submission may take 250 (watchdogs
+// bite at 2000). Here the rate is what this device reached in this very run, and the limit is scaled down so that
+// attention of one token must be cut several times.
 TEST(SubmissionTime, AttentionOver128kKeysStaysWithinItsScaledLimit) {
     constexpr double kPromise = 2.5;  // times the limit
     const auto start = [](double gflops, double limit_ms) {
@@ -102,15 +106,17 @@ TEST(SubmissionTime, AttentionOver128kKeysStaysWithinItsScaledLimit) {
         std::sort(times.begin(), times.end());
         gflops = kGigaflopOfAToken / times[1] * 1e3;
         const double scale = 400 / gflops;  // to the rate that cards are cut by
-        fmt::print("{}: {:.2f} GFLOP/s; a card's limit of 250 ms is {:.0f} ms of this device's work\n", uncut->describe(), gflops, 250 * scale);
+        fmt::print("{}: {:.2f} GFLOP/s; a card's limit of 250 ms is {:.0f} ms of this device's work\n",
+                   uncut->describe(), gflops, 250 * scale);
     }
-    // One token, a verify step, and a chunk of a prompt that deep.
+    // One token, a verify step, and a prefill chunk at that depth.
     for (const uint32_t n_tokens : {1u, 8u, 33u}) {
         const double whole_ms = kGigaflopOfAToken / gflops * 1e3;
         const double limit_ms = whole_ms / 4;
         const auto vk = start(gflops, limit_ms);
         LongAttention attention(*vk, n_tokens);
-        // Of each submission the shortest time counts: other programs use the processors too. Too much work would be slow in every run.
+        // Of each submission the shortest time counts: other programs use the processors too. Too much work would be
+        // slow in every run.
         std::vector<double> times = attention.run();
         double longest = HUGE_VAL;
         for (int run = 0; run < 12 && (run < 2 || longest > kPromise * limit_ms); ++run) {
@@ -119,8 +125,10 @@ TEST(SubmissionTime, AttentionOver128kKeysStaysWithinItsScaledLimit) {
             for (size_t i = 0; i < times.size(); ++i) times[i] = std::min(times[i], again[i]);
             longest = *std::max_element(times.begin(), times.end());
         }
-        fmt::print("{} tokens over {} keys: {} submissions, the longest {:.2f} ms, limit {:.2f} ms, so {:.0f} ms where the limit is 100\n", n_tokens, kKeys,
-                   times.size(), longest, limit_ms, 100 * longest / limit_ms);
+        fmt::print(
+            "{} tokens over {} keys: {} submissions, the longest {:.2f} ms, limit {:.2f} ms, so {:.0f} ms where the "
+            "limit is 100\n",
+            n_tokens, kKeys, times.size(), longest, limit_ms, 100 * longest / limit_ms);
         EXPECT_GE(times.size(), 2u * n_tokens);
         EXPECT_LE(longest, kPromise * limit_ms);
     }

@@ -1,6 +1,6 @@
 #pragma once
-// The same bytes on the device and on the host: an operation runs on both, VkOps against RefOps, and every byte of the device's storage
-// that the operation may not touch is checked to be as it was.
+// The same bytes on the device and on the host: an operation runs on both, VkOps against RefOps, and every byte of the
+// device's storage that the operation may not touch is checked to be as it was.
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -14,9 +14,9 @@
 
 #include "quant/codec.h"
 #include "runtime/kernels/vk_backend.h"
+#include "runtime/ops/dry_ops.h"
 #include "runtime/vk/caps.h"
 #include "runtime/vk/instance.h"
-#include "runtime/ops/dry_ops.h"
 #include "tests/reference/ref_ops.h"
 #include "tests/support/end_of_tests.h"
 
@@ -24,14 +24,15 @@ namespace atlas::test {
 
 inline constexpr double kUlp = 1.0 / (1 << 24);  // half of a float's last place, relative
 
-/// tuned_for_gpu: takes the kernels that a graphics card would get, so that they run here too. forced: matrix products take the variants whose
-/// name begins so.
+/// tuned_for_gpu: takes the kernels that a graphics card would get, so that they run here too. forced: matrix products
+/// take the variants whose name begins so.
 inline std::unique_ptr<VkBackend> validated_backend(bool tuned_for_gpu, const std::string& forced = "") {
     VkBackendOptions options;
     options.validation = true;
     options.tune_for_gpu = tuned_for_gpu;
     options.forced_matmul = forced;
-    options.pipeline_cache = fmt::format("{}/test_kernels{}{}.pipelines", ATLAS_BINARY_DIR, tuned_for_gpu ? "_gpu" : "", forced.empty() ? "" : "_forced");
+    options.pipeline_cache = fmt::format("{}/test_kernels{}{}.pipelines", ATLAS_BINARY_DIR, tuned_for_gpu ? "_gpu" : "",
+                                         forced.empty() ? "" : "_forced");
     auto made = make_vk_backend(options);
     if (!made) {
         ADD_FAILURE() << made.error().message;
@@ -62,7 +63,8 @@ class KernelTest : public ::testing::Test {
         for (const bool gpu : {false, true}) expect_no_messages(backend(gpu));
     }
     static void expect_no_messages(VkBackend& vk) {
-        for (const vk::ValidationMessage& message : vk.take_validation_messages()) ADD_FAILURE() << message.id << ": " << message.text;
+        for (const vk::ValidationMessage& message : vk.take_validation_messages())
+            ADD_FAILURE() << message.id << ": " << message.text;
     }
     std::mt19937 random_{7};
 };
@@ -81,7 +83,8 @@ class Twin {
     static constexpr uint64_t kGuardBytes = 512;
 
     /// layout: of the device's side; the host's stays in blocks.
-    Twin(VkBackend& vk, Format format, uint32_t rows, uint32_t cols, Placing placing = {}, Layout layout = Layout::blocks)
+    Twin(VkBackend& vk, Format format, uint32_t rows, uint32_t cols, Placing placing = {},
+         Layout layout = Layout::blocks)
         : vk_(vk), rows_(rows), cols_(cols), format_(format), layout_(layout) {
         const FormatInfo& f = info(format);
         stride_ = cols + (rows > 1 ? placing.pad_blocks * f.block_elems : 0);
@@ -98,7 +101,8 @@ class Twin {
     virtual ~Twin() = default;
 
     virtual Tensor on(Side side) const {
-        return {storage(side), format_, offset_, rows_, cols_, stride_, side == Side::device ? layout_ : Layout::blocks};
+        return {
+            storage(side), format_, offset_, rows_, cols_, stride_, side == Side::device ? layout_ : Layout::blocks};
     }
     U32View ids(Side side) const { return {storage(side), offset_, rows_ * cols_}; }
 
@@ -127,7 +131,7 @@ class Twin {
         to_planar(format_, {host_->data(), host_->bytes()}, planar);
         vk_.write(*device_, 0, planar);
     }
-    /// Remembers what is on the device now; to be called after the run.
+    /// Remembers what is on the device now; call it after the run.
     virtual void from_device() {
         result_.resize(host_->bytes());
         vk_.read(*device_, 0, result_);
@@ -138,11 +142,14 @@ class Twin {
     std::vector<float> device_row(uint32_t row) const {
         std::vector<float> values(cols_);
         const Tensor view = on(Side::host);
-        dequantize_row(format_, std::span(result_).subspan(offset_ + row * view.row_stride_bytes(), bytes_of(format_, cols_)), values);
+        dequantize_row(format_,
+                       std::span(result_).subspan(offset_ + row * view.row_stride_bytes(), bytes_of(format_, cols_)),
+                       values);
         return values;
     }
 
-    /// Bytes outside the view must be the host's (which RefOps did not touch); bytes inside are compared by `bound`(row, col, expected).
+    /// Bytes outside the view must be the host's (which RefOps did not touch); bytes inside are compared by
+    /// `bound`(row, col, expected).
     template <class Bound>
     void expect_near(Bound bound, const char* what) {
         const Tensor view = on(Side::host);
@@ -153,10 +160,11 @@ class Twin {
             std::fill_n(inside.begin() + std::ptrdiff_t(at), bytes_of(format_, cols_), true);
             const auto expected = read_row(view, r), found = device_row(r);
             for (uint32_t c = 0; c < cols_; ++c) {
-                const double difference = std::abs(double{expected[c]} - found[c]), limit = bound(r, c, double{expected[c]});
+                const double difference = std::abs(double{expected[c]} - found[c]),
+                             limit = bound(r, c, double{expected[c]});
                 if (difference <= limit || ++shown > 5) continue;
-                ADD_FAILURE() << what << " [" << r << ", " << c << "]: " << found[c] << ", expected " << expected[c] << ", differs by "
-                              << difference << ", limit " << limit;
+                ADD_FAILURE() << what << " [" << r << ", " << c << "]: " << found[c] << ", expected " << expected[c]
+                              << ", differs by " << difference << ", limit " << limit;
             }
         }
         EXPECT_LE(shown, 5) << what << ": " << shown << " values differ";
@@ -170,8 +178,9 @@ class Twin {
     void expect_same_bytes() {
         for (uint64_t i = 0; i < host_->bytes(); ++i) {
             if (result_[i] == host_->data()[i]) continue;
-            ADD_FAILURE() << "[" << rows_ << ", " << cols_ << "]: byte " << i << " (word " << (int64_t(i) - int64_t(offset_)) / 4 << " of the view) is "
-                          << int(result_[i]) << ", expected " << int(host_->data()[i]);
+            ADD_FAILURE() << "[" << rows_ << ", " << cols_ << "]: byte " << i << " (word "
+                          << (int64_t(i) - int64_t(offset_)) / 4 << " of the view) is " << int(result_[i])
+                          << ", expected " << int(host_->data()[i]);
             return;
         }
     }
@@ -180,7 +189,9 @@ class Twin {
     }
 
   protected:
-    Storage* storage(Side side) const { return side == Side::host ? static_cast<Storage*>(host_.get()) : device_.get(); }
+    Storage* storage(Side side) const {
+        return side == Side::host ? static_cast<Storage*>(host_.get()) : device_.get();
+    }
 
     VkBackend& vk_;
     uint32_t rows_, cols_, stride_ = 0;
@@ -217,7 +228,8 @@ inline uint32_t whole_blocks(Format format, uint32_t elems) {
 /// Whether a view can be planar: of halves only in whole groups.
 inline bool can_be_planar(Format format, uint32_t cols, Placing placing) {
     return atlas::can_be_planar(format, cols) &&
-           (info(format).block_elems > 1 || (placing.offset_blocks % kGroupBlocks == 0 && placing.pad_blocks % kGroupBlocks == 0));
+           (info(format).block_elems > 1 ||
+            (placing.offset_blocks % kGroupBlocks == 0 && placing.pad_blocks % kGroupBlocks == 0));
 }
 
 /// sum_i |w[o, i] * x[t, i]|: what the error of a dot product in f32 is relative to.

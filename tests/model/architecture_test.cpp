@@ -1,4 +1,4 @@
-// What the architectures say of themselves: layers, what they cache, and rules without contradictions.
+// What the architectures declare: layers, what they cache, and rules without contradictions.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -14,7 +14,11 @@ namespace {
 
 KeyMap keys_of(std::string architecture) {
     KeyMap keys(std::move(architecture));
-    keys.set("block_count", 12).set("embedding_length", 64).set("context_length", 8192).set("vocab_size", 100).set("feed_forward_length", 128);
+    keys.set("block_count", 12)
+        .set("embedding_length", 64)
+        .set("context_length", 8192)
+        .set("vocab_size", 100)
+        .set("feed_forward_length", 128);
     keys.set("attention.head_count", 4).set("attention.head_count_kv", 2).set("attention.key_length", 16);
     for (const char* eps : {"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"}) keys.put(eps, 1e-6);
     return keys;
@@ -26,7 +30,8 @@ KeyMap keys_of_any(std::string architecture) {
     if (architecture.starts_with("qwen35")) {
         keys.set("ssm.conv_kernel", 4).set("ssm.state_size", 16).set("ssm.group_count", 2).set("ssm.time_step_rank", 4);
     }
-    if (architecture.ends_with("moe") || architecture == "gpt-oss") keys.set("expert_count", 8).set("expert_used_count", 2);
+    if (architecture.ends_with("moe") || architecture == "gpt-oss")
+        keys.set("expert_count", 8).set("expert_used_count", 2);
     return keys;
 }
 
@@ -43,7 +48,8 @@ TEST(Architectures, HaveRulesThatNameEveryTensorOnce) {
                 EXPECT_TRUE(seen.insert(rule.id.name).second) << architecture->name << ": " << rule.id.name << " twice";
                 EXPECT_EQ(names.emplace(rule.id.hash, rule.id.name).first->second, rule.id.name);
                 const Dims dims = rule.dims(*config, config->layers[i == 0 ? 0 : i - 1]);
-                for (const uint64_t side : dims.span()) EXPECT_GT(side, 0u) << architecture->name << ": " << rule.id.name;
+                for (const uint64_t side : dims.span())
+                    EXPECT_GT(side, 0u) << architecture->name << ": " << rule.id.name;
             }
         }
     }
@@ -82,7 +88,7 @@ TEST(CacheShape, SaysWhatALayerKeeps) {
     EXPECT_EQ(plain.k_head, 16u);
     EXPECT_EQ(plain.state_bytes, 0u);
     const CacheShape latent = layer("deepseek2", 1).cache();
-    EXPECT_EQ(latent.k_width, 40u) << "a vector of rank 32 and 8 turned dimensions, for all heads";
+    EXPECT_EQ(latent.k_width, 40u) << "a vector of rank 32 and 8 rotated dimensions, for all heads";
     EXPECT_EQ(latent.v_width, 0u) << "values are made of it too";
     const CacheShape recurrent = layer("qwen35", 0).cache();
     EXPECT_EQ(recurrent.k_width + recurrent.v_width, 0u);

@@ -1,4 +1,5 @@
-// The fit of the matrices that turn keys: scores stay what they were, energy is balanced, and the first token's key is easy to hold.
+// The fit of the rotations of keys: scores stay what they were, energy is balanced, and the first token's key is easy
+// to hold.
 #include "runtime/model/cache_rotation.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +20,8 @@ struct Rows {
     std::span<const float> query(uint32_t i) const { return std::span(queries).subspan(uint64_t{i} * dim, dim); }
 };
 
-// Keys with a large constant part and directions of very different size; queries large where keys are small, and the other way round.
+// Keys with a large constant part and directions of very different size; queries large where keys are small, and the
+// other way round.
 Rows rows_of(uint32_t dim, uint32_t n) {
     TinyRandom random(3);
     Rows rows{dim, {}, {}};
@@ -93,8 +95,8 @@ TEST(CacheRotation, AllElementsOfKeysAreEquallyLarge) {
     EXPECT_GT(plain_most / plain_least, 20);
 }
 
-// An error of the first element alone, made up for by all others as the feedback says, is the best that they can do: no change of one of them
-// makes the squared error of the scores smaller.
+// If all other elements compensate for an error of the first as the feedback says, the result is optimal: no change of
+// one of them makes the squared error of the scores smaller.
 TEST(CacheRotation, FeedbackMakesUpForAnErrorAsWellAsCanBe) {
     constexpr uint32_t kDim = 24;
     const Rows rows = rows_of(kDim, 300);
@@ -125,7 +127,7 @@ TEST(CacheRotation, FeedbackMakesUpForAnErrorAsWellAsCanBe) {
     for (uint32_t c = 1; c < kDim; ++c) EXPECT_NEAR(gradient[c], 0, 1e-4 * gradient[0]) << c;
 }
 
-// Values come back from what attention makes of turned ones: sum_i a_i v_i in out = sum_i a_i v_i.
+// Values are recovered from attention's result over rotated ones: sum_i a_i v_i in out = sum_i a_i v_i.
 TEST(CacheRotation, ValuesAreTurnedBack) {
     constexpr uint32_t kDim = 24;
     const Rows rows = rows_of(kDim, 200);

@@ -1,4 +1,4 @@
-// What is taken off keys with a bias: the mean of the bias as rope turns it.
+// What is subtracted from keys with a bias: the mean of the bias as rope rotates it.
 #include "runtime/model/key_shift.h"
 
 #include <gtest/gtest.h>
@@ -56,7 +56,8 @@ std::vector<float> random_bias(uint32_t n) {
 
 TEST(KeyShift, IsTheMeanOfTheTurnedBiasByTheHadamardMatrix) {
     using Pairing = RopeParams::Pairing;
-    for (const RopeParams& rope : {rope_of(64, 64, Pairing::halves), rope_of(64, 64, Pairing::adjacent, 1e4f), rope_of(96, 48, Pairing::halves)}) {
+    for (const RopeParams& rope : {rope_of(64, 64, Pairing::halves), rope_of(64, 64, Pairing::adjacent, 1e4f),
+                                   rope_of(96, 48, Pairing::halves)}) {
         constexpr uint32_t kContext = 300;
         const auto bias = random_bias(2 * rope.head_dim);
         const auto shift = key_shift(bias, rope, kContext);

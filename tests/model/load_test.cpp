@@ -1,4 +1,4 @@
-// What loading refuses, and how it says so. Files are the tests' tiny models with one thing wrong each.
+// What loading refuses, and its messages. Files are the tests' tiny models with one thing wrong each.
 #include "runtime/model/load.h"
 
 #include <gtest/gtest.h>
@@ -11,8 +11,8 @@
 namespace atlas {
 namespace {
 
-using testing::TinyShape;
 using testing::tiny_shape;
+using testing::TinyShape;
 using testing::WatchedBackend;
 
 class Loading : public ::testing::Test {
@@ -31,9 +31,11 @@ class Loading : public ::testing::Test {
     void expect_refused(const TinyShape& shape, ErrorCode code, const std::vector<std::string>& words) {
         const Error error = error_of(shape);
         EXPECT_EQ(error.code, code) << error.message;
-        for (const std::string& word : words) EXPECT_NE(error.message.find(word), std::string::npos) << error.message << " lacks " << word;
+        for (const std::string& word : words)
+            EXPECT_NE(error.message.find(word), std::string::npos) << error.message << " lacks " << word;
     }
-    void expect_key_refused(const std::string& key, uint32_t value, ErrorCode code, const std::vector<std::string>& words) {
+    void expect_key_refused(const std::string& key, uint32_t value, ErrorCode code,
+                            const std::vector<std::string>& words) {
         TinyShape shape;
         shape.override_keys = {{key, value}};
         expect_refused(shape, code, words);
@@ -96,11 +98,15 @@ TEST_F(Loading, ChecksEveryNumberOfTheShape) {
     expect_key_refused("llama.block_count", 4000000000u, ErrorCode::corrupt, {"llama.block_count", "found 4000000000"});
     expect_key_refused("llama.embedding_length", 0, ErrorCode::corrupt, {"llama.embedding_length"});
     expect_key_refused("llama.attention.head_count", 0, ErrorCode::corrupt, {"llama.attention.head_count"});
-    expect_key_refused("llama.attention.head_count_kv", 2, ErrorCode::corrupt, {"llama.attention.head_count_kv", "divisor of 3", "found 2"});
+    expect_key_refused("llama.attention.head_count_kv", 2, ErrorCode::corrupt,
+                       {"llama.attention.head_count_kv", "divisor of 3", "found 2"});
     expect_key_refused("llama.attention.head_count_kv", 0, ErrorCode::corrupt, {"llama.attention.head_count_kv"});
-    expect_key_refused("llama.attention.key_length", 20, ErrorCode::unsupported, {"llama.attention.key_length", "multiples of 8", "found 20"});
-    expect_key_refused("llama.attention.key_length", 512, ErrorCode::unsupported, {"llama.attention.key_length", "256", "found 512"});
-    expect_key_refused("llama.attention.value_length", 16, ErrorCode::unsupported, {"llama.attention.value_length", "24", "found 16"});
+    expect_key_refused("llama.attention.key_length", 20, ErrorCode::unsupported,
+                       {"llama.attention.key_length", "multiples of 8", "found 20"});
+    expect_key_refused("llama.attention.key_length", 512, ErrorCode::unsupported,
+                       {"llama.attention.key_length", "256", "found 512"});
+    expect_key_refused("llama.attention.value_length", 16, ErrorCode::unsupported,
+                       {"llama.attention.value_length", "24", "found 16"});
     expect_key_refused("llama.rope.dimension_count", 23, ErrorCode::corrupt, {"llama.rope.dimension_count", "even"});
     expect_key_refused("llama.rope.dimension_count", 26, ErrorCode::corrupt, {"llama.rope.dimension_count", "2 .. 24"});
     expect_key_refused("llama.context_length", 0, ErrorCode::corrupt, {"llama.context_length"});
@@ -121,7 +127,9 @@ TEST_F(Loading, RefusesUnknownRopeScaling) {
 
 TEST_F(Loading, RefusesLayersThatDiffer) {
     TinyShape shape;
-    shape.more = [](gguf::Writer& writer) { writer.add("llama.attention.sliding_window", std::vector<uint32_t>{512, 0}); };
+    shape.more = [](gguf::Writer& writer) {
+        writer.add("llama.attention.sliding_window", std::vector<uint32_t>{512, 0});
+    };
     expect_refused(shape, ErrorCode::unsupported, {"llama.attention.sliding_window", "512", "layer 1"});
 }
 
@@ -148,7 +156,7 @@ TEST_F(Loading, NamesTheWrongShape) {
     expect_refused(shape, ErrorCode::corrupt, {"output_norm.weight", "[96]", "[97]"});
 }
 
-// Leaving a tensor out of the computation gives wrong text without a word, so it is an error.
+// Leaving a tensor out of the computation would silently give wrong text, so it is an error.
 TEST_F(Loading, RefusesATensorThatNoRuleNames) {
     TinyShape shape;
     shape.more = [](gguf::Writer& writer) {
@@ -178,7 +186,8 @@ TEST_F(Loading, NamesAFormatTheDeviceCannotRead) {
     ASSERT_FALSE(loaded.has_value());
     EXPECT_EQ(loaded.error().code, ErrorCode::unsupported);
     EXPECT_NE(loaded.error().message.find("token_embd.weight"), std::string::npos) << loaded.error().message;
-    EXPECT_NE(loaded.error().message.find("q4_k"), std::string::npos) << "lists what it can read: " << loaded.error().message;
+    EXPECT_NE(loaded.error().message.find("q4_k"), std::string::npos)
+        << "lists what it can read: " << loaded.error().message;
 }
 
 TEST_F(Loading, NamesATensorTooLargeForOnePiece) {

@@ -1,8 +1,7 @@
-#include "runtime/model/memory_plan.h"
-
 #include <gtest/gtest.h>
 
 #include "runtime/model/load.h"
+#include "runtime/model/memory_plan.h"
 #include "runtime/ops/dry_ops.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
@@ -17,7 +16,8 @@ class Planning : public ::testing::Test {
         file_ = std::make_unique<gguf::File>(gguf::File::open(dir_ / "tiny.gguf").value());
         architecture_ = find_architecture(*file_).value();
         config_ = architecture_->read_config(FileKeys(*file_)).value();
-        weights_ = resolve_weights(*file_, architecture_->weights(config_), config_, [](Format) { return true; }).value();
+        weights_ =
+            resolve_weights(*file_, architecture_->weights(config_), config_, [](Format) { return true; }).value();
     }
     PlanInput input() const { return {config_, weights_, architecture_->forward}; }
 
@@ -29,16 +29,19 @@ class Planning : public ::testing::Test {
 };
 
 TEST_F(Planning, CountsWhatCanBeCountedByHand) {
-    const MemoryPlan plan = plan_memory(input(), {.n_ctx = 70, .n_batch = 8, .max_outputs = 4, .kv_format = Format::f16}).value();
+    const MemoryPlan plan =
+        plan_memory(input(), {.n_ctx = 70, .n_batch = 8, .max_outputs = 4, .kv_format = Format::f16}).value();
     EXPECT_EQ(plan.n_ctx, 96u) << "whole pages";
     // Two layers, K and V, 96 rows of one head of 24 halves.
     EXPECT_EQ(plan.kv_bytes, 2u * 2 * 96 * 24 * 2);
     // Embedding and output of 97 rows; q and o of 72, k and v of 24, three feed-forward matrices of 160; five norms.
     const uint64_t n_weights = 2 * 97 * 96 + 2 * (2 * 72 * 96 + 2 * 24 * 96 + 3 * 160 * 96) + 5 * 96;
-    // Storages are whole multiples of 256 bytes: the five norms of 384 bytes and the embedding and output of 37248 each take 128 more.
+    // Storages are whole multiples of 256 bytes: the five norms of 384 bytes and the embedding and output of 37248 each
+    // take 128 more.
     EXPECT_EQ(plan.weights_bytes, 4 * n_weights + 7 * 128);
     EXPECT_EQ(plan.output_bytes, (4u * 97 * 4 / 256 + 1) * 256 + 512 + 24 * 32);
-    EXPECT_EQ(plan.step_bytes, 256u + 256 + 2 * 256 + 256 + 1280 + 2048) << "164 and 12 bytes, two chain buffers, 256 + 258 words, 24 rows of 20 words";
+    EXPECT_EQ(plan.step_bytes, 256u + 256 + 2 * 256 + 256 + 1280 + 2048)
+        << "164 and 12 bytes, two chain buffers, 256 + 258 words, 24 rows of 20 words";
     EXPECT_EQ(plan.total_bytes(), plan.weights_bytes + plan.session_bytes());
 }
 
@@ -57,7 +60,7 @@ TEST_F(Planning, MoreOfAnythingNeverNeedsLess) {
     EXPECT_EQ(plan_memory(input(), exact).value().kv_bytes, base.kv_bytes * 2);
 }
 
-// Attention cuts long keys in pieces when few tokens are asked for: a step of one can need more scratch than the whole batch.
+// Attention splits long keys in steps of few tokens: a step of one can need more scratch than the whole batch.
 TEST_F(Planning, ScratchCoversTheSmallStepsToo) {
     const SessionShape shape{.n_ctx = 1u << 20, .n_batch = 2, .max_outputs = 1, .kv_format = Format::f16};
     const LayerConfig& layer = config_.layers[0];
@@ -113,7 +116,8 @@ TEST_F(Planning, ScratchThatIsThereIsNotAskedForAgain) {
 
 TEST_F(Planning, NonsenseIsNamed) {
     EXPECT_NE(plan_memory(input(), {.n_batch = 0}).error().message.find("batch of 0"), std::string::npos);
-    EXPECT_NE(plan_memory(input(), {.n_batch = 4, .max_outputs = 5}).error().message.find("5 outputs"), std::string::npos);
+    EXPECT_NE(plan_memory(input(), {.n_batch = 4, .max_outputs = 5}).error().message.find("5 outputs"),
+              std::string::npos);
     EXPECT_NE(plan_memory(input(), {.kv_format = Format::q4_k}).error().message.find("q4_k"), std::string::npos);
     EXPECT_FALSE(plan_memory(input(), {.n_ctx = 4000000000u}).has_value());
 }

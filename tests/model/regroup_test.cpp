@@ -19,7 +19,8 @@ TEST(Regrouper, PiecesOfAnySizeBecomeTheSameGroups) {
     std::vector<std::byte> expected(padded.size());
     to_planar(Format::q8_0, padded, expected);
 
-    for (const size_t piece : {size_t{1}, size_t{7}, size_t{543}, size_t{544}, size_t{545}, size_t{2000}, blocks.size()}) {
+    for (const size_t piece :
+         {size_t{1}, size_t{7}, size_t{543}, size_t{544}, size_t{545}, size_t{2000}, blocks.size()}) {
         SCOPED_TRACE(fmt::format("pieces of {}", piece));
         std::vector<std::byte> found;
         const auto take = [&](uint64_t offset_bytes, std::span<const std::byte> bytes) -> Result<void> {
@@ -39,7 +40,9 @@ TEST(Regrouper, PiecesOfAnySizeBecomeTheSameGroups) {
 TEST(Regrouper, StopsAtTheFirstError) {
     Regrouper regrouper(Format::q4_0);
     const std::vector<std::byte> blocks(18 * 16);
-    const auto refuse = [](uint64_t, std::span<const std::byte>) -> Result<void> { return fail(ErrorCode::device_lost, "gone"); };
+    const auto refuse = [](uint64_t, std::span<const std::byte>) -> Result<void> {
+        return fail(ErrorCode::device_lost, "gone");
+    };
     const auto added = regrouper.add(blocks, refuse);
     ASSERT_FALSE(added);
     EXPECT_EQ(added.error().code, ErrorCode::device_lost);

@@ -1,4 +1,4 @@
-// The oracle itself, against values worked out by hand, and DryOps against what RefOps really takes.
+// The oracle itself against values computed by hand, and DryOps against the scratch that RefOps really takes.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -51,7 +51,8 @@ TEST(RefOps, RopeTurnsAdjacentPairsAndHalves) {
 }
 
 TEST(RefOps, AttentionReadsThroughThePageTableAndStopsAtThePosition) {
-    // Two pages of two tokens, stored in the wrong order; three keys visible; equal scores give the mean of the three values.
+    // Two pages of two tokens, stored in the wrong order; three keys visible; equal scores give the mean of the three
+    // values.
     HostStorage ks("k", 4 * 8 * 4), vs("v", 4 * 8 * 4), qs("q", 32), ys("y", 32), ts("t", 64), scratch("s", 64);
     const Tensor k = dense(ks, Format::f32, 4, 8), v = dense(vs, Format::f32, 4, 8);
     for (uint32_t slot = 0; slot < 4; ++slot) {
@@ -62,7 +63,8 @@ TEST(RefOps, AttentionReadsThroughThePageTableAndStopsAtThePosition) {
     std::memcpy(ts.data(), tables.data(), 16);
     RefOps ops(scratch);
     const Tensor y = dense(ys, Format::f32, 1, 8);
-    ops.attention(filled(qs, 1, 8, std::vector<float>(8, 1.0f)), {k, v, 2}, {{&ts, 0, 1}, {&ts, 4, 1}, {&ts, 8, 2}, 2, 4},
+    ops.attention(filled(qs, 1, 8, std::vector<float>(8, 1.0f)), {k, v, 2},
+                  {{&ts, 0, 1}, {&ts, 4, 1}, {&ts, 8, 2}, 2, 4},
                   {.n_head = 1, .n_head_kv = 1, .head_dim = 8, .scale = 1.0f}, y);
     EXPECT_FLOAT_EQ(read_row(y, 0)[0], (2 + 3 + 0) / 3.0f);
 }

@@ -52,14 +52,16 @@ TEST_F(BudgetWatching, WhatCanGoGoesFirstAndIsTold) {
         backend_.now.used_bytes -= given;
         return BudgetWatch::GivenBack{given, "half of it is left"};
     };
-    BudgetWatch watch(backend_, [this](const std::string& line) { said_.push_back(line); }, give);
+    BudgetWatch watch(
+        backend_, [this](const std::string& line) { said_.push_back(line); }, give);
     watch.look();
     EXPECT_TRUE(asked.empty()) << "nothing is short";
     backend_.now.budget_bytes = 17 * kGiB;
     watch.look();
     EXPECT_EQ(asked, std::vector{3 * kGiB});
     ASSERT_EQ(said_.size(), 1u);
-    for (const char* word : {"took 5.00 GiB", "gave 3.00 GiB", "half of it is left"}) EXPECT_NE(said_[0].find(word), std::string::npos) << said_[0];
+    for (const char* word : {"took 5.00 GiB", "returned 3.00 GiB", "half of it is left"})
+        EXPECT_NE(said_[0].find(word), std::string::npos) << said_[0];
     EXPECT_EQ(said_[0].find("system memory"), std::string::npos) << "all is well again: " << said_[0];
     EXPECT_FALSE(watch.told());
     watch.look();
@@ -68,10 +70,11 @@ TEST_F(BudgetWatching, WhatCanGoGoesFirstAndIsTold) {
     backend_.now.budget_bytes = 14 * kGiB;  // 3 more, and 1 is left to give
     watch.look();
     ASSERT_EQ(said_.size(), 2u);
-    for (const char* word : {"gave 1.00 GiB", "16.0 GiB are in use", "may move 2.00 GiB"}) EXPECT_NE(said_[1].find(word), std::string::npos) << said_[1];
+    for (const char* word : {"returned 1.00 GiB", "16.0 GiB are in use", "may move 2.00 GiB"})
+        EXPECT_NE(said_[1].find(word), std::string::npos) << said_[1];
     EXPECT_TRUE(watch.told());
     for (int i = 0; i < 5; ++i) watch.look();
-    EXPECT_EQ(said_.size(), 2u) << "told once";
+    EXPECT_EQ(said_.size(), 2u) << "reported once";
 }
 
 TEST_F(BudgetWatching, LooksOncePerSoManyTicks) {
@@ -88,7 +91,7 @@ TEST_F(BudgetWatching, WhoAskedForMoreThanTheBudgetIsNotToldThatOthersDid) {
     EXPECT_TRUE(said_.empty()) << "as it was at the start";
     full.now.budget_bytes = 0;
     watch.look();
-    EXPECT_TRUE(said_.empty()) << "a driver that does not tell";
+    EXPECT_TRUE(said_.empty()) << "a driver that does not report its budget";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What a cache costs a model depends on the model's keys; what hurts is said, and never proposed.
+// The loss by a cache depends on the model's keys; a hurtful cache gives a warning and is never proposed.
 #include "runtime/planner/cache_loss.h"
 
 #include <gtest/gtest.h>
@@ -29,19 +29,25 @@ Catalogue two_models() {
             {"k": "q4_0", "v": "q4_0", "rotation": "kv", "perplexity_share": 0.4},
             {"k": "q4_0", "v": "q4_0", "rotation": "kv", "fitted": true, "perplexity_share": 0.02},
             {"k": "q4_0", "v": "f16", "rotation": "k", "perplexity_share": 0.38},
-            {"k": "q8_0", "v": "q4_0", "rotation": "kv", "perplexity_share": 0.03}]}]})", "test").value();
+            {"k": "q8_0", "v": "q4_0", "rotation": "kv", "perplexity_share": 0.03}]}]})",
+                           "test")
+        .value();
 }
 
 TEST(CacheLoss, AModelCostsWhatTheMeasuredModelNextToItCosts) {
     const Catalogue catalogue = two_models();
-    const auto source = [&](double left) { return kv_cost_of(catalogue, with_default_rotation(Format::q4_0), {false, left}).source; };
+    const auto source = [&](double left) {
+        return kv_cost_of(catalogue, with_default_rotation(Format::q4_0), {false, left}).source;
+    };
     EXPECT_EQ(source(0), "plain");
     EXPECT_EQ(source(0.001), "biased") << "between two: as the worse one";
     EXPECT_EQ(source(3), "biased");
     EXPECT_EQ(source(50), "biased");
     EXPECT_EQ(source(INFINITY), "biased");
     EXPECT_EQ(kv_cost_of(catalogue, with_default_rotation(Format::q4_0), {true, 3}).perplexity_share, 0.02);
-    EXPECT_EQ(kv_cost_of(catalogue, with_default_rotation({Format::q5_0, Format::f16}), {false, 3}).perplexity_share, 0.38) << "the next less exact one";
+    EXPECT_EQ(kv_cost_of(catalogue, with_default_rotation({Format::q5_0, Format::f16}), {false, 3}).perplexity_share,
+              0.38)
+        << "the next less exact one";
     EXPECT_EQ(kv_cost_of(catalogue, Format::f16, {false, 3}).perplexity_share, 0);
     EXPECT_FALSE(kv_cost_of(catalogue, with_default_rotation(Format::q8_0), {false, 3}).is_least);
     const KvCost unknown = kv_cost_of(catalogue, with_default_rotation({Format::q8_0, Format::q4_0}), {false, 50});
@@ -55,15 +61,18 @@ TEST(CacheLoss, WhatHurtsIsSaidWithWhatDoesNot) {
     EXPECT_EQ(warning_of(catalogue, Format::f16, {false, 3}), "");
     EXPECT_EQ(warning_of(catalogue, with_default_rotation(Format::q4_0), {true, 3}), "");
     const std::string text = warning_of(catalogue, with_default_rotation(Format::q4_0), {false, 3});
-    for (const char* words : {"a q4_0 cache is known to hurt", "40 % more perplexity (biased)", "--kv q8_0 (1.0 %)", "--kv q8_0:q4_0 (3.0 %)", "fit-cache writes (2.0 %)"}) {
+    for (const char* words : {"a q4_0 cache is known to hurt", "40 % more perplexity (biased)", "--kv q8_0 (1.0 %)",
+                              "--kv q8_0:q4_0 (3.0 %)", "fit-cache writes (2.0 %)"}) {
         EXPECT_NE(text.find(words), std::string::npos) << words << " in: " << text;
     }
 }
 
-// Before: a loss was shown as measured that was another format's.
+// Regression: a loss of another format was shown as measured.
 TEST(CacheLoss, OnlyAPairsOwnRowIsMeasured) {
     const Catalogue catalogue = two_models();
-    const auto cost = [&](const KvFormats& kv, bool fitted = false) { return kv_cost_of(catalogue, with_default_rotation(kv), {fitted, 3}); };
+    const auto cost = [&](const KvFormats& kv, bool fitted = false) {
+        return kv_cost_of(catalogue, with_default_rotation(kv), {fitted, 3});
+    };
     EXPECT_TRUE(cost(Format::q8_0).measured);
     EXPECT_TRUE(cost({Format::q4_0, Format::f16}).measured);
     EXPECT_FALSE(cost({Format::q5_0, Format::f16}).measured) << "q4_0's";
@@ -73,7 +82,11 @@ TEST(CacheLoss, OnlyAPairsOwnRowIsMeasured) {
     EXPECT_TRUE(cost(Format::f16).measured) << "there is nothing to measure";
     EXPECT_EQ(cost(Format::f16).source, "");
     const std::string text = warning_of(catalogue, with_default_rotation({Format::q5_0, Format::f16}), {false, 3});
-    EXPECT_NE(text.find("is likely to hurt models with keys like this one's: about 38 % more perplexity (estimated from biased)"), std::string::npos) << text;
+    EXPECT_NE(
+        text.find(
+            "is likely to hurt models with keys like this one's: about 38 % more perplexity (estimated from biased)"),
+        std::string::npos)
+        << text;
 }
 
 TEST(CacheLoss, NothingHurtfulIsProposed) {
@@ -96,32 +109,37 @@ TEST(CacheLoss, NothingHurtfulIsProposed) {
 TEST(CacheLoss, TheBuiltInRowsKnowKeysWithBiases) {
     const Catalogue catalogue = load_catalogue({}).value();
     const auto cost = [&](const char* model, const KvFormats& kv) {
-        return kv_cost_of(catalogue, with_default_rotation(kv), cache_traits(catalogue.find_model(model).value()->shape)).perplexity_share;
+        return kv_cost_of(catalogue, with_default_rotation(kv),
+                          cache_traits(catalogue.find_model(model).value()->shape))
+            .perplexity_share;
     };
     EXPECT_EQ(cache_traits(catalogue.find_model("smollm2-135m").value()->shape).key_bias_left, 0);
     EXPECT_GT(cache_traits(catalogue.find_model("qwen2.5-coder-0.5b").value()->shape).key_bias_left, 1);
-    EXPECT_TRUE(std::isinf(cache_traits(catalogue.find_model("qwen2.5-coder-32b").value()->shape).key_bias_left)) << "not looked at";
+    EXPECT_TRUE(std::isinf(cache_traits(catalogue.find_model("qwen2.5-coder-32b").value()->shape).key_bias_left))
+        << "not looked at";
     EXPECT_NE(cost("qwen2.5-coder-0.5b", Format::q4_0), cost("smollm2-135m", Format::q4_0));
     EXPECT_GE(cost("qwen2.5-coder-32b", Format::q4_0), cost("qwen2.5-coder-0.5b", Format::q4_0));
     const CacheTraits of_32b = cache_traits(catalogue.find_model("qwen2.5-coder-32b").value()->shape);
-    for (const KvFormats& kv : smaller_caches(catalogue, of_32b)) EXPECT_EQ(kv.k, Format::q8_0) << "4-bit keys of a model that nobody measured";
+    for (const KvFormats& kv : smaller_caches(catalogue, of_32b))
+        EXPECT_EQ(kv.k, Format::q8_0) << "4-bit keys of a model that was not measured";
     EXPECT_FALSE(smaller_caches(catalogue, of_32b).empty());
-    for (const KvLoss& row : catalogue.kv_loss) ASSERT_TRUE(row.key_bias_left) << row.source << ": ours are of one model each";
+    for (const KvLoss& row : catalogue.kv_loss)
+        ASSERT_TRUE(row.key_bias_left) << row.source << ": ours are of one model each";
     // The least exact format is what others fall back to.
     for (const bool turned : {false, true}) {
         for (const bool keys : {false, true}) {
             KvFormats half = keys ? KvFormats(Format::q4_0, Format::f16) : KvFormats(Format::f16, Format::q4_0);
             (keys ? half.rotate_k : half.rotate_v) = turned;
             const KvCost found = kv_cost_of(catalogue, half, {false, INFINITY});
-            EXPECT_NE(found.source, "") << name_of(half) << (turned ? " turned" : "");
-            EXPECT_TRUE(!keys || found.perplexity_share > 0) << name_of(half) << (turned ? " turned" : "");
+            EXPECT_NE(found.source, "") << name_of(half) << (turned ? " rotated" : "");
+            EXPECT_TRUE(!keys || found.perplexity_share > 0) << name_of(half) << (turned ? " rotated" : "");
         }
     }
 }
 
 class BiasedFile : public ::testing::Test {
   protected:
-    // What is large lies where rope turns fast, so that the shift leaves it.
+    // The large elements lie where rope rotates fast, so that the shift does not remove them.
     void SetUp() override {
         testing::TinyShape shape = testing::tiny_shape("qwen2 super biases");
         shape.n_ctx_train = 1 << 20;
@@ -154,7 +172,7 @@ class Budgeted final : public testing::WatchedBackend {
     MemoryBudget budget() const override { return now; }
 };
 
-// Before: "--ctx 1048576 --kv q4_0", whatever the model.
+// Regression: "--ctx 1048576 --kv q4_0" was proposed for every model.
 TEST_F(BiasedFile, ARefusalProposesNoCacheThatHurts) {
     const Catalogue catalogue = two_models();
     Budgeted backend;

@@ -1,4 +1,4 @@
-// The catalogue holds what was collected for it, each under its own name.
+// The catalogue holds all models and cards that were collected for it, each under its own name.
 #include "runtime/planner/catalogue.h"
 
 #include <gtest/gtest.h>
@@ -24,6 +24,7 @@ const Catalogue& catalogue() {
 }
 
 TEST(CatalogueContents, EveryCollectedModel) {
+    // clang-format off
     const auto ids = std::to_array<const char*>({
         "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct", "qwen2.5-coder-3b-instruct", "qwen2.5-coder-7b-instruct",
         "qwen2.5-coder-14b-instruct", "qwen2.5-coder-32b-instruct", "qwen2.5-0.5b-instruct", "qwen2.5-1.5b-instruct", "qwen2.5-3b-instruct",
@@ -39,23 +40,26 @@ TEST(CatalogueContents, EveryCollectedModel) {
         "gpt-oss-20b", "glm-4-32b-0414", "glm-4-9b-0414", "glm-4.7-flash", "granite-3.3-8b-instruct", "granite-3.3-2b-instruct",
         "granite-8b-code-instruct-4k", "granite-34b-code-instruct-8k", "starcoder2-15b", "starcoder2-7b", "starcoder2-3b",
         "smollm2-135m-instruct", "smollm2-360m-instruct", "smollm2-1.7b-instruct"});
+    // clang-format on
     EXPECT_EQ(ids.size(), 73u);
     std::set<std::string> found;
     for (const char* id : ids) {
         const auto model = catalogue().find_model(id);
         ASSERT_TRUE(model) << model.error().message;
-        EXPECT_TRUE(found.insert((*model)->shape.id).second) << id << " is " << (*model)->shape.id << ", as another one";
+        EXPECT_TRUE(found.insert((*model)->shape.id).second)
+            << id << " is " << (*model)->shape.id << ", as another one";
         EXPECT_GT((*model)->shape.n_ctx(), 0u) << id;
         EXPECT_FALSE((*model)->source.empty()) << id;
     }
 }
 
 TEST(CatalogueContents, EveryCollectedCard) {
-    const auto names = std::to_array<const char*>({
-        "RTX 3060 12GB", "RTX 3080 10GB", "RTX 3080 12GB", "RTX 3090", "RTX 4060 Ti 16GB", "RTX 4070 Super", "RTX 4070 Ti Super",
-        "RTX 4090", "RTX 5060 Ti 16GB", "RTX 5070", "RTX 5070 Ti", "RTX 5080", "RTX 5090", "Arc B580", "RX 6800", "RX 6800 XT",
-        "RX 6900 XT", "RX 7600 XT", "RX 7700 XT", "RX 7800 XT", "RX 7900 GRE", "RX 7900 XT", "RX 7900 XTX", "RX 9060 XT 16GB", "RX 9070",
-        "RX 9070 XT", "H200 SXM"});
+    const auto names = std::to_array<const char*>(
+        {"RTX 3060 12GB",     "RTX 3080 10GB", "RTX 3080 12GB",    "RTX 3090",   "RTX 4060 Ti 16GB", "RTX 4070 Super",
+         "RTX 4070 Ti Super", "RTX 4090",      "RTX 5060 Ti 16GB", "RTX 5070",   "RTX 5070 Ti",      "RTX 5080",
+         "RTX 5090",          "Arc B580",      "RX 6800",          "RX 6800 XT", "RX 6900 XT",       "RX 7600 XT",
+         "RX 7700 XT",        "RX 7800 XT",    "RX 7900 GRE",      "RX 7900 XT", "RX 7900 XTX",      "RX 9060 XT 16GB",
+         "RX 9070",           "RX 9070 XT",    "H200 SXM"});
     EXPECT_EQ(names.size(), 27u);
     std::set<std::string> found;
     for (const char* name : names) {
@@ -68,12 +72,13 @@ TEST(CatalogueContents, EveryCollectedCard) {
     }
 }
 
-// What someone measured of his own model counts before ours, and what is not understood is named.
+// A user's own measurements of a model come before ours, and errors in them are named.
 TEST(CatalogueFile, AUsersCacheRowsCountBeforeOurs) {
     const TempDir dir;
     std::string warning;
     const auto load_rows = [&](const std::string& row) {
-        std::ofstream(dir / "catalogue.json") << fmt::format(R"({{"schema": 1, "kv_loss": {{"source": "mine", "rows": [{}]}}}})", row);
+        std::ofstream(dir / "catalogue.json")
+            << fmt::format(R"({{"schema": 1, "kv_loss": {{"source": "mine", "rows": [{}]}}}})", row);
         return load_catalogue(dir / "catalogue.json", &warning);
     };
     const auto mine = load_rows(R"({"k": "q8_0", "v": "q8_0", "rotation": "k", "perplexity_share": 0.5})");
@@ -82,9 +87,11 @@ TEST(CatalogueFile, AUsersCacheRowsCountBeforeOurs) {
     EXPECT_EQ(cost.perplexity_share, 0.5);
     EXPECT_EQ(cost.source, "mine");
     EXPECT_EQ(kv_cost_of(*mine, with_default_rotation(Format::q8_0), {false, 100}).source, "mine") << "of every model";
-    EXPECT_LT(kv_cost_of(*mine, Format::q8_0, {}).perplexity_share, 0.5) << "not turned: another row";
-    for (const char* row : {R"({"k": "q8_0", "v": "q8_0", "rotation": "x", "perplexity_share": 0.5})", R"({"k": "q8_0", "perplexity_share": 0.5})",
-                            R"({"k": "q8_0", "v": "q8_0", "perplexity_share": -1})", R"({"k": "q8_0", "v": "q8_0", "fitted": 1, "perplexity_share": 0})", "7"}) {
+    EXPECT_LT(kv_cost_of(*mine, Format::q8_0, {}).perplexity_share, 0.5) << "not rotated: another row";
+    for (const char* row :
+         {R"({"k": "q8_0", "v": "q8_0", "rotation": "x", "perplexity_share": 0.5})",
+          R"({"k": "q8_0", "perplexity_share": 0.5})", R"({"k": "q8_0", "v": "q8_0", "perplexity_share": -1})",
+          R"({"k": "q8_0", "v": "q8_0", "fitted": 1, "perplexity_share": 0})", "7"}) {
         const auto broken = load_rows(row);
         ASSERT_TRUE(broken) << row;
         EXPECT_EQ(broken->kv_loss.size(), catalogue().kv_loss.size()) << row;
@@ -92,18 +99,24 @@ TEST(CatalogueFile, AUsersCacheRowsCountBeforeOurs) {
     }
 }
 
-// A damaged file of the user's costs his entries and a word, once; never the program, its time or its memory.
+// A damaged file of the user gives one warning and is not used; it never stops, slows or bloats the program.
 TEST(CatalogueFile, ADamagedOneIsSetAsideWithOneWarning) {
     const TempDir dir;
     const auto path = dir / "catalogue.json";
     const auto damage = [&](const std::string& how) {
-        if (how == "endless") std::filesystem::create_symlink("/dev/zero", path);
-        else if (how == "pipe") ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
-        else if (how == "long") std::ofstream(path) << std::string(17 << 20, ' ');
-        else if (how == "folder") std::filesystem::create_directory(path);
-        else std::ofstream(path) << how;
+        if (how == "endless")
+            std::filesystem::create_symlink("/dev/zero", path);
+        else if (how == "pipe")
+            ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+        else if (how == "long")
+            std::ofstream(path) << std::string(17 << 20, ' ');
+        else if (how == "folder")
+            std::filesystem::create_directory(path);
+        else
+            std::ofstream(path) << how;
     };
-    for (const char* how : {"endless", "pipe", "long", "folder", "{", "", "[1]", R"({"schema": 1, "cards": [{"name": "X"}]})", "{\"schema\": \"\x1b[2J\xff\"}"}) {
+    for (const char* how : {"endless", "pipe", "long", "folder", "{", "", "[1]",
+                            R"({"schema": 1, "cards": [{"name": "X"}]})", "{\"schema\": \"\x1b[2J\xff\"}"}) {
         damage(how);
         std::string warning;
         const auto loaded = load_catalogue(path, &warning);
@@ -119,7 +132,7 @@ TEST(CatalogueFile, ADamagedOneIsSetAsideWithOneWarning) {
     }
 }
 
-// A file that we cannot open now is not damaged: nothing is renamed.
+// A file that cannot be opened is not damaged, so it is not renamed.
 TEST(CatalogueFile, OneThatCannotBeOpenedStaysWhereItIs) {
     const TempDir dir;
     const auto path = dir / "catalogue.json";
@@ -136,24 +149,28 @@ TEST(CatalogueFile, OneThatCannotBeOpenedStaysWhereItIs) {
     EXPECT_TRUE(std::filesystem::exists(path)) << warning;
 }
 
-// Whatever a header or a catalogue says, a shape is refused or planned; nothing aborts.
+// Every shape of a header or a catalogue is refused or planned; nothing aborts.
 TEST(ModelShapes, WhatIsNotRefusedCanBePlanned) {
     std::mt19937 random(24);
-    const auto any = [&](auto... values) { return std::array<int64_t, sizeof...(values)>{int64_t(values)...}[random() % sizeof...(values)]; };
+    const auto any = [&](auto... values) {
+        return std::array<int64_t, sizeof...(values)>{int64_t(values)...}[random() % sizeof...(values)];
+    };
     int planned = 0;
     for (int i = 0; i < 4000; ++i) {
         KeyMap keys = catalogue().models[random() % catalogue().models.size()].shape.keys;
         for (int twice = 0; twice < 2; ++twice) {
             auto entry = keys.entries().begin();
             std::advance(entry, random() % keys.entries().size());
-            keys.set(std::string(entry->first), any(-1, 0, 1, 2, 3, 5, 7, 8, 33, 63, 64, 257, 1000, 4097, 65535, 1u << 26, (1u << 26) + 1, UINT32_MAX));
+            keys.set(std::string(entry->first), any(-1, 0, 1, 2, 3, 5, 7, 8, 33, 63, 64, 257, 1000, 4097, 65535,
+                                                    1u << 26, (1u << 26) + 1, UINT32_MAX));
         }
         const auto read = shape_of_keys(keys, "");
         if (!read || read->n_layer() > 8) continue;  // many layers of random size take long
         const ModelShape& s = *read;
         const auto fit = ModelFit::create(s, "Q4_K_M");
         if (!fit) continue;
-        for (const uint32_t n_ctx : {1u, std::min(4096u, s.n_ctx()), s.n_ctx()}) EXPECT_GT(fit->at(n_ctx, Format::f16).total_bytes(), 0u);
+        for (const uint32_t n_ctx : {1u, std::min(4096u, s.n_ctx()), s.n_ctx()})
+            EXPECT_GT(fit->at(n_ctx, Format::f16).total_bytes(), 0u);
         ++planned;
     }
     EXPECT_GT(planned, 100);
@@ -168,10 +185,12 @@ TEST(FileShape, WhatCannotBeAModelIsRefusedAsLoadingRefusesIt) {
         const char* word;
     };
     for (const char* arch : {"llama", "unknown-arch"}) {
-        for (const Case& c : {Case{"attention.head_count_kv", 3, "divisor"}, Case{"attention.head_count_kv", 0, "head_count_kv"},
-                              Case{"attention.head_count_kv", UINT32_MAX, ""}, Case{"attention.head_count", 0, "head_count"},
-                              Case{"attention.key_length", 0, ""}, Case{"attention.key_length", 1u << 20, ""}, Case{"context_length", (1u << 26) + 1, "67108864"},
-                              Case{"block_count", 0, "expected"}, Case{"embedding_length", 0, "expected"}}) {
+        for (const Case& c :
+             {Case{"attention.head_count_kv", 3, "divisor"}, Case{"attention.head_count_kv", 0, "head_count_kv"},
+              Case{"attention.head_count_kv", UINT32_MAX, ""}, Case{"attention.head_count", 0, "head_count"},
+              Case{"attention.key_length", 0, ""}, Case{"attention.key_length", 1u << 20, ""},
+              Case{"context_length", (1u << 26) + 1, "67108864"}, Case{"block_count", 0, "expected"},
+              Case{"embedding_length", 0, "expected"}}) {
             testing::TinyShape shape;
             shape.n_head = 4;
             shape.n_head_kv = 2;
@@ -192,8 +211,8 @@ TEST(FileShape, AFittedFileIsKnownAsOne) {
     testing::TinyShape shape = testing::tiny_shape("llama");
     testing::write_tiny_model(dir / "plain.gguf", shape);
     shape.more = [](gguf::Writer& writer) {
-        for (const char* name : {"cache_turn_k.weight", "cache_turn_q.weight", "cache_turn_k_feedback.weight", "cache_turn_v.weight", "cache_turn_v_back.weight",
-                                 "cache_turn_v_feedback.weight"}) {
+        for (const char* name : {"cache_turn_k.weight", "cache_turn_q.weight", "cache_turn_k_feedback.weight",
+                                 "cache_turn_v.weight", "cache_turn_v_back.weight", "cache_turn_v_feedback.weight"}) {
             writer.add_tensor(fmt::format("blk.0.{}", name), {24, 24}, Format::f32, [](std::span<std::byte>) {});
         }
         writer.add_tensor("blk.0.cache_turn_k.bias", {24}, Format::f32, [](std::span<std::byte>) {});

@@ -36,8 +36,9 @@ TEST(Choose, EveryUsualCardGetsAModelWith16kTokens) {
             EXPECT_GT(choice.decode.low, 0);
             EXPECT_LT(choice.decode.low, choice.decode.high);
         }
-        std::cout << card << ": " << choices->front().model->shape.id << " " << choices->front().quant << ", " << choices->front().n_ctx << " tokens, "
-                  << name_of(choices->front().kv) << ", " << choices->front().decode.low << " to " << choices->front().decode.high << " tokens/s\n";
+        std::cout << card << ": " << choices->front().model->shape.id << " " << choices->front().quant << ", "
+                  << choices->front().n_ctx << " tokens, " << name_of(choices->front().kv) << ", "
+                  << choices->front().decode.low << " to " << choices->front().decode.high << " tokens/s\n";
     }
 }
 
@@ -125,7 +126,8 @@ TEST(Choose, DraftsAreRelativesAndAreCharged) {
 TEST(Choose, ADraftTakesRoomFromTheContextButNotBelowTheWantedOne) {
     PlanRequest request = request_for("RTX 3090");
     request.find_draft = true;
-    const auto alone = choose(catalogue(), request_for("RTX 3090"), 1).value().at(0), with = choose(catalogue(), request, 1).value().at(0);
+    const auto alone = choose(catalogue(), request_for("RTX 3090"), 1).value().at(0),
+               with = choose(catalogue(), request, 1).value().at(0);
     ASSERT_TRUE(with.draft);
     EXPECT_EQ(with.model, alone.model);
     EXPECT_LT(with.n_ctx, alone.n_ctx) << "the card was full";
@@ -173,7 +175,9 @@ TEST(Choose, TheCacheIsShownAsATrade) {
 }
 
 TEST(Choose, CachesCostWhatWasMeasuredOfThemOrOfTheirHalves) {
-    const auto cost = [](KvFormats kv, bool fitted = false) { return kv_cost_of(catalogue(), with_default_rotation(kv), {fitted, 0}).perplexity_share; };
+    const auto cost = [](KvFormats kv, bool fitted = false) {
+        return kv_cost_of(catalogue(), with_default_rotation(kv), {fitted, 0}).perplexity_share;
+    };
     const auto k_alone = [&](Format k) { return cost({k, Format::f16}); };
     const auto v_alone = [&](Format v) { return cost({Format::f16, v}); };
     EXPECT_EQ(cost(Format::f16), 0);
@@ -182,25 +186,28 @@ TEST(Choose, CachesCostWhatWasMeasuredOfThemOrOfTheirHalves) {
     EXPECT_GT(cost(Format::q5_0), cost(Format::q8_0));
     EXPECT_LT(cost(Format::q4_0, true), cost(Format::q4_0));
     EXPECT_EQ(cost(Format::f16, true), 0);
-    EXPECT_NEAR(cost({Format::q5_1, Format::q4_1}), k_alone(Format::q5_1) + v_alone(Format::q4_1), 1e-12) << "no row of its own";
+    EXPECT_NEAR(cost({Format::q5_1, Format::q4_1}), k_alone(Format::q5_1) + v_alone(Format::q4_1), 1e-12)
+        << "no row of its own";
     const double next = kv_cost_of(catalogue(), {Format::q8_0, Format::f16}, {}).perplexity_share;
     EXPECT_EQ(cost({Format::bf16, Format::f16}), next) << "not measured: the next less exact, as it is";
     EXPECT_EQ(cost({Format::f32, Format::q4_0}), v_alone(Format::q4_0));
     KvFormats plain = Format::q4_0;
-    EXPECT_GT(kv_cost_of(catalogue(), plain, {}).perplexity_share, cost(Format::q4_0)) << "not turned";
+    EXPECT_GT(kv_cost_of(catalogue(), plain, {}).perplexity_share, cost(Format::q4_0)) << "not rotated";
 }
 
-// Keys and values apart, turned and not.
+// Keys and values separately, rotated and not.
 TEST(Catalogue, EveryCacheFormatWasMeasured) {
     for (const Format format : {Format::q8_0, Format::q5_1, Format::q5_0, Format::q4_1, Format::q4_0}) {
-        for (const KvFormats& pair : {KvFormats(format, Format::f16), KvFormats(Format::f16, format), KvFormats(format)}) {
+        for (const KvFormats& pair :
+             {KvFormats(format, Format::f16), KvFormats(Format::f16, format), KvFormats(format)}) {
             for (const bool turned : {false, true}) {
                 const bool k = turned && pair.k == format, v = turned && pair.v == format;
-                const auto found = std::count_if(catalogue().kv_loss.begin(), catalogue().kv_loss.end(), [&](const KvLoss& row) {
-                    return row.k == info(pair.k).name && row.v == info(pair.v).name && row.rotate_k == k && row.rotate_v == v && !row.fitted && row.key_bias_left == 0.0 &&
-                           row.divergence > 0;
-                });
-                EXPECT_EQ(found, 1) << name_of(pair) << (turned ? " turned" : "");
+                const auto found =
+                    std::count_if(catalogue().kv_loss.begin(), catalogue().kv_loss.end(), [&](const KvLoss& row) {
+                        return row.k == info(pair.k).name && row.v == info(pair.v).name && row.rotate_k == k &&
+                               row.rotate_v == v && !row.fitted && row.key_bias_left == 0.0 && row.divergence > 0;
+                    });
+                EXPECT_EQ(found, 1) << name_of(pair) << (turned ? " rotated" : "");
             }
         }
     }
@@ -223,7 +230,9 @@ TEST(Catalogue, NamesAreFoundAndWrongOnesNameTheNearest) {
     EXPECT_EQ(catalogue().find_card("rtx3090").value()->name, "RTX 3090");
     EXPECT_EQ(catalogue().find_card("AMD Radeon RX 7900 XT").value()->name, "RX 7900 XT");
     EXPECT_EQ(catalogue().find_card("NVIDIA GeForce RTX 4060 Laptop GPU").value()->name, "RTX 4060 Laptop");
-    EXPECT_EQ(catalogue().find_card("Strix Halo 128 GB").value(), catalogue().find_card("AMD Ryzen AI Max+ 395").value()) << "an alias";
+    EXPECT_EQ(catalogue().find_card("Strix Halo 128 GB").value(),
+              catalogue().find_card("AMD Ryzen AI Max+ 395").value())
+        << "an alias";
     const auto several = catalogue().find_card("3080");
     ASSERT_FALSE(several);
     EXPECT_NE(several.error().message.find("RTX 3080 12GB"), std::string::npos);
@@ -231,20 +240,24 @@ TEST(Catalogue, NamesAreFoundAndWrongOnesNameTheNearest) {
     EXPECT_EQ(escaped.error().message.find('\x1b'), std::string::npos) << "an escape reaches the terminal";
     EXPECT_NE(catalogue().find_card("RTX 3091").error().message.find("RTX 3090"), std::string::npos);
     EXPECT_EQ(catalogue().find_model("QWEN2.5-CODER-14B").value()->shape.id, "qwen2.5-coder-14b-instruct");
-    EXPECT_EQ(catalogue().find_model("deepseek-coder-v2-236b").value()->shape.id, "deepseek-coder-v2-instruct-236b") << "a word is left out";
+    EXPECT_EQ(catalogue().find_model("deepseek-coder-v2-236b").value()->shape.id, "deepseek-coder-v2-instruct-236b")
+        << "a word is left out";
     EXPECT_FALSE(catalogue().find_model("qwen2.5-coder")) << "several have these words";
     EXPECT_NE(catalogue().find_model("qwen2.5-coder-15b").error().message.find("qwen2.5-coder-1"), std::string::npos);
 }
 
-// A name never stands for a card whose name only begins so: each is itself, or the person is asked.
+// A name never means a card whose name only begins with it: it means that card alone, or the error lists the
+// candidates.
 TEST(Catalogue, NoNameTakesALongerNamedCard) {
-    for (const char* name : {"RTX 4060", "RTX 5060", "RX 7600", "RTX 4070 Ti", "RTX 4070", "RTX 4080", "RTX 3060 Ti", "RTX 3070", "RTX 3090 Ti", "RTX 2080 Ti",
-                             "RX 6700 XT", "RX 6800 XT", "RX 7800 XT", "Arc B570", "Tesla P40", "RTX PRO 6000"}) {
+    for (const char* name : {"RTX 4060", "RTX 5060", "RX 7600", "RTX 4070 Ti", "RTX 4070", "RTX 4080", "RTX 3060 Ti",
+                             "RTX 3070", "RTX 3090 Ti", "RTX 2080 Ti", "RX 6700 XT", "RX 6800 XT", "RX 7800 XT",
+                             "Arc B570", "Tesla P40", "RTX PRO 6000"}) {
         const auto card = catalogue().find_card(name);
         ASSERT_TRUE(card) << card.error().message;
         EXPECT_EQ((*card)->name, name);
     }
-    for (const char* name : {"RTX 3080", "RTX 3060", "RTX 4060 Ti", "Arc A770", "V100", "MI50", "RTX 40", "RTX", "Strix Halo", ""}) {
+    for (const char* name :
+         {"RTX 3080", "RTX 3060", "RTX 4060 Ti", "Arc A770", "V100", "MI50", "RTX 40", "RTX", "Strix Halo", ""}) {
         const auto card = catalogue().find_card(name);
         EXPECT_FALSE(card) << name << " is " << (card ? (*card)->name : "");
     }
@@ -253,7 +266,9 @@ TEST(Catalogue, NoNameTakesALongerNamedCard) {
             if (card.name[cut - 1] == ' ') continue;
             const auto found = catalogue().find_card(std::string_view(card.name).substr(0, cut));
             if (found) {
-                EXPECT_EQ((*found)->name.size() <= cut || std::count((*found)->aliases.begin(), (*found)->aliases.end(), card.name.substr(0, cut)) > 0, true)
+                EXPECT_EQ((*found)->name.size() <= cut || std::count((*found)->aliases.begin(), (*found)->aliases.end(),
+                                                                     card.name.substr(0, cut)) > 0,
+                          true)
                     << card.name.substr(0, cut) << " is " << (*found)->name;
             }
         }
@@ -294,7 +309,8 @@ TEST(Choose, WhatIsTooSlowToBeOfUseComesLast) {
     EXPECT_TRUE(choose(catalogue(), request, 1).value().at(0).useful());
     request.speed.bandwidth_gbps = 10;  // a software device
     const auto slow = choose(catalogue(), request, 100).value();
-    EXPECT_TRUE(slow.front().useful()) << slow.front().model->shape.id << " at " << slow.front().decode.likely << " tokens/s";
+    EXPECT_TRUE(slow.front().useful()) << slow.front().model->shape.id << " at " << slow.front().decode.likely
+                                       << " tokens/s";
     EXPECT_FALSE(slow.back().useful());
     request.speed.bandwidth_gbps = 0.01;
     EXPECT_FALSE(choose(catalogue(), request, 1).value().front().useful()) << "nothing is";
@@ -308,14 +324,20 @@ TEST(Catalogue, BrokenEntriesAreRefusedByName) {
     };
     EXPECT_NE(refused("[1]").find("mine.json"), std::string::npos);
     EXPECT_NE(refused(R"({"schema": 9})").find("schema 9"), std::string::npos);
-    EXPECT_NE(refused(R"({"schema": 1, "cards": [{"name": "X", "vendor": "Y", "vram_gib": "12", "bandwidth_gbps": 100}]})").find("vram_gib"), std::string::npos);
+    EXPECT_NE(
+        refused(R"({"schema": 1, "cards": [{"name": "X", "vendor": "Y", "vram_gib": "12", "bandwidth_gbps": 100}]})")
+            .find("vram_gib"),
+        std::string::npos);
     EXPECT_NE(refused(R"({"schema": 1, "models": [{"id": "m"}]})").find("'arch'"), std::string::npos);
     EXPECT_NE(refused(R"({"schema": 1, "models": 3})").find("list"), std::string::npos);
     // What is printed or becomes a word of a command has no control characters.
-    EXPECT_NE(refused("{\"schema\": 1, \"cards\": [{\"name\": \"X\\u001b[2J\", \"vendor\": \"Y\", \"vram_gib\": 12, \"bandwidth_gbps\": 100}]}").find("control"),
+    EXPECT_NE(refused("{\"schema\": 1, \"cards\": [{\"name\": \"X\\u001b[2J\", \"vendor\": \"Y\", \"vram_gib\": 12, "
+                      "\"bandwidth_gbps\": 100}]}")
+                  .find("control"),
               std::string::npos);
     EXPECT_EQ(refused("{\"schema\": 1, \"cards\": [\"\\u001b[2J\"]}").find('\x1b'), std::string::npos);
-    const std::string model = R"("arch": "llama", "parameters": 1, "n_layer": 2, "n_embd": 64, "n_head": 8, "n_head_kv": {}, "head_dim": 8, "n_ff": 64,
+    const std::string model =
+        R"("arch": "llama", "parameters": 1, "n_layer": 2, "n_embd": 64, "n_head": 8, "n_head_kv": {}, "head_dim": 8, "n_ff": 64,
         "n_vocab": 100, "n_ctx": 1000, "gguf": "{}")";
     const auto with = [&](const char* kv, const char* gguf) {
         std::string text = model;
@@ -326,7 +348,9 @@ TEST(Catalogue, BrokenEntriesAreRefusedByName) {
     EXPECT_TRUE(parse_catalogue(with("4", "a/b"), "mine"));
     EXPECT_NE(refused(with("3", "a/b")).find("divisor of 8"), std::string::npos);
     EXPECT_NE(refused(with("4", "a/b;reboot")).find("owner/repository"), std::string::npos);
-    const auto mine = parse_catalogue(R"({"schema": 1, "cards": [{"name": "My card", "vendor": "AMD", "vram_gib": 12, "bandwidth_gbps": 100}]})", "mine");
+    const auto mine = parse_catalogue(
+        R"({"schema": 1, "cards": [{"name": "My card", "vendor": "AMD", "vram_gib": 12, "bandwidth_gbps": 100}]})",
+        "mine");
     ASSERT_TRUE(mine) << mine.error().message;
     EXPECT_EQ(mine->cards.at(0).memory_bytes, 12 * kGiB);
 }

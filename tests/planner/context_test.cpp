@@ -56,7 +56,8 @@ TEST_F(ContextChoosing, SharedMemoryGivesASixteenthOfWhatIsFreeButAUsefulContext
     const auto choice = choose(4 * kGiB, 3 * kGiB, wish).value();
     EXPECT_LE(choice.plan.session_bytes(), 192 * kMiB);
     EXPECT_GT(bytes_of(choice.plan.n_ctx + kPageTokens) - choice.plan.weights_bytes, 192 * kMiB);
-    EXPECT_EQ(choose(120 * kMiB, 100 * kMiB, wish).value().plan.n_ctx, 8192u) << "a sixteenth of 100 MiB is too little to be of use";
+    EXPECT_EQ(choose(120 * kMiB, 100 * kMiB, wish).value().plan.n_ctx, 8192u)
+        << "a sixteenth of 100 MiB is too little to be of use";
 }
 
 TEST_F(ContextChoosing, WhatWasAskedForIsTakenOrRefusedWithWhatFits) {
@@ -68,7 +69,8 @@ TEST_F(ContextChoosing, WhatWasAskedForIsTakenOrRefusedWithWhatFits) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::out_of_memory);
     const std::string& said = refused.error().message;
-    for (const char* word : {"200000 tokens", "weights", "f16 cache", "scratch", "--ctx 199968 --kv f16", "--ctx 200000 --kv q8_0", "--ctx 200000 --kv q4_0"}) {
+    for (const char* word : {"200000 tokens", "weights", "f16 cache", "scratch", "--ctx 199968 --kv f16",
+                             "--ctx 200000 --kv q8_0", "--ctx 200000 --kv q4_0"}) {
         EXPECT_NE(said.find(word), std::string::npos) << word << " in: " << said;
     }
     EXPECT_EQ(backend_.counts.uploads, 0);
@@ -83,7 +85,8 @@ TEST_F(ContextChoosing, KeepFreeIsKept) {
     EXPECT_TRUE(choose(kGiB, needed + 10 * kMiB, wish));
     const auto refused = choose(kGiB, needed + 10 * kMiB - 1, wish);
     ASSERT_FALSE(refused);
-    EXPECT_NE(refused.error().message.find("10.0 MiB kept free as asked"), std::string::npos) << refused.error().message;
+    EXPECT_NE(refused.error().message.find("10.0 MiB kept free as asked"), std::string::npos)
+        << refused.error().message;
 }
 
 TEST_F(ContextChoosing, ACardWithRoomForASmallerModelNamesIt) {
@@ -99,7 +102,7 @@ TEST_F(ContextChoosing, ACardWithRoomForASmallerModelNamesIt) {
     EXPECT_NE(refused.error().message.find("atlas-vk plan --model"), std::string::npos) << refused.error().message;
 }
 
-// A quantized cache that was asked for is turned by default: it is offered once all the same.
+// A requested quantized cache is rotated by default, and it is still offered only once.
 TEST_F(ContextChoosing, NoFormatIsOfferedTwice) {
     for (const Format format : {Format::q8_0, Format::q4_0}) {
         ContextWish wish;
@@ -114,7 +117,7 @@ TEST_F(ContextChoosing, NoFormatIsOfferedTwice) {
     }
 }
 
-// Both are loaded one after the other: what is chosen must leave the second one its room.
+// Both are loaded one after the other, so the choice must leave room for the second.
 TEST_F(ContextChoosing, ADraftIsReckonedWith) {
     testing::TinyShape small = testing::tiny_shape("llama super");
     small.n_layer = 1;
@@ -125,7 +128,8 @@ TEST_F(ContextChoosing, ADraftIsReckonedWith) {
         SessionShape shape;
         shape.n_ctx = n_ctx;
         const MemoryPlan target = plan_file(*file_, shape).value();
-        return together(target, plan_file(draft, draft_session(draft, n_ctx, Format::f16).value()).value()).total_bytes();
+        return together(target, plan_file(draft, draft_session(draft, n_ctx, Format::f16).value()).value())
+            .total_bytes();
     };
     ContextWish wish;
     wish.draft = &draft;
@@ -144,7 +148,8 @@ TEST_F(ContextChoosing, ADraftIsReckonedWith) {
     EXPECT_EQ(choose(kGiB, needed, wish).value().plan.n_ctx, 200000u);
     const auto refused = choose(kGiB, needed - 1, wish);
     ASSERT_FALSE(refused);
-    for (const char* word : {"for the draft small.gguf", "--ctx 199968 --kv f16", "--draft none --ctx 200000 --kv f16", "--ctx 200000 --kv q8_0"}) {
+    for (const char* word : {"for the draft small.gguf", "--ctx 199968 --kv f16", "--draft none --ctx 200000 --kv f16",
+                             "--ctx 200000 --kv q8_0"}) {
         EXPECT_NE(refused.error().message.find(word), std::string::npos) << word << " in: " << refused.error().message;
     }
     const auto hopeless = choose(kMiB, 100 * kKiB, wish);

@@ -47,7 +47,8 @@ TEST(Fit, TwoLayersGiveTheScratchOfAll) {
         six.config.layers.resize(6);
         ModelShape nine = model;
         nine.config.layers.resize(9);
-        const auto a = ModelFit::create(model, "Q4_K_M"), b = ModelFit::create(six, "Q4_K_M"), c = ModelFit::create(nine, "Q4_K_M");
+        const auto a = ModelFit::create(model, "Q4_K_M"), b = ModelFit::create(six, "Q4_K_M"),
+                   c = ModelFit::create(nine, "Q4_K_M");
         ASSERT_TRUE(a && b && c);
         for (const uint32_t n_ctx : {512u, 4096u, 32768u}) {
             EXPECT_EQ(a->at(n_ctx, kF16).scratch_bytes, b->at(n_ctx, kF16).scratch_bytes) << name;

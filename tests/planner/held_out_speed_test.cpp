@@ -1,6 +1,7 @@
-// Predicted speeds against figures that were collected when the bands stood: tests/golden/speeds_held_out.csv, every row with its source. Its column "use":
-// mend: half of the cards, what the present classes were fitted with; judge: the other half, nothing was fitted to them; host: the run was held up by
-// something else than the card. How the rows were chosen and divided: bench/results/decode_speed.md.
+// Predicted speeds against figures that were collected when the bands stood: tests/golden/speeds_held_out.csv, every
+// row with its source. Its column "use": mend: half of the cards, what the present classes were fitted with; judge: the
+// other half, nothing was fitted to them; host: the run was held up by something else than the card. How the rows were
+// chosen and divided: bench/results/decode_speed.md.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -45,10 +46,13 @@ Row parse(const std::string& line) {
     const SpeedFactors factors = factors_of(catalogue(), *row.card);
     const auto depth = static_cast<uint32_t>(std::stoul(next()));
     row.decode.measured = std::stod(next());
-    row.decode.predicted = decode_speed(catalogue().speed, factors, decode_load(shape, size, double(cache_read_bytes(shape, depth, Format::f16))));
+    row.decode.predicted =
+        decode_speed(catalogue().speed, factors,
+                     decode_load(shape, size, double(cache_read_bytes(shape.config, depth, Format::f16))));
     const std::string prompt = next(), per_second = next();
     if (!prompt.empty()) {
-        row.prefill = {std::stod(per_second), prefill_speed(catalogue().speed, factors, shape, size, static_cast<uint32_t>(std::stoul(prompt)))};
+        row.prefill = {std::stod(per_second), prefill_speed(catalogue().speed, factors, shape, size,
+                                                            static_cast<uint32_t>(std::stoul(prompt)))};
     }
     row.source = next();
     EXPECT_TRUE(row.source.starts_with("https://")) << line;
@@ -86,23 +90,26 @@ TEST(HeldOutSpeed, HasManyCardsAndNoCardInBothHalves) {
     for (const auto& [card, of_card] : uses) EXPECT_EQ(of_card.size(), 1u) << card->name;
 }
 
-// What makes a row no measure of its card looks at no prediction: in the same collection a card with at most half the bandwidth is as fast on the same file.
+// What makes a row no measure of its card looks at no prediction: in the same collection a card with at most half the
+// bandwidth is as fast on the same file.
 TEST(HeldOutSpeed, RowsThatTheHostHeldUpAreNoFasterThanCardsOfHalfTheBandwidth) {
     for (const Row& row : rows()) {
         if (row.use != "host") continue;
         const auto slower = std::find_if(rows().begin(), rows().end(), [&row](const Row& r) {
-            return r.model == row.model && r.source.starts_with("https://www.localscore.ai/") && r.bandwidth() <= row.bandwidth() / 2 &&
-                   r.decode.measured >= row.decode.measured;
+            return r.model == row.model && r.source.starts_with("https://www.localscore.ai/") &&
+                   r.bandwidth() <= row.bandwidth() / 2 && r.decode.measured >= row.decode.measured;
         });
-        EXPECT_TRUE(row.source.starts_with("https://www.localscore.ai/") && slower != rows().end()) << row.card->name << " " << row.model;
+        EXPECT_TRUE(row.source.starts_with("https://www.localscore.ai/") && slower != rows().end())
+            << row.card->name << " " << row.model;
     }
 }
 
-// The promise of the band on what nobody fitted anything to. The classes before these: 57 % inside, 23 % at the median; those before: 26 % and 27 %.
+// The promise of the band on rows that nothing was fitted to. The classes before these: 57 % inside, 23 % at the
+// median; those before: 26 % and 27 %.
 TEST(HeldOutSpeed, FourOfFiveDecodingSpeedsAreInsideTheBand) {
     const Errors errors = errors_of(decode_of({"judge"}));
-    std::cout << "judged: " << errors << "\nmended on: " << errors_of(decode_of({"mend"})) << "\nall, held up by the host too: "
-              << errors_of(decode_of({"judge", "mend", "host"})) << "\n";
+    std::cout << "judged: " << errors << "\nmended on: " << errors_of(decode_of({"mend"}))
+              << "\nall, held up by the host too: " << errors_of(decode_of({"judge", "mend", "host"})) << "\n";
     EXPECT_GE(errors.n, 80u);
     EXPECT_GE(errors.inside, 0.8);
     EXPECT_LE(errors.median, 0.25);
@@ -127,7 +134,8 @@ TEST(HeldOutSpeed, TheBandOfASmallModelIsWiderBelow) {
     const SpeedFactors factors = factors_of(catalogue(), *catalogue().find_card("RTX 3090").value());
     const auto low = [&](const char* model) {
         const ModelShape& shape = catalogue().find_model(model).value()->shape;
-        const Range range = decode_speed(catalogue().speed, factors, decode_load(shape, size_of(shape, "Q4_K_M", false).value(), 0));
+        const Range range =
+            decode_speed(catalogue().speed, factors, decode_load(shape, size_of(shape, "Q4_K_M", false).value(), 0));
         return range.low / range.likely;
     };
     EXPECT_LT(low("llama-3.2-1b-instruct"), 0.7);
@@ -135,8 +143,10 @@ TEST(HeldOutSpeed, TheBandOfASmallModelIsWiderBelow) {
     SpeedFactors calibrated = factors;
     calibrated.calibrated = true;
     const ModelShape& shape = catalogue().find_model("llama-3.2-1b-instruct").value()->shape;
-    const Range range = decode_speed(catalogue().speed, calibrated, decode_load(shape, size_of(shape, "Q4_K_M", false).value(), 0));
-    EXPECT_NEAR(range.low / range.likely, 1 - catalogue().speed.band_calibrated, 1e-9) << "a measured device has no unknown host";
+    const Range range =
+        decode_speed(catalogue().speed, calibrated, decode_load(shape, size_of(shape, "Q4_K_M", false).value(), 0));
+    EXPECT_NEAR(range.low / range.likely, 1 - catalogue().speed.band_calibrated, 1e-9)
+        << "a measured device has no unknown host";
 }
 
 // A prompt of a few tokens takes a whole pass over the weights.

@@ -34,8 +34,8 @@ inline Errors errors_of(const std::vector<Judged>& rows) {
 }
 
 inline std::ostream& operator<<(std::ostream& out, const Errors& e) {
-    return out << e.n << " rows, error " << 100 * e.median << " % at the median, " << 100 * e.p90 << " % at the 90th percentile, " << 100 * e.inside
-               << " % inside the band";
+    return out << e.n << " rows, error " << 100 * e.median << " % at the median, " << 100 * e.p90
+               << " % at the 90th percentile, " << 100 * e.inside << " % inside the band";
 }
 
 }  // namespace atlas

@@ -27,7 +27,9 @@ TEST(Shapes, ElementsSumUpToThePublishedParameterCount) {
     ASSERT_GE(catalogue().models.size(), 73u);
     for (const CatalogueModel& model : catalogue().models) {
         if (!model.shape.approximate.empty()) continue;
-        EXPECT_NEAR(double(count_parameters(model.shape)), double(model.shape.parameters), double(model.shape.parameters) * 2.5e-5) << model.shape.id;
+        EXPECT_NEAR(double(count_parameters(model.shape)), double(model.shape.parameters),
+                    double(model.shape.parameters) * 2.5e-5)
+            << model.shape.id;
     }
 }
 
@@ -36,9 +38,12 @@ std::vector<std::string> fields_of(const std::string& line) {
     std::vector<std::string> fields(1);
     bool quoted = false;
     for (const char c : line) {
-        if (c == '"') quoted = !quoted;
-        else if (c == ',' && !quoted) fields.emplace_back();
-        else fields.back() += c;
+        if (c == '"')
+            quoted = !quoted;
+        else if (c == ',' && !quoted)
+            fields.emplace_back();
+        else
+            fields.back() += c;
     }
     return fields;
 }
@@ -63,16 +68,19 @@ TEST(Sizes, AreThoseOfPublishedFiles) {
         ASSERT_TRUE(model) << model.error().message;
         const bool mix = f[1].starts_with("MXFP4");
         // This one file is as large as one made without an importance matrix, whatever its page says of the repository.
-        const bool no_matrix = f[0] == "Qwen3-8B" && f[1] == "IQ4_XS" && f[5] == "unsloth/DeepSeek-R1-0528-Qwen3-8B-GGUF";
+        const bool no_matrix =
+            f[0] == "Qwen3-8B" && f[1] == "IQ4_XS" && f[5] == "unsloth/DeepSeek-R1-0528-Qwen3-8B-GGUF";
         const auto size = size_of((*model)->shape, mix ? "MXFP4_MOE" : f[1], f[6] == "imatrix" && !no_matrix);
         ASSERT_TRUE(size) << size.error().message;
         const double published = std::stod(f[3]);
         const double unit = f[4] == "B" ? 1 : f[4] == "GB" ? 1e9 : f[4] == "MiB" ? double(kMiB) : double(kGiB);
         const bool tensors_only = f[4].ends_with("(tensors)");
         const double predicted = double(tensors_only ? size->tensor_bytes : size->file_bytes);
-        const double slack = f[4] == "B" ? published * 1e-3 : std::max(slack_bytes(f[3], unit), published * unit * 1e-3);
+        const double slack =
+            f[4] == "B" ? published * 1e-3 : std::max(slack_bytes(f[3], unit), published * unit * 1e-3);
         worst = std::max(worst, std::abs(predicted - published * unit) / (published * unit));
-        EXPECT_NEAR(predicted, published * unit, slack) << line << "\n off by " << (predicted / (published * unit) - 1) * 100 << " %";
+        EXPECT_NEAR(predicted, published * unit, slack)
+            << line << "\n off by " << (predicted / (published * unit) - 1) * 100 << " %";
         ++rows;
     }
     EXPECT_EQ(rows, 105);
@@ -86,7 +94,8 @@ TEST(Sizes, FolkloreComesOutRight) {
     };
     EXPECT_NEAR(gb("llama-3.3-70b", "Q4_K_M"), 42.5, 0.5) << "70B Q4_K_M needs about 42 GB";
     EXPECT_NEAR(gb("qwen2.5-coder-32b", "Q4_K_M"), 19.845, 0.001);
-    EXPECT_NEAR(gb("deepseek-coder-v2-instruct-236b", "Q2_K"), 85.9, 0.2) << "3.3 times a 24 GB card even at the smallest";
+    EXPECT_NEAR(gb("deepseek-coder-v2-instruct-236b", "Q2_K"), 85.9, 0.2)
+        << "3.3 times a 24 GB card even at the smallest";
 }
 
 TEST(Sizes, AnUnknownQuantizationNamesTheKnownOnes) {

@@ -44,7 +44,8 @@ std::vector<Row> published_rows() {
         const auto* found = catalogue().find_model(model).value();
         const ModelSize size = size_of(found->shape, quant, false).value();
         Row row{catalogue().find_card(card).value(), engine, model, {}};
-        row.measured = {row.card->bandwidth_gbps, double(row.card->memory_bytes), double(size.file_bytes), std::stod(speed), decode_load(found->shape, size, 0)};
+        row.measured = {row.card->bandwidth_gbps, double(row.card->memory_bytes), double(size.file_bytes),
+                        std::stod(speed), decode_load(found->shape, size, 0)};
         rows.push_back(std::move(row));
     }
     return rows;
@@ -72,13 +73,16 @@ Range predicted(SpeedFactors factors, const Row& row) {
     return decode_speed(catalogue().speed, factors, row.measured.load);
 }
 
-Judged judged(const SpeedFactors& factors, const Row& row) { return {row.measured.tokens_per_s, predicted(factors, row)}; }
+Judged judged(const SpeedFactors& factors, const Row& row) {
+    return {row.measured.tokens_per_s, predicted(factors, row)};
+}
 
 TEST(Speed, ARowAboveTheRoofOrOfAFileThatDoesNotFitIsNoPlainDecoding) {
     const Card& card = *catalogue().find_card("RTX 3090").value();
     const auto& shape = catalogue().find_model("qwen3.6-27b").value()->shape;
     const ModelSize size = size_of(shape, "Q4_K_M", false).value();
-    MeasuredDecode row{card.bandwidth_gbps, double(card.memory_bytes), double(size.file_bytes), 41, decode_load(shape, size, 0)};
+    MeasuredDecode row{card.bandwidth_gbps, double(card.memory_bytes), double(size.file_bytes), 41,
+                       decode_load(shape, size, 0)};
     EXPECT_TRUE(is_plain_decoding(row));
     row.tokens_per_s = 106;  // published for this card and model, and 1.8 times what its memory delivers
     EXPECT_FALSE(is_plain_decoding(row));
@@ -97,8 +101,8 @@ TEST(Speed, ARowAboveTheRoofOrOfAFileThatDoesNotFitIsNoPlainDecoding) {
     EXPECT_EQ(a.ms_per_layer, b.ms_per_layer);
 }
 
-// The promise of the band, for a card that nobody measured: its class is fitted without it, and four of five of its configurations are inside the
-// band that the catalogue prints.
+// The promise of the band, for a card that was not measured: its class is fitted without it, and four of five of its
+// configurations are inside the band that the catalogue prints.
 TEST(Speed, TheBandHoldsForCardsThatWereLeftOut) {
     const std::vector<Row> rows = measured_rows();
     ASSERT_GE(rows.size(), 70u);
@@ -137,8 +141,9 @@ TEST(Speed, TheBandHoldsForCardsThatWereLeftOut) {
     EXPECT_GE(errors.inside, 0.8);
 }
 
-// A class that nobody measured is predicted by the last row of the catalogue: its band is wider, and holds for each measured class as if it were one.
-TEST(Speed, TheBandOfAClassThatNobodyMeasuredIsWiderAndHolds) {
+// A class without measurements is predicted by the last row of the catalogue. Its band is wider, and holds for each
+// measured class treated as one.
+TEST(Speed, TheBandOfAnUnmeasuredClassIsWiderAndHolds) {
     SpeedFactors unknown = factors_of(catalogue(), Card());
     ASSERT_TRUE(unknown.estimated);
     std::vector<Judged> all;
@@ -158,7 +163,8 @@ TEST(Speed, TheBandOfAClassThatNobodyMeasuredIsWiderAndHolds) {
 TEST(Speed, TheBuiltInClassesAreNearWhatWasMeasured) {
     std::vector<Judged> all;
     for (const Row& row : measured_rows()) {
-        if (is_for_fits(row) && !class_of(*row.card).estimated) all.push_back(judged(factors_of(catalogue(), *row.card), row));
+        if (is_for_fits(row) && !class_of(*row.card).estimated)
+            all.push_back(judged(factors_of(catalogue(), *row.card), row));
     }
     const Errors errors = errors_of(all);
     std::cout << "built in: " << errors << "\n";
@@ -168,7 +174,8 @@ TEST(Speed, TheBuiltInClassesAreNearWhatWasMeasured) {
 }
 
 TEST(Speed, ABareAmountOfMemoryHasTheBandOfAllCardsThatHaveIt) {
-    const Card &slow = *catalogue().find_card("RTX 4060 Ti 16GB").value(), &fast = *catalogue().find_card("RTX 5080").value();
+    const Card &slow = *catalogue().find_card("RTX 4060 Ti 16GB").value(),
+               &fast = *catalogue().find_card("RTX 5080").value();
     const SpeedFactors between = factors_between(catalogue(), slow, fast);
     const auto& shape = catalogue().find_model("qwen2.5-coder-14b").value()->shape;
     const DecodeLoad load = decode_load(shape, size_of(shape, "Q4_K_M", false).value(), 0);

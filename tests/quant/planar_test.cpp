@@ -63,9 +63,11 @@ TEST(Planar, OnlyTheLastGroupIsFilledUp) {
     EXPECT_EQ(stored_bytes(Format::q4_0, Layout::blocks, 32 * 17), 17u * 18);
     EXPECT_EQ(stored_bytes(Format::q4_0, Layout::planar, 32 * 17), 32u * 18);
     EXPECT_EQ(stored_bytes(Format::q4_0, Layout::planar, 32 * 16), 16u * 18);
-    EXPECT_EQ(stored_bytes(Format::q6_k, Layout::planar, uint64_t{256} * 16 * 1'000'000), uint64_t{210} * 16 * 1'000'000);
+    EXPECT_EQ(stored_bytes(Format::q6_k, Layout::planar, uint64_t{256} * 16 * 1'000'000),
+              uint64_t{210} * 16 * 1'000'000);
     for (size_t f = 0; f < kFormats.size(); ++f) {
-        EXPECT_TRUE(!has_planes(static_cast<Format>(f)) || unit_bytes(static_cast<Format>(f), Layout::planar) % 16 == 0);
+        EXPECT_TRUE(!has_planes(static_cast<Format>(f)) ||
+                    unit_bytes(static_cast<Format>(f), Layout::planar) % 16 == 0);
     }
 }
 

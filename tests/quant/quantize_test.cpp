@@ -115,7 +115,7 @@ class Quantize : public testing::TestWithParam<Format> {};
 INSTANTIATE_TEST_SUITE_P(Formats, Quantize, testing::ValuesIn(all_formats()),
                          [](const auto& row) { return std::string(atlas::info(row.param).name); });
 
-// Blocks do not look at their neighbours, each gets its own weights, and nothing is written beside the row.
+// Blocks do not depend on their neighbours, each gets its own weights, and nothing is written beside the row.
 TEST_P(Quantize, RowsAreTheirBlocksOneByOne) {
     const Format format = GetParam();
     const size_t elems = info(format).block_elems, bytes = info(format).block_bytes;

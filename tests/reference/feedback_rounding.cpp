@@ -24,8 +24,10 @@ float finite_half(float x, uint16_t& bits) {
     return half_to_float(bits);
 }
 
-// wanted: the block with what earlier blocks pass on; rows: its 32 rows of the feedback matrix, from its own first column on.
-Rounded round_block(Format format, int trial, const float* own, const float* wanted, const float* rows, size_t row_stride) {
+// wanted: the block plus what earlier blocks pass on; rows: its 32 rows of the feedback matrix, from its own first
+// column on.
+Rounded round_block(Format format, int trial, const float* own, const float* wanted, const float* rows,
+                    size_t row_stride) {
     Rounded r;
     float low = 0, high = 0, scale = 0, minimum = 0;
     if (has_minimum(format)) {
@@ -88,7 +90,8 @@ void append_block(Format format, const Rounded& r, std::vector<std::byte>& out) 
 
 }  // namespace
 
-std::vector<std::byte> round_with_feedback(Format format, std::span<const float> head, std::span<const float> feedback) {
+std::vector<std::byte> round_with_feedback(Format format, std::span<const float> head,
+                                           std::span<const float> feedback) {
     const size_t dim = head.size();
     ATLAS_CHECK(dim % 32 == 0 && feedback.size() == dim * dim, "a head of {} and {} numbers", dim, feedback.size());
     std::vector<std::byte> out;

@@ -1,5 +1,5 @@
 #pragma once
-// Rounding with feedback (CacheRotation::feedback), slow and obvious.
+// Rounding with feedback (CacheRotation::feedback), as slow and obvious loops.
 
 #include <cstddef>
 #include <span>

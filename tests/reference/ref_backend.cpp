@@ -25,12 +25,13 @@ class RefBackend final : public Backend {
         if (bytes > available_bytes_) {
             return fail(ErrorCode::out_of_memory, "{} needs {} bytes, {} are there", name, bytes, available_bytes_);
         }
-        available_bytes_ -= bytes;  // a test's backend does not outlive its storages by much; nothing is given back
+        available_bytes_ -= bytes;  // a test's backend does not outlive its storages by much, so nothing is freed
         return std::make_unique<HostStorage>(std::string(name), bytes);
     }
 
     Result<void> shrink(std::unique_ptr<Storage>& storage, uint64_t bytes) override {
-        ATLAS_CHECK(bytes > 0 && bytes <= storage->bytes(), "{}: {} bytes of {}", storage->name(), bytes, storage->bytes());
+        ATLAS_CHECK(bytes > 0 && bytes <= storage->bytes(), "{}: {} bytes of {}", storage->name(), bytes,
+                    storage->bytes());
         auto smaller = std::make_unique<HostStorage>(storage->name(), bytes);
         std::memcpy(smaller->data(), dynamic_cast<HostStorage&>(*storage).data(), bytes);
         available_bytes_ += storage->bytes() - bytes;
@@ -45,7 +46,8 @@ class RefBackend final : public Backend {
     Result<void> finish_uploads() override { return {}; }
 
     Result<void> reserve_scratch(uint64_t bytes) override {
-        if (!scratch_ || scratch_->bytes() < bytes) scratch_ = std::make_unique<HostStorage>("scratch", bytes);  // the largest model's
+        // sized for the largest model
+        if (!scratch_ || scratch_->bytes() < bytes) scratch_ = std::make_unique<HostStorage>("scratch", bytes);
         return {};
     }
 
@@ -61,13 +63,17 @@ class RefBackend final : public Backend {
     }
 
     void write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) override {
-        ATLAS_CHECK(offset_bytes + bytes.size() <= to.bytes(), "write {}+{} of {}", offset_bytes, bytes.size(), to.bytes());
-        if (!bytes.empty()) std::memcpy(dynamic_cast<HostStorage&>(to).data() + offset_bytes, bytes.data(), bytes.size());
+        ATLAS_CHECK(offset_bytes + bytes.size() <= to.bytes(), "write {}+{} of {}", offset_bytes, bytes.size(),
+                    to.bytes());
+        if (!bytes.empty())
+            std::memcpy(dynamic_cast<HostStorage&>(to).data() + offset_bytes, bytes.data(), bytes.size());
     }
 
     void read(const Storage& from, uint64_t offset_bytes, std::span<std::byte> bytes) override {
-        ATLAS_CHECK(offset_bytes + bytes.size() <= from.bytes(), "read {}+{} of {}", offset_bytes, bytes.size(), from.bytes());
-        if (!bytes.empty()) std::memcpy(bytes.data(), dynamic_cast<const HostStorage&>(from).data() + offset_bytes, bytes.size());
+        ATLAS_CHECK(offset_bytes + bytes.size() <= from.bytes(), "read {}+{} of {}", offset_bytes, bytes.size(),
+                    from.bytes());
+        if (!bytes.empty())
+            std::memcpy(bytes.data(), dynamic_cast<const HostStorage&>(from).data() + offset_bytes, bytes.size());
     }
 
   private:
@@ -78,6 +84,8 @@ class RefBackend final : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_ref_backend(uint64_t available_bytes) { return std::make_unique<RefBackend>(available_bytes); }
+std::unique_ptr<Backend> make_ref_backend(uint64_t available_bytes) {
+    return std::make_unique<RefBackend>(available_bytes);
+}
 
 }  // namespace atlas

@@ -1,5 +1,6 @@
 #pragma once
-// A Backend on host memory with RefOps: the forward pass as the oracle runs it. A program is the recorded function, run again each time.
+// A Backend on host memory with RefOps: the forward pass as the oracle runs it. A program is the recorded function,
+// which runs again each time.
 
 #include <memory>
 

@@ -21,7 +21,8 @@ HostStorage& host(Storage* storage) {
 std::span<std::byte> row_bytes(const Tensor& tensor, uint32_t row) {
     const uint64_t at = tensor.offset_bytes + row * tensor.row_stride_bytes();
     const uint64_t bytes = bytes_of(tensor.format, tensor.cols);
-    ATLAS_CHECK(row < tensor.rows && at + bytes <= tensor.storage->bytes(), "row {} at byte {} of {}", row, at, tensor.storage->bytes());
+    ATLAS_CHECK(row < tensor.rows && at + bytes <= tensor.storage->bytes(), "row {} at byte {} of {}", row, at,
+                tensor.storage->bytes());
     return {host(tensor.storage).data() + at, bytes};
 }
 
@@ -50,8 +51,8 @@ void write_row(const Tensor& tensor, uint32_t row, const std::vector<float>& val
 }
 
 std::vector<uint32_t> read_u32(const U32View& view) {
-    ATLAS_CHECK(view.offset_bytes % 4 == 0 && view.offset_bytes + view.count * 4ull <= view.storage->bytes(), "{} ids at byte {} of {}",
-                view.count, view.offset_bytes, view.storage->bytes());
+    ATLAS_CHECK(view.offset_bytes % 4 == 0 && view.offset_bytes + view.count * 4ull <= view.storage->bytes(),
+                "{} ids at byte {} of {}", view.count, view.offset_bytes, view.storage->bytes());
     std::vector<uint32_t> values(view.count);
     if (view.count > 0) std::memcpy(values.data(), host(view.storage).data() + view.offset_bytes, values.size() * 4);
     return values;
@@ -60,8 +61,10 @@ std::vector<uint32_t> read_u32(const U32View& view) {
 Tensor RefOps::scratch(uint32_t rows, uint32_t cols, std::string_view name) {
     const uint64_t bytes = uint64_t{rows} * cols * sizeof(float);
     const uint64_t offset = stack_.push(bytes);
-    ATLAS_CHECK(offset + bytes <= scratch_.bytes(), "scratch {} [{}, {}] at {} of {} bytes", name, rows, cols, offset, scratch_.bytes());
-    std::memset(scratch_.data() + offset, 0xff, bytes);  // not-a-number: whoever reads before writing shows it
+    ATLAS_CHECK(offset + bytes <= scratch_.bytes(), "scratch {} [{}, {}] at {} of {} bytes", name, rows, cols, offset,
+                scratch_.bytes());
+    // not-a-number: an operation that reads before it writes gives itself away
+    std::memset(scratch_.data() + offset, 0xff, bytes);
     return {&scratch_, Format::f32, offset, rows, cols, cols};
 }
 
@@ -124,7 +127,8 @@ void RefOps::gated_mul(Activation activation, const Tensor& gate, const Tensor& 
     for (uint32_t t = 0; t < gate.rows; ++t) {
         auto values = read_row(gate, t);
         const auto factors = read_row(up, t);
-        for (uint32_t i = 0; i < gate.cols; ++i) values[i] = static_cast<float>(activated(activation, values[i]) * factors[i]);
+        for (uint32_t i = 0; i < gate.cols; ++i)
+            values[i] = static_cast<float>(activated(activation, values[i]) * factors[i]);
         write_row(y, t, values);
     }
 }
@@ -178,7 +182,8 @@ void RefOps::rope(const Tensor& x, const RopeParams& p, const U32View& positions
         auto values = read_row(x, t);
         for (uint32_t at = 0; at < x.cols; at += p.head_dim) {
             for (uint32_t i = 0; i < p.n_rot / 2; ++i) {
-                const double extrapolated = position[t] * std::pow(double{p.rope_theta}, -2.0 * i / p.n_rot) / factor[i];
+                const double extrapolated =
+                    position[t] * std::pow(double{p.rope_theta}, -2.0 * i / p.n_rot) / factor[i];
                 const double keep = p.ext_factor != 0 ? yarn_keep(p, i) : 0.0;
                 const double angle = p.freq_scale * extrapolated * (1 - keep) + extrapolated * keep;
                 float& a = values[at + (adjacent ? 2 * i : i)];
@@ -197,7 +202,8 @@ void RefOps::rope(const Tensor& x, const RopeParams& p, const U32View& positions
 
 namespace {
 
-void write_row_with_feedback(const Tensor& cache, const Tensor& feedback_of_all, uint32_t slot, const std::vector<float>& k) {
+void write_row_with_feedback(const Tensor& cache, const Tensor& feedback_of_all, uint32_t slot,
+                             const std::vector<float>& k) {
     const uint32_t d = feedback_of_all.cols;
     std::vector<std::byte> row;
     for (uint32_t at = 0; at < k.size(); at += d) {
@@ -217,15 +223,21 @@ void write_row_with_feedback(const Tensor& cache, const Tensor& feedback_of_all,
 void RefOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) {
     const auto slot = read_u32(slots);
     for (uint32_t t = 0; t < k.rows; ++t) {
-        if (cache.k_passes_on_errors()) write_row_with_feedback(cache.k, cache.fitted_k.feedback, slot[t], read_row(k, t));
-        else write_row(cache.k, slot[t], read_row(k, t));
-        if (cache.v_passes_on_errors()) write_row_with_feedback(cache.v, cache.fitted_v.feedback, slot[t], read_row(v, t));
-        else write_row(cache.v, slot[t], read_row(v, t));
+        if (cache.k_passes_on_errors())
+            write_row_with_feedback(cache.k, cache.fitted_k.feedback, slot[t], read_row(k, t));
+        else
+            write_row(cache.k, slot[t], read_row(k, t));
+        if (cache.v_passes_on_errors())
+            write_row_with_feedback(cache.v, cache.fitted_v.feedback, slot[t], read_row(v, t));
+        else
+            write_row(cache.v, slot[t], read_row(v, t));
     }
 }
 
-void RefOps::kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) {
-    ATLAS_CHECK(from.format == to.format && from.cols == to.cols && from_pages.count == to_pages.count, "kv_copy between different caches");
+void RefOps::kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages,
+                     uint32_t page_tokens) {
+    ATLAS_CHECK(from.format == to.format && from.cols == to.cols && from_pages.count == to_pages.count,
+                "kv_copy between different caches");
     const auto sources = read_u32(from_pages), targets = read_u32(to_pages);
     for (size_t i = 0; i < sources.size(); ++i) {
         if (sources[i] >= from.rows / page_tokens || targets[i] >= to.rows / page_tokens) continue;
@@ -238,7 +250,7 @@ void RefOps::kv_copy(const Tensor& from, const U32View& from_pages, const Tensor
 
 namespace {
 
-// The rows of a cache that were asked for, decoded once each.
+// The requested rows of a cache, each decoded once.
 class DecodedRows {
   public:
     explicit DecodedRows(const Tensor& cache) : cache_(cache), rows_(cache.rows) {}
@@ -252,7 +264,7 @@ class DecodedRows {
     std::vector<std::vector<float>> rows_;
 };
 
-// Weights of one head's keys from their scores, in place; returns what they are to be divided by.
+// Turns the scores of one head's keys into weights, in place; returns what to divide them by.
 double softmax_weights(std::vector<double>& scores, const double* sink) {
     double largest = sink != nullptr ? *sink : -INFINITY;
     for (const double score : scores) largest = std::max(largest, score);
@@ -263,8 +275,10 @@ double softmax_weights(std::vector<double>& scores, const double* sink) {
 
 }  // namespace
 
-void RefOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& p, const Tensor& y) {
-    const auto positions = read_u32(tables.positions), seqs = read_u32(tables.seqs), pages = read_u32(tables.page_table);
+void RefOps::attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& p,
+                       const Tensor& y) {
+    const auto positions = read_u32(tables.positions), seqs = read_u32(tables.seqs),
+               pages = read_u32(tables.page_table);
     const auto sinks = p.sinks ? read_row(p.sinks, 0) : std::vector<float>();
     const uint32_t group = p.n_head / p.n_head_kv, k_dim = p.head_dim, v_dim = p.value_dim();
     DecodedRows keys(cache.k), values(cache.v);

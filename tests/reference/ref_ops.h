@@ -23,7 +23,7 @@ class HostStorage final : public Storage {
 /// Executes at once. Reads and writes tensors whose storage is a HostStorage.
 class RefOps final : public Ops {
   public:
-    /// `scratch` may be smaller than what a pass takes only by a bug: it is checked.
+    /// `scratch` is smaller than what a pass takes only because of a bug, so it is checked.
     explicit RefOps(HostStorage& scratch) : scratch_(scratch) {}
 
     Tensor scratch(uint32_t rows, uint32_t cols, std::string_view name) override;
@@ -41,7 +41,8 @@ class RefOps final : public Ops {
     void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
-    void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) override;
+    void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages,
+                 uint32_t page_tokens) override;
     void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
                    const Tensor& y) override;
     void sample(const Tensor& logits, const SampleTables& tables) override;

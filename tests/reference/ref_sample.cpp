@@ -26,7 +26,8 @@ void write_u32(const U32View& view, uint32_t index, uint32_t value) {
 std::array<uint32_t, 4> philox(std::array<uint32_t, 4> c, uint32_t key0, uint32_t key1) {
     for (uint32_t round = 0; round < 10; ++round) {
         const uint32_t k0 = key0 + round * 0x9E3779B9u, k1 = key1 + round * 0xBB67AE85u;
-        c = {high_word(0xCD9E8D57u, c[2]) ^ c[1] ^ k0, 0xCD9E8D57u * c[2], high_word(0xD2511F53u, c[0]) ^ c[3] ^ k1, 0xD2511F53u * c[0]};
+        c = {high_word(0xCD9E8D57u, c[2]) ^ c[1] ^ k0, 0xCD9E8D57u * c[2], high_word(0xD2511F53u, c[0]) ^ c[3] ^ k1,
+             0xD2511F53u * c[0]};
     }
     return c;
 }
@@ -50,10 +51,12 @@ uint64_t sum_of(const std::vector<Candidate>& candidates, uint32_t best, float r
 
 void penalize(std::vector<float>& logits, const uint32_t* params, const std::vector<uint32_t>& history) {
     for (uint32_t token = 0; token < logits.size(); ++token) {
-        const auto times = std::count(history.begin() + kHistoryHead, history.begin() + kHistoryHead + history[0], token);
+        const auto times =
+            std::count(history.begin() + kHistoryHead, history.begin() + kHistoryHead + history[0], token);
         if (times == 0) continue;
-        logits[token] = penalized(logits[token], static_cast<uint32_t>(times), float_of(params[kParamRepetition]), float_of(params[kParamInverse]),
-                                  float_of(params[kParamFrequency]), float_of(params[kParamPresence]));
+        logits[token] = penalized(logits[token], static_cast<uint32_t>(times), float_of(params[kParamRepetition]),
+                                  float_of(params[kParamInverse]), float_of(params[kParamFrequency]),
+                                  float_of(params[kParamPresence]));
     }
 }
 
@@ -70,7 +73,8 @@ Candidate draw(std::vector<Candidate> candidates, const uint32_t* params) {
         while (candidates.back().rank < lowest) candidates.pop_back();
     }
     const float rate = float_of(params[kParamRate]);
-    const auto random = philox({params[kParamDraw], params[kParamDraw + 1], 0, 0}, params[kParamSeed], params[kParamSeed + 1]);
+    const auto random =
+        philox({params[kParamDraw], params[kParamDraw + 1], 0, 0}, params[kParamSeed], params[kParamSeed + 1]);
     const uint64_t fraction = (uint64_t{random[0]} << 32) | random[1];
     const uint64_t sum = sum_of(candidates, candidates[0].rank, rate);
     const auto target = static_cast<uint64_t>(static_cast<Uint128>(sum) * fraction >> 64);
@@ -91,14 +95,16 @@ void RefOps::sample(const Tensor& logits, const SampleTables& tables) {
         }
         std::vector<Candidate> candidates;
         for (uint32_t i = 0; i < values.size(); ++i) candidates.push_back({rank_of(values[i]), i});
-        const auto damaged = std::find_if(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.rank >= kRankInfinity; });
+        const auto damaged = std::find_if(candidates.begin(), candidates.end(),
+                                          [](const Candidate& c) { return c.rank >= kRankInfinity; });
         Candidate chosen{0, 0};
         uint32_t status = kChosen;
         if (damaged != candidates.end()) {
             status = kDamaged;
             chosen = *damaged;
         }
-        std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.rank > b.rank; });
+        std::stable_sort(candidates.begin(), candidates.end(),
+                         [](const Candidate& a, const Candidate& b) { return a.rank > b.rank; });
         const uint32_t best = candidates[0].rank;
         if (status == kChosen && best <= kRankMinusInfinity) {
             status = kImpossible;
@@ -107,7 +113,8 @@ void RefOps::sample(const Tensor& logits, const SampleTables& tables) {
             chosen = (params[kParamFlags] & kWantsGreedy) != 0 ? candidates[0] : draw(candidates, params);
         }
         const uint64_t sum = (params[kParamFlags] & kWantsSum) != 0 ? sum_of(candidates, best, kOctavesPerUnit) : 0;
-        const uint32_t words[] = {chosen.id, status, chosen.rank, best, static_cast<uint32_t>(sum), static_cast<uint32_t>(sum >> 32)};
+        const uint32_t words[] = {
+            chosen.id, status, chosen.rank, best, static_cast<uint32_t>(sum), static_cast<uint32_t>(sum >> 32)};
         for (uint32_t i = 0; i < std::size(words); ++i) write_u32(tables.results, row * kResultWords + i, words[i]);
         if (tables.next_tokens.count > 0) write_u32(tables.next_tokens, row, chosen.id);
         if (history.empty() || status != kChosen) continue;

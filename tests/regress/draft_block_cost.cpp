@@ -1,6 +1,8 @@
-// draft_block_cost MODEL DRAFT [N_TOKENS WIDTH,WIDTH,... DEVICE]: what a block of guesses by a draft model and the step that checks them costs,
-// in one submission and in several, and what a submission with the wait for it costs by itself. The answers of both ways are compared.
-// On a device that executes nothing (RADV's null hardware) all guesses are right and all of the time is the host's.
+// draft_block_cost MODEL DRAFT [N_TOKENS WIDTH,WIDTH,... DEVICE]: measures what a block of draft tokens of a draft
+// model and its verify step cost, in one submission and in several, and what a submission with the wait for it costs
+// by itself. Compares the answers of both ways.
+// On a device that executes nothing (RADV's null hardware) all draft tokens are accepted and all of the time is the
+// host's.
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -16,7 +18,9 @@ namespace atlas {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 double cpu_ms() { return double(std::clock()) * 1000 / CLOCKS_PER_SEC; }
 
 constexpr uint32_t kPrompt = 24;
@@ -30,7 +34,8 @@ struct Way {
 
 class Measurement {
   public:
-    static Result<std::unique_ptr<Measurement>> create(const char* model, const char* draft, const char* device, uint32_t n_tokens) {
+    static Result<std::unique_ptr<Measurement>> create(const char* model, const char* draft, const char* device,
+                                                       uint32_t n_tokens) {
         auto made = std::make_unique<Measurement>();
         made->n_tokens_ = n_tokens;
         VkBackendOptions options;
@@ -132,19 +137,24 @@ Result<bool> measure(const char* model, const char* draft, uint32_t n_tokens, st
     for (const size_t n : {1u, 5u, 9u}) {
         ATLAS_TRY(const double apart, measurement->floor_us(n, false));
         ATLAS_TRY(const double together, measurement->floor_us(n, true));
-        fmt::print("{} programs of one dispatch: {:.1f} us with a submission and a wait each, {:.1f} us with one\n", n, apart, together);
+        fmt::print("{} programs of one dispatch: {:.1f} us with a submission and a wait each, {:.1f} us with one\n", n,
+                   apart, together);
     }
-    fmt::print("| width | submissions | tokens per block | submissions per block | waits | ms per block | processor ms |\n|---|---|---|---|---|---|---|\n");
+    fmt::print(
+        "| width | submissions | tokens per block | submissions per block | waits | ms per block | processor ms "
+        "|\n|---|---|---|---|---|---|---|\n");
     bool same = true;
     for (size_t at = 0; at < widths.size();) {
         const size_t comma = std::min(widths.find(',', at), widths.size());
         const auto width = static_cast<uint32_t>(std::atoi(widths.substr(at, comma - at).c_str()));
         at = comma + 1;
         std::vector<TokenId> answer;
-        for (const auto submission : {DraftModel::Submission::apart, DraftModel::Submission::one, DraftModel::Submission::apart, DraftModel::Submission::one}) {
+        for (const auto submission : {DraftModel::Submission::apart, DraftModel::Submission::one,
+                                      DraftModel::Submission::apart, DraftModel::Submission::one}) {
             ATLAS_TRY(const Way way, measurement->run(width, submission));
-            fmt::print("| {} | {} | {:.2f} | {:.2f} | {:.2f} | {:.3f} | {:.3f} |\n", width, submission == DraftModel::Submission::one ? "one" : "apart", way.tokens,
-                       way.submissions, way.waits, way.ms, way.cpu);
+            fmt::print("| {} | {} | {:.2f} | {:.2f} | {:.2f} | {:.3f} | {:.3f} |\n", width,
+                       submission == DraftModel::Submission::one ? "one" : "apart", way.tokens, way.submissions,
+                       way.waits, way.ms, way.cpu);
             if (!answer.empty()) same = same && answer == way.answer;
             answer = way.answer;
         }
@@ -161,7 +171,8 @@ int main(int argc, char** argv) {
         fmt::print(stderr, "draft_block_cost MODEL DRAFT [N_TOKENS WIDTH,WIDTH,... DEVICE]\n");
         return 2;
     }
-    const auto same = atlas::measure(argv[1], argv[2], argc > 3 ? static_cast<uint32_t>(std::atoi(argv[3])) : 128, argc > 4 ? argv[4] : "4,8", argc > 5 ? argv[5] : "");
+    const auto same = atlas::measure(argv[1], argv[2], argc > 3 ? static_cast<uint32_t>(std::atoi(argv[3])) : 128,
+                                     argc > 4 ? argv[4] : "4,8", argc > 5 ? argv[5] : "");
     if (!same) {
         fmt::print(stderr, "{}\n", same.error().message);
         return 1;

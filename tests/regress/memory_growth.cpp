@@ -1,5 +1,5 @@
-// Not a test: loads a model from a file on the first device, runs some tokens, and prints what the plan said and by how much this process
-// grew at its peak. On a software device that is the same memory.
+// Not a test: loads a model from a file on the first device, runs some tokens, and prints the plan and by how much
+// this process grew at its peak. On a software device that is the same memory.
 //
 // Usage: memory_growth FOLDER N_EMBD N_LAYER N_VOCAB QUANT N_CTX KV
 #include <cstdlib>
@@ -23,7 +23,7 @@ uint64_t status_bytes(std::string_view field) {
     return 0;
 }
 
-/// From here on VmHWM counts anew.
+/// Restarts VmHWM from here.
 void forget_peak() { std::ofstream("/proc/self/clear_refs") << 5; }
 
 template <class T>
@@ -59,7 +59,8 @@ int run(const std::filesystem::path& folder, Wish wish) {
     forget_peak();
     ATLAS_CHECK(bench::write_shape(wish.shape, folder / "model.gguf").has_value());
     const MemoryPlan plan = load_and_run(wish, folder / "model.gguf", *backend);
-    fmt::print("planned {} of which overhead {} grown {}\n", plan.total_bytes(), plan.other_bytes, status_bytes("VmHWM") - before);
+    fmt::print("planned {} of which overhead {} grown {}\n", plan.total_bytes(), plan.other_bytes,
+               status_bytes("VmHWM") - before);
     return 0;
 }
 
@@ -74,7 +75,10 @@ int main(int argc, char** argv) {
     wish.shape = must(bench::find_shape("test-tiny:" + std::string(argv[5])));
     KeyMap keys = wish.shape.shape.keys;
     const uint32_t n_embd = number(2), n_head = n_embd / 64;
-    keys.set("embedding_length", n_embd).set("block_count", number(3)).set("vocab_size", number(4)).set("feed_forward_length", n_embd * 3);
+    keys.set("embedding_length", n_embd)
+        .set("block_count", number(3))
+        .set("vocab_size", number(4))
+        .set("feed_forward_length", n_embd * 3);
     keys.set("attention.head_count", n_head).set("attention.head_count_kv", std::max(1u, n_head / 4));
     wish.shape.shape = must(shape_of_keys(std::move(keys), "memory_growth"));
     wish.session.n_ctx = number(6);

@@ -1,5 +1,6 @@
-/* peer_logits MODEL TOKENS OUT.f32 [N_GREEDY]: what another runtime, llama.cpp through its library, gives for the same token ids: f32
-   [n_tokens + N_GREEDY, n_vocab] on its CPU backend with an f32 KV cache. With N_GREEDY it first continues the tokens by that many
+/* peer_logits MODEL TOKENS OUT.f32 [N_GREEDY]: the logits of another runtime, llama.cpp through its library, for the
+   same token ids: f32 [n_tokens + N_GREEDY, n_vocab] on its CPU backend with an f32 KV cache.
+   With N_GREEDY it first continues the tokens by that many
    most likely ones. Prints all token ids, separated by commas. TOKENS: "1,2,3".
    Build where it is installed: cc -O1 peer_logits.c -o peer_logits -lllama -lggml -lggml-base */
 #include <llama.h>

@@ -1,5 +1,6 @@
-// ref_logits MODEL TOKENS|@FILE OUT.f32 [f32|f16] [n_batch]: the logits of every token by the slow reference backend, for comparisons on
-// machines without Vulkan and to tell a wrong model from a wrong kernel. TOKENS: "1,2,3", or a file that holds such a list.
+// ref_logits MODEL TOKENS|@FILE OUT.f32 [f32|f16] [n_batch]: the logits of every token by the slow reference backend,
+// for comparisons on machines without Vulkan and to tell a wrong model from a wrong kernel. TOKENS: "1,2,3", or a
+// file that holds such a list.
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -12,7 +13,8 @@ namespace {
 using namespace atlas;
 
 Result<void> run(int argc, char** argv) {
-    if (argc < 4) return fail(ErrorCode::invalid_argument, "usage: ref_logits MODEL TOKENS|@FILE OUT.f32 [f32|f16] [n_batch]");
+    if (argc < 4)
+        return fail(ErrorCode::invalid_argument, "usage: ref_logits MODEL TOKENS|@FILE OUT.f32 [f32|f16] [n_batch]");
     std::string list = argv[2];
     if (list.starts_with('@')) {
         std::ifstream in(list.substr(1));

@@ -1,7 +1,8 @@
-// speculation_exact MODEL TEXT [N_PROMPTS N_TOKENS KV,KV,... DRAFT_MODEL DEVICE]: greedy answers with guesses against answers without, token for
-// token. Prompts of 24 to 87 tokens are cut from TEXT and shared out over the formats of the KV cache in turn; turned as by default;
-// "q4_0+none" is q4_0 as it is. The answers without guesses are made four at a time (Engine), those with guesses one by one as run and chat make them:
-// with lookup, and with lookup and draft. Where the two differ, plain decoding of that prompt alone decides.
+// speculation_exact MODEL TEXT [N_PROMPTS N_TOKENS KV,KV,... DRAFT_MODEL DEVICE]: compares greedy answers with and
+// without draft tokens, token for token. Prompts of 24 to 87 tokens are cut from TEXT and shared out over the formats
+// of the KV cache in turn; rotated as by default; "q4_0+none" is q4_0 as it is. The answers without draft tokens are
+// made four at a time (Engine), those with draft tokens one by one as run and chat make them: with lookup, and with
+// lookup and draft model. Where the two differ, plain decoding of that prompt alone decides.
 // Prints what was compared after every four prompts; exits with 1 at the first prompt that differs.
 #include <cstdlib>
 #include <fstream>
@@ -11,8 +12,8 @@
 #include "runtime/gguf/reader.h"
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/serve/generation.h"
-#include "runtime/session/speculation/draft_model.h"
 #include "runtime/session/batch/engine.h"
+#include "runtime/session/speculation/draft_model.h"
 #include "runtime/session/speculation/lookup.h"
 
 namespace atlas {
@@ -20,7 +21,8 @@ namespace {
 
 constexpr uint32_t kContext = 256;
 constexpr uint32_t kGroup = 4;  // prompts of one format before the next has its turn
-// Every width has its turn, whatever the clock says; narrow ones more often, or most of the time goes to guesses that fail.
+// Every width is used in turn, whatever the clock says; narrow ones more often, or most of the time would go to
+// rejected draft tokens.
 constexpr std::array<uint32_t, 11> kWidths = {4, 2, 8, 3, 16, 2, 4, 3, 8, 24, 3};
 
 struct Wish {
@@ -46,7 +48,8 @@ std::vector<std::vector<TokenId>> cut_prompts(const std::vector<TokenId>& tokens
     for (uint32_t i = 0; i < n; ++i) {
         const size_t length = 24 + (i * 37) % 64;
         const size_t at = tokens.size() > length ? size_t{i} * 7919 % (tokens.size() - length) : 0;
-        prompts.emplace_back(tokens.begin() + std::ptrdiff_t(at), tokens.begin() + std::ptrdiff_t(std::min(tokens.size(), at + length)));
+        prompts.emplace_back(tokens.begin() + std::ptrdiff_t(at),
+                             tokens.begin() + std::ptrdiff_t(std::min(tokens.size(), at + length)));
     }
     return prompts;
 }
@@ -67,7 +70,8 @@ class Comparison {
         VkBackendOptions options;
         options.device = wish.device;
         ATLAS_TRY(made->backend_, make_vk_backend(options));
-        ATLAS_TRY(made->model_, Model::load(file, *made->backend_, {.n_ctx = kContext, .n_batch = 128, .max_outputs = kBatchInvariantWidth}));
+        ATLAS_TRY(made->model_, Model::load(file, *made->backend_,
+                                            {.n_ctx = kContext, .n_batch = 128, .max_outputs = kBatchInvariantWidth}));
         if (!wish.draft.empty()) {
             ATLAS_TRY(const gguf::File draft_file, gguf::File::open(wish.draft));
             const SessionShape shape{.n_ctx = kContext, .n_batch = 128};
@@ -86,18 +90,22 @@ class Comparison {
         }
         made->n_tokens_ = wish.n_tokens;
         std::ifstream in(wish.text, std::ios::binary);
-        made->prompts_ = cut_prompts(made->tokenizer_->encode(std::string(std::istreambuf_iterator<char>(in), {}), {.add_special = true, .parse_special = false}),
+        made->prompts_ = cut_prompts(made->tokenizer_->encode(std::string(std::istreambuf_iterator<char>(in), {}),
+                                                              {.add_special = true, .parse_special = false}),
                                      wish.n_prompts);
         return made;
     }
 
     size_t n_prompts() const { return prompts_.size(); }
 
-    /// Prompts with these numbers, each with and without guesses.
+    /// Prompts with these numbers, each with and without draft tokens.
     Result<void> compare(const std::string& kv_name, std::span<const size_t> numbers) {
         ATLAS_TRY(const KvFormats kv, format_of(kv_name));
         ATLAS_TRY(auto answers, answers_without(kv, numbers));
-        ATLAS_TRY(const auto session, Session::create(model_, {.n_ctx = kContext, .n_batch = 128, .max_outputs = kBatchInvariantWidth, .kv_format = kv}));
+        ATLAS_TRY(
+            const auto session,
+            Session::create(model_,
+                            {.n_ctx = kContext, .n_batch = 128, .max_outputs = kBatchInvariantWidth, .kv_format = kv}));
         for (auto& [who, speculators] : speculators_) {
             Figures& sum = figures_[who][kv_name];
             for (size_t i = 0; i < numbers.size(); ++i) {
@@ -123,13 +131,19 @@ class Comparison {
 
   private:
     static void print_line(const std::string& who, const std::string& kv, const Figures& f) {
-        fmt::print("{}, KV {}: {} prompts, {} tokens the same; {} blocks, {} of {} guesses right; {} decided by decoding alone\n", who, kv, f.n_prompts,
-                   f.n_tokens, f.n_blocks, f.n_accepted, f.n_draft_tokens, f.n_decided_alone);
+        fmt::print(
+            "{}, KV {}: {} prompts, {} tokens the same; {} blocks, {} of {} draft tokens accepted; "
+            "{} decided by decoding alone\n",
+            who, kv, f.n_prompts, f.n_tokens, f.n_blocks, f.n_accepted, f.n_draft_tokens, f.n_decided_alone);
     }
 
     Result<std::vector<std::vector<TokenId>>> answers_without(KvFormats kv, std::span<const size_t> numbers) {
-        ATLAS_TRY(const auto engine, Engine::create(model_, {.pool_tokens = kGroup * kContext, .n_ctx = kContext, .n_batch = 512, .max_outputs = kGroup,
-                                                             .max_timelines = kGroup, .kv_format = kv}));
+        ATLAS_TRY(const auto engine, Engine::create(model_, {.pool_tokens = kGroup * kContext,
+                                                             .n_ctx = kContext,
+                                                             .n_batch = 512,
+                                                             .max_outputs = kGroup,
+                                                             .max_timelines = kGroup,
+                                                             .kv_format = kv}));
         std::map<RequestId, size_t> places;
         for (size_t i = 0; i < numbers.size(); ++i) {
             EngineRequest request;
@@ -149,14 +163,15 @@ class Comparison {
         return answers;
     }
 
-    Result<std::vector<TokenId>> answer_alone(Session& session, size_t number, Speculators* speculation, Figures& figures) {
+    Result<std::vector<TokenId>> answer_alone(Session& session, size_t number, Speculators* speculation,
+                                              Figures& figures) {
         GenerateOptions options;
         options.sampler.temperature = 0;
         options.max_tokens = n_tokens_;
         options.speculation = speculation;
         session.rewind(0);
         ATLAS_TRY(const GenerateReport report, generate(session, tokenizer_, prompts_[number], options, {}));
-        // The last token has been chosen and is not in the timeline, where max_tokens ended it: the text has it.
+        // Where max_tokens ended the answer, its last token is chosen and not in the timeline: the text has it.
         const auto& tokens = session.tokens();
         figures.n_tokens = report.answer_tokens;
         if (report.speculation) {
@@ -168,12 +183,16 @@ class Comparison {
         return std::vector<TokenId>(tokens.begin() + std::ptrdiff_t(prompts_[number].size()), tokens.end());
     }
 
-    bool same(const std::vector<TokenId>& in_timeline, const Figures& figures, const std::vector<TokenId>& answer) const {
-        return figures.n_tokens == answer.size() && in_timeline.size() <= answer.size() && in_timeline.size() + 1 >= answer.size() &&
-               std::equal(in_timeline.begin(), in_timeline.end(), answer.begin()) && texts_ == tokenizer_->decode(answer);
+    bool same(const std::vector<TokenId>& in_timeline, const Figures& figures,
+              const std::vector<TokenId>& answer) const {
+        return figures.n_tokens == answer.size() && in_timeline.size() <= answer.size() &&
+               in_timeline.size() + 1 >= answer.size() &&
+               std::equal(in_timeline.begin(), in_timeline.end(), answer.begin()) &&
+               texts_ == tokenizer_->decode(answer);
     }
 
-    Result<Figures> compare_one(Session& session, size_t number, Speculators& speculators, std::vector<TokenId>& answer) {
+    Result<Figures> compare_one(Session& session, size_t number, Speculators& speculators,
+                                std::vector<TokenId>& answer) {
         Figures figures{.n_prompts = 1};
         ATLAS_TRY(const auto drafted, answer_alone(session, number, &speculators, figures));
         if (same(drafted, figures, answer)) return figures;
@@ -181,8 +200,9 @@ class Comparison {
         Figures plain_figures;
         ATLAS_TRY(const auto plain, answer_alone(session, number, nullptr, plain_figures));
         if (plain != drafted || texts_ != inferred_text || plain_figures.n_tokens != figures.n_tokens) {
-            return fail(ErrorCode::corrupt, "prompt {} of {}: another answer with guesses\n--- without\n{}\n--- with\n{}", number, prompts_.size(), texts_,
-                        inferred_text);
+            return fail(ErrorCode::corrupt,
+                        "prompt {} of {}: another answer with draft tokens\n--- without\n{}\n--- with\n{}", number,
+                        prompts_.size(), texts_, inferred_text);
         }
         figures.n_decided_alone = 1;
         return figures;
@@ -204,7 +224,8 @@ Result<void> compare_all(const Wish& wish) {
     std::vector<std::string> formats;
     std::istringstream in(wish.kv);
     for (std::string name; std::getline(in, name, ',');) formats.push_back(name);
-    // Four prompts of every format, then the next four of every format: whoever stops it early has seen all.
+    // Four prompts of every format, then the next four of every format: a run that is stopped early has covered all
+    // formats.
     for (size_t first = 0; first < comparison->n_prompts(); first += kGroup * formats.size()) {
         for (size_t f = 0; f < formats.size(); ++f) {
             std::vector<size_t> numbers;

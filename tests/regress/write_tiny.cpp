@@ -1,5 +1,5 @@
-// write_tiny OUT WORDS [N_TOKENS [SEED]]: the tests' random model (see tests/support/tiny_model.h for the words) as a file that other
-// programs can load. Prints N_TOKENS random ids of its vocabulary, separated by commas.
+// write_tiny OUT WORDS [N_TOKENS [SEED]]: the tests' random model (see tests/support/tiny_model.h for the words) as a
+// file that other programs can load. Prints N_TOKENS random ids of its vocabulary, separated by commas.
 #include <cstdio>
 #include <cstdlib>
 

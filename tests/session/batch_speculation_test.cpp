@@ -15,7 +15,9 @@ std::array<double, kEvidenceClasses> priors() {
     return of_class;
 }
 
-Proposal draft_tokens(uint32_t n, uint8_t evidence) { return {std::vector<uint32_t>(n, 3), std::vector<uint8_t>(n, evidence)}; }
+Proposal draft_tokens(uint32_t n, uint8_t evidence) {
+    return {std::vector<uint32_t>(n, 3), std::vector<uint8_t>(n, evidence)};
+}
 
 /// Steps cost 10 ms and 1 ms for every column.
 double cost(uint32_t n_columns) { return 10.0 + n_columns; }
@@ -26,14 +28,14 @@ BatchLength measured(uint32_t n_sequences) {
     return length;
 }
 
-TEST(BatchLengthTest, NothingIsGuessedBeforeAStepWasMeasured) {
+TEST(BatchLengthTest, NothingIsProposedBeforeAStepWasMeasured) {
     const BatchLength length(priors());
     const std::vector<Proposal> two = {draft_tokens(5, 0), draft_tokens(5, 0)};
     EXPECT_EQ(length.counts(two, 22), (Counts{0, 0}));
     EXPECT_EQ(length.rounds(2, 2, 22, 1), 0u);
 }
 
-TEST(BatchLengthTest, GoodGuessesGoFirstAndHopelessOnesDoNotGo) {
+TEST(BatchLengthTest, LikelyDraftTokensGoFirstAndHopelessOnesDoNotGo) {
     const BatchLength length = measured(3);
     const std::vector<Proposal> three = {draft_tokens(6, 1), draft_tokens(4, 0), draft_tokens(0, 0)};
     const Counts counts = length.counts(three, 8);
@@ -52,10 +54,11 @@ TEST(BatchLengthTest, NeverMoreThanThereIsRoomFor) {
     sum = 0;
     for (const uint32_t n : length.counts(many, 2)) sum += n;
     EXPECT_EQ(sum, 2u);
-    EXPECT_EQ(BatchLength(priors()).counts(std::vector<Proposal>(30, draft_tokens(9, 0)), 5), Counts(30, 0)) << "more sequences than columns";
+    EXPECT_EQ(BatchLength(priors()).counts(std::vector<Proposal>(30, draft_tokens(9, 0)), 5), Counts(30, 0))
+        << "more sequences than columns";
 }
 
-TEST(BatchLengthTest, GuessesThatFailCostOnePercentAtMost) {
+TEST(BatchLengthTest, RejectedDraftTokensCostOnePercentAtMost) {
     BatchLength length = measured(4);
     const std::vector<Proposal> four(4, draft_tokens(3, 0));
     double spent = 20 * cost(4), needed = 20 * cost(4);
@@ -76,7 +79,7 @@ TEST(BatchLengthTest, GuessesThatFailCostOnePercentAtMost) {
 TEST(BatchLengthTest, ADraftRunsWhereItPays) {
     const BatchLength length = measured(4);
     EXPECT_GT(length.rounds(4, 4, 20, 0.1), 0u);
-    EXPECT_EQ(length.rounds(4, 4, 20, 50), 0u) << "slower than the model itself";
+    EXPECT_EQ(length.rounds(4, 4, 20, 50), 0u) << "drafting is slower than the model itself";
     EXPECT_EQ(length.rounds(4, 0, 20, 0.1), 0u);
     EXPECT_LE(length.rounds(4, 4, 7, 0.1), 1u);
 }

@@ -1,4 +1,5 @@
-// Keys with a large bias (Qwen2) in the cache: softmax does not see the shift (runtime/model/key_shift.h), and blocks of few bits keep what matters.
+// Keys with a large bias (Qwen2) in the cache: softmax does not see the shift (runtime/model/key_shift.h), so blocks
+// of few bits keep what matters.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -15,7 +16,7 @@ namespace {
 using testing::all_logits;
 using testing::start_model;
 
-// Biases as large as Qwen2.5's in slow pairs, in a tiny model: what a cache loses by rounding.
+// Biases as large as Qwen2.5's in slow pairs, in a tiny model, to show what a cache loses by rounding.
 class BiasedModel : public ::testing::Test {
   protected:
     static constexpr uint32_t kTokens = 75;
@@ -38,7 +39,9 @@ class BiasedModel : public ::testing::Test {
         tokens_ = testing::tiny_tokens(kTokens, shape_.n_vocab, 7);
     }
     std::vector<float> logits_of(const KvFormats& formats) {
-        return all_logits(*start_model(dir_ / "biased.gguf", *backend_, {.n_ctx = 96, .n_batch = kTokens, .max_outputs = kTokens, .kv_format = formats}).session,
+        return all_logits(*start_model(dir_ / "biased.gguf", *backend_,
+                                       {.n_ctx = 96, .n_batch = kTokens, .max_outputs = kTokens, .kv_format = formats})
+                               .session,
                           tokens_);
     }
     // Mean of the squared differences.
@@ -62,14 +65,16 @@ TEST_F(BiasedModel, AnExactCacheGivesTheSameTurnedAndShifted) {
     EXPECT_TRUE(start_model(dir_ / "biased.gguf", *backend_, {.n_ctx = 96}).model->weights().at(0, kKeyShift));
 }
 
-// Mean squared difference of the logits with keys of q4_0 and q8_0: as they are 0.62 and 0.060, turned without the shift 0.34 and 0.0017, with it
-// 0.0065 and 0.00002 (2026-11-30).
+// Mean squared difference of the logits with keys of q4_0 and q8_0: as they are 0.62 and 0.060, rotated without the
+// shift 0.34 and 0.0017, with it 0.0065 and 0.00002 (2026-11-30).
 TEST_F(BiasedModel, FewBitsAreEnoughForShiftedKeys) {
     const auto expected = logits_of(Format::f32);
     for (const Format format : {Format::q8_0, Format::q4_0}) {
         const KvFormats keys(format, Format::f32);
-        const double plain = distance(logits_of(keys), expected), shifted = distance(logits_of(with_default_rotation(keys)), expected);
-        std::printf("%s keys: %.3g as they are, %.3g turned and shifted\n", std::string(info(format).name).c_str(), plain, shifted);
+        const double plain = distance(logits_of(keys), expected),
+                     shifted = distance(logits_of(with_default_rotation(keys)), expected);
+        std::printf("%s keys: %.3g as they are, %.3g rotated and shifted\n", std::string(info(format).name).c_str(),
+                    plain, shifted);
         EXPECT_GT(plain, 0);
         EXPECT_LT(shifted, 0.02 * plain) << info(format).name;
     }

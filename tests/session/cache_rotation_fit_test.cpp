@@ -1,4 +1,5 @@
-// A model that was fitted (cache_rotation tensors) computes what it computed before, but for rounding; and it is another model to snapshots.
+// A fitted model (cache_rotation tensors) computes what it computed before, except for rounding; to snapshots it is
+// another model.
 #include "runtime/session/fit/cache_rotation_fit.h"
 
 #include <gtest/gtest.h>
@@ -45,13 +46,14 @@ class CacheRotationFit : public ::testing::TestWithParam<std::string> {
 TEST_P(CacheRotationFit, ChangesNothingButRounding) {
     const auto expected = logits_of("plain.gguf", Format::f32);
     KvFormats turned = Format::f32;
-    EXPECT_EQ(largest_difference(logits_of("fitted.gguf", turned), expected), 0) << "turned without being asked to";
+    EXPECT_EQ(largest_difference(logits_of("fitted.gguf", turned), expected), 0) << "rotated without being asked to";
     for (const bool keys : {true, false}) {
         turned.rotate_k = keys;
         turned.rotate_v = !keys;
         const auto found = logits_of("fitted.gguf", turned);
         EXPECT_LT(largest_difference(found, expected), 1e-3) << keys;
-        EXPECT_GT(largest_difference(found, logits_of("plain.gguf", turned)), 0) << keys << ": the tensors were not used";
+        EXPECT_GT(largest_difference(found, logits_of("plain.gguf", turned)), 0)
+            << keys << ": the tensors were not used";
     }
 }
 
@@ -61,14 +63,19 @@ TEST_P(CacheRotationFit, ChunksGiveTheSameAsTheWhole) {
     const auto expected = all_logits(*start_model(dir_ / "fitted.gguf", *backend_, shape).session, tokens_);
     for (const uint32_t chunk : {1u, 7u, 32u}) {
         shape.n_batch = shape.max_outputs = chunk;
-        EXPECT_EQ(largest_difference(all_logits(*start_model(dir_ / "fitted.gguf", *backend_, shape).session, tokens_), expected), 0) << chunk;
+        EXPECT_EQ(largest_difference(all_logits(*start_model(dir_ / "fitted.gguf", *backend_, shape).session, tokens_),
+                                     expected),
+                  0)
+            << chunk;
     }
 }
 
 TEST_P(CacheRotationFit, TheSameTextGivesTheSameModel) {
     fit("again.gguf", 3);
     fit("other.gguf", 4);
-    const auto identity = [&](const char* name) { return start_model(dir_ / name, *backend_, whole_).model->identity(); };
+    const auto identity = [&](const char* name) {
+        return start_model(dir_ / name, *backend_, whole_).model->identity();
+    };
     EXPECT_EQ(identity("again.gguf"), identity("fitted.gguf"));
     EXPECT_NE(identity("other.gguf"), identity("fitted.gguf"));
     EXPECT_NE(identity("plain.gguf"), identity("fitted.gguf"));
@@ -78,7 +85,9 @@ TEST_P(CacheRotationFit, ForksAndSnapshotsGoOnAsOne) {
     KvFormats formats = Format::f32;
     formats.rotate_k = true;
     const auto start = [&](const char* name) {
-        return testing::start_batch(dir_ / name, *backend_, {.pool_tokens = 256, .n_batch = 64, .max_outputs = 4, .max_timelines = 2, .kv_format = formats});
+        return testing::start_batch(
+            dir_ / name, *backend_,
+            {.pool_tokens = 256, .n_batch = 64, .max_outputs = 4, .max_timelines = 2, .kv_format = formats});
     };
     auto batch = start("fitted.gguf");
     Timeline timeline(batch.runner->pool());
@@ -104,9 +113,11 @@ TEST_P(CacheRotationFit, ForksAndSnapshotsGoOnAsOne) {
 }
 
 TEST_P(CacheRotationFit, RefusesWhatItCannotUse) {
-    const auto plain = start_model(dir_ / "plain.gguf", *backend_, whole_), fitted = start_model(dir_ / "fitted.gguf", *backend_, whole_);
+    const auto plain = start_model(dir_ / "plain.gguf", *backend_, whole_),
+               fitted = start_model(dir_ / "fitted.gguf", *backend_, whole_);
     EXPECT_EQ(fit_cache_rotations(*plain.model, std::vector<TokenId>(31, 1)).error().code, ErrorCode::invalid_argument);
-    EXPECT_EQ(fit_cache_rotations(*plain.model, std::vector<TokenId>(40, shape_.n_vocab)).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(fit_cache_rotations(*plain.model, std::vector<TokenId>(40, shape_.n_vocab)).error().code,
+              ErrorCode::invalid_argument);
     EXPECT_EQ(fit_cache_rotations(*fitted.model, tokens_).error().code, ErrorCode::invalid_argument);
 
     testing::TinyShape half = shape_;
@@ -118,11 +129,14 @@ TEST_P(CacheRotationFit, RefusesWhatItCannotUse) {
     ASSERT_TRUE(file.has_value());
     const auto model = Model::load(*file, *backend_, whole_);
     ASSERT_FALSE(model.has_value());
-    EXPECT_EQ(model.error().code, shape_.n_head_kv * shape_.head_dim == 24 ? ErrorCode::not_found : ErrorCode::corrupt) << model.error().message;
+    EXPECT_EQ(model.error().code, shape_.n_head_kv * shape_.head_dim == 24 ? ErrorCode::not_found : ErrorCode::corrupt)
+        << model.error().message;
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, CacheRotationFit, ::testing::Values("llama", "llama rope_freqs linear", "qwen2 biases"),
-                         [](const auto& row) { return std::string(row.param.substr(0, row.param.find(' '))) + std::to_string(row.index); });
+INSTANTIATE_TEST_SUITE_P(Models, CacheRotationFit,
+                         ::testing::Values("llama", "llama rope_freqs linear", "qwen2 biases"), [](const auto& row) {
+                             return std::string(row.param.substr(0, row.param.find(' '))) + std::to_string(row.index);
+                         });
 
 }  // namespace
 }  // namespace atlas

@@ -1,4 +1,4 @@
-// The device chooses, one step ahead: the tokens, the timeline and the failures are those of sampling on the host.
+// The device chooses, one step ahead: tokens, timeline and failures are those of sampling on the host.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,7 +17,8 @@ using testing::WatchedBackend;
 struct Fixture {
     Fixture() { testing::write_tiny_model(dir / "tiny.gguf", testing::tiny_shape("llama")); }
     testing::Running start(uint32_t n_ctx = 256) {
-        return testing::start_model(dir / "tiny.gguf", backend, {.n_ctx = n_ctx, .n_batch = 16, .kv_format = Format::f32});
+        return testing::start_model(dir / "tiny.gguf", backend,
+                                    {.n_ctx = n_ctx, .n_batch = 16, .kv_format = Format::f32});
     }
     TempDir dir;
     WatchedBackend backend;
@@ -90,7 +91,7 @@ TEST(Chain, SubmitsTheNextStepBeforeItReadsTheToken) {
     EXPECT_EQ(f.backend.counts.waits, 1);
     EXPECT_EQ(running.session->tokens().size(), 21u);
     ASSERT_TRUE(running.session->next_choice(false).has_value());
-    EXPECT_EQ(f.backend.counts.submits, 1) << "nothing runs for a token that nobody wants";
+    EXPECT_EQ(f.backend.counts.submits, 1) << "nothing runs for a token that is not wanted";
     EXPECT_EQ(running.session->tokens().size(), 21u);
 }
 
@@ -123,7 +124,7 @@ TEST(Chain, StoppingTakesTheLastTokenBack) {
     session.stop_choosing();
     EXPECT_EQ(session.tokens().size(), 34u);
     EXPECT_FALSE(session.has_logits());
-    // What ran ahead leaves no trace.
+    // The step that ran ahead leaves no trace.
     ASSERT_TRUE(session.sync(f.prompt).has_value());
     EXPECT_EQ(testing::largest_difference(session.logits(), expected), 0);
 }
@@ -154,7 +155,7 @@ TEST(Chain, ALostDeviceLeavesTheTimelineAsItWas) {
         EXPECT_EQ(lost.error().code, ErrorCode::device_lost);
         session.stop_choosing();
         EXPECT_EQ(session.tokens().size(), 20u + uint32_t(steps_before));
-        // Had the device only stumbled, all could start over.
+        // After a passing error of the device everything could start over.
         ASSERT_TRUE(session.sync(f.prompt).has_value());
         EXPECT_EQ(choose_on_device(session, sampler_for({}, {}), 10), plain);
     }

@@ -1,35 +1,35 @@
-// The choice of a width in a made-up world whose costs and acceptance are known.
+// The choice of a width in a simulated world whose costs and acceptance are known.
+#include "runtime/session/speculation/draft_length.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <random>
 
-#include "runtime/session/speculation/draft_length.h"
-
 namespace atlas {
 namespace {
 
 struct World {
-    double right = 0.5;       // of every guess, each on its own
-    double slope = 0.05;      // of a step per token beyond the first, in plain steps
-    double resume = 1.05;     // the first plain step behind a block
+    double right = 0.5;    // acceptance of every draft token, independent of the others
+    double slope = 0.05;   // of a step per token beyond the first, in plain steps
+    double resume = 1.05;  // the first plain step after a block
     double scatter = 0.1;
-    double offered = 1.0;     // how often there is a guess
+    double offered = 1.0;  // how often there is a draft token
     double plain_ms = 10;
-    bool busy = false;        // other programs come and go, and hold single steps up
-    double recording = 0;     // of a width's program, in plain steps
-    bool is_capped = false;   // it is known how many tokens are wanted
+    bool busy = false;       // other programs come and go, and delay single steps
+    double recording = 0;    // of a width's program, in plain steps
+    bool is_capped = false;  // it is known how many tokens are wanted
 
     double width_ms(uint32_t width) const { return plain_ms * (1 + slope * (width - 1)); }
 };
 
 struct Outcome {
-    double ms = 0, plain_ms = 0;  // on a machine of its own
+    double ms = 0, plain_ms = 0;  // on an idle machine
     uint32_t widest = 0;
     double speed_up() const { return plain_ms / ms; }
 };
 
-// n tokens decoded as the decoder does it, with a clock that only counts.
+// Decodes n tokens as the decoder does, with a simulated clock.
 Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
     std::array<double, kEvidenceClasses> priors;
     priors.fill(0.7);
@@ -38,7 +38,7 @@ Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
     std::uniform_real_distribution<double> uniform;
     double load = 1;
     uint32_t until_change = 0;
-    // What the clock says; the machine is up to five times slower for some steps, and one step in ten is held up.
+    // The clock's reading; the machine is up to five times slower for some steps, and one step in ten is delayed.
     const auto on_clock = [&](double ms) {
         ms *= 1 + world.scatter * (uniform(random) - 0.5);
         if (!world.busy) return ms;
@@ -59,9 +59,11 @@ Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
         const uint32_t width = offered ? length.width_for(evidence, 24, 0) : 1;
         if (width == 1) {
             const double ms = world.plain_ms * (after_block ? world.resume : 1);
-            if (after_block) length.block_took(1, 1, on_clock(ms));
-            else length.plain_took(on_clock(ms));
-            // The decoder looks at guesses that it does not check, too.
+            if (after_block)
+                length.block_took(1, 1, on_clock(ms));
+            else
+                length.plain_took(on_clock(ms));
+            // The decoder also looks at draft tokens that it does not verify.
             if (offered) length.draft_was(3, uniform(random) < world.right);
             outcome.ms += ms;
             ++done;
@@ -75,7 +77,8 @@ Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
             n += right ? 1 : 0;
         }
         const double ms = world.width_ms(width);
-        const auto at = std::find(DraftLength::kWidths.begin(), DraftLength::kWidths.end(), width) - DraftLength::kWidths.begin();
+        const auto at =
+            std::find(DraftLength::kWidths.begin(), DraftLength::kWidths.end(), width) - DraftLength::kWidths.begin();
         if ((recorded >> at & 1) == 0) {
             recorded |= 1u << at;
             outcome.ms += world.recording * world.plain_ms;
@@ -97,22 +100,25 @@ TEST(DraftLength, IsNeverSlowerThanPlainByMoreThanThreePercent) {
             for (const double offered : {0.1, 1.0}) {
                 for (uint64_t seed = 0; seed < 3; ++seed) {
                     const Outcome outcome = decode({.right = right, .slope = slope, .offered = offered}, 256, seed);
-                    EXPECT_GT(outcome.speed_up(), 0.97) << right << " right, slope " << slope << ", offered " << offered << ", seed " << seed;
+                    EXPECT_GT(outcome.speed_up(), 0.97)
+                        << right << " right, slope " << slope << ", offered " << offered << ", seed " << seed;
                 }
             }
         }
     }
 }
 
-// Recording a width's program takes as long as one or two plain steps on lavapipe. An answer of 20 tokens cannot pay for it unless the draft tokens
-// hit; before recordings were booked it lost up to 23 %.
+// Recording a width's program takes as long as one or two plain steps on lavapipe. An answer of 20 tokens can pay for
+// it only if its draft tokens are accepted; before recordings were booked it lost up to 23 %.
 TEST(DraftLength, ShortAnswersDoNotPayForRecordings) {
     for (const uint32_t n_tokens : {8u, 16u, 32u, 64u, 128u}) {
         for (const double recording : {0.3, 1.0, 2.0, 20.0}) {
             for (const double right : {0.0, 0.3, 0.5, 0.7, 0.9}) {
                 for (uint64_t seed = 0; seed < 5; ++seed) {
-                    const Outcome outcome = decode({.right = right, .recording = recording, .is_capped = true}, n_tokens, seed);
-                    EXPECT_GT(outcome.speed_up(), 0.97) << n_tokens << " tokens, recording " << recording << ", " << right << " right, seed " << seed;
+                    const Outcome outcome =
+                        decode({.right = right, .recording = recording, .is_capped = true}, n_tokens, seed);
+                    EXPECT_GT(outcome.speed_up(), 0.97)
+                        << n_tokens << " tokens, recording " << recording << ", " << right << " right, seed " << seed;
                 }
             }
         }
@@ -122,7 +128,8 @@ TEST(DraftLength, ShortAnswersDoNotPayForRecordings) {
 TEST(DraftLength, LongAnswersPayForRecordings) {
     EXPECT_GT(decode({.right = 0.98, .slope = 0.05, .recording = 1}, 512, 1).speed_up(), 4);
     EXPECT_GT(decode({.right = 0.9, .slope = 0.05, .recording = 1, .is_capped = true}, 256, 1).speed_up(), 2);
-    for (uint64_t seed = 0; seed < 5; ++seed) EXPECT_GT(decode({.right = 0.1, .recording = 1}, 128, seed).speed_up(), 0.97);
+    for (uint64_t seed = 0; seed < 5; ++seed)
+        EXPECT_GT(decode({.right = 0.1, .recording = 1}, 128, seed).speed_up(), 0.97);
 }
 
 TEST(DraftLength, TakesLongBlocksWhileTheyHit) {
@@ -133,8 +140,8 @@ TEST(DraftLength, TakesLongBlocksWhileTheyHit) {
     EXPECT_GT(decode({.right = 0.6, .slope = 0.05}, 512, 1).speed_up(), 1.5);
 }
 
-// On a clock as wild as that of `busy` three pairs can mislead. Medians of times, which this class once decided by, fell below 0.97 in 6 % of
-// these worlds, down to 0.57.
+// On a clock as noisy as that of `busy` three pairs can mislead. Medians of times, which this class once used, fell
+// below 0.97 in 6 % of these worlds, down to 0.57.
 TEST(DraftLength, ABusyMachineBreaksThePromiseInOneWorldOfAHundredAtMost) {
     int n = 0, broken = 0;
     double worst = 1;
@@ -175,7 +182,7 @@ TEST(DraftLength, WaitsUntilItKnowsWhatAPlainTokenTakes) {
     EXPECT_EQ(length.width_for(evidence, 3, 0), 3u);
     EXPECT_EQ(length.width_for(std::span(evidence).first(1), 24, 0), 2u);
     EXPECT_EQ(length.width_for({}, 24, 0), 1u);
-    EXPECT_EQ(length.width_for(evidence, 24, 10), 1u) << "a guess that costs a token";
+    EXPECT_EQ(length.width_for(evidence, 24, 10), 1u) << "a draft token that costs a whole token";
     length.block_took(4, 4, 11);
     EXPECT_EQ(length.width_for(evidence, 24, 0), 8u);
 }
@@ -206,10 +213,10 @@ TEST(DraftLength, ManyBlocksInARowEndWithPlainStepsThatTheyAreComparedWith) {
     }
     uint32_t n = 0;
     for (; n < 500 && length.width_for(evidence, 24, 0) > 1; ++n) length.block_took(4, 1, 12);
-    EXPECT_LE(n, 20u) << "blocks that gain nothing";
+    EXPECT_LE(n, 20u) << "these blocks gain nothing";
     length.plain_took(10);
     for (n = 0; n < 500 && length.width_for(evidence, 24, 0) > 1; ++n) length.block_took(4, 4, 12);
-    EXPECT_EQ(n, 500u) << "blocks that gain much";
+    EXPECT_EQ(n, 500u) << "these blocks gain much";
 }
 
 TEST(DraftLength, UnknownWidthsLieOnTheLine) {

@@ -1,7 +1,8 @@
-// A smaller model that guesses: the larger one's answer stays what it is.
+// A smaller model drafts: the larger model's answer does not change.
+#include "runtime/session/speculation/draft_model.h"
+
 #include <gtest/gtest.h>
 
-#include "runtime/session/speculation/draft_model.h"
 #include "runtime/session/speculation/lookup.h"
 #include "runtime/session/speculation/speculation.h"
 #include "tests/reference/ref_backend.h"
@@ -15,10 +16,12 @@ namespace {
 struct Fixture {
     Fixture() {
         testing::write_draft_models(dir);
-        large = testing::start_model(dir / "large.gguf", *backend, {.n_ctx = 96, .n_batch = 24, .max_outputs = 24, .kv_format = Format::f32});
+        large = testing::start_model(dir / "large.gguf", *backend,
+                                     {.n_ctx = 96, .n_batch = 24, .max_outputs = 24, .kv_format = Format::f32});
     }
     Speculators drafted_by(const char* name, uint32_t width, uint32_t n_ctx = 96, bool with_lookup = false) {
-        auto small = testing::start_model(dir / name, *backend, {.n_ctx = n_ctx, .n_batch = 24, .kv_format = Format::f32});
+        auto small =
+            testing::start_model(dir / name, *backend, {.n_ctx = n_ctx, .n_batch = 24, .kv_format = Format::f32});
         std::vector<std::unique_ptr<Speculator>> who;
         if (with_lookup) who.push_back(std::make_unique<LookupSpeculator>());
         who.push_back(std::make_unique<DraftModel>(std::move(small.session), 97));
@@ -52,7 +55,7 @@ struct Fixture {
     SpeculationFigures figures;
 };
 
-TEST(DraftModelTest, AModelThatGuessesForItselfIsAlwaysRight) {
+TEST(DraftModelTest, AModelThatDraftsForItselfIsAlwaysAccepted) {
     Fixture f;
     Speculators speculators = f.drafted_by("large.gguf", 4);
     const auto plain = f.say(3, 0, 40, nullptr);
@@ -61,7 +64,7 @@ TEST(DraftModelTest, AModelThatGuessesForItselfIsAlwaysRight) {
     EXPECT_EQ(f.figures.n_accepted, f.figures.n_draft_tokens);
 }
 
-TEST(DraftModelTest, TheAnswerIsTheSameWhoeverGuesses) {
+TEST(DraftModelTest, TheAnswerIsTheSameWithEveryDraftModel) {
     Fixture f;
     uint64_t n_accepted = 0, n_draft_tokens = 0;
     for (const char* name : {"small.gguf", "narrow.gguf", "large.gguf"}) {
@@ -71,7 +74,8 @@ TEST(DraftModelTest, TheAnswerIsTheSameWhoeverGuesses) {
                 for (uint64_t seed = 1; seed < 3; ++seed) {
                     for (const float temperature : {0.0f, 0.8f}) {
                         const auto plain = f.say(seed, temperature, 50, nullptr);
-                        EXPECT_EQ(f.say(seed, temperature, 50, &speculators), plain) << name << ", width " << width << ", seed " << seed;
+                        EXPECT_EQ(f.say(seed, temperature, 50, &speculators), plain)
+                            << name << ", width " << width << ", seed " << seed;
                         n_accepted += f.figures.n_accepted;
                         n_draft_tokens += f.figures.n_draft_tokens;
                     }
@@ -83,7 +87,7 @@ TEST(DraftModelTest, TheAnswerIsTheSameWhoeverGuesses) {
     EXPECT_LT(n_accepted, n_draft_tokens);
 }
 
-TEST(DraftModelTest, AFullContextOfTheDraftEndsItsGuesses) {
+TEST(DraftModelTest, AFullContextOfTheDraftEndsItsProposals) {
     Fixture f;
     Speculators speculators = f.drafted_by("large.gguf", 4, 32);
     const auto plain = f.say(5, 0, 60, nullptr);

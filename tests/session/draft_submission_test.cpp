@@ -1,4 +1,5 @@
-// Guesses of a draft model and the step that checks them in one submission: the same answers as in several, and as without guesses.
+// Draft tokens of a draft model and their verify step in one submission: the same answers as in several submissions
+// and without draft tokens.
 #include <gtest/gtest.h>
 
 #include "runtime/session/speculation/draft_model.h"
@@ -21,13 +22,17 @@ class DraftSubmission : public ::testing::Test {
         use("large.gguf", 96);
     }
     void use(const char* name, uint32_t n_ctx) {
-        target_ = testing::start_model(dir_ / name, backend_, {.n_ctx = n_ctx, .n_batch = 24, .max_outputs = 24, .kv_format = Format::f32});
+        target_ = testing::start_model(dir_ / name, backend_,
+                                       {.n_ctx = n_ctx, .n_batch = 24, .max_outputs = 24, .kv_format = Format::f32});
     }
-    Speculators drafted_by(const char* name, uint32_t width, Submission submission, uint32_t n_ctx = 96, bool with_lookup = false) {
+    Speculators drafted_by(const char* name, uint32_t width, Submission submission, uint32_t n_ctx = 96,
+                           bool with_lookup = false) {
         return drafted_on(backend_, name, width, submission, n_ctx, with_lookup);
     }
-    Speculators drafted_on(Backend& backend, const char* name, uint32_t width, Submission submission, uint32_t n_ctx, bool with_lookup) {
-        auto small = testing::start_model(dir_ / name, backend, {.n_ctx = n_ctx, .n_batch = 24, .kv_format = Format::f32});
+    Speculators drafted_on(Backend& backend, const char* name, uint32_t width, Submission submission, uint32_t n_ctx,
+                           bool with_lookup) {
+        auto small =
+            testing::start_model(dir_ / name, backend, {.n_ctx = n_ctx, .n_batch = 24, .kv_format = Format::f32});
         draft_ = small.session.get();
         std::vector<std::unique_ptr<Speculator>> who;
         if (with_lookup) who.push_back(std::make_unique<LookupSpeculator>());
@@ -53,7 +58,8 @@ class DraftSubmission : public ::testing::Test {
         return tokens;
     }
     /// `between` is called before every token.
-    std::vector<TokenId> drafted(uint64_t seed, float temperature, uint32_t n, Speculators& speculators, const std::function<void(uint32_t)>& between = {}) {
+    std::vector<TokenId> drafted(uint64_t seed, float temperature, uint32_t n, Speculators& speculators,
+                                 const std::function<void(uint32_t)>& between = {}) {
         Sampler sampler = start(seed, temperature);
         SpeculativeDecoder decoder(*target_.session, sampler, speculators, true);
         const auto started = decoder.start();
@@ -80,9 +86,9 @@ TEST_F(DraftSubmission, ABlockIsOneSubmissionAndOneWait) {
     const auto answer = drafted(3, 0, 41, one);
     EXPECT_EQ(answer, plain(3, 0, 41));
     EXPECT_EQ(figures_.n_joined, figures_.n_blocks);
-    EXPECT_EQ(figures_.n_accepted, figures_.n_draft_tokens) << "the model guesses for itself";
+    EXPECT_EQ(figures_.n_accepted, figures_.n_draft_tokens) << "the model drafts for itself";
 
-    // Once all is recorded and the first plain tokens are over, there are blocks only.
+    // Once everything is recorded and the first plain tokens are over, there are only blocks.
     uint64_t blocks = 0;
     testing::WatchedBackend::Counts before;
     Sampler sampler = start(3, 0);
@@ -112,16 +118,18 @@ TEST_F(DraftSubmission, TheAnswerIsTheSameInOneAndInSeveral) {
             EXPECT_EQ(drafted(width, temperature, 40, one), expected) << name << ", width " << width;
             n_accepted += figures_.n_accepted;
             n_draft_tokens += figures_.n_draft_tokens;
-            // The narrow one stops at the first token that it does not know.
-            EXPECT_TRUE(figures_.n_joined > 0 || std::string_view(name) == "narrow.gguf") << name << ", width " << width;
+            // The narrow model stops at the first token that it does not know.
+            EXPECT_TRUE(figures_.n_joined > 0 || std::string_view(name) == "narrow.gguf")
+                << name << ", width " << width;
         }
     }
     EXPECT_GT(n_accepted, 40u);
     EXPECT_LT(n_accepted, n_draft_tokens);
 }
 
-// The target's table has 60 rows, the draft knows 97 tokens: the others are never chosen, or the step would be refused.
-TEST_F(DraftSubmission, WhatTheTargetDoesNotKnowIsNeverGuessed) {
+// The target's table has 60 rows and the draft model knows 97 tokens: the others are never chosen, or the step would
+// be refused.
+TEST_F(DraftSubmission, WhatTheTargetDoesNotKnowIsNeverProposed) {
     use("narrow.gguf", 96);
     Speculators one = drafted_by("large.gguf", 8, Submission::one);
     for (uint64_t seed = 1; seed < 6; ++seed) {
@@ -141,14 +149,14 @@ TEST_F(DraftSubmission, TheContextEndsInsideABlock) {
     }
 }
 
-// Plain steps in between: the draft has much to catch up with, more than a short step holds.
+// With plain steps in between, the draft model has more tokens to catch up with than a short step holds.
 TEST_F(DraftSubmission, AfterALongPause) {
     use("large.gguf", 160);
     Speculators one = drafted_by("small.gguf", 4, Submission::one, 160);
     for (const uint32_t pause : {2u, 5u, 23u, 24u, 25u, 26u, 40u}) {
         const auto expected = plain(7, 0.8f, pause + 60);
         const auto pausing = [&](uint32_t at) { one.length().fix_width(at >= 20 && at < 20 + pause ? 1 : 4); };
-        EXPECT_EQ(drafted(7, 0.8f, pause + 60, one, pausing), expected) << pause << " steps without guesses";
+        EXPECT_EQ(drafted(7, 0.8f, pause + 60, one, pausing), expected) << pause << " steps without draft tokens";
         EXPECT_GT(figures_.n_joined, 8u);
     }
 }
@@ -169,7 +177,8 @@ TEST_F(DraftSubmission, EitherGivesMemoryBackBetweenBlocks) {
     EXPECT_LT(draft_->n_ctx(), 4096u);
 }
 
-// The words that the guesses go to belong to a session that is no longer there; the draft goes on with another one.
+// The words for the draft tokens belong to a session that no longer exists; the draft model continues with another
+// one.
 TEST_F(DraftSubmission, AnotherTargetTakesItsPlace) {
     Speculators one = drafted_by("small.gguf", 4, Submission::one);
     for (int round = 0; round < 3; ++round) {
@@ -208,22 +217,23 @@ TEST_F(DraftSubmission, ALostDeviceLeavesBothTimelinesAsTheyWere) {
     }
     ASSERT_LE(draft_->tokens().size(), before.size());
     EXPECT_TRUE(std::equal(draft_->tokens().begin(), draft_->tokens().end(), before.begin()));
-    // Had the device only stumbled, everything would go on from there.
+    // After a passing error of the device everything would continue from there.
     EXPECT_EQ(drafted(15, 0, 40, one), expected);
 }
 
-// Random weights are never sure, so a chain that nobody stops always goes on past the place where the host would have stopped it.
+// Random weights are never sure, so a chain that the host cannot stop always continues past the place where propose
+// would stop.
 TEST_F(DraftSubmission, ItIsUsedWhereItPays) {
     Speculators right = drafted_by("large.gguf", 8, Submission::whatever_pays);
     const auto expected = plain(19, 0, 80);
     EXPECT_EQ(drafted(19, 0, 80, right), expected);
     EXPECT_GE(figures_.n_blocks, 9u);
-    EXPECT_EQ(figures_.n_joined, figures_.n_blocks) << "unsure, and right all the same";
+    EXPECT_EQ(figures_.n_joined, figures_.n_blocks) << "unsure, and accepted all the same";
     Speculators wrong = drafted_by("small.gguf", 24, Submission::whatever_pays);
     EXPECT_EQ(drafted(19, 0, 60, wrong), plain(19, 0, 60));
     EXPECT_LT(figures_.n_accepted, figures_.n_draft_tokens / 2);
     EXPECT_GE(figures_.n_joined, 1u) << "it is tried";
-    EXPECT_LT(figures_.n_joined, figures_.n_blocks / 2) << "and found wanting";
+    EXPECT_LT(figures_.n_joined, figures_.n_blocks / 2) << "and does not pay";
 }
 
 TEST_F(DraftSubmission, DamagedLogitsOfTheDraftAreAnError) {
@@ -232,7 +242,7 @@ TEST_F(DraftSubmission, DamagedLogitsOfTheDraftAreAnError) {
     SpeculativeDecoder decoder(*target_.session, sampler, one, true);
     ASSERT_TRUE(decoder.start());
     for (uint32_t i = 0; i < 12; ++i) ASSERT_TRUE(decoder.next(60));
-    // The first words that are read behind a block are the draft's results: id, status.
+    // The first words that are read after a block are the draft model's results: id, status.
     backend_.after_read = [](std::span<std::byte> bytes) {
         if (bytes.size() >= 8) bytes[4] = std::byte{1};
     };

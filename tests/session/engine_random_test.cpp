@@ -1,4 +1,4 @@
-// Requests that come, go, give way and guess, at random.
+// Random requests that join, leave, are preempted and use draft tokens.
 #include <random>
 #include <tuple>
 
@@ -13,16 +13,20 @@ class RandomEngines : public Engines {
     uint64_t n_preempted_ = 0, n_cancelled_ = 0, n_reused_ = 0, n_proposed_ = 0, n_accepted_ = 0;
 };
 
-// Requests come and go at random in a pool that is too small, on few texts so that prefixes meet: whoever is not cancelled gets the answer it
-// would get alone, whoever is has the beginning of it, nobody is lost, no page leaks.
+// Requests come and go at random in a pool that is too small, on few texts so that prefixes meet: a request that is
+// not cancelled gets the answer that it would get alone, a cancelled one the beginning of it, no request is lost and
+// no page leaks.
 void RandomEngines::random_comings_and_goings(int n_rounds) {
     std::mt19937 random(11);
     const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
     std::map<std::tuple<uint32_t, uint64_t, int>, std::vector<TokenId>> answers;
     for (int round = 0; round < n_rounds; ++round) {
         const uint32_t n_pages = 6 + below(4), n_batch = 9 + below(60);
-        Engine& engine = start({.pool_tokens = n_pages * kPageTokens, .n_ctx = 192, .n_batch = n_batch,
-                                .max_outputs = speculates_ == Speculates::no ? 8u : std::min(14u, n_batch), .max_timelines = 1 + below(8),
+        Engine& engine = start({.pool_tokens = n_pages * kPageTokens,
+                                .n_ctx = 192,
+                                .n_batch = n_batch,
+                                .max_outputs = speculates_ == Speculates::no ? 8u : std::min(14u, n_batch),
+                                .max_timelines = 1 + below(8),
                                 .kv_format = Format::f32});
         wanted_.clear();
         results_.clear();
@@ -44,9 +48,11 @@ void RandomEngines::random_comings_and_goings(int n_rounds) {
             const EngineResult& result = results_[id];
             auto longest = one;
             longest.max_tokens = 60;
-            auto& expected = answers[{static_cast<uint32_t>(one.prompt.size()), one.sampler.seed, int(one.sampler.temperature * 10)}];
+            auto& expected = answers[{static_cast<uint32_t>(one.prompt.size()), one.sampler.seed,
+                                      int(one.sampler.temperature * 10)}];
             if (expected.empty()) expected = alone(longest);
-            ASSERT_TRUE(std::equal(result.answer.begin(), result.answer.end(), expected.begin())) << "round " << round << ", request " << id;
+            ASSERT_TRUE(std::equal(result.answer.begin(), result.answer.end(), expected.begin()))
+                << "round " << round << ", request " << id;
             n_cancelled_ += result.finish == EngineFinish::cancelled ? 1 : 0;
             n_reused_ += result.reused_tokens;
             n_proposed_ += result.proposed_tokens;
@@ -64,7 +70,7 @@ TEST_F(RandomEngines, RandomComingsAndGoings) {
     EXPECT_EQ(n_proposed_, 0u);
 }
 
-// The same with guesses in every step that has room for them.
+// The same with draft tokens in every step that has room for them.
 TEST_F(RandomEngines, RandomComingsAndGoingsWithLookup) {
     speculates_ = Speculates::lookup;
     random_comings_and_goings(100);
@@ -84,12 +90,17 @@ TEST_F(RandomEngines, RandomComingsAndGoingsWithLookupAndDraft) {
     EXPECT_GT(n_accepted_, 100u);
 }
 
-// Eight answers share steps, and the guesses of all share them too.
-TEST_F(Engines, GuessesOfManySaveSteps) {
+// Eight answers share steps, and so do the draft tokens of all of them.
+TEST_F(Engines, DraftTokensOfManySaveSteps) {
     std::array<uint64_t, 3> steps{};
     for (const auto who : {Speculates::no, Speculates::lookup, Speculates::lookup_and_draft}) {
         speculates_ = who;
-        Engine& engine = start({.pool_tokens = 2048, .n_ctx = 512, .n_batch = 64, .max_outputs = 24, .max_timelines = 8, .kv_format = Format::f32});
+        Engine& engine = start({.pool_tokens = 2048,
+                                .n_ctx = 512,
+                                .n_batch = 64,
+                                .max_outputs = 24,
+                                .max_timelines = 8,
+                                .kv_format = Format::f32});
         wanted_.clear();
         results_.clear();
         session_.reset();
@@ -100,7 +111,7 @@ TEST_F(Engines, GuessesOfManySaveSteps) {
         for (const auto& [id, result] : results_) EXPECT_EQ(result.answer.size(), 60u);
     }
     EXPECT_LT(steps[1], steps[0]);
-    EXPECT_LT(steps[2], steps[0] / 2) << "a draft that is always right";
+    EXPECT_LT(steps[2], steps[0] / 2) << "a draft model that is always accepted";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What a request gets does not depend on who else is there: every answer equals that of a session of its own.
+// A request's answer does not depend on the other requests: every answer equals that of a session of its own.
 #include "tests/session/engines.h"
 
 namespace atlas {
@@ -32,7 +32,7 @@ TEST_F(Engines, EndTokensAndTokensAsTheyCome) {
     EXPECT_EQ(seen, result.answer);
 }
 
-// 8 continuations of one prompt, all there at once: one prefill, and its pages once.
+// 8 continuations of one prompt, all submitted at once: one prefill, and one set of pages.
 TEST_F(Engines, OnePromptForManyIsComputedOnce) {
     for (const uint32_t n_prompt : {200u, 256u}) {
         Engine& engine = start();
@@ -49,7 +49,7 @@ TEST_F(Engines, OnePromptForManyIsComputedOnce) {
         }
         collect();
         expect_all_as_alone();
-        // The token whose logits it wants is each one's own, as is the page that it then writes to.
+        // Each request runs its own last token for its logits, and has its own page that it then writes to.
         EXPECT_EQ(engine.runner().counts().tokens, n_prompt + 7 + 8 * 9) << n_prompt;
         EXPECT_EQ(most_pages, n_prompt / kPageTokens + 8);
         EXPECT_EQ(engine.runner().pool().n_copied_pages(), 7u);
@@ -64,7 +64,7 @@ TEST_F(Engines, LaterRequestsReuseWhatEndedOnesComputed) {
     run_to_the_end();
     EngineRequest second = first;
     const auto& answer = results_.begin()->second.answer;
-    second.prompt.insert(second.prompt.end(), answer.begin(), answer.end());  // a chat goes on
+    second.prompt.insert(second.prompt.end(), answer.begin(), answer.end());  // a chat continues
     second.prompt.push_back(3);
     submit(second);
     run_to_the_end();
@@ -89,14 +89,19 @@ TEST_F(Engines, StepsAreSharedFairly) {
     for (now = 1; !engine.is_idle(); ++now) ASSERT_TRUE(engine.step().has_value());
     collect();
     expect_all_as_alone();
-    for (size_t i = 0; i < steps_of[0].size(); ++i) EXPECT_EQ(steps_of[0][i], int(i)) << "the first one was held up";
+    for (size_t i = 0; i < steps_of[0].size(); ++i) EXPECT_EQ(steps_of[0][i], int(i)) << "the first one was delayed";
     EXPECT_EQ(steps_of[2].front(), 1) << "its prompt fits in half of the first budget";
     EXPECT_GE(steps_of[1].front(), 7);
     EXPECT_LE(steps_of[1].front(), 10);
 }
 
-TEST_F(Engines, NobodyStarvesBehindAStreamOfShortRequests) {
-    start({.pool_tokens = 640, .n_ctx = 512, .n_batch = 16, .max_outputs = 4, .max_timelines = 3, .kv_format = Format::f32});
+TEST_F(Engines, NoRequestStarvesInAStreamOfShortOnes) {
+    start({.pool_tokens = 640,
+           .n_ctx = 512,
+           .n_batch = 16,
+           .max_outputs = 4,
+           .max_timelines = 3,
+           .kv_format = Format::f32});
     submit(request(5, 900, 400));
     submit(request(450, 901, 5));  // needs most of the pool
     uint64_t seed = 0;
@@ -112,7 +117,12 @@ TEST_F(Engines, NobodyStarvesBehindAStreamOfShortRequests) {
 }
 
 TEST_F(Engines, CancelledRequestsFreeTheirPagesWithinAStep) {
-    Engine& engine = start({.pool_tokens = 2048, .n_ctx = 512, .n_batch = 64, .max_outputs = 8, .max_timelines = 2, .kv_format = Format::f32});
+    Engine& engine = start({.pool_tokens = 2048,
+                            .n_ctx = 512,
+                            .n_batch = 64,
+                            .max_outputs = 8,
+                            .max_timelines = 2,
+                            .kv_format = Format::f32});
     std::stop_source stop;
     EngineRequest stopped = request(100, 1, 200);
     stopped.stop = stop.get_token();
@@ -126,7 +136,7 @@ TEST_F(Engines, CancelledRequestsFreeTheirPagesWithinAStep) {
     ASSERT_TRUE(engine.step().has_value());
     collect();
     EXPECT_EQ(results_[first].finish, EngineFinish::cancelled);
-    EXPECT_FALSE(results_[first].answer.empty()) << "what was there stands";
+    EXPECT_FALSE(results_[first].answer.empty()) << "the answer so far is kept";
     EXPECT_EQ(results_[second].finish, EngineFinish::cancelled);
     EXPECT_EQ(engine.n_waiting(), 0u) << "both places are taken again";
     EXPECT_LE(engine.runner().pool().n_in_use(), 4u);
@@ -137,23 +147,34 @@ TEST_F(Engines, CancelledRequestsFreeTheirPagesWithinAStep) {
 }
 
 TEST_F(Engines, AFullPoolPreemptsTheYoungestWhichGivesTheSameAnswer) {
-    Engine& engine = start({.pool_tokens = 10 * kPageTokens, .n_ctx = 256, .n_batch = 64, .max_outputs = 8, .max_timelines = 6, .kv_format = Format::f32});
+    Engine& engine = start({.pool_tokens = 10 * kPageTokens,
+                            .n_ctx = 256,
+                            .n_batch = 64,
+                            .max_outputs = 8,
+                            .max_timelines = 6,
+                            .kv_format = Format::f32});
     for (uint32_t i = 0; i < 6; ++i) submit(request(30 + i, i, 120, i % 2 == 0 ? 0.0f : 1.3f));
     run_to_the_end();
     EXPECT_GT(engine.n_preemptions(), 1u);
     expect_all_as_alone();
     EXPECT_EQ(results_[1].n_preempted, 0u) << "the oldest";
-    EXPECT_LT(engine.n_preemptions(), 40u) << "pages are taken to and fro";
+    EXPECT_LT(engine.n_preemptions(), 40u) << "pages move back and forth";
 }
 
 TEST_F(Engines, AFullContextEndsWithAReason) {
-    Engine& engine = start({.pool_tokens = 64, .n_ctx = 64, .n_batch = 32, .max_outputs = 4, .max_timelines = 2, .kv_format = Format::f32});
+    Engine& engine = start({.pool_tokens = 64,
+                            .n_ctx = 64,
+                            .n_batch = 32,
+                            .max_outputs = 4,
+                            .max_timelines = 2,
+                            .kv_format = Format::f32});
     submit(request(50, 1, 0));
     submit(request(10, 2, 0));
     run_to_the_end();
     for (auto& [id, result] : results_) {
         EXPECT_EQ(result.finish, EngineFinish::context_full);
-        EXPECT_EQ(result.prompt_tokens + result.answer.size(), 65u) << "every position was used, and the last row's token given";
+        EXPECT_EQ(result.prompt_tokens + result.answer.size(), 65u)
+            << "every position was used, and the last row's token given";
         wanted_[id].max_tokens = static_cast<uint32_t>(result.answer.size());
     }
     expect_all_as_alone();
@@ -167,12 +188,18 @@ TEST_F(Engines, AFullContextEndsWithAReason) {
     EXPECT_FALSE(engine.submit(wrong).has_value());
 }
 
-// Right, wrong and half-right proposals, greedy and drawn: the answer is the same, and right ones save steps.
+// Accepted, rejected and half accepted proposals, greedy and sampled: the answer is the same, and accepted ones save
+// steps.
 TEST_F(Engines, ProposalsChangeNothingButTheNumberOfSteps) {
     for (const float temperature : {0.0f, 1.0f, 1.4f}) {
         std::vector<uint64_t> steps;
         for (const int kind : {0, 1, 2, 3}) {
-            Engine& engine = start({.pool_tokens = 2048, .n_ctx = 512, .n_batch = 64, .max_outputs = 16, .max_timelines = 2, .kv_format = Format::f32});
+            Engine& engine = start({.pool_tokens = 2048,
+                                    .n_ctx = 512,
+                                    .n_batch = 64,
+                                    .max_outputs = 16,
+                                    .max_timelines = 2,
+                                    .kv_format = Format::f32});
             wanted_.clear();
             results_.clear();
             for (uint64_t seed = 0; seed < 2; ++seed) {
@@ -235,9 +262,15 @@ TEST_F(Engines, ALostDeviceFailsAllAndLeavesNothing) {
 
 TEST_F(Engines, ShapesThatMakeNoSenseAreRefused) {
     start();
-    EXPECT_EQ(Engine::create(model_, {.pool_tokens = 64, .n_batch = 8, .max_outputs = 8, .max_timelines = 8}).error().code, ErrorCode::invalid_argument);
-    EXPECT_EQ(Engine::create(model_, {.pool_tokens = 64, .n_batch = 16, .max_outputs = 4, .max_timelines = 8}).error().code, ErrorCode::invalid_argument);
-    EXPECT_EQ(Engine::create(model_, {.pool_tokens = 64, .n_batch = 16, .max_outputs = 4, .max_timelines = 0}).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(
+        Engine::create(model_, {.pool_tokens = 64, .n_batch = 8, .max_outputs = 8, .max_timelines = 8}).error().code,
+        ErrorCode::invalid_argument);
+    EXPECT_EQ(
+        Engine::create(model_, {.pool_tokens = 64, .n_batch = 16, .max_outputs = 4, .max_timelines = 8}).error().code,
+        ErrorCode::invalid_argument);
+    EXPECT_EQ(
+        Engine::create(model_, {.pool_tokens = 64, .n_batch = 16, .max_outputs = 4, .max_timelines = 0}).error().code,
+        ErrorCode::invalid_argument);
 }
 
 // Once every shape of step has been seen, a step records and allocates nothing.

@@ -1,5 +1,5 @@
 #pragma once
-// Engines on the oracle's backend, and what each request would get alone.
+// Engines on the oracle's backend, and the answer that each request would get alone.
 
 #include <gtest/gtest.h>
 
@@ -21,20 +21,33 @@ class Engines : public ::testing::Test {
   protected:
     Engines() { testing::write_tiny_model(dir_ / "tiny.gguf", testing::smallest_shape()); }
 
-    Engine& start(BatchShape shape = {.pool_tokens = 2048, .n_ctx = 512, .n_batch = 64, .max_outputs = 32, .max_timelines = 8, .kv_format = Format::f32}) {
+    Engine& start(BatchShape shape = {.pool_tokens = 2048,
+                                      .n_ctx = 512,
+                                      .n_batch = 64,
+                                      .max_outputs = 32,
+                                      .max_timelines = 8,
+                                      .kv_format = Format::f32}) {
         auto file = gguf::File::open(dir_ / "tiny.gguf");
-        model_ = Model::load(*file, backend_, {.n_ctx = shape.pool_tokens, .n_batch = shape.n_batch, .kv_format = Format::f32}).value();
+        model_ = Model::load(*file, backend_,
+                             {.n_ctx = shape.pool_tokens, .n_batch = shape.n_batch, .kv_format = Format::f32})
+                     .value();
         engine_ = Engine::create(model_, shape, speculation()).value();
         return *engine_;
     }
 
-    /// As speculates_ says. The draft is the model itself, so that greedy guesses of it are right, in a pool that is too small for all.
+    /// As speculates_ says. The draft model is the model itself, so that greedy draft tokens are always accepted, in
+    /// a pool that is too small for all.
     std::unique_ptr<BatchSpeculation> speculation() {
         if (speculates_ == Speculates::no) return nullptr;
         const auto lookup = [] { return std::make_unique<LookupSpeculator>(); };
         std::unique_ptr<BatchDraft> draft;
         if (speculates_ == Speculates::lookup_and_draft) {
-            const BatchShape small{.pool_tokens = 4 * kPageTokens, .n_ctx = 128, .n_batch = 40, .max_outputs = 8, .max_timelines = 8, .kv_format = Format::f32};
+            const BatchShape small{.pool_tokens = 4 * kPageTokens,
+                                   .n_ctx = 128,
+                                   .n_batch = 40,
+                                   .max_outputs = 8,
+                                   .max_timelines = 8,
+                                   .kv_format = Format::f32};
             draft = std::make_unique<BatchDraft>(BatchRunner::create(model_, small).value(), kVocab);
         }
         auto made = std::make_unique<BatchSpeculation>(lookup, std::move(draft), 6);
@@ -52,9 +65,10 @@ class Engines : public ::testing::Test {
         return made;
     }
 
-    /// As one session and one sampler do it.
+    /// The answer of one session and one sampler.
     std::vector<TokenId> alone(const EngineRequest& request) {
-        if (!session_) session_ = Session::create(model_, {.n_ctx = 512, .n_batch = 64, .kv_format = Format::f32}).value();
+        if (!session_)
+            session_ = Session::create(model_, {.n_ctx = 512, .n_batch = 64, .kv_format = Format::f32}).value();
         Sampler sampler = Sampler::create(request.sampler).value();
         for (const TokenId token : request.prompt) sampler.accept(token);
         session_->rewind(0);

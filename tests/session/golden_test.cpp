@@ -28,7 +28,8 @@ TEST(GoldenLogits, CoverEveryArchitecture) {
         const testing::Golden golden = testing::read_golden(path);
         if (!golden.words.empty()) covered.insert(testing::tiny_shape(golden.words).architecture);
     }
-    for (const Architecture* architecture : runnable_architectures()) EXPECT_TRUE(covered.contains(architecture->name)) << architecture->name;
+    for (const Architecture* architecture : runnable_architectures())
+        EXPECT_TRUE(covered.contains(architecture->name)) << architecture->name;
 }
 
 }  // namespace

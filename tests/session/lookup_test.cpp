@@ -1,9 +1,9 @@
-// Guesses from what stood before.
+// Draft tokens from earlier text.
+#include "runtime/session/speculation/lookup.h"
+
 #include <gtest/gtest.h>
 
 #include <numeric>
-
-#include "runtime/session/speculation/lookup.h"
 
 namespace atlas {
 namespace {
@@ -25,7 +25,7 @@ TEST(Lookup, GoesOnAsTheLongestMatchDid) {
     ASSERT_TRUE(lookup.accept(4));
     EXPECT_EQ(draft_tokens(lookup, 2), (Tokens{5, 9}));
     ASSERT_TRUE(lookup.accept(77));
-    EXPECT_TRUE(draft_tokens(lookup, 4).empty()) << "77 was never there";
+    EXPECT_TRUE(draft_tokens(lookup, 4).empty()) << "77 did not occur before";
 }
 
 TEST(Lookup, ACopyThatReachesItselfGoesOn) {
@@ -41,7 +41,7 @@ TEST(Lookup, FilesAreReadAndDoNotRunIntoEachOther) {
     ASSERT_TRUE(lookup.add_file(Tokens{10, 11, 12}));
     ASSERT_TRUE(lookup.add_file(Tokens{20, 21, 22, 23}));
     ASSERT_TRUE(lookup.begin(Tokens{1, 10, 11}));
-    EXPECT_EQ(draft_tokens(lookup, 9), (Tokens{12})) << "a file's end is an end";
+    EXPECT_EQ(draft_tokens(lookup, 9), (Tokens{12})) << "no proposal goes past the end of a file";
     ASSERT_TRUE(lookup.begin(Tokens{1, 20, 21}));
     EXPECT_EQ(draft_tokens(lookup, 9), (Tokens{22, 23}));
     EXPECT_EQ(lookup.add_file(Tokens(LookupSpeculator::kMostTokens, 1)).error().code, ErrorCode::limit);
@@ -57,8 +57,8 @@ TEST(Lookup, AConversationThatGoesOnKeepsItsPast) {
     EXPECT_EQ(draft_tokens(lookup, 3), (Tokens{40, 41})) << "what was said before may be said again, up to its end";
 }
 
-TEST(Lookup, BehindAChangedWordTheCopyGoesOn) {
-    // A file of different tokens with a few that are everywhere, as brackets are.
+TEST(Lookup, AfterAChangedWordTheCopyGoesOn) {
+    // A file of different tokens with a few that occur everywhere, as brackets do.
     Tokens file(60);
     for (uint32_t i = 0; i < 60; ++i) file[i] = i % 4 == 0 ? 5 : 100 + i;
     LookupSpeculator lookup;
@@ -70,7 +70,7 @@ TEST(Lookup, BehindAChangedWordTheCopyGoesOn) {
         EXPECT_EQ(draft_tokens(lookup, 1), (Tokens{file[i]}));
         ASSERT_TRUE(lookup.accept(file[i]));
     }
-    // In place of token 31 stand two new ones; then 5, which is everywhere, then what followed.
+    // Two new tokens replace token 31; then 5, which occurs everywhere, then what followed.
     for (const uint32_t token : {777u, 778u, 5u}) ASSERT_TRUE(lookup.accept(token));
     EXPECT_EQ(draft_tokens(lookup, 3), (Tokens{file[33], file[34], file[35]}));
 }
@@ -95,7 +95,7 @@ TEST(Lookup, AVeryLongConversationStartsOver) {
     half[0] = 5;
     ASSERT_TRUE(lookup.begin(half));
     half[0] = 6;
-    ASSERT_TRUE(lookup.begin(half)) << "the third does not fit behind the others";
+    ASSERT_TRUE(lookup.begin(half)) << "the third does not fit after the others";
     ASSERT_TRUE(lookup.accept(100));
     EXPECT_EQ(draft_tokens(lookup, 2), (Tokens{101, 102}));
 }

@@ -1,4 +1,6 @@
-// Perplexity and divergence against slow sums over all logits, and base files that no one should trust.
+// Perplexity and divergence against slow sums over all logits, and damaged base files.
+#include "runtime/session/measure/perplexity.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -6,7 +8,6 @@
 #include <fstream>
 #include <random>
 
-#include "runtime/session/measure/perplexity.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"
@@ -23,7 +24,9 @@ struct Fixture {
         testing::write_tiny_model(dir / "other.gguf", testing::tiny_shape("llama biases q4_0 whole"));
         text = testing::tiny_tokens(70, kVocabulary, 3);
     }
-    testing::Running start(const SessionShape& shape, const char* name = "tiny.gguf") { return testing::start_model(dir / name, *backend, shape); }
+    testing::Running start(const SessionShape& shape, const char* name = "tiny.gguf") {
+        return testing::start_model(dir / name, *backend, shape);
+    }
     testing::Running start() { return start({.n_ctx = 64, .n_batch = 16, .max_outputs = 5, .kv_format = Format::f32}); }
 
     TempDir dir;
@@ -60,9 +63,10 @@ TEST(Perplexity, IsTheSumOverTheSecondHalves) {
         }
     }
     const double mean = sum / n;
-    for (const SessionShape& shape : {SessionShape{.n_ctx = 64, .n_batch = 16, .max_outputs = 5, .kv_format = Format::f32},
-                                      SessionShape{.n_ctx = 32, .n_batch = 32, .max_outputs = 32, .kv_format = Format::f32},
-                                      SessionShape{.n_ctx = 32, .n_batch = 1, .max_outputs = 1, .kv_format = Format::f32}}) {
+    for (const SessionShape& shape :
+         {SessionShape{.n_ctx = 64, .n_batch = 16, .max_outputs = 5, .kv_format = Format::f32},
+          SessionShape{.n_ctx = 32, .n_batch = 32, .max_outputs = 32, .kv_format = Format::f32},
+          SessionShape{.n_ctx = 32, .n_batch = 1, .max_outputs = 1, .kv_format = Format::f32}}) {
         const auto result = measure_perplexity(*f.start(shape).session, f.text, {.n_ctx = 23, .bos = bos});
         ASSERT_TRUE(result) << result.error().message;
         EXPECT_EQ(result->n_chunks, 3u);
@@ -76,7 +80,8 @@ TEST(Perplexity, IsTheSumOverTheSecondHalves) {
 TEST(Perplexity, OfAModelAgainstItselfDivergesByTheFilesSteps) {
     Fixture f;
     const auto path = f.dir / "base.kld";
-    const auto saved = measure_perplexity(*f.start().session, f.text, {.n_ctx = 20, .max_chunks = 2, .save_base = path});
+    const auto saved =
+        measure_perplexity(*f.start().session, f.text, {.n_ctx = 20, .max_chunks = 2, .save_base = path});
     ASSERT_TRUE(saved) << saved.error().message;
     const auto base = KlBase::open(path);
     ASSERT_TRUE(base) << base.error().message;
@@ -87,7 +92,7 @@ TEST(Perplexity, OfAModelAgainstItselfDivergesByTheFilesSteps) {
     // Half a step of at most 16 / 65535 nats.
     EXPECT_NEAR(same->divergence->base_perplexity, saved->perplexity, saved->perplexity * 1.3e-4);
     EXPECT_LT(std::abs(same->divergence->max), 1.3e-4);
-    EXPECT_GE(same->divergence->same_top, 0.9);  // equal within a step may stand in another order
+    EXPECT_GE(same->divergence->same_top, 0.9);  // equal within a step may be in another order
 }
 
 TEST(Perplexity, OfAnotherModelDivergesAsTheSumsSay) {
@@ -113,7 +118,7 @@ TEST(Perplexity, OfAnotherModelDivergesAsTheSumsSay) {
         largest = std::max(largest, kl);
     }
     EXPECT_GT(sum / 11, 0.01);
-    // What the file rounds: 1.2e-4 nats per token, times at most the ratio's size.
+    // Rounding in the file: 1.2e-4 nats per token, times at most the ratio's size.
     EXPECT_NEAR(other->divergence->mean, sum / 11, 1e-3 * (1 + sum / 11));
     EXPECT_NEAR(other->divergence->max, largest, 1e-3 * (1 + largest));
 }
@@ -123,16 +128,19 @@ TEST(Perplexity, RefusesWhatMakesNoSense) {
     const auto running = f.start();
     EXPECT_EQ(measure_perplexity(*running.session, f.text, {.n_ctx = 65}).error().code, ErrorCode::limit);
     EXPECT_EQ(measure_perplexity(*running.session, f.text, {.n_ctx = 3}).error().code, ErrorCode::invalid_argument);
-    EXPECT_EQ(measure_perplexity(*running.session, std::span(f.text).first(30), {.n_ctx = 31}).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(measure_perplexity(*running.session, std::span(f.text).first(30), {.n_ctx = 31}).error().code,
+              ErrorCode::invalid_argument);
     std::stop_source stop;
     stop.request_stop();
-    EXPECT_EQ(measure_perplexity(*running.session, f.text, {.n_ctx = 16, .stop = stop.get_token()}).error().code, ErrorCode::cancelled);
+    EXPECT_EQ(measure_perplexity(*running.session, f.text, {.n_ctx = 16, .stop = stop.get_token()}).error().code,
+              ErrorCode::cancelled);
     const auto path = f.dir / "never.kld";
-    EXPECT_FALSE(measure_perplexity(*running.session, f.text, {.n_ctx = 16, .save_base = path, .stop = stop.get_token()}));
+    EXPECT_FALSE(
+        measure_perplexity(*running.session, f.text, {.n_ctx = 16, .save_base = path, .stop = stop.get_token()}));
     EXPECT_FALSE(std::filesystem::exists(path));
 }
 
-// Reads all there is of it; true: everything was accepted.
+// Reads the whole file; true: everything was accepted.
 bool reads(const std::filesystem::path& path) {
     const auto base = KlBase::open(path);
     if (!base) {
@@ -160,7 +168,7 @@ TEST(KlBase, DamagedFilesAreRefused) {
     };
     for (size_t cut = 0; cut < right.size(); cut += 1 + cut / 7) EXPECT_FALSE(try_bytes(right.substr(0, cut))) << cut;
     EXPECT_FALSE(try_bytes(right + '\0'));
-    // Sizes that would wrap around.
+    // Sizes whose products would overflow.
     for (const uint32_t huge : {0u, 3u, 0x7FFFFFFFu, 0x80000000u, 0xFFFFFFFFu, 1u << 25}) {
         for (const size_t at : {8u, 12u, 16u}) {
             std::string bytes = right;
@@ -195,7 +203,7 @@ TEST(KlBase, RandomDamageNeverCrashes) {
     for (int round = 0; round < 400; ++round) {
         std::string bytes = right;
         for (uint64_t n = 1 + random() % 4; n > 0; --n) {
-            // Mostly in the head, tokens and row heads, where something hangs on it.
+            // Mostly in the head, tokens and row heads, where a change matters.
             const size_t at = random() % (random() % 2 ? 24 : random() % 2 ? 300 : bytes.size());
             bytes[at] = static_cast<char>(random());
         }

@@ -15,7 +15,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Nothing cut, nothing bent: tests switch on what they test.
+// Options that change nothing: tests switch on what they test.
 SamplerOptions plain() {
     SamplerOptions options;
     options.temperature = 1;
@@ -29,7 +29,8 @@ Sampler sampler(const SamplerOptions& options) { return Sampler::create(options)
 
 std::vector<float> logits_of(const std::vector<double>& probabilities) {
     std::vector<float> logits;
-    for (double p : probabilities) logits.push_back(static_cast<float>(std::log(p)) + 3.0f);  // any shift gives the same
+    for (double p : probabilities)
+        logits.push_back(static_cast<float>(std::log(p)) + 3.0f);  // any shift gives the same
     return logits;
 }
 
@@ -42,7 +43,8 @@ std::map<uint32_t, int> draw_many(const SamplerOptions& options, const std::vect
 
 /// Pearson's statistic of counts against the expected distribution; every drawn token must be expected.
 double chi_squared(const std::map<uint32_t, int>& counts, const std::map<uint32_t, double>& expected, int n) {
-    for (const auto& [token, count] : counts) EXPECT_TRUE(expected.contains(token)) << "drew " << token << " " << count << " times";
+    for (const auto& [token, count] : counts)
+        EXPECT_TRUE(expected.contains(token)) << "drew " << token << " " << count << " times";
     double sum = 0;
     for (const auto& [token, p] : expected) {
         const auto found = counts.find(token);
@@ -60,7 +62,8 @@ const std::vector<double> kFive = {0.4, 0.3, 0.15, 0.1, 0.05};
 
 TEST(Philox, GivesThePublishedNumbers) {
     // Known-answer vectors of the paper's reference implementation (Random123, kat_vectors).
-    EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}), (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+    EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}),
+              (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
     EXPECT_EQ(philox4x32({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}),
               (std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
     EXPECT_EQ(philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
@@ -77,8 +80,11 @@ TEST(Sampler, TemperatureBendsIt) {
     options.temperature = 0.5f;  // squares the probabilities
     const double total = 0.16 + 0.09 + 0.0225 + 0.01 + 0.0025;
     const auto counts = draw_many(options, logits_of(kFive), kDraws);
-    EXPECT_LT(chi_squared(counts, {{0, 0.16 / total}, {1, 0.09 / total}, {2, 0.0225 / total}, {3, 0.01 / total}, {4, 0.0025 / total}}, kDraws),
-              kLimit4);
+    EXPECT_LT(
+        chi_squared(counts,
+                    {{0, 0.16 / total}, {1, 0.09 / total}, {2, 0.0225 / total}, {3, 0.01 / total}, {4, 0.0025 / total}},
+                    kDraws),
+        kLimit4);
 }
 
 TEST(Sampler, TopKKeepsTheLargest) {
@@ -95,7 +101,7 @@ TEST(Sampler, TopPKeepsTheSmallestHeadThatReachesIt) {
     EXPECT_LT(chi_squared(counts, {{0, 0.4 / 0.85}, {1, 0.3 / 0.85}, {2, 0.15 / 0.85}}, kDraws), kLimit2);
 }
 
-// top_p looks at the distribution before temperature: a high temperature must not let the tail in.
+// top_p uses the distribution before temperature: a high temperature must not let the tail in.
 TEST(Sampler, TopPComesBeforeTemperature) {
     SamplerOptions options = plain();
     options.top_p = 0.75f;
@@ -115,7 +121,7 @@ TEST(Sampler, MinPDropsTheUnlikely) {
 TEST(Sampler, EdgesOfPAreGreedyOrEverything) {
     SamplerOptions options = plain();
     options.top_p = 0;
-    EXPECT_EQ(draw_many(options, logits_of(kFive), 200).size(), 1u) << "the head of p = 0 is one token, never none";
+    EXPECT_EQ(draw_many(options, logits_of(kFive), 200).size(), 1u) << "p = 0 keeps one token, never none";
     options = plain();
     options.min_p = 1;
     EXPECT_EQ(draw_many(options, logits_of(kFive), 200).size(), 1u);
@@ -169,7 +175,7 @@ TEST(Sampler, SameSeedSameTokens) {
     for (int i = 0; i < 100; ++i) ASSERT_EQ(a.sample(logits).value(), from_a[i]);
 }
 
-// Written down, so that another platform or a change of the generator shows.
+// Stored results, so that a difference on another platform or a change of the generator shows.
 TEST(Sampler, TheFirstTokensOfSeed42) {
     SamplerOptions options = plain();
     options.seed = 42;
@@ -228,12 +234,15 @@ TEST(Sampler, PenaltiesForgetWhatLeavesTheWindow) {
     EXPECT_EQ(s.sample(logits).value(), 1u);
 }
 
-// The operation that devices run, as the reference backend does it: same tokens, same seed, same penalties.
+// The operation that devices run, as the reference backend runs it: same tokens, same seed, same penalties.
 TEST(Sampler, ChoosesWhatTheOperationChooses) {
     constexpr uint32_t kVocab = 200, kPlaces = 9;
     HostStorage scratch("scratch", 1 << 20), memory("rows", 4096);
     const Tensor logits = dense(memory, Format::f32, 1, kVocab);
-    const SampleTables tables{{&memory, 1024, sampling::kParamWords}, {&memory, 1280, sampling::kHistoryHead + kPlaces}, {}, {&memory, 1536, sampling::kResultWords}};
+    const SampleTables tables{{&memory, 1024, sampling::kParamWords},
+                              {&memory, 1280, sampling::kHistoryHead + kPlaces},
+                              {},
+                              {&memory, 1536, sampling::kResultWords}};
     std::mt19937 random(3);
     std::normal_distribution<float> bell;
     for (int kind = 0; kind < 24; ++kind) {
@@ -251,7 +260,7 @@ TEST(Sampler, ChoosesWhatTheOperationChooses) {
         std::fill_n(memory.data() + 1280, 4 * (sampling::kHistoryHead + kPlaces), std::byte{0});
         for (uint32_t draw = 0; draw < 40; ++draw) {
             std::vector<float> row(kVocab);
-            for (float& x : row) x = std::round(bell(random) * 16) / 4;  // many equals
+            for (float& x : row) x = std::round(bell(random) * 16) / 4;  // many ties
             write_row(logits, 0, row);
             const auto params = sample_params(options, s.n_draws(), true, false);
             std::memcpy(memory.data() + 1024, params.data(), sizeof(params));

@@ -1,4 +1,5 @@
-// A session must give the same logits however its tokens got in: at once, in chunks, one by one, after a rewind.
+// A session must give the same logits no matter how its tokens got in: at once, in chunks, one by one, after a
+// rewind.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -46,8 +47,8 @@ TEST_P(SessionOf, ChunksGiveTheSameAsTheWhole) {
     }
 }
 
-// Turning is orthogonal: scores stay what they were, and what attention gives is turned back.
-TEST_P(SessionOf, ATurnedCacheChangesNothingButRounding) {
+// The rotation is orthogonal: scores stay what they were, and the output of attention is rotated back.
+TEST_P(SessionOf, ARotatedCacheChangesNothingButRounding) {
     const auto expected = all_logits(*start(whole_).session, tokens_);
     for (const auto& [k, v] : {std::pair(true, false), {false, true}, {true, true}}) {
         SessionShape shape = whole_;
@@ -55,7 +56,7 @@ TEST_P(SessionOf, ATurnedCacheChangesNothingButRounding) {
         shape.kv_format.rotate_v = v;
         const double difference = largest_difference(all_logits(*start(shape).session, tokens_), expected);
         EXPECT_LT(difference, 1e-4) << k << v;
-        EXPECT_GT(difference, 0) << "nothing was turned";
+        EXPECT_GT(difference, 0) << "nothing was rotated";
     }
 }
 
@@ -64,7 +65,8 @@ TEST_P(SessionOf, SyncGivesTheLastRowInChunksOfAnySize) {
     for (uint32_t chunk : {1u, 8u, 31u, kTokens}) {
         const auto running = start({.n_ctx = 96, .n_batch = chunk, .max_outputs = 1, .kv_format = Format::f32});
         ASSERT_TRUE(running.session->sync(tokens_).has_value());
-        EXPECT_EQ(largest_difference(running.session->logits(), row(expected, kTokens - 1)), 0) << "chunks of " << chunk;
+        EXPECT_EQ(largest_difference(running.session->logits(), row(expected, kTokens - 1)), 0)
+            << "chunks of " << chunk;
     }
 }
 
@@ -86,7 +88,8 @@ TEST_P(SessionOf, RewindAndOtherTokensLeaveNoTrace) {
     for (uint32_t keep : {74u, 64u, 63u, 33u, 1u, 0u}) {
         session.rewind(keep);
         EXPECT_FALSE(session.has_logits());
-        for (uint32_t other : testing::tiny_tokens(12, shape_.n_vocab, keep)) ASSERT_TRUE(session.step(other).has_value());
+        for (uint32_t other : testing::tiny_tokens(12, shape_.n_vocab, keep))
+            ASSERT_TRUE(session.step(other).has_value());
         session.rewind(keep);
         for (uint32_t t = keep; t < kTokens; ++t) ASSERT_TRUE(session.step(tokens_[t]).has_value());
         EXPECT_EQ(largest_difference(session.logits(), expected), 0) << "rewound to " << keep;
@@ -108,7 +111,7 @@ TEST_P(SessionOf, SyncReusesTheCommonStart) {
     EXPECT_EQ(session.sync(tokens_).value(), 40u);
     EXPECT_EQ(largest_difference(session.logits(), expected), 0);
 
-    // A start of what is cached: its last token runs again, because its logits are gone.
+    // A prefix of the cached tokens: its last token runs again, because its logits are gone.
     const std::span<const uint32_t> start_of(tokens_.data(), 50);
     EXPECT_EQ(session.sync(start_of).value(), 49u);
     EXPECT_EQ(session.tokens().size(), 50u);
@@ -125,13 +128,14 @@ TEST_P(SessionOf, HalfPrecisionCacheIsNear) {
     EXPECT_LT(difference, 0.05f);
 }
 
-// RefOps aborts when a pass takes more scratch than was planned, so running at the planned size is one half of this test.
+// RefOps aborts when a pass takes more scratch than was planned, so running at the planned size is half of this test.
 TEST_P(SessionOf, PlannedScratchIsEnoughAndNotMuchMore) {
     for (uint32_t batch : {1u, 5u, 64u}) {
         const auto running = start({.n_ctx = 96, .n_batch = batch, .max_outputs = 1, .kv_format = Format::f32});
         ASSERT_TRUE(running.session->sync(tokens_).has_value());
         const uint64_t q_width = shape_.n_head * shape_.head_dim;
-        const uint64_t everything_at_once = 4ull * batch * (5 * shape_.n_embd + 5 * q_width + 4 * shape_.n_ff) + 64 * 1024;
+        const uint64_t everything_at_once =
+            4ull * batch * (5 * shape_.n_embd + 5 * q_width + 4 * shape_.n_ff) + 64 * 1024;
         EXPECT_LT(running.session->plan().scratch_bytes, everything_at_once);
     }
 }
@@ -145,11 +149,12 @@ std::vector<std::string> every_architecture() {
     return words;
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryArchitecture, SessionOf, ::testing::ValuesIn(every_architecture()), [](const auto& param) {
-    std::string name = param.param;
-    std::replace(name.begin(), name.end(), ' ', '_');
-    return name;
-});
+INSTANTIATE_TEST_SUITE_P(EveryArchitecture, SessionOf, ::testing::ValuesIn(every_architecture()),
+                         [](const auto& param) {
+                             std::string name = param.param;
+                             std::replace(name.begin(), name.end(), ' ', '_');
+                             return name;
+                         });
 
 struct Fixture {
     Fixture() { testing::write_tiny_model(dir / "tiny.gguf", testing::tiny_shape("llama")); }

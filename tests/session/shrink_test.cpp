@@ -1,4 +1,4 @@
-// A session gives cache memory back to the device: what it says afterwards is what it would have said.
+// A session shrinks its cache: its later results are the ones that it would have given.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -22,7 +22,9 @@ class GiveBack : public ::testing::Test {
         testing::write_tiny_model(dir_ / "tiny.gguf", testing::tiny_shape("llama"));
         tokens_ = testing::tiny_tokens(200, 97, 3);
     }
-    testing::Running start(Backend& backend, SessionShape shape = kShape) { return testing::start_model(dir_ / "tiny.gguf", backend, shape); }
+    testing::Running start(Backend& backend, SessionShape shape = kShape) {
+        return testing::start_model(dir_ / "tiny.gguf", backend, shape);
+    }
 
     TempDir dir_;
     std::vector<uint32_t> tokens_;
@@ -45,7 +47,7 @@ TEST_F(GiveBack, LogitsAndTokensStayAndTheContextIsShorter) {
         ASSERT_TRUE(session.step(tokens_[t]) && twin.session->step(tokens_[t]));
         ASSERT_EQ(largest_difference(session.logits(), twin.session->logits()), 0) << "position " << t;
     }
-    // All that can go, goes: 110 tokens and room for 256.
+    // Shrinks as far as possible: 110 tokens and room for 256 stay.
     EXPECT_GT(session.shrink(UINT64_MAX).value(), 0u);
     EXPECT_EQ(session.n_ctx(), 384u);
     EXPECT_EQ(session.shrink(UINT64_MAX).value(), 0u);
@@ -67,7 +69,8 @@ TEST_F(GiveBack, BeyondTheShorterContextThereIsAClearError) {
     const auto done = running.session->sync(testing::tiny_tokens(600, 97, 3));
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ErrorCode::limit);
-    for (const char* word : {"600", "480", "4096", "other programs"}) EXPECT_NE(done.error().message.find(word), std::string::npos) << done.error().message;
+    for (const char* word : {"600", "480", "4096", "other programs"})
+        EXPECT_NE(done.error().message.find(word), std::string::npos) << done.error().message;
 }
 
 TEST_F(GiveBack, APromptThatIsBeingReadKeepsItsRoom) {
@@ -108,10 +111,11 @@ TEST_F(GiveBack, WhileTheDeviceChoosesAStepAhead) {
     EXPECT_LT(running.session->n_ctx(), 600u);
 }
 
-// The contract: one storage is there twice, never more.
+// The contract: one storage exists twice at a time, never more.
 TEST_F(GiveBack, WhatCannotMoveStaysAndIsRight) {
     const auto running = start(backend_), twin = start(*other_);
-    ASSERT_TRUE(running.session->sync(std::span(tokens_).first(100)) && twin.session->sync(std::span(tokens_).first(100)));
+    ASSERT_TRUE(running.session->sync(std::span(tokens_).first(100)) &&
+                twin.session->sync(std::span(tokens_).first(100)));
     backend_.fail_shrink = 2;
     const auto given = running.session->shrink(UINT64_MAX);
     ASSERT_FALSE(given);
@@ -126,17 +130,25 @@ TEST_F(GiveBack, WhatCannotMoveStaysAndIsRight) {
     EXPECT_EQ(largest_difference(running.session->logits(), twin.session->logits()), 0);
 }
 
-// Requests of an engine go on with the same answers, those that wait too.
+// Requests of an engine continue with the same answers, waiting ones too.
 TEST_F(GiveBack, AnEnginesAnswersStay) {
-    const BatchShape shape{.pool_tokens = 2048, .n_ctx = 512, .n_batch = 64, .max_outputs = 8, .max_timelines = 3, .kv_format = Format::f16};
+    const BatchShape shape{.pool_tokens = 2048,
+                           .n_ctx = 512,
+                           .n_batch = 64,
+                           .max_outputs = 8,
+                           .max_timelines = 3,
+                           .kv_format = Format::f16};
     std::map<RequestId, std::vector<TokenId>> answers[2];
     for (int i = 0; i < 2; ++i) {
         auto file = gguf::File::open(dir_ / "tiny.gguf");
         Backend& backend = i == 0 ? static_cast<Backend&>(backend_) : *other_;
-        const auto engine = Engine::create(Model::load(*file, backend, {.n_ctx = 2048, .n_batch = 64, .kv_format = Format::f16}).value(), shape).value();
+        const auto engine =
+            Engine::create(
+                Model::load(*file, backend, {.n_ctx = 2048, .n_batch = 64, .kv_format = Format::f16}).value(), shape)
+                .value();
         for (uint32_t r = 0; r < 6; ++r) {
             EngineRequest request;
-            request.prompt = testing::tiny_tokens(30 + 40 * r, 97, r / 2);  // pairs begin alike
+            request.prompt = testing::tiny_tokens(30 + 40 * r, 97, r / 2);  // pairs begin with the same tokens
             request.sampler.temperature = 0.8f;
             request.sampler.seed = r;
             request.max_tokens = 40;
@@ -168,14 +180,20 @@ TEST_F(GiveBack, AnEnginesAnswersStay) {
     EXPECT_EQ(answers[0], answers[1]);
 }
 
-// A draft's cache costs speed alone: it goes before the requests' own.
+// A draft model's cache only costs speed: it shrinks before the requests' own.
 TEST_F(GiveBack, AnEnginesDraftGivesFirst) {
-    const BatchShape shape{.pool_tokens = 2048, .n_ctx = 512, .n_batch = 64, .max_outputs = 24, .max_timelines = 3, .kv_format = Format::f16};
+    const BatchShape shape{.pool_tokens = 2048,
+                           .n_ctx = 512,
+                           .n_batch = 64,
+                           .max_outputs = 24,
+                           .max_timelines = 3,
+                           .kv_format = Format::f16};
     std::map<RequestId, std::vector<TokenId>> answers[2];
     for (int i = 0; i < 2; ++i) {
         auto file = gguf::File::open(dir_ / "tiny.gguf");
         Backend& backend = i == 0 ? static_cast<Backend&>(backend_) : *other_;
-        const auto model = Model::load(*file, backend, {.n_ctx = 2048, .n_batch = 64, .kv_format = Format::f16}).value();
+        const auto model =
+            Model::load(*file, backend, {.n_ctx = 2048, .n_batch = 64, .kv_format = Format::f16}).value();
         std::unique_ptr<BatchSpeculation> speculation;
         if (i == 0) {
             auto draft = std::make_unique<BatchDraft>(BatchRunner::create(model, shape).value(), 97);

@@ -1,4 +1,5 @@
-// Snapshots that are damaged by chance and sealed again, in the way of tests/fuzz/snapshot_fuzz.cpp, which needs clang and finds more.
+// Snapshots that are damaged at random and sealed again, as in tests/fuzz/snapshot_fuzz.cpp, which needs clang and
+// finds more.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -36,13 +37,17 @@ class Damage {
                 if (bytes.size() >= body_at) bytes[below(body_at)] ^= std::byte(1 << below(8));
                 return;
             case 1: {  // a number of the header
-                static constexpr std::array<uint32_t, 9> kBiting{0, 1, 32, 33, 129, 0x7fffffff, 0x80000000, 0xffffffe0, 0xffffffff};
+                static constexpr std::array<uint32_t, 9> kBiting{0,          1,          32,         33,        129,
+                                                                 0x7fffffff, 0x80000000, 0xffffffe0, 0xffffffff};
                 const uint32_t number = kBiting[below(kBiting.size())];
                 if (bytes.size() >= body_at) std::memcpy(&bytes[below(body_at / 4) * 4], &number, 4);
                 return;
             }
-            case 2: bytes.resize(below(bytes.size() + 2 * page_bytes_)); return;
-            case 3: return set_length(bytes, static_cast<uint32_t>(below(200)));
+            case 2:
+                bytes.resize(below(bytes.size() + 2 * page_bytes_));
+                return;
+            case 3:
+                return set_length(bytes, static_cast<uint32_t>(below(200)));
             case 4: {  // the end of another
                 const Bytes& other = right_[below(right_.size())];
                 const size_t at = below(std::min(bytes.size(), other.size()) + 1);
@@ -50,12 +55,13 @@ class Damage {
                 bytes.insert(bytes.end(), other.begin() + static_cast<ptrdiff_t>(at), other.end());
                 return;
             }
-            default:  // keys, values and now and then a token: infinities and what is no number
-                for (size_t n = below(200); n > 0 && bytes.size() > body_at; --n) bytes[body_at + below(bytes.size() - body_at)] = std::byte(below(256));
+            default:  // keys, values and now and then a token: infinities and NaNs
+                for (size_t n = below(200); n > 0 && bytes.size() > body_at; --n)
+                    bytes[body_at + below(bytes.size() - body_at)] = std::byte(below(256));
         }
     }
 
-    // So many tokens, and as many bytes as they need.
+    // This number of tokens, and as many bytes as they need.
     void set_length(Bytes& bytes, uint32_t n_tokens) {
         bytes.resize(testing::kSnapshotHeaderBytes);
         std::memcpy(&bytes[kTokensAt], &n_tokens, 4);
@@ -81,15 +87,19 @@ TEST(SnapshotDamage, EndsInAnErrorOrInATimelineThatLeavesNothingBehind) {
     for (uint32_t seed = 0; seed < kTries; ++seed) {
         SCOPED_TRACE(seed);
         const auto code = trial.attempt(damage.next(seed));
-        if (code) ++refused[*code];
-        else ++n_accepted;
+        if (code)
+            ++refused[*code];
+        else
+            ++n_accepted;
     }
-    // It reaches every way out.
+    // Every outcome is reached.
     EXPECT_GT(n_accepted, kTries / 20);
     EXPECT_GT(refused[ErrorCode::corrupt], kTries / 20);
     EXPECT_GT(refused[ErrorCode::invalid_argument], kTries / 100);
     EXPECT_GT(refused[ErrorCode::out_of_memory], kTries / 100);
-    EXPECT_EQ(n_accepted + refused[ErrorCode::corrupt] + refused[ErrorCode::unsupported] + refused[ErrorCode::invalid_argument] + refused[ErrorCode::out_of_memory], kTries);
+    EXPECT_EQ(n_accepted + refused[ErrorCode::corrupt] + refused[ErrorCode::unsupported] +
+                  refused[ErrorCode::invalid_argument] + refused[ErrorCode::out_of_memory],
+              kTries);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Snapshots come back as they were, or are refused.
+// Snapshots are restored as they were, or are refused.
 #include "runtime/session/cache/snapshot.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,9 @@ class Snapshots : public ::testing::Test {
   protected:
     Snapshots() { testing::write_tiny_model(dir_ / "tiny.gguf", testing::smallest_shape()); }
     testing::RunningBatch start(Backend& backend, KvFormats formats = Format::f32, const char* name = "tiny.gguf") {
-        return testing::start_batch(dir_ / name, backend, {.pool_tokens = 256, .n_batch = 64, .max_outputs = 4, .max_timelines = 2, .kv_format = formats});
+        return testing::start_batch(
+            dir_ / name, backend,
+            {.pool_tokens = 256, .n_batch = 64, .max_outputs = 4, .max_timelines = 2, .kv_format = formats});
     }
     static std::string refusal(KvPool& pool, std::span<const std::byte> bytes, ErrorCode code) {
         const uint32_t available = pool.n_available();
@@ -83,20 +85,26 @@ TEST_F(Snapshots, AreRefusedElsewhere) {
     run_tokens(*batch.runner, timeline, {text_.begin(), text_.begin() + 40});
     const auto bytes = snapshot(timeline).value();
     auto half = start(*backend_, Format::f16), half_values = start(*backend_, {Format::f32, Format::f16});
-    EXPECT_NE(refusal(half.runner->pool(), bytes, ErrorCode::invalid_argument).find("keys: it has f32, this session has f16"), std::string::npos);
-    EXPECT_NE(refusal(half_values.runner->pool(), bytes, ErrorCode::invalid_argument).find("values"), std::string::npos);
+    EXPECT_NE(
+        refusal(half.runner->pool(), bytes, ErrorCode::invalid_argument).find("keys: it has f32, this session has f16"),
+        std::string::npos);
+    EXPECT_NE(refusal(half_values.runner->pool(), bytes, ErrorCode::invalid_argument).find("values"),
+              std::string::npos);
 
     auto shape = testing::smallest_shape();
     shape.seed = 2;  // a fine-tuning: the same shapes, other weights
     testing::write_tiny_model(dir_ / "other.gguf", shape);
     auto other = start(*backend_, Format::f32, "other.gguf");
-    EXPECT_NE(refusal(other.runner->pool(), bytes, ErrorCode::invalid_argument).find("another model"), std::string::npos);
+    EXPECT_NE(refusal(other.runner->pool(), bytes, ErrorCode::invalid_argument).find("another model"),
+              std::string::npos);
 
-    auto small = testing::start_batch(dir_ / "tiny.gguf", *backend_, {.pool_tokens = 32, .n_batch = 16, .max_outputs = 1, .max_timelines = 1, .kv_format = Format::f32});
+    auto small = testing::start_batch(
+        dir_ / "tiny.gguf", *backend_,
+        {.pool_tokens = 32, .n_batch = 16, .max_outputs = 1, .max_timelines = 1, .kv_format = Format::f32});
     EXPECT_NE(refusal(small.runner->pool(), bytes, ErrorCode::out_of_memory).find("2 more pages"), std::string::npos);
 }
 
-// Every byte counts: any one that is changed, and any cut, is refused.
+// Every byte counts: a change of any one, and any cut, is refused.
 TEST_F(Snapshots, DamageIsRefused) {
     auto batch = start(*backend_);
     KvPool& pool = batch.runner->pool();
@@ -110,16 +118,18 @@ TEST_F(Snapshots, DamageIsRefused) {
         damaged[at] ^= std::byte(1 << at % 8);
         const auto back = restore(pool, damaged);
         ASSERT_FALSE(back.has_value()) << "byte " << at;
-        ASSERT_TRUE(back.error().code == ErrorCode::corrupt || back.error().code == ErrorCode::unsupported) << at << ": " << back.error().message;
+        ASSERT_TRUE(back.error().code == ErrorCode::corrupt || back.error().code == ErrorCode::unsupported)
+            << at << ": " << back.error().message;
     }
-    for (size_t n = 0; n < bytes.size(); n += n < 400 ? 1 : 13) refusal(pool, std::span(bytes).first(n), ErrorCode::corrupt);
+    for (size_t n = 0; n < bytes.size(); n += n < 400 ? 1 : 13)
+        refusal(pool, std::span(bytes).first(n), ErrorCode::corrupt);
     auto longer = bytes;
     longer.resize(bytes.size() + 100);
     refusal(pool, longer, ErrorCode::corrupt);
     EXPECT_EQ(pool.n_in_use(), 0u);
 }
 
-// Headers that lie, with a checksum that is right: lengths are checked before they are used.
+// Wrong headers with a right checksum: lengths are checked before they are used.
 TEST_F(Snapshots, LyingHeadersAreRefused) {
     auto batch = start(*backend_);
     KvPool& pool = batch.runner->pool();

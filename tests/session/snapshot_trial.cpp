@@ -12,7 +12,12 @@ namespace {
 
 BatchShape shape_of(uint32_t n_pages) {
     const uint32_t n_tokens = n_pages * kPageTokens;
-    return {.pool_tokens = n_tokens, .n_ctx = n_tokens, .n_batch = n_tokens, .max_outputs = 1, .max_timelines = 2, .kv_format = {Format::f16, Format::q5_1}};
+    return {.pool_tokens = n_tokens,
+            .n_ctx = n_tokens,
+            .n_batch = n_tokens,
+            .max_outputs = 1,
+            .max_timelines = 2,
+            .kv_format = {Format::f16, Format::q5_1}};
 }
 
 std::filesystem::path written_model(const std::filesystem::path& path) {
@@ -33,8 +38,10 @@ void seal_snapshot(std::vector<std::byte>& bytes) {
 }
 
 SnapshotTrial::SnapshotTrial()
-    : backend_(make_ref_backend()), batch_(start_batch(written_model(dir_ / "tiny.gguf"), *backend_, shape_of(4))),
-      larger_(start_batch(dir_ / "tiny.gguf", *backend_, shape_of(5))), expected_(other_text()) {}
+    : backend_(make_ref_backend()),
+      batch_(start_batch(written_model(dir_ / "tiny.gguf"), *backend_, shape_of(4))),
+      larger_(start_batch(dir_ / "tiny.gguf", *backend_, shape_of(5))),
+      expected_(other_text()) {}
 
 std::vector<std::vector<std::byte>> SnapshotTrial::right_snapshots() {
     std::vector<std::vector<std::byte>> all;
@@ -61,17 +68,22 @@ std::optional<ErrorCode> SnapshotTrial::attempt(std::span<const std::byte> seale
     {
         auto timeline = restore(pool, sealed);
         if (!timeline) {
-            ATLAS_CHECK(!timeline.error().message.empty() && timeline.error().message.size() < 1000, "{}", timeline.error().message);
-            ATLAS_CHECK(pool.n_in_use() == 0 && pool.n_kept() == 0, "{} and {} pages after a refusal", pool.n_in_use(), pool.n_kept());
+            ATLAS_CHECK(!timeline.error().message.empty() && timeline.error().message.size() < 1000, "{}",
+                        timeline.error().message);
+            ATLAS_CHECK(pool.n_in_use() == 0 && pool.n_kept() == 0, "{} and {} pages after a refusal", pool.n_in_use(),
+                        pool.n_kept());
             return timeline.error().code;
         }
-        for (const TokenId token : timeline->tokens()) ATLAS_CHECK(token < pool.model().config().n_vocab, "token {}", token);
+        for (const TokenId token : timeline->tokens())
+            ATLAS_CHECK(token < pool.model().config().n_vocab, "token {}", token);
         ATLAS_CHECK(is_same(*timeline), "restored, it is another snapshot");
         {
-            const auto twin = restore(pool, sealed);  // on the full pages of the first; a last one may find no room
-            ATLAS_CHECK(twin ? is_same(*twin) : twin.error().code == ErrorCode::out_of_memory, "{}", twin ? "another twin" : twin.error().message);
+            const auto twin = restore(pool, sealed);  // on the full pages of the first; its last page may find no room
+            ATLAS_CHECK(twin ? is_same(*twin) : twin.error().code == ErrorCode::out_of_memory, "{}",
+                        twin ? "another twin" : twin.error().message);
         }
-        const bool has_room = timeline->tokens().size() < runner.shape().n_ctx && timeline->pages_needed(1) <= pool.n_available();
+        const bool has_room =
+            timeline->tokens().size() < runner.shape().n_ctx && timeline->pages_needed(1) <= pool.n_available();
         if (has_room) (void)run_tokens(runner, *timeline, {5});
     }
     pool.forget_kept();

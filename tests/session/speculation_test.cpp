@@ -1,10 +1,11 @@
-// What speculation promises, on the oracle's backend: the same distribution, whoever guesses and however badly.
+// The promise of speculation, on the oracle's backend: the same distribution, with any speculator, however bad.
+#include "runtime/session/speculation/speculation.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <map>
 
-#include "runtime/session/speculation/speculation.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/temp_dir.h"
@@ -15,7 +16,7 @@ namespace {
 
 constexpr uint32_t kVocabulary = 31;
 
-/// Always guesses the same tokens.
+/// Always proposes the same tokens.
 class Stubborn final : public Speculator {
   public:
     explicit Stubborn(std::vector<uint32_t> draft_tokens) : draft_tokens_(std::move(draft_tokens)) {}
@@ -52,12 +53,13 @@ struct Fixture {
         shape.n_ff = 16;
         shape.n_vocab = kVocabulary;
         testing::write_tiny_model(dir / "tiny.gguf", shape);
-        running = testing::start_model(dir / "tiny.gguf", *backend, {.n_ctx = 32, .n_batch = 8, .max_outputs = 8, .kv_format = Format::f32});
+        running = testing::start_model(dir / "tiny.gguf", *backend,
+                                       {.n_ctx = 32, .n_batch = 8, .max_outputs = 8, .kv_format = Format::f32});
     }
     Sampler sampler(uint64_t seed) const {
         return Sampler::create({.temperature = 0.8f, .top_k = 0, .top_p = 1, .min_p = 0, .seed = seed}).value();
     }
-    /// n tokens behind the prompt, without guesses or with.
+    /// n tokens after the prompt, without draft tokens or with.
     std::vector<TokenId> say(uint64_t seed, uint32_t n, Speculators* speculation, bool on_device) {
         Session& session = *running.session;
         ATLAS_CHECK(session.sync(prompt).has_value(), "sync");
@@ -86,8 +88,9 @@ struct Fixture {
 
 using Counts = std::map<uint32_t, std::array<double, 2>>;
 
-/// The probability that two samples of the same size differ so much or more if their distributions are the same (chi squared; Wilson and
-/// Hilferty's cube root approximation). Cells in which both together are under 10 are put together. 0 where too few cells are left.
+/// The probability that two samples of the same size differ this much or more if their distributions are the same
+/// (chi squared; Wilson and Hilferty's cube root approximation). Cells in which both together are under 10 are
+/// merged. 0 where too few cells are left.
 double p_of_same(const Counts& counts) {
     std::array<double, 2> rare{};
     double chi = 0;
@@ -97,8 +100,10 @@ double p_of_same(const Counts& counts) {
         ++cells;
     };
     for (const auto& [id, c] : counts) {
-        if (c[0] + c[1] >= 10) add(c);
-        else rare = {rare[0] + c[0], rare[1] + c[1]};
+        if (c[0] + c[1] >= 10)
+            add(c);
+        else
+            rare = {rare[0] + c[0], rare[1] + c[1]};
     }
     if (rare[0] + rare[1] >= 10) add(rare);
     if (cells < 8) return 0;
@@ -108,7 +113,7 @@ double p_of_same(const Counts& counts) {
 
 TEST(SpeculationTest, FiftyThousandFirstAndSecondTokensAreDistributedAsWithout) {
     Fixture f;
-    // Of the likeliest tokens, so that guesses are right often and wrong often.
+    // From the likeliest tokens, so that draft tokens are often accepted and often rejected.
     std::map<uint32_t, int> seen;
     for (uint64_t seed = 0; seed < 300; ++seed) ++seen[f.say(seed, 2, nullptr, false)[1]];
     uint32_t likely = 0;
@@ -131,19 +136,20 @@ TEST(SpeculationTest, FiftyThousandFirstAndSecondTokensAreDistributedAsWithout) 
     EXPECT_GT(p_of_same(second), 0.01);
     EXPECT_GT(f.n_blocks, kSamples / 2);
     EXPECT_GT(f.n_accepted, kSamples / 50);
-    // The test can fail: the tokens that follow the likely one are distributed otherwise.
+    // Shows that the test can fail: the tokens that follow the likely one are distributed differently.
     Counts other = second;
     std::swap(other[likely][1], other[likely == 0 ? 1 : 0][1]);
     EXPECT_LT(p_of_same(other), 1e-6);
 }
 
-TEST(SpeculationTest, ASeedGivesItsTokensWhateverIsGuessed) {
+TEST(SpeculationTest, ASeedGivesItsTokensWhateverIsProposed) {
     Fixture f;
     for (const uint32_t width : {2u, 4u, 8u}) {
         for (const bool on_device : {false, true}) {
             for (uint64_t seed = 0; seed < 40; ++seed) {
                 const auto plain = f.say(seed, 20, nullptr, false);
-                Speculators right = stubborn({plain.begin() + 1, plain.end()}, width), wrong = stubborn({30, 30, 30, 30, 30, 30, 30}, width);
+                Speculators right = stubborn({plain.begin() + 1, plain.end()}, width),
+                            wrong = stubborn({30, 30, 30, 30, 30, 30, 30}, width);
                 EXPECT_EQ(f.say(seed, 20, &right, on_device), plain);
                 EXPECT_EQ(f.say(seed, 20, &wrong, on_device), plain);
             }

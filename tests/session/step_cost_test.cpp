@@ -1,4 +1,5 @@
-// What a decode step asks of the backend: a few numbers into the step buffer, one run of what is already recorded, nothing else.
+// What a decode step asks of the backend: a few numbers into the step buffer, one run of a recorded program, nothing
+// else.
 #include <gtest/gtest.h>
 
 #include "tests/support/run_logits.h"
@@ -13,7 +14,9 @@ using testing::WatchedBackend;
 
 struct Fixture {
     Fixture() { testing::write_tiny_model(dir / "tiny.gguf", testing::tiny_shape("llama")); }
-    testing::Running start(const SessionShape& shape) { return testing::start_model(dir / "tiny.gguf", backend, shape); }
+    testing::Running start(const SessionShape& shape) {
+        return testing::start_model(dir / "tiny.gguf", backend, shape);
+    }
     TempDir dir;
     WatchedBackend backend;
 };
@@ -24,7 +27,8 @@ TEST(StepCost, AStepWritesTwentyBytesAndRuns) {
     ASSERT_TRUE(running.session->sync(testing::tiny_tokens(40, 97, 1)).has_value());
     ASSERT_TRUE(running.session->step(5).has_value());
     f.backend.counts = {};
-    for (uint32_t i = 0; i < 20; ++i) ASSERT_TRUE(running.session->step(i).has_value());  // stays within the second page
+    for (uint32_t i = 0; i < 20; ++i)
+        ASSERT_TRUE(running.session->step(i).has_value());  // stays within the second page
     EXPECT_EQ(f.backend.counts.runs, 20);
     EXPECT_EQ(f.backend.counts.writes, 20);
     EXPECT_EQ(f.backend.counts.written_bytes, 20u * 20);
@@ -63,7 +67,7 @@ TEST(StepCost, EveryChunkOfALongPromptIsTheSameProgram) {
     EXPECT_EQ(f.backend.counts.recordings, 2) << "chunks without an output, and the last one with";
 }
 
-// More shapes than the cache of programs holds: still right, the oldest is recorded again.
+// More shapes than the cache of programs holds: the results stay right, and the oldest is recorded again.
 TEST(StepCost, ManyShapesStayRight) {
     Fixture f;
     const auto tokens = testing::tiny_tokens(40, 97, 1);
@@ -93,7 +97,7 @@ TEST(StepCost, ALostDeviceLeavesTheTimelineAsItWas) {
     EXPECT_EQ(lost.error().code, ErrorCode::device_lost);
     EXPECT_EQ(session.tokens(), before);
     EXPECT_FALSE(session.has_logits());
-    // Had the device only stumbled, the same step would go on from there.
+    // After a passing error of the device the same step would continue from there.
     ASSERT_TRUE(session.step(7).has_value());
     EXPECT_EQ(session.tokens().size(), 21u);
 }

@@ -1,4 +1,4 @@
-// Costs against each other on a clock that other programs disturb.
+// Relative costs on a clock that other programs disturb.
 #include "runtime/session/speculation/step_costs.h"
 
 #include <gtest/gtest.h>
@@ -55,7 +55,7 @@ TEST(StepCosts, SaysWhenItKnowsTooLittle) {
     EXPECT_EQ(costs.pace_ms(), 0);
     costs.add(0, 10);
     EXPECT_TRUE(costs.known(0));
-    EXPECT_FALSE(costs.can_pair(1)) << "one neighbour may have been held up";
+    EXPECT_FALSE(costs.can_pair(1)) << "one neighbour may have been delayed";
     costs.add(0, 10);
     EXPECT_TRUE(costs.can_pair(1));
     for (int pairs = 1; pairs <= 3; ++pairs) {
@@ -74,7 +74,7 @@ TEST(StepCosts, TheFirstKindThatRunsIsTheReferenceWhereNoneIsNamed) {
     EXPECT_DOUBLE_EQ(costs.cost(12), 1.25);
 }
 
-// Held-up steps, changing load: the cost stays within a tenth in nearly all worlds.
+// Delayed steps, changing load: the cost stays within a tenth in nearly all worlds.
 TEST(StepCosts, StandsSpikesAndChangingLoad) {
     int good = 0;
     for (uint64_t seed = 0; seed < 200; ++seed) {

@@ -1,9 +1,9 @@
 // The automaton against a search through the whole text.
+#include "runtime/session/speculation/suffix_automaton.h"
+
 #include <gtest/gtest.h>
 
 #include <random>
-
-#include "runtime/session/speculation/suffix_automaton.h"
 
 namespace atlas {
 namespace {
@@ -26,7 +26,7 @@ TEST(SuffixAutomaton, FindsTheLongestEarlierEnd) {
             SuffixAutomaton automaton;
             std::vector<uint32_t> text;
             for (int i = 0; i < 150; ++i) {
-                // Now and then a piece of the text once more.
+                // Now and then repeats a piece of the text.
                 if (random() % 20 == 0 && text.size() > 10) {
                     const size_t from = random() % (text.size() - 8);
                     for (size_t k = 0; k < 8; ++k) {
@@ -40,7 +40,8 @@ TEST(SuffixAutomaton, FindsTheLongestEarlierEnd) {
                 ASSERT_EQ(match.length, longest_by_search(text)) << "after " << text.size() << " of " << alphabet;
                 if (match.length == 0) continue;
                 ASSERT_LT(match.next, text.size());
-                for (uint32_t k = 0; k < match.length; ++k) ASSERT_EQ(text[match.next - 1 - k], text[text.size() - 1 - k]);
+                for (uint32_t k = 0; k < match.length; ++k)
+                    ASSERT_EQ(text[match.next - 1 - k], text[text.size() - 1 - k]);
             }
         }
     }

@@ -1,5 +1,5 @@
-// After any interleaving of fork, step, verify, rewind, snapshot, restore, evict and cancel every live timeline goes on as a fresh prefill of
-// its tokens would, and no page is lost.
+// After any interleaving of fork, step, verify, rewind, snapshot, restore, evict and cancel every live timeline
+// continues as a fresh prefill of its tokens would, and no page is lost.
 #include "runtime/model/common_weights.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/fitted_model.h"
@@ -9,10 +9,11 @@
 namespace atlas {
 namespace {
 
-// A model in a pool that is too small, and what a fresh session says of its texts.
+// A model in a pool that is too small, and the logits of a fresh session for its texts.
 struct World {
     World(const std::filesystem::path& model, Backend& backend, const KvFormats& formats)
-        : batch(testing::start_batch(model, backend, shape_of(formats))), fresh(model, backend, 4 * kPageTokens, formats),
+        : batch(testing::start_batch(model, backend, shape_of(formats))),
+          fresh(model, backend, 4 * kPageTokens, formats),
           interleaving(*batch.runner, fresh, 0) {}  // the reference sums each row on its own: equal means equal bits
     static BatchShape shape_of(const KvFormats& formats) {
         BatchShape shape = testing::interleaving_shape();
@@ -24,8 +25,8 @@ struct World {
     testing::Interleaving interleaving;
 };
 
-// Mostly on the smallest model with a cache that rounds nothing; one in sixteen on a fitted model (model/cache_rotation.h), whose keys are turned
-// and then rounded.
+// Mostly on the smallest model with a cache that rounds nothing; one in sixteen on a fitted model
+// (model/cache_rotation.h), whose keys are rotated and then rounded.
 TEST(TimelineProperty, TenThousandInterleavings) {
     TempDir dir;
     const auto backend = make_ref_backend();
@@ -35,7 +36,8 @@ TEST(TimelineProperty, TenThousandInterleavings) {
     testing::write_fitted_model(dir / "fitted.gguf", shape, *backend, 3);
     KvFormats fours{Format::q4_0, Format::q8_0}, eights{Format::q8_0, Format::q4_0};
     fours.rotate_k = eights.rotate_k = eights.rotate_v = true;
-    World plain(dir / "tiny.gguf", *backend, Format::f32), rotated_fours(dir / "fitted.gguf", *backend, fours), rotated_eights(dir / "fitted.gguf", *backend, eights);
+    World plain(dir / "tiny.gguf", *backend, Format::f32), rotated_fours(dir / "fitted.gguf", *backend, fours),
+        rotated_eights(dir / "fitted.gguf", *backend, eights);
     ASSERT_TRUE(rotated_fours.batch.model->weights().at(0, kRotateK)) << "the model was not fitted";
     for (uint32_t seed = 0; seed < 10000; ++seed) {
         World& world = seed % 32 == 5 ? rotated_fours : seed % 32 == 21 ? rotated_eights : plain;
@@ -54,7 +56,7 @@ TEST(TimelineProperty, TenThousandInterleavings) {
     expect_variety(rotated_eights, 32);
 }
 
-// The same while the pool shrinks from twelve pages to six: nobody notices, but that less fits.
+// The same while the pool shrinks from twelve pages to six: the only effect is that less fits.
 TEST(TimelineProperty, AndWhilePagesAreGivenBack) {
     TempDir dir;
     testing::write_tiny_model(dir / "tiny.gguf", testing::smallest_shape());
@@ -63,7 +65,9 @@ TEST(TimelineProperty, AndWhilePagesAreGivenBack) {
     BatchShape shape = testing::interleaving_shape();
     shape.pool_tokens = 12 * kPageTokens;
     auto file = gguf::File::open(dir / "tiny.gguf");
-    const auto model = Model::load(*file, *backend, {.n_ctx = shape.pool_tokens, .n_batch = shape.n_batch, .kv_format = shape.kv_format}).value();
+    const auto model = Model::load(*file, *backend,
+                                   {.n_ctx = shape.pool_tokens, .n_batch = shape.n_batch, .kv_format = shape.kv_format})
+                           .value();
     uint64_t n_probes = 0, n_given_back = 0, n_reused = 0, n_copied = 0;
     for (uint32_t seed = 0; seed < 1000; ++seed) {
         const auto runner = BatchRunner::create(model, shape).value();

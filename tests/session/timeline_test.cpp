@@ -32,7 +32,12 @@ class Timelines : public ::testing::Test {
     std::unique_ptr<Backend> backend_ = make_ref_backend();
     testing::RunningBatch batch_;
     std::unique_ptr<testing::FreshPrefill> fresh_;
-    BatchShape shape_{.pool_tokens = 512, .n_ctx = 256, .n_batch = 64, .max_outputs = 16, .max_timelines = 4, .kv_format = Format::f32};
+    BatchShape shape_{.pool_tokens = 512,
+                      .n_ctx = 256,
+                      .n_batch = 64,
+                      .max_outputs = 16,
+                      .max_timelines = 4,
+                      .kv_format = Format::f32};
 };
 
 TEST_F(Timelines, ForksShareFullPagesAndCopyTheLastOne) {
@@ -63,7 +68,7 @@ TEST_F(Timelines, StepsOfSeveralAreStepsOfEach) {
         timelines.emplace_back(pool());
         run_tokens(*batch_.runner, timelines[i], tokens(20 + 13 * i, i));
     }
-    // A prompt chunk, one decode, a verify of three and a step whose logits nobody wants, in one step.
+    // A prefill chunk, one decode, a verify of three and tokens without logits, in one step.
     const std::vector<std::vector<TokenId>> more{tokens(30, 77), {5}, {6, 7, 8}, {9, 10}};
     const std::vector<uint32_t> n_outputs{1, 1, 3, 0};
     std::vector<BatchItem> items;
@@ -79,7 +84,8 @@ TEST_F(Timelines, StepsOfSeveralAreStepsOfEach) {
         for (uint32_t r = 0; r < n_outputs[i]; ++r) {
             auto all = join(tokens(20 + 13 * i, i), more[i]);
             all.resize(all.size() - (n_outputs[i] - 1 - r));
-            EXPECT_EQ(largest_difference(rows.subspan(r * 13, 13), fresh_->logits(all)), 0) << "timeline " << i << " row " << r;
+            EXPECT_EQ(largest_difference(rows.subspan(r * 13, 13), fresh_->logits(all)), 0)
+                << "timeline " << i << " row " << r;
         }
     }
 }
@@ -93,7 +99,8 @@ TEST_F(Timelines, RowsOfAnyMixtureOfTokensAndOutputs) {
             for (uint32_t r = 0; r < n_outputs; ++r) {
                 auto all = tokens(n_tokens, 3);
                 all.resize(n_tokens - (n_outputs - 1 - r));
-                ASSERT_EQ(largest_difference(std::span(rows).subspan(r * 13, 13), fresh_->logits(all)), 0) << n_tokens << " tokens, row " << r << " of " << n_outputs;
+                ASSERT_EQ(largest_difference(std::span(rows).subspan(r * 13, 13), fresh_->logits(all)), 0)
+                    << n_tokens << " tokens, row " << r << " of " << n_outputs;
             }
         }
     }
@@ -167,7 +174,7 @@ TEST_F(Timelines, AFullPoolRefusesAndNothingChanges) {
     Timeline a(pool());
     run_tokens(*batch_.runner, a, tokens(40));
     Timeline b = a.fork();
-    EXPECT_FALSE(b.reserve(1).value()) << "the copy of the last page has no place";
+    EXPECT_FALSE(b.reserve(1).value()) << "there is no page for the copy of the last page";
     EXPECT_EQ(pool().n_in_use(), 2u);
     EXPECT_FALSE(a.reserve(1).value());
     b.clear();
@@ -188,11 +195,12 @@ TEST_F(Timelines, RewoundPagesAreWrittenAgain) {
         auto expected = join({text.begin(), text.begin() + keep}, {11, 12});
         EXPECT_EQ(run_tokens(*batch_.runner, timeline, {11, 12}), fresh_->logits(expected)) << keep;
         timeline.rewind(keep);
-        // What was there before may be in memory still, or not; either way the result is the same.
+        // Earlier contents may still be in memory or not; either way the result is the same.
         timeline.reuse(text);
         const auto n = ptrdiff_t(timeline.tokens().size());
         for (ptrdiff_t at = n; at < 100; at += 50) {
-            const auto rows = run_tokens(*batch_.runner, timeline, {text.begin() + at, text.begin() + std::min<ptrdiff_t>(at + 50, 100)});
+            const auto rows = run_tokens(*batch_.runner, timeline,
+                                         {text.begin() + at, text.begin() + std::min<ptrdiff_t>(at + 50, 100)});
             if (at + 50 < 100) continue;
             EXPECT_EQ(rows, fresh_->logits(text)) << keep;
         }
@@ -200,20 +208,21 @@ TEST_F(Timelines, RewoundPagesAreWrittenAgain) {
 }
 
 TEST(SiphashTest, PublishedValue) {
-    // The paper's appendix: key 00 01 .. 0f, message 00 01 .. 0e gives a129ca6149be45e5. Our messages are an 8-byte number and 4-byte words,
-    // so of 16 bytes: the value of the authors' reference for 00 .. 0f.
+    // The paper's appendix: key 00 01 .. 0f, message 00 01 .. 0e gives a129ca6149be45e5. Our messages are an 8-byte
+    // number and 4-byte words, so of 16 bytes: the value of the authors' reference for 00 .. 0f.
     const HashSecret secret{0x0706050403020100, 0x0f0e0d0c0b0a0908};
     const std::vector<uint32_t> words{0x0b0a0908, 0x0f0e0d0c};
     EXPECT_EQ(keyed_hash(secret, 0x0706050403020100, words), 0x3f2acc7f57c29bdbu);
     EXPECT_NE(keyed_hash({1, 2}, 0, words), keyed_hash({1, 3}, 0, words));
 }
 
-// "fork and rewind under 0.1 ms": page numbers and tokens are copied, no keys. Wall clock of the fastest of several, as the machine may be busy.
+// "fork and rewind under 0.1 ms": page numbers and tokens are copied, no keys. Wall clock of the fastest of several,
+// because the machine may be busy.
 TEST_F(Timelines, ForkAndRewindAreCheap) {
     shape_.pool_tokens = shape_.n_ctx = 32 * 1024;
     start(shape_);
     Timeline timeline(pool());
-    for (int i = 0; i < 32; ++i) {  // pages of a long text; what is in them does not matter here
+    for (int i = 0; i < 32; ++i) {  // pages of a long text; their contents do not matter here
         const auto chunk = tokens(1000, i);
         ASSERT_TRUE(timeline.reserve(1000).value());
         timeline.append(chunk);

@@ -9,7 +9,8 @@
 namespace atlas {
 namespace {
 
-constexpr BatchShape kShape{.pool_tokens = 512, .n_ctx = 128, .n_batch = 24, .max_outputs = 24, .max_timelines = 8, .kv_format = Format::f32};
+constexpr BatchShape kShape{
+    .pool_tokens = 512, .n_ctx = 128, .n_batch = 24, .max_outputs = 24, .max_timelines = 8, .kv_format = Format::f32};
 
 class TokenTrees : public ::testing::Test {
   protected:
@@ -31,7 +32,8 @@ TEST_F(TokenTrees, BranchesAreTheWaysToTheLeaves) {
 
 TEST_F(TokenTrees, EveryNodeSaysWhatSingleStepsSay) {
     const auto batch = testing::start_batch(dir_ / "tiny.gguf", *backend_, kShape);
-    const auto alone = testing::start_model(dir_ / "tiny.gguf", *backend_, {.n_ctx = 128, .n_batch = 24, .max_outputs = 1, .kv_format = Format::f32});
+    const auto alone = testing::start_model(dir_ / "tiny.gguf", *backend_,
+                                            {.n_ctx = 128, .n_batch = 24, .max_outputs = 1, .kv_format = Format::f32});
     testing::expect_tree_as_linear(*batch.runner, *alone.session, 13);
     batch.runner->pool().forget_kept();
     EXPECT_EQ(batch.runner->pool().n_in_use(), 0u) << "pages leaked";
@@ -42,14 +44,14 @@ TEST_F(TokenTrees, TheWalkFollowsWhatWasChosen) {
     const auto text = testing::tiny_tokens(20, 13, 3);
     Timeline timeline(batch.runner->pool());
     (void)testing::run_tokens(*batch.runner, timeline, text);
-    // What greedy decoding says, token by token.
+    // The tokens of greedy decoding, one by one.
     std::vector<TokenId> greedy = {5};
     Timeline twin = timeline.fork();
     for (int i = 0; i < 4; ++i) {
         const auto row = testing::run_tokens(*batch.runner, twin, {greedy.back()});
         greedy.push_back(static_cast<TokenId>(std::max_element(row.begin(), row.end()) - row.begin()));
     }
-    TokenTree tree;  // right three deep, with wrong ones beside and before them
+    TokenTree tree;  // accepted three deep, with wrong nodes beside and before them
     (void)tree.add(0, greedy[0]);
     (void)tree.add(0, (greedy[1] + 1) % 13);
     const uint32_t first = tree.add(0, greedy[1]);

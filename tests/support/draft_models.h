@@ -1,5 +1,5 @@
 #pragma once
-// Three models of which the smaller ones guess for the large one.
+// Three models, of which the smaller ones draft for the large one.
 
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"

@@ -1,5 +1,6 @@
 #pragma once
-// Stands for a full disk: while it lives, writes beyond `bytes` into any file of this process fail half way, as with ENOSPC.
+// Stands for a full disk: while it lives, writes beyond `bytes` into any file of this process fail half way, as with
+// ENOSPC.
 
 #include <sys/resource.h>
 

@@ -1,5 +1,5 @@
 #pragma once
-// What another runtime answered for small models: tests/golden/model, written by tests/regress/make_model_goldens.
+// Another runtime's logits for small models: tests/golden/model, written by tests/regress/make_model_goldens.
 
 #include <gtest/gtest.h>
 
@@ -43,7 +43,8 @@ inline Golden read_golden(const std::filesystem::path& path) {
 
 inline std::vector<std::filesystem::path> golden_files() {
     std::vector<std::filesystem::path> paths;
-    for (const auto& entry : std::filesystem::directory_iterator(ATLAS_TEST_DATA "/golden/model")) paths.push_back(entry.path());
+    for (const auto& entry : std::filesystem::directory_iterator(ATLAS_TEST_DATA "/golden/model"))
+        paths.push_back(entry.path());
     std::sort(paths.begin(), paths.end());
     return paths;
 }
@@ -63,7 +64,8 @@ inline void expect_golden(const std::filesystem::path& path, Backend& backend, u
     for (const auto& [position, top] : golden.top) {
         ASSERT_EQ(top.size(), 16u);
         const auto row = std::span(logits).subspan(uint64_t{position} * n_vocab, n_vocab);
-        for (const auto& [id, logit] : top) EXPECT_NEAR(row[id], logit, tolerance) << "position " << position << ", token " << id;
+        for (const auto& [id, logit] : top)
+            EXPECT_NEAR(row[id], logit, tolerance) << "position " << position << ", token " << id;
         // 16 right values are not enough if another one is larger.
         const float limit = top.back().second + 2 * tolerance;
         const auto larger = std::count_if(row.begin(), row.end(), [limit](float v) { return v > limit; });

@@ -1,5 +1,5 @@
 #pragma once
-// Random interleavings of all that can happen to timelines of a pool that is too small for them.
+// Random interleavings of all operations on timelines of a pool that is too small for them.
 
 #include <gtest/gtest.h>
 
@@ -41,7 +41,7 @@ class Interleaving {
     uint64_t n_restored() const { return n_restored_; }
     uint64_t n_reused() const { return n_reused_; }
     uint64_t n_given_back() const { return n_given_back_; }
-    bool gives_back = false;  // now and then a page or more of the pool goes, but never the last six
+    bool gives_back = false;  // now and then the pool shrinks by a page or more, but never below six
 
   private:
     struct Live {
@@ -64,14 +64,24 @@ class Interleaving {
         if (live_.empty()) return join();
         if (gives_back && below(40) == 0) return shrink();
         switch (below(12)) {
-            case 0: return join();
-            case 1: return fork();
-            case 2: case 3: return rewind();
-            case 4: live_.erase(live_.begin() + below(static_cast<uint32_t>(live_.size()))); return;  // cancelled
-            case 5: return evict();
-            case 6: return take_snapshot();
-            case 7: return restore_snapshot();
-            default: return step();
+            case 0:
+                return join();
+            case 1:
+                return fork();
+            case 2:
+            case 3:
+                return rewind();
+            case 4:
+                live_.erase(live_.begin() + below(static_cast<uint32_t>(live_.size())));
+                return;  // cancelled
+            case 5:
+                return evict();
+            case 6:
+                return take_snapshot();
+            case 7:
+                return restore_snapshot();
+            default:
+                return step();
         }
     }
 
@@ -82,7 +92,7 @@ class Interleaving {
         const auto given = runner_.shrink(pool_.page_bytes() * (1 + below(2)), 6 * kPageTokens, timelines);
         ASSERT_TRUE(given) << given.error().message;
         ASSERT_EQ(*given, (before - pool_.n_pages()) * pool_.page_bytes());
-        ASSERT_EQ(pool_.n_in_use(), in_use) << "what is read stays";
+        ASSERT_EQ(pool_.n_in_use(), in_use) << "pages with readers stay";
         ASSERT_EQ(pool_.n_available() + before - pool_.n_pages(), available);
         n_given_back_ += before - pool_.n_pages();
     }
@@ -142,7 +152,7 @@ class Interleaving {
         uint32_t n_outputs;
     };
 
-    // Decodes, verifies and chunks of some of the timelines together.
+    // Decodes, verifies and prefill chunks of some of the timelines together.
     void step() {
         std::vector<Wanted> wanted;
         for (Live& live : live_) {
@@ -161,8 +171,10 @@ class Interleaving {
             const auto n = static_cast<uint32_t>(w.tokens.size());
             const auto reserved = w.live->timeline.reserve(n);
             ASSERT_TRUE(reserved.has_value());
-            if (!*reserved) ++n_refused_;
-            else if (n > 0) items.push_back({&w.live->timeline, w.tokens, std::min(n, w.n_outputs)});
+            if (!*reserved)
+                ++n_refused_;
+            else if (n > 0)
+                items.push_back({&w.live->timeline, w.tokens, std::min(n, w.n_outputs)});
         }
         if (items.empty()) return;
         const auto ran = runner_.run(items);
@@ -175,7 +187,8 @@ class Interleaving {
         if (item.n_outputs == 0) return;
         ++n_probes_;
         const auto& expected = fresh_.logits(item.timeline->tokens());
-        ASSERT_LE(largest_difference(rows.last(kVocab), expected), tolerance_) << item.timeline->tokens().size() << " tokens";
+        ASSERT_LE(largest_difference(rows.last(kVocab), expected), tolerance_)
+            << item.timeline->tokens().size() << " tokens";
     }
 
     void probe_all() {
@@ -183,7 +196,8 @@ class Interleaving {
         std::vector<BatchItem> items;
         for (size_t i = 0; i < live_.size(); ++i) {
             tokens[i] = texts_[live_[i].text][live_[i].timeline.tokens().size()];
-            if (live_[i].timeline.reserve(1).value()) items.push_back({&live_[i].timeline, std::span(tokens).subspan(i, 1), 1});
+            if (live_[i].timeline.reserve(1).value())
+                items.push_back({&live_[i].timeline, std::span(tokens).subspan(i, 1), 1});
         }
         if (items.empty()) return;
         ASSERT_TRUE(runner_.run(items).has_value());
@@ -201,9 +215,14 @@ class Interleaving {
     uint64_t n_probes_ = 0, n_refused_ = 0, n_reused_ = 0, n_restored_ = 0, n_given_back_ = 0;
 };
 
-/// Seven pages: five timelines of up to four do not fit, so that refusal and eviction happen all the time.
+/// Seven pages: five timelines of up to four pages do not fit, so that refusal and eviction happen all the time.
 inline BatchShape interleaving_shape() {
-    return {.pool_tokens = 7 * kPageTokens, .n_ctx = 4 * kPageTokens, .n_batch = 128, .max_outputs = 64, .max_timelines = Interleaving::kMaxTimelines, .kv_format = Format::f32};
+    return {.pool_tokens = 7 * kPageTokens,
+            .n_ctx = 4 * kPageTokens,
+            .n_batch = 128,
+            .max_outputs = 64,
+            .max_timelines = Interleaving::kMaxTimelines,
+            .kv_format = Format::f32};
 }
 
 }  // namespace atlas::testing

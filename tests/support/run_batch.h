@@ -1,5 +1,5 @@
 #pragma once
-// A loaded model with a pool of timelines, and what a fresh session says of the same tokens, for tests.
+// A loaded model with a pool of timelines, and a fresh session's logits for the same tokens, for tests.
 
 #include <map>
 
@@ -30,15 +30,20 @@ struct RunningBatch {
 inline RunningBatch start_batch(const std::filesystem::path& path, Backend& backend, const BatchShape& shape) {
     auto file = gguf::File::open(path);
     ATLAS_CHECK(file.has_value(), "{}", file.error().message);
-    auto model = Model::load(*file, backend, {.n_ctx = shape.pool_tokens, .n_batch = shape.n_batch, .max_outputs = shape.max_outputs, .kv_format = shape.kv_format});
+    auto model = Model::load(*file, backend,
+                             {.n_ctx = shape.pool_tokens,
+                              .n_batch = shape.n_batch,
+                              .max_outputs = shape.max_outputs,
+                              .kv_format = shape.kv_format});
     ATLAS_CHECK(model.has_value(), "{}", model.error().message);
     auto runner = BatchRunner::create(*model, shape);
     ATLAS_CHECK(runner.has_value(), "{}", runner.error().message);
     return {*model, std::move(*runner)};
 }
 
-/// Runs one timeline's tokens; the rows of the last n_outputs.
-inline std::vector<float> run_tokens(BatchRunner& runner, Timeline& timeline, const std::vector<TokenId>& tokens, uint32_t n_outputs = 1) {
+/// Runs one timeline's tokens; returns the rows of the last n_outputs.
+inline std::vector<float> run_tokens(BatchRunner& runner, Timeline& timeline, const std::vector<TokenId>& tokens,
+                                     uint32_t n_outputs = 1) {
     const auto reserved = timeline.reserve(static_cast<uint32_t>(tokens.size()));
     ATLAS_CHECK(reserved.has_value() && *reserved, "no room");
     const BatchItem item{&timeline, tokens, n_outputs};
@@ -47,11 +52,12 @@ inline std::vector<float> run_tokens(BatchRunner& runner, Timeline& timeline, co
     return {runner.logits(0).begin(), runner.logits(0).end()};
 }
 
-/// The logits of the last token after a prefill of all tokens from nothing. Remembers what it has computed.
+/// The logits of the last token after a prefill of all tokens from an empty context. Remembers what it has computed.
 class FreshPrefill {
   public:
     FreshPrefill(const std::filesystem::path& path, Backend& backend, uint32_t n_ctx, KvFormats formats)
-        : running_(start_model(path, backend, {.n_ctx = n_ctx, .n_batch = 64, .max_outputs = 1, .kv_format = formats})) {}
+        : running_(
+              start_model(path, backend, {.n_ctx = n_ctx, .n_batch = 64, .max_outputs = 1, .kv_format = formats})) {}
 
     const std::vector<float>& logits(const std::vector<TokenId>& tokens) {
         auto [entry, is_new] = known_.try_emplace(tokens);

@@ -1,5 +1,5 @@
 #pragma once
-// Loads a model file on a backend and gives logits, for tests.
+// Loads a model file on a backend and computes logits, for tests.
 
 #include <cmath>
 #include <filesystem>
@@ -41,7 +41,7 @@ inline float largest_difference(std::span<const float> a, std::span<const float>
     ATLAS_CHECK_EQ(a.size(), b.size());
     float largest = 0;
     for (size_t i = 0; i < a.size(); ++i) {
-        if (!(std::abs(a[i] - b[i]) <= largest)) largest = std::abs(a[i] - b[i]);  // also takes a NaN
+        if (!(std::abs(a[i] - b[i]) <= largest)) largest = std::abs(a[i] - b[i]);  // also true for a NaN
     }
     return largest;
 }

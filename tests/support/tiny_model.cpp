@@ -68,7 +68,7 @@ TinyShape tiny_shape(std::string_view words) {
             shape.n_ctx_train = 1024;
         }
     }
-    if (shape.architecture == "qwen2") shape.n_embd = shape.n_head * shape.head_dim;  // other programs insist on it
+    if (shape.architecture == "qwen2") shape.n_embd = shape.n_head * shape.head_dim;  // other programs require it
     return shape;
 }
 
@@ -119,10 +119,11 @@ class TinyWriter {
         add_vocabulary();
     }
 
-    // Enough for other programs to load the file; text is not what these models are for.
+    // Enough for other programs to load the file; these models are not for text.
     void add_vocabulary() {
         std::vector<std::string> pieces(s_.n_vocab);
-        for (uint32_t i = 0; i < s_.n_vocab; ++i) pieces[i] = i == 0 ? "<unk>" : i == 1 ? "<s>" : i == 2 ? "</s>" : fmt::format("t{}", i);
+        for (uint32_t i = 0; i < s_.n_vocab; ++i)
+            pieces[i] = i == 0 ? "<unk>" : i == 1 ? "<s>" : i == 2 ? "</s>" : fmt::format("t{}", i);
         writer_.add("tokenizer.ggml.model", "llama");
         writer_.add("tokenizer.ggml.tokens", pieces);
         writer_.add("tokenizer.ggml.scores", std::vector<float>(s_.n_vocab, 0.0f));
@@ -146,7 +147,8 @@ class TinyWriter {
         });
     }
 
-    // What of the rules the file gets. Biases: those that the architecture usually has; where it has no usual ones all that it can have.
+    // The optional tensors that the file gets. Biases: those that the architecture usually has; where it has no usual
+    // ones all that it can have.
     bool is_written(const WeightRule& rule, bool has_usual_biases) const {
         if (rule.content != Content::as_stored || rule.id.name.starts_with("cache_turn_")) return false;
         if (rule.id == kOutput) return !s_.tied;
@@ -165,13 +167,16 @@ class TinyWriter {
         if (rule.id == kRopeFreqs) return add(name, shape, Format::f32, 0.5, 2.0);
         if (is_bias(rule)) return add(name, shape, Format::f32, 0.3, 0.0);
         if (dims.is_vector()) return add(name, shape, Format::f32, 0.1, 1.0);
-        const double scale = rule.id == kTokenEmbd ? 1.0 : (rule.id == kOutput ? 3.0 : 1.0) / std::sqrt(double(dims.cols()));
+        const double scale =
+            rule.id == kTokenEmbd ? 1.0 : (rule.id == kOutput ? 3.0 : 1.0) / std::sqrt(double(dims.cols()));
         add(name, shape, s_.format, scale, 0);
     }
 
-    // Biases come last, as they always did: a tensor's seed is its number.
+    // Biases come last and must stay last: a tensor's seed is its number.
     void add_rules(const WeightRules& rules, const std::string& prefix, const LayerConfig& layer) {
-        const bool has_usual = std::any_of(rules.begin(), rules.end(), [](const WeightRule& rule) { return is_bias(rule) && rule.need == Need::usual; });
+        const bool has_usual = std::any_of(rules.begin(), rules.end(), [](const WeightRule& rule) {
+            return is_bias(rule) && rule.need == Need::usual;
+        });
         for (const bool biases : {false, true}) {
             for (const WeightRule& rule : rules) {
                 if (is_bias(rule) == biases && is_written(rule, has_usual)) add(rule, prefix, layer);
@@ -187,7 +192,8 @@ class TinyWriter {
         config_ = std::move(*config);
         const WeightTable table = architecture->weights(config_);
         add_rules(table.model, "", config_.layers.front());
-        for (uint32_t il = 0; il < config_.n_layer(); ++il) add_rules(table.layers[il], fmt::format("blk.{}.", il), config_.layers[il]);
+        for (uint32_t il = 0; il < config_.n_layer(); ++il)
+            add_rules(table.layers[il], fmt::format("blk.{}.", il), config_.layers[il]);
     }
 
     const TinyShape& s_;

@@ -1,5 +1,6 @@
 #pragma once
-// Random models small enough for the slow oracle, with sizes that no tile divides. The same seed gives the same bytes everywhere.
+// Random models small enough for the slow oracle, with sizes that no tile divides. The same seed gives the same bytes
+// everywhere.
 
 #include <filesystem>
 #include <functional>
@@ -21,12 +22,12 @@ struct TinyShape {
     uint32_t n_ff = 160;
     uint32_t n_vocab = 97;
     uint32_t n_ctx_train = 256;
-    uint32_t n_embd = 96;          // need not be n_head * head_dim: attention.key_length is written
-    Format format = Format::f32;   // of all matrices
-    bool biases = false;           // attn_q/k/v, attn_output (llama), ffn (llama)
-    bool tied = false;             // no output.weight
-    bool rope_freqs = false;       // llama3-like factors
-    std::string rope_scaling;      // "", "linear", "yarn"
+    uint32_t n_embd = 96;         // need not be n_head * head_dim: attention.key_length is written
+    Format format = Format::f32;  // of all matrices
+    bool biases = false;          // attn_q/k/v, attn_output (llama), ffn (llama)
+    bool tied = false;            // no output.weight
+    bool rope_freqs = false;      // llama3-like factors
+    std::string rope_scaling;     // "", "linear", "yarn"
     float rope_factor = 4.0f;
     uint64_t seed = 1;
     /// Called last: tests add or damage keys and tensors.
@@ -38,13 +39,13 @@ struct TinyShape {
     std::string reshape;
 };
 
-/// The shape that words describe: "llama q4_0 biases tied rope_freqs linear". First the architecture, then any of: a format, biases, tied,
-/// rope_freqs, linear, yarn, whole (rows of whole 32 blocks), super (of whole 256
-/// blocks), wide (the same, larger, 64-wide heads). Aborts on another word.
+/// The shape that words describe: "llama q4_0 biases tied rope_freqs linear". First the architecture, then any of: a
+/// format, biases, tied, rope_freqs, linear, yarn, whole (rows of whole 32 blocks), super (of whole 256 blocks), wide
+/// (the same, larger, 64-wide heads). Aborts on another word.
 TinyShape tiny_shape(std::string_view words);
 
-/// Matrices have variance 1/n_in and norms are near 1, so that activations keep their size; embeddings are large enough that softmax and
-/// logits are far from flat.
+/// Matrices have variance 1/n_in and norms are near 1, so that activations keep their size; embeddings are large enough
+/// that softmax and logits are far from flat.
 void write_tiny_model(const std::filesystem::path& path, const TinyShape& shape);
 
 /// Uniform numbers in [0, 1), the same on every platform.

@@ -1,5 +1,6 @@
 #pragma once
-// Every node of a checked tree against steps of one token along its branch, to the bit; for the reference and for devices.
+// Compares every node of a verified tree with steps of one token along its branch, to the bit; for the reference and
+// for devices.
 
 #include <gtest/gtest.h>
 
@@ -10,7 +11,7 @@
 
 namespace atlas::testing {
 
-/// A root with three ways on, one of which goes on by two, and long enough to run into the next page:
+/// A root with three branches, one of which splits in two, and long enough to run into the next page:
 ///   0 - 1 - 2 - 3 - 4      0 - 1 - 2 - 5      0 - 6 - 7      0 - 8
 inline TokenTree bushy_tree(std::span<const TokenId> t) {
     TokenTree tree;
@@ -23,11 +24,13 @@ inline TokenTree bushy_tree(std::span<const TokenId> t) {
     return tree;
 }
 
-/// The logits behind the tokens of every node, by a session that steps one by one from `before` on.
-inline std::vector<std::vector<float>> logits_along(Session& session, std::span<const TokenId> before, const TokenTree& tree) {
+/// The logits after the tokens of every node, from a session that steps one by one from `before` on.
+inline std::vector<std::vector<float>> logits_along(Session& session, std::span<const TokenId> before,
+                                                    const TokenTree& tree) {
     std::vector<std::vector<float>> rows(tree.tokens.size());
     for (const auto& branch : tree.branches()) {
-        session.rewind(std::min<uint32_t>(static_cast<uint32_t>(before.size()), static_cast<uint32_t>(session.tokens().size())));
+        session.rewind(
+            std::min<uint32_t>(static_cast<uint32_t>(before.size()), static_cast<uint32_t>(session.tokens().size())));
         ATLAS_CHECK(session.sync(before).has_value(), "sync");
         for (const uint32_t node : branch) {
             ATLAS_CHECK(session.step(tree.tokens[node]).has_value(), "step");
@@ -37,7 +40,8 @@ inline std::vector<std::vector<float>> logits_along(Session& session, std::span<
     return rows;
 }
 
-/// At the end of a page, in the middle of one, and across its end; nobody else's tokens change, and what is kept goes on as the session does.
+/// At the end of a page, in the middle of one, and across its end; other timelines' tokens do not change, and the
+/// kept branch continues as the session does.
 inline void expect_tree_as_linear(BatchRunner& runner, Session& session, uint32_t n_vocab) {
     const std::vector<TokenId> text = tiny_tokens(80, n_vocab, 11);
     for (const uint32_t from : {kPageTokens, 20u, kPageTokens - 2}) {
@@ -49,7 +53,8 @@ inline void expect_tree_as_linear(BatchRunner& runner, Session& session, uint32_
 
         Timeline timeline(runner.pool());
         for (uint32_t at = 0; at < from; at += session.n_batch()) {
-            (void)run_tokens(runner, timeline, {before.begin() + at, before.begin() + std::min(from, at + session.n_batch())});
+            (void)run_tokens(runner, timeline,
+                             {before.begin() + at, before.begin() + std::min(from, at + session.n_batch())});
         }
         const uint32_t in_use = runner.pool().n_in_use();
         {
@@ -57,13 +62,15 @@ inline void expect_tree_as_linear(BatchRunner& runner, Session& session, uint32_
             ASSERT_TRUE(checked.has_value()) << checked.error().message;
             for (uint32_t node = 0; node < tree.tokens.size(); ++node) {
                 const auto row = checked->logits(node);
-                ASSERT_TRUE(std::equal(row.begin(), row.end(), expected[node].begin(), expected[node].end())) << "node " << node << " behind " << from;
+                ASSERT_TRUE(std::equal(row.begin(), row.end(), expected[node].begin(), expected[node].end()))
+                    << "node " << node << " after " << from;
             }
             EXPECT_EQ(timeline.tokens(), before) << "a check changes nothing";
         }
         EXPECT_EQ(runner.pool().n_in_use(), in_use) << "the branches' pages are free again";
 
-        // The device chooses: greedy, so that what is chosen is the largest logit of the row. Then the way down is kept and gone on with.
+        // The device chooses greedily, so that the chosen token is the largest logit of the row. Then the path is
+        // kept and continued.
         const ChoiceParams greedy = sample_params({.temperature = 0}, 0, false, false);
         const std::vector<ChoiceParams> choices(tree.tokens.size(), greedy);
         auto checked = check_tree(runner, timeline, tree, choices);
@@ -81,7 +88,8 @@ inline void expect_tree_as_linear(BatchRunner& runner, Session& session, uint32_
         for (const uint32_t node : {0u, 1u, 2u, 5u}) ASSERT_TRUE(session.step(tree.tokens[node]).has_value());
         ASSERT_TRUE(session.step(text[70]).has_value());
         const auto next = run_tokens(runner, timeline, {text[70]});
-        EXPECT_TRUE(std::equal(next.begin(), next.end(), session.logits().begin())) << "behind what was kept of " << from;
+        EXPECT_TRUE(std::equal(next.begin(), next.end(), session.logits().begin()))
+            << "after the branch kept of " << from;
         session.rewind(0);
     }
 }

@@ -1,5 +1,5 @@
 #pragma once
-// A backend that forwards to another one and counts what is asked of it; tests can also make it refuse.
+// A backend that forwards to another one and counts the calls; tests can also make it fail.
 
 #include <memory>
 #include <optional>
@@ -28,8 +28,8 @@ class WatchedBackend : public Backend {
     uint64_t largest_bytes = uint64_t{1} << 40;
     std::optional<Format> unreadable = {};
     std::function<void(std::span<std::byte>)> after_read = {};  // may change what was read
-    int fail_shrink = -1;  // the shrink of this number (from 0) finds no memory
-    int fail_run = -1;  // the run of this number (from 0) reports a lost device
+    int fail_shrink = -1;                                       // the shrink of this number (from 0) finds no memory
+    int fail_run = -1;                                          // the run of this number (from 0) reports a lost device
 
     explicit WatchedBackend(std::unique_ptr<Backend> inner = make_ref_backend()) : inner_(std::move(inner)) {}
 

@@ -1,5 +1,5 @@
 #pragma once
-// What tests ask of generate().
+// The options that tests pass to generate().
 
 #include "runtime/serve/generation.h"
 

@@ -30,7 +30,8 @@ TEST(Bpe, TheLowestRankGoesFirstAndTheLeftmostOfEquals) {
     (void)abc;
 }
 
-// The two merge loops (short words, long words) must agree: a long word made of short ones that do not merge with each other.
+// The two merge loops (short words, long words) must agree: a long word made of short ones that do not merge with each
+// other.
 TEST(Bpe, LongWordsMergeLikeShortOnes) {
     Tables tables = byte_tables();
     std::mt19937 random(7);
@@ -66,9 +67,12 @@ TEST(Bpe, RandomBytesSurviveTheRoundTrip) {
         std::mt19937 random(1);
         for (int round = 0; round < 300; ++round) {
             std::string text;
-            for (size_t n = random() % 200; n > 0; --n) text.push_back(static_cast<char>(round % 2 == 0 ? random() : " \n'sé1aA\xC3\xA9\xE2"[random() % 12]));
+            for (size_t n = random() % 200; n > 0; --n)
+                text.push_back(static_cast<char>(round % 2 == 0 ? random() : " \n'sé1aA\xC3\xA9\xE2"[random() % 12]));
             std::string storage;
-            ASSERT_EQ(tokenizer->decode(plain(*tokenizer, text)), normalize(text, find_pre_tokenizer(pre)->normalization, storage)) << pre;
+            ASSERT_EQ(tokenizer->decode(plain(*tokenizer, text)),
+                      normalize(text, find_pre_tokenizer(pre)->normalization, storage))
+                << pre;
         }
     }
 }
@@ -80,7 +84,8 @@ TEST(Bpe, AMegabyteOfOneCharacterIsNotQuadratic) {
     const auto tokenizer = load(tables).value();
     const size_t n = size_t{1} << 20;
     EXPECT_EQ(plain(*tokenizer, std::string(n, 'a')).size(), n / 64);
-    for (const char c : {' ', '\n', '1', '-', '\'', '\xC3'}) EXPECT_EQ(tokenizer->decode(plain(*tokenizer, std::string(n, c))), std::string(n, c));
+    for (const char c : {' ', '\n', '1', '-', '\'', '\xC3'})
+        EXPECT_EQ(tokenizer->decode(plain(*tokenizer, std::string(n, c))), std::string(n, c));
 }
 
 TEST(Bpe, IgnoreMergesTakesAWholeWordThatNoMergeReaches) {

@@ -31,7 +31,9 @@ gguf::File file_with(const char* plain, const char* tool_use, uint32_t eos = 2) 
 }
 
 TEST(ChatPrompt, UsesTheFilesTemplateAndTokens) {
-    const auto file = file_with("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ tools is none }}{{ add_generation_prompt }}", nullptr);
+    const auto file = file_with(
+        "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ tools is none }}{{ add_generation_prompt }}",
+        nullptr);
     const auto prompt = ChatPrompt::open(file).value();
     EXPECT_EQ(prompt.note(), "");
     EXPECT_EQ(prompt.render({.messages = kMessages}).value(), "<s>Hi</s>TrueTrue");
@@ -42,7 +44,8 @@ TEST(ChatPrompt, ToolsChooseTheToolTemplate) {
     const auto file = file_with("plain", "tools: {{ tools|tojson }}");
     const auto prompt = ChatPrompt::open(file).value();
     EXPECT_EQ(prompt.render({.messages = kMessages}).value(), "plain");
-    EXPECT_EQ(prompt.render({.messages = kMessages, .tools = &kTools}).value(), R"(tools: [{"type": "function", "function": {"name": "ping"}}])");
+    EXPECT_EQ(prompt.render({.messages = kMessages, .tools = &kTools}).value(),
+              R"(tools: [{"type": "function", "function": {"name": "ping"}}])");
     const Json none = Json::array();
     EXPECT_EQ(prompt.render({.messages = kMessages, .tools = &none}).value(), "plain");
     const auto one = file_with("one {{ tools[0].function.name }}", nullptr);
@@ -53,14 +56,19 @@ TEST(ChatPrompt, WithoutTemplateItIsChatMlAndSaysSo) {
     const auto file = file_with(nullptr, nullptr);
     const auto prompt = ChatPrompt::open(file).value();
     EXPECT_NE(prompt.note().find("no chat template"), std::string::npos);
-    EXPECT_EQ(prompt.render({.messages = kMessages}).value(), "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+    EXPECT_EQ(prompt.render({.messages = kMessages}).value(),
+              "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
 }
 
 TEST(ChatPrompt, VariablesReachTheTemplate) {
     const auto file = file_with("{{ enable_thinking }} {{ strftime_now('%Y') }}", nullptr);
     const Json variables = {{"enable_thinking", false}};
     const auto middle_of_2025 = std::chrono::system_clock::from_time_t(1751500000);
-    EXPECT_EQ(ChatPrompt::open(file).value().render({.messages = kMessages, .variables = &variables, .now = middle_of_2025}).value(), "False 2025");
+    EXPECT_EQ(ChatPrompt::open(file)
+                  .value()
+                  .render({.messages = kMessages, .variables = &variables, .now = middle_of_2025})
+                  .value(),
+              "False 2025");
 }
 
 TEST(ChatPrompt, BadFilesAndRequests) {

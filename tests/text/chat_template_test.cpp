@@ -15,7 +15,8 @@ nlohmann::ordered_json read_goldens() {
     return nlohmann::ordered_json::parse(file);
 }
 
-Result<std::string> render(std::string_view text, const nlohmann::ordered_json& context, const TemplateLimits& limits = {}, int64_t now = 0) {
+Result<std::string> render(std::string_view text, const nlohmann::ordered_json& context,
+                           const TemplateLimits& limits = {}, int64_t now = 0) {
     auto parsed = ChatTemplate::parse(text, limits);
     if (!parsed) return tl::unexpected(parsed.error());
     return parsed->render(context, std::chrono::system_clock::from_time_t(now));
@@ -67,12 +68,15 @@ TEST(ChatTemplate, IntegersBeyond64BitsAreRefused) {
     EXPECT_EQ(product.error().code, ErrorCode::limit);
 }
 
-// Templates of others cannot be kept here: a folder of them is compared where there is one.
+// Third-party templates cannot be kept here: a folder of them is compared where there is one.
 TEST(ChatTemplate, EqualsJinja2OnTheTemplatesOfAFolder) {
     const char* folder = std::getenv("ATLAS_CHAT_TEMPLATES");
     if (folder == nullptr) GTEST_SKIP() << "ATLAS_CHAT_TEMPLATES names no folder of *.jinja files";
     if (std::system("python3 -c 'import jinja2' 2>/dev/null") != 0) GTEST_SKIP() << "python3 has no jinja2";
-    const std::string command = std::string("python3 '" ATLAS_TEST_DATA "/text/compare_templates.py' --tool '" ATLAS_BINARY_DIR "/tests/render_cases' '") + folder + "'";
+    const std::string command =
+        std::string("python3 '" ATLAS_TEST_DATA "/text/compare_templates.py' --tool '" ATLAS_BINARY_DIR
+                    "/tests/render_cases' '") +
+        folder + "'";
     EXPECT_EQ(std::system(command.c_str()), 0) << command;
 }
 

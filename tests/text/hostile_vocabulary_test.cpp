@@ -1,4 +1,4 @@
-// Vocabularies from an enemy: a clear error or a tokenizer that works; no crash, no endless work.
+// Hostile vocabularies: a clear error or a tokenizer that works; no crash, no endless work.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -19,7 +19,9 @@ void expect_error(const Tables& tables, ErrorCode code, std::initializer_list<co
     const auto tokenizer = load(tables);
     ASSERT_FALSE(tokenizer.has_value());
     EXPECT_EQ(tokenizer.error().code, code) << tokenizer.error().message;
-    for (const char* word : words) EXPECT_NE(tokenizer.error().message.find(word), std::string::npos) << word << " in: " << tokenizer.error().message;
+    for (const char* word : words)
+        EXPECT_NE(tokenizer.error().message.find(word), std::string::npos)
+            << word << " in: " << tokenizer.error().message;
 }
 
 Tables good_bpe() {
@@ -90,7 +92,8 @@ TEST(HostileVocabulary, MergesThatCannotApplyAreLeftOutAndNoted) {
         const auto tokenizer = load(tables).value();
         EXPECT_EQ(tokenizer->encode("ab", {}), std::vector<TokenId>{256}) << "the other merge still applies";
         ASSERT_EQ(tokenizer->notes().size(), 1u) << merge;
-        for (const char* word : {"tokenizer.ggml.merges", "1 of 2 merges", "entry 1", merge}) EXPECT_NE(tokenizer->notes()[0].find(word), std::string::npos) << tokenizer->notes()[0];
+        for (const char* word : {"tokenizer.ggml.merges", "1 of 2 merges", "entry 1", merge})
+            EXPECT_NE(tokenizer->notes()[0].find(word), std::string::npos) << tokenizer->notes()[0];
     }
     Tables tables = good_bpe();
     tables.merges = {"a\x1b[2J zz", "a c"};
@@ -113,23 +116,28 @@ TEST(HostileVocabulary, LongSpecialTokensOfOneCharacterStayLinear) {
     const auto tokenizer = load(tables).value();
     const auto begin = std::chrono::steady_clock::now();
     EXPECT_FALSE(tokenizer->encode(std::string(59'999, 'a') + "b" + std::string(59'999, 'a'), {}).empty());
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20)) << "120,000 * 60,000 * 50 steps would take hours";
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20))
+        << "120,000 * 60,000 * 50 steps would take hours";
 }
 
 // Random tables, mostly broken; those that load must encode and decode anything, and give ids in range.
 TEST(HostileVocabulary, RandomTables) {
     std::mt19937 random(11);
-    const std::vector<std::string> spellings = {"", "a", "b", "ab", "ba", "aba", "Ġ", "Ġa", "▁", "▁a", "a▁", "<0x0A>", "<0xFF>", "<0xzz>", "<s>", "</s>", "\xFF", "\xE2\x96",
-                                                "<|end|>", " ", "  ", "é", "Ã©", "😀"};
+    const std::vector<std::string> spellings = {
+        "",       "a",      "b",   "ab",   "ba",   "aba",      "Ġ",       "Ġa", "▁",  "▁a", "a▁", "<0x0A>",
+        "<0xFF>", "<0xzz>", "<s>", "</s>", "\xFF", "\xE2\x96", "<|end|>", " ",  "  ", "é",  "Ã©", "😀"};
     const std::vector<std::string> models = {"gpt2", "gpt2", "llama", "llama", "bert"};
-    const std::vector<std::string> names = {"gpt-2", "default", "llama-bpe", "superbpe", "kimi-k2", "deepseek-llm", "", "x"};
+    const std::vector<std::string> names = {"gpt-2",   "default",      "llama-bpe", "superbpe",
+                                            "kimi-k2", "deepseek-llm", "",          "x"};
     int loaded = 0;
     for (int round = 0; round < 400; ++round) {
         const auto pick = [&](const std::vector<std::string>& from) { return from[random() % from.size()]; };
         Tables tables;
         tables.model = pick(models);
         tables.pre = pick(names);
-        for (size_t n = 1 + random() % 40; n > 0; --n) tables.add(pick(spellings), static_cast<int32_t>(random() % 20 == 0 ? random() % 9 : 1 + random() % 6), static_cast<float>(random() % 5));
+        for (size_t n = 1 + random() % 40; n > 0; --n)
+            tables.add(pick(spellings), static_cast<int32_t>(random() % 20 == 0 ? random() % 9 : 1 + random() % 6),
+                       static_cast<float>(random() % 5));
         if (random() % 10 == 0) tables.scores.pop_back();
         for (size_t n = random() % 4; n > 0; --n) {
             const std::string left = pick(tables.tokens), right = pick(tables.tokens);
@@ -146,8 +154,10 @@ TEST(HostileVocabulary, RandomTables) {
         ++loaded;
         for (int texts = 0; texts < 5; ++texts) {
             std::string text;
-            for (size_t n = random() % 30; n > 0; --n) text += random() % 6 == 0 ? std::string(1, static_cast<char>(random())) : pick(spellings);
-            const auto ids = (*tokenizer)->encode(text, {.add_special = random() % 2 == 0, .parse_special = random() % 2 == 0});
+            for (size_t n = random() % 30; n > 0; --n)
+                text += random() % 6 == 0 ? std::string(1, static_cast<char>(random())) : pick(spellings);
+            const auto ids =
+                (*tokenizer)->encode(text, {.add_special = random() % 2 == 0, .parse_special = random() % 2 == 0});
             for (const TokenId id : ids) ASSERT_LT(id, (*tokenizer)->n_vocab());
             (*tokenizer)->decode(ids, true);
         }

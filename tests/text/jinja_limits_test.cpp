@@ -1,4 +1,4 @@
-// Templates are untrusted: what they may spend is bounded, and no text of theirs ends the process.
+// Templates are untrusted: what they may spend is bounded, and none of them can end the process.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -46,7 +46,10 @@ TEST(JinjaLimits, Time) {
     TemplateLimits limits;
     limits.time = std::chrono::milliseconds(50);
     limits.max_steps = UINT64_MAX / 2;
-    expect_limit("{% macro f(n) %}{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}{% endmacro %}{{ f(1) }}", "50 ms", limits);
+    expect_limit(
+        "{% macro f(n) %}{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}{% endmacro "
+        "%}{{ f(1) }}",
+        "50 ms", limits);
 }
 
 TEST(JinjaLimits, TemplateSize) { expect_limit(std::string((1u << 20) + 1, 'x'), "bytes"); }
@@ -62,8 +65,12 @@ TEST(JinjaLimits, Output) {
 TEST(JinjaLimits, TextsThatGrow) {
     expect_limit("{{ 'a' * 10**9 }}", "bytes");
     expect_limit("{{ 'a' * 9223372036854775807 }}", "bytes");
-    expect_limit("{% set ns = namespace(s='abcdefgh') %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", "bytes");
-    expect_limit("{% set ns = namespace(s='abcdefgh') %}{% for i in range(100) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}", "bytes");
+    expect_limit(
+        "{% set ns = namespace(s='abcdefgh') %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+        "bytes");
+    expect_limit(
+        "{% set ns = namespace(s='abcdefgh') %}{% for i in range(100) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+        "bytes");
     expect_limit("{% set s = 'a' * 10**6 %}{{ s.replace('a', s) }}", "bytes");
     expect_limit("{% set s = 'a' * 10**6 %}{{ s|replace('', s) }}", "bytes");
     expect_limit("{% set s = 'a' * 10**5 %}{{ s.join(s) }}", "bytes");
@@ -84,14 +91,21 @@ TEST(JinjaLimits, ListsThatGrow) {
     TemplateLimits small;
     small.max_memory_bytes = 8u << 20;
     expect_limit("{{ ([1] * 1000000)|length }}", "memory", small);
-    expect_limit("{% set ns = namespace(s=[1, 2]) %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", "memory", small);
-    expect_limit("{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = namespace(l=ns.l) %}{% endfor %}", "memory", small);
+    expect_limit("{% set ns = namespace(s=[1, 2]) %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+                 "memory", small);
+    expect_limit(
+        "{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = namespace(l=ns.l) %}{% endfor %}",
+        "memory", small);
     expect_limit("{% for i in range(100000) %}{% macro m() %}{% endmacro %}{% endfor %}", "memory", small);
     // Twice as many leaves at every level: small to hold, too much to print, compare or write.
-    const std::string doubled = "{% set ns = namespace(s=['leaf']) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}";
+    const std::string doubled =
+        "{% set ns = namespace(s=['leaf']) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}";
     expect_limit(doubled + "{{ ns.s }}", "");
     expect_limit(doubled + "{{ ns.s|tojson }}", "");
-    expect_limit(doubled + "{% set a = namespace(s=['leaf']) %}{% for i in range(60) %}{% set a.s = [a.s, a.s] %}{% endfor %}{{ a.s == ns.s }}", "");
+    expect_limit(doubled +
+                     "{% set a = namespace(s=['leaf']) %}{% for i in range(60) %}{% set a.s = [a.s, a.s] %}{% endfor "
+                     "%}{{ a.s == ns.s }}",
+                 "");
 }
 
 TEST(JinjaLimits, DepthOfSyntax) {
@@ -113,31 +127,47 @@ TEST(JinjaLimits, DepthOfSyntax) {
 
 TEST(JinjaLimits, DepthOfRuns) {
     expect_limit("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "nested");
-    expect_limit("{% macro f() %}{{ caller() }}{% endmacro %}{% macro g() %}{% call f() %}{{ g() }}{% endcall %}{% endmacro %}{{ g() }}", "nested");
+    expect_limit(
+        "{% macro f() %}{{ caller() }}{% endmacro %}{% macro g() %}{% call f() %}{{ g() }}{% endcall %}{% endmacro "
+        "%}{{ g() }}",
+        "nested");
     expect_limit("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", "nested");
-    expect_limit("{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = [ns.l] %}{% endfor %}", "nested");
-    expect_limit("{% set ns = namespace(l={}) %}{% for i in range(100000) %}{% set ns.l = {'a': ns.l} %}{% endfor %}", "nested");
+    expect_limit("{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = [ns.l] %}{% endfor %}",
+                 "nested");
+    expect_limit("{% set ns = namespace(l={}) %}{% for i in range(100000) %}{% set ns.l = {'a': ns.l} %}{% endfor %}",
+                 "nested");
     expect_limit("{% set ns = namespace() %}{% set ns.self = ns %}{{ ns }}", "nested");
     Json deep = Json::array();
     for (int i = 0; i < 1000; ++i) deep = Json::array({deep});
     EXPECT_EQ(error_of("{{ x }}", {}, {{"x", deep}}).code, ErrorCode::limit);
 }
 
-// Values that hold each other in circles or in long chains are freed (the sanitizer sees leaks) without deep recursion.
+// Values that refer to each other in cycles or in long chains are freed (the sanitizer sees leaks) without deep
+// recursion.
 TEST(JinjaLimits, CirclesAndChainsAreFreed) {
     const Json none = Json::object();
-    const auto fine = [&](std::string_view text) { EXPECT_EQ(error_of(text).code, ErrorCode::io) << text << ": " << error_of(text).message; };
+    const auto fine = [&](std::string_view text) {
+        EXPECT_EQ(error_of(text).code, ErrorCode::io) << text << ": " << error_of(text).message;
+    };
     fine("{% set ns = namespace() %}{% set ns.self = ns %}{% set ns.list = [ns, [ns]] %}");
     fine("{% macro m() %}{% endmacro %}{% set ns = namespace(m=m) %}{% set other = m %}");
-    fine("{% set ns = namespace(f=0) %}{% for i in range(20000) %}{% set prev = ns.f %}{% macro m() %}{% endmacro %}{% set ns.f = m %}{% endfor %}");
-    fine("{% set ns = namespace(l=0) %}{% for i in range(20000) %}{% set prev = ns.l %}{% for j in [1] %}{% set ns.l = loop %}{% endfor %}{% endfor %}");
-    fine("{% set ns = namespace(l=0) %}{% for i in range(20000) %}{% for j in [1] %}{% if loop.changed(ns.l) %}{% set ns.l = loop %}{% endif %}{% endfor %}{% endfor %}");
+    fine(
+        "{% set ns = namespace(f=0) %}{% for i in range(20000) %}{% set prev = ns.f %}{% macro m() %}{% endmacro %}{% "
+        "set ns.f = m %}{% endfor %}");
+    fine(
+        "{% set ns = namespace(l=0) %}{% for i in range(20000) %}{% set prev = ns.l %}{% for j in [1] %}{% set ns.l = "
+        "loop %}{% endfor %}{% endfor %}");
+    fine(
+        "{% set ns = namespace(l=0) %}{% for i in range(20000) %}{% for j in [1] %}{% if loop.changed(ns.l) %}{% set "
+        "ns.l = loop %}{% endif %}{% endfor %}{% endfor %}");
     fine("{% set ns = namespace(n=0) %}{% for i in range(20000) %}{% set ns.n = namespace(n=ns.n) %}{% endfor %}");
     fine("{% for x in [1] recursive %}{% set ns = namespace(l=loop) %}{% endfor %}");
 }
 
 TEST(JinjaLimits, SearchIsNotQuadratic) {
-    expect_limit("{% set s = 'a' * 2000000 %}{% set t = 'a' * 1000000 ~ 'b' %}{% for i in range(100) %}{{ t in s }}{% endfor %}", "");
+    expect_limit(
+        "{% set s = 'a' * 2000000 %}{% set t = 'a' * 1000000 ~ 'b' %}{% for i in range(100) %}{{ t in s }}{% endfor %}",
+        "");
 }
 
 // 20,000 damaged templates: cut, doubled, swapped and overwritten pieces of the ones in the goldens.
@@ -147,9 +177,12 @@ TEST(JinjaMutations, NoneCrashes) {
     std::vector<std::string> sources;
     for (const auto& golden : goldens["cases"]) sources.push_back(golden["template"].get<std::string>());
     ASSERT_GT(sources.size(), 200u);
+    // A table:
+    // clang-format off
     constexpr std::string_view kPieces[] = {"{{", "}}", "{%", "%}", "{#", "#}", "-", "+", "(", ")", "[", "]", "{", "}", "|", ".", ",", ":", "'", "\"", "\\", "~", "**",
                                             "//", "%", " is ", " in ", " not ", " if ", " else ", "{% for x in ", "{% endfor %}", "{% set ", "loop", "caller", "999999999999",
                                             "\xff", "\xc3", "\xf0\x9f\x98\x80", "\n", "namespace", "|map(", "|tojson", "ns.", "-1", "0", "1e400", "{% macro m(", "range(99999)"};
+    // clang-format on
     TemplateLimits limits;
     limits.time = std::chrono::milliseconds(100);
     limits.max_output_bytes = 1u << 20;
@@ -164,11 +197,20 @@ TEST(JinjaMutations, NoneCrashes) {
             const size_t count = std::min(text.size() - at, below(12));
             const std::string& other = sources[below(sources.size())];
             switch (below(5)) {
-                case 0: text.erase(at, count); break;
-                case 1: text.insert(at, kPieces[below(std::size(kPieces))]); break;
-                case 2: text.insert(at, text.substr(at, count)); break;
-                case 3: text.insert(at, other.substr(below(other.size() + 1), below(40))); break;
-                default: text.replace(at, count, kPieces[below(std::size(kPieces))]);
+                case 0:
+                    text.erase(at, count);
+                    break;
+                case 1:
+                    text.insert(at, kPieces[below(std::size(kPieces))]);
+                    break;
+                case 2:
+                    text.insert(at, text.substr(at, count));
+                    break;
+                case 3:
+                    text.insert(at, other.substr(below(other.size() + 1), below(40)));
+                    break;
+                default:
+                    text.replace(at, count, kPieces[below(std::size(kPieces))]);
             }
         }
         auto parsed = ChatTemplate::parse(text, limits);

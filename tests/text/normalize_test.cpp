@@ -23,11 +23,13 @@ nlohmann::json goldens() {
     return nlohmann::json::parse(file);
 }
 
-// The oracle is the original tokenizers' library (make_tokenizer_goldens.py). llama.cpp does not compose and gives other ids.
+// The oracle is the original tokenizers' library (make_tokenizer_goldens.py). llama.cpp does not compose and gives
+// other ids.
 TEST(Normalize, IsNfcAsTheOriginalTokenizersHaveIt) {
     const auto golden = goldens();
     ASSERT_GT(golden["cases"].size(), 90u);
-    for (const auto& c : golden["cases"]) EXPECT_EQ(nfc(c["text"].get<std::string>()), c["nfc"].get<std::string>()) << c["text"];
+    for (const auto& c : golden["cases"])
+        EXPECT_EQ(nfc(c["text"].get<std::string>()), c["nfc"].get<std::string>()) << c["text"];
 }
 
 TEST(Normalize, Qwen2IdsAreThoseOfTheOriginalTokenizer) {
@@ -61,7 +63,8 @@ TEST(Normalize, LeavesWhatIsNotTextAlone) {
     const std::string text = "caf\u00e9 e\u0301";
     EXPECT_EQ(normalize(text, Normalization::none, storage).data(), text.data());
     const std::string plain = "na\u00efve \u024f";
-    EXPECT_EQ(normalize(plain, Normalization::nfc, storage).data(), plain.data()) << "not copied where nothing can change";
+    EXPECT_EQ(normalize(plain, Normalization::nfc, storage).data(), plain.data())
+        << "not copied where nothing can change";
 }
 
 TEST(Normalize, AMegabyteOfMarksIsNotQuadratic) {
@@ -69,7 +72,8 @@ TEST(Normalize, AMegabyteOfMarksIsNotQuadratic) {
     while (text.size() < (1u << 20)) text += "\u0301\u0323";  // every second one has to move to the front
     const auto begin = std::chrono::steady_clock::now();
     const std::string composed = nfc(text);
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20)) << "moving marks one by one takes 10^10 steps";
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20))
+        << "moving marks one by one takes 10^10 steps";
     EXPECT_TRUE(composed.starts_with("\u1ea1\u0323\u0323"));
     EXPECT_TRUE(composed.ends_with("\u0301\u0301"));
 }

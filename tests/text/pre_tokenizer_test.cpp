@@ -47,12 +47,16 @@ TEST(PreTokenizers, CutAsTheModelsExpect) {
         const PreTokenizer* row = find_pre_tokenizer(expected.name);
         ASSERT_NE(row, nullptr) << expected.name;
         const Splitter splitter(row->patterns);
-        for (size_t i = 0; i < kTexts.size(); ++i) EXPECT_EQ(cut(splitter, kTexts[i]), expected.cut[i]) << expected.name;
+        for (size_t i = 0; i < kTexts.size(); ++i)
+            EXPECT_EQ(cut(splitter, kTexts[i]), expected.cut[i]) << expected.name;
     }
     // Rows that differ in normalization alone share their patterns.
     for (const PreTokenizer& row : pre_tokenizers()) {
-        const auto same = [&](const Cuts& cuts) { return find_pre_tokenizer(cuts.name)->patterns.data() == row.patterns.data(); };
-        EXPECT_TRUE(std::any_of(std::begin(kCuts), std::end(kCuts), same)) << "a row without an expectation: " << row.names;
+        const auto same = [&](const Cuts& cuts) {
+            return find_pre_tokenizer(cuts.name)->patterns.data() == row.patterns.data();
+        };
+        EXPECT_TRUE(std::any_of(std::begin(kCuts), std::end(kCuts), same))
+            << "a row without an expectation: " << row.names;
     }
 }
 
@@ -75,7 +79,9 @@ TEST(PreTokenizers, WordsAddUpToTheText) {
         std::vector<size_t> words;
         for (int round = 0; round < 200; ++round) {
             std::string text;
-            for (size_t n = random() % 100; n > 0; --n) text.push_back(static_cast<char>(round % 2 == 0 ? random() : "aB1 \n'\xE4\xB8\x80\xCC\x81\xFF."[random() % 12]));
+            for (size_t n = random() % 100; n > 0; --n)
+                text.push_back(
+                    static_cast<char>(round % 2 == 0 ? random() : "aB1 \n'\xE4\xB8\x80\xCC\x81\xFF."[random() % 12]));
             splitter.split(text, words);
             size_t sum = 0;
             for (const size_t bytes : words) {
@@ -90,7 +96,8 @@ TEST(PreTokenizers, WordsAddUpToTheText) {
 TEST(PreTokenizers, LongRunsTakeLinearTime) {
     for (const PreTokenizer& row : pre_tokenizers()) {
         const Splitter splitter(row.patterns);
-        for (const std::string_view unit : {"a", "A", " ", "\n", "1", "-", "'", "\xFF", "é", "一", "\u0301", "a ", " a", "aA", "Aa", "1a", "\r\n", " \n", "a\u0301"}) {
+        for (const std::string_view unit : {"a", "A", " ", "\n", "1", "-", "'", "\xFF", "é", "一", "\u0301", "a ", " a",
+                                            "aA", "Aa", "1a", "\r\n", " \n", "a\u0301"}) {
             std::string text;
             while (text.size() < 200'000) text += unit;
             std::vector<size_t> words;

@@ -1,4 +1,5 @@
-// atlas-tiny's vocabulary, trained on real text, against the ids that another tokenizer (and llama.cpp) gave for the held-out text.
+// atlas-tiny's vocabulary, trained on real text, against the ids that another tokenizer (and llama.cpp) gave for the
+// held-out text.
 #include <gtest/gtest.h>
 
 #include <fstream>

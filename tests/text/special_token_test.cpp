@@ -27,7 +27,9 @@ struct Special : ::testing::Test {
         shorter = add(tables, "ab", 4);
         longer = add(tables, "bcd", 4);
     }
-    Ids encode(std::string_view text, bool parse) { return load(tables).value()->encode(text, {.add_special = false, .parse_special = parse}); }
+    Ids encode(std::string_view text, bool parse) {
+        return load(tables).value()->encode(text, {.add_special = false, .parse_special = parse});
+    }
 };
 
 TEST_F(Special, ControlTokensOnlyWhenAskedFor) {
@@ -37,7 +39,9 @@ TEST_F(Special, ControlTokensOnlyWhenAskedFor) {
 
 TEST_F(Special, UserDefinedTokensAlways) { EXPECT_EQ(encode("1   2", false), (Ids{'1', user, ' ', '2'})); }
 
-TEST_F(Special, TheLongerSpellingWinsWhereverItIs) { EXPECT_EQ(encode("abcd", false), (Ids{'a', longer})) << "not ab from the left"; }
+TEST_F(Special, TheLongerSpellingWinsWhereverItIs) {
+    EXPECT_EQ(encode("abcd", false), (Ids{'a', longer})) << "not ab from the left";
+}
 
 TEST_F(Special, TheSameSpellingFromTheLeft) { EXPECT_EQ(encode("ababab", false), (Ids{shorter, shorter, shorter})); }
 
@@ -75,7 +79,8 @@ TEST_F(Special, ManyOverlappingSpellings) {
 TEST(EndOfGeneration, ByKeyAndByFamily) {
     Tables tables = byte_tables();
     add_merge(tables, "x", "y");
-    const TokenId eos = add(tables, "[stop]", 3), eot = add(tables, "[turn]", 3), im_end = add(tables, "<|im_end|>", 1), prefix = add(tables, "<fim_prefix>", 1);
+    const TokenId eos = add(tables, "[stop]", 3), eot = add(tables, "[turn]", 3), im_end = add(tables, "<|im_end|>", 1),
+                  prefix = add(tables, "<fim_prefix>", 1);
     tables.ids = {{"eos", eos}, {"eot", eot}};
     const auto tokenizer = load(tables).value();
     EXPECT_EQ(tokenizer->eos(), eos);
@@ -85,10 +90,12 @@ TEST(EndOfGeneration, ByKeyAndByFamily) {
     EXPECT_TRUE(tokenizer->is_control(prefix));
     EXPECT_FALSE(tokenizer->is_end_of_generation('x'));
     ASSERT_EQ(tokenizer->notes().size(), 1u);
-    EXPECT_NE(tokenizer->notes()[0].find("2 of them, the first is '<|im_end|>'"), std::string::npos) << tokenizer->notes()[0];
+    EXPECT_NE(tokenizer->notes()[0].find("2 of them, the first is '<|im_end|>'"), std::string::npos)
+        << tokenizer->notes()[0];
 }
 
-// Qwen2's vocabulary has "</s>" as a normal token, made by merges. It was taken for a control token and an end of generation.
+// Qwen2's vocabulary has "</s>" as a normal token, made by merges. It was taken for a control token and an end of
+// generation.
 TEST(EndOfGeneration, ANormalTokenIsTextWhateverItsSpelling) {
     for (const char* spelling : {"</s>", "<eos>", "<PAD>", "<EOT>", "<REPO>", "<PRE>", "[PAD]"}) {
         Tables tables = byte_tables("qwen2");
@@ -103,21 +110,25 @@ TEST(EndOfGeneration, ANormalTokenIsTextWhateverItsSpelling) {
         EXPECT_EQ(tokenizer->piece(whole), spelling);
         EXPECT_TRUE(tokenizer->is_end_of_generation(eos));
         const std::string html = "<b>" + std::string(spelling) + "x";
-        EXPECT_EQ(tokenizer->encode(html, {.parse_special = true}), tokenizer->encode(html, {.parse_special = false})) << spelling;
+        EXPECT_EQ(tokenizer->encode(html, {.parse_special = true}), tokenizer->encode(html, {.parse_special = false}))
+            << spelling;
         EXPECT_TRUE(tokenizer->notes().empty());
     }
 }
 
-// Gemma's tags of HTML are user-defined tokens, and so are Qwen2.5's fill-in-the-middle tokens: what they are is the file's to say.
+// Gemma's tags of HTML are user-defined tokens, and so are Qwen2.5's fill-in-the-middle tokens: the file decides what
+// they are.
 TEST(EndOfGeneration, KindsStayWhatTheFileSays) {
     Tables tables = byte_tables();
     add_merge(tables, "x", "y");
-    const TokenId strike = add(tables, "</s>", 4), prefix = add(tables, "<|fim_prefix|>", 4), pad = add(tables, "<|fim_pad|>", 4);
+    const TokenId strike = add(tables, "</s>", 4), prefix = add(tables, "<|fim_prefix|>", 4),
+                  pad = add(tables, "<|fim_pad|>", 4);
     const auto tokenizer = load(tables).value();
     EXPECT_FALSE(tokenizer->is_end_of_generation(strike));
     EXPECT_FALSE(tokenizer->is_control(prefix));
     EXPECT_TRUE(tokenizer->is_end_of_generation(pad));
-    EXPECT_EQ(tokenizer->encode("<|fim_prefix|>", {.parse_special = false}), (Ids{prefix})) << "the original tokenizer finds added tokens in any text";
+    EXPECT_EQ(tokenizer->encode("<|fim_prefix|>", {.parse_special = false}), (Ids{prefix}))
+        << "the original tokenizer finds added tokens in any text";
     EXPECT_EQ(tokenizer->piece(prefix), "<|fim_prefix|>");
 }
 
@@ -125,7 +136,8 @@ TEST(EndOfGeneration, AWordIsNeverAControlToken) {
     Tables tables = byte_tables("llama-bpe");
     add_merge(tables, "x", "y");
     const TokenId control = add(tables, "hello", 3);
-    EXPECT_EQ(load(tables).value()->encode("hello", {.parse_special = false}).size(), 5u) << "words that are whole tokens are normal ones";
+    EXPECT_EQ(load(tables).value()->encode("hello", {.parse_special = false}).size(), 5u)
+        << "words that are whole tokens are normal ones";
     EXPECT_EQ(load(tables).value()->encode("hello", {.parse_special = true}), (Ids{control}));
 }
 

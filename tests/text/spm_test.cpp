@@ -26,7 +26,8 @@ Tables spm_tables() {
 TEST(Spm, TheHighestScoreMergesFirstAndTheLeftmostOfEquals) {
     Tables tables = spm_tables();
     const TokenId space = tables.add("▁", 1, -9), a = tables.add("a", 1, -9), b = tables.add("b", 1, -9);
-    const TokenId ab = tables.add("ab", 1, -2), ba = tables.add("ba", 1, -1), space_a = tables.add("▁a", 1, -3), aa = tables.add("aa", 1, -4);
+    const TokenId ab = tables.add("ab", 1, -2), ba = tables.add("ba", 1, -1), space_a = tables.add("▁a", 1, -3),
+                  aa = tables.add("aa", 1, -4);
     const auto tokenizer = load(tables).value();
     EXPECT_EQ(plain(*tokenizer, "ab"), (Ids{space, ab}));
     EXPECT_EQ(plain(*tokenizer, "aba"), (Ids{space_a, ba})) << "b a scores best";
@@ -51,7 +52,7 @@ TEST(Spm, ACharacterWithoutATokenOfItsOwnMayStillBeginOne) {
     EXPECT_EQ(plain(*tokenizer, "😀x"), (Ids{space, face})) << "x and the face are in no token alone";
 }
 
-// SentencePiece keeps control and byte pieces out of what text becomes, whatever merges lead to their spelling.
+// SentencePiece never encodes text to control and byte pieces, whatever merges lead to their spelling.
 TEST(Spm, TypedTextNeverBecomesAControlOrByteToken) {
     Tables tables = spm_tables();
     const TokenId space = tables.add("▁", 1, -9), open = tables.add("</", 1, -1), close = tables.add("s>", 1, -1);
@@ -78,7 +79,8 @@ TEST(Spm, SpacePrefixAsTheFileSays) {
         tables.flags = {{"add_space_prefix", prefix}};
         const auto tokenizer = load(tables).value();
         EXPECT_EQ(tokenizer->strips_first_space(), prefix);
-        EXPECT_EQ(tokenizer->encode("a</s>a", {}), prefix ? (Ids{1, space, a, 2, space, a}) : (Ids{1, a, 2, a})) << "also behind a special token";
+        EXPECT_EQ(tokenizer->encode("a</s>a", {}), prefix ? (Ids{1, space, a, 2, space, a}) : (Ids{1, a, 2, a}))
+            << "also after a special token";
         EXPECT_EQ(tokenizer->decode(tokenizer->encode(" a a", {})), " a a");
     }
 }
@@ -94,7 +96,8 @@ TEST(Spm, BosByDefaultAndAsTheFileSays) {
 
 TEST(Spm, AMegabyteOfOneCharacterIsNotQuadratic) {
     Tables tables = spm_tables();
-    tables.add("▁", 1, -9), tables.add("a", 1, -9), tables.add("aa", 1, -2), tables.add("aaaa", 1, -1), tables.add("▁▁", 1, -3);
+    tables.add("▁", 1, -9), tables.add("a", 1, -9), tables.add("aa", 1, -2), tables.add("aaaa", 1, -1),
+        tables.add("▁▁", 1, -3);
     const auto tokenizer = load(tables).value();
     for (const char c : {'a', ' ', '\n', '\x80'}) {
         const std::string text(size_t{1} << 20, c);

@@ -20,7 +20,7 @@ std::shared_ptr<const Tokenizer> bytes() {
     return load(tables).value();
 }
 
-// What each byte of `text` lets out, joined with bars; then what finish() gives.
+// The output after each byte of `text`, joined with bars; then that of finish().
 std::string stream(std::string_view text, std::vector<std::string> stops = {}) {
     StreamDecoder decoder(bytes(), std::move(stops));
     std::string out;

@@ -18,8 +18,8 @@ struct Tables {
     std::string model = "gpt2";
     std::string pre = "gpt-2";
     std::vector<std::string> tokens;
-    std::vector<int32_t> types;   // empty: all normal
-    std::vector<float> scores;    // empty: no key
+    std::vector<int32_t> types;       // empty: all normal
+    std::vector<float> scores;        // empty: no key
     std::vector<std::string> merges;  // empty: no key
     std::vector<std::pair<std::string, uint32_t>> ids;
     std::vector<std::pair<std::string, bool>> flags;
@@ -72,6 +72,8 @@ inline uint32_t add_merge(Tables& tables, const std::string& left, const std::st
     return static_cast<uint32_t>(tables.tokens.size() - 1);
 }
 
-inline std::vector<TokenId> plain(const Tokenizer& tokenizer, std::string_view text) { return tokenizer.encode(text, {.add_special = false, .parse_special = false}); }
+inline std::vector<TokenId> plain(const Tokenizer& tokenizer, std::string_view text) {
+    return tokenizer.encode(text, {.add_special = false, .parse_special = false});
+}
 
 }  // namespace atlas::testing

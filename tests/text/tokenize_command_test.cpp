@@ -74,7 +74,8 @@ TEST_F(TokenizeCommand, SaysOnceWhatTheFileLeavesOut) {
     ASSERT_TRUE(testing::write(tables, model).has_value());
     EXPECT_EQ(run("-m " + model + " ab 2>/dev/null").out, "256\n");
     const std::string said = run("-m " + model + " ab 2>&1 >/dev/null").out;
-    for (const char* word : {"tokenizer.ggml.pre", "tokenizer.ggml.token_type", "tokenizer.ggml.merges"}) EXPECT_NE(said.find(word), std::string::npos) << said;
+    for (const char* word : {"tokenizer.ggml.pre", "tokenizer.ggml.token_type", "tokenizer.ggml.merges"})
+        EXPECT_NE(said.find(word), std::string::npos) << said;
     size_t notes = 0;
     for (size_t at = 0; (at = said.find("atlas-vk: note: ", at)) != std::string::npos; ++at) ++notes;
     EXPECT_EQ(notes, 3u) << said;

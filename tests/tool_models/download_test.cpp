@@ -2,7 +2,6 @@
 #include "tools/models/download.h"
 
 #include <gtest/gtest.h>
-
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -10,8 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "tests/tool_models/web_server.h"
 #include "runtime/base/sha256.h"
+#include "tests/tool_models/web_server.h"
 
 namespace atlas::tools {
 namespace {
@@ -41,7 +40,8 @@ class Download : public ::testing::Test {
   protected:
     void SetUp() override {
         if (server_.port() == 0) GTEST_SKIP() << "python3 is needed for the web server of this test";
-        folder_ = fs::path(::testing::TempDir()) / ("atlas_download_" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
+        folder_ = fs::path(::testing::TempDir()) /
+                  ("atlas_download_" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
         fs::remove_all(folder_);
         fs::create_directories(folder_);
         options_.first_pause = std::chrono::milliseconds(10);
@@ -49,16 +49,18 @@ class Download : public ::testing::Test {
         options_.on_note = [this](const std::string& note) { notes_.push_back(note); };
     }
 
-    Result<std::string> fetch(const std::string& mode, std::optional<std::string> sha256 = {}, std::optional<uint64_t> bytes = {}) {
+    Result<std::string> fetch(const std::string& mode, std::optional<std::string> sha256 = {},
+                              std::optional<uint64_t> bytes = {}) {
         return fetch_url(server_.url("/" + mode + "/file"), std::move(sha256), bytes);
     }
-    Result<std::string> fetch_url(const std::string& url, std::optional<std::string> sha256 = {}, std::optional<uint64_t> bytes = {},
-                                  const std::vector<std::string>& headers = {}) {
+    Result<std::string> fetch_url(const std::string& url, std::optional<std::string> sha256 = {},
+                                  std::optional<uint64_t> bytes = {}, const std::vector<std::string>& headers = {}) {
         const auto lock = FolderLock::take(folder_, {}, {}).value();
         return download(lock, {url, "file", std::move(sha256), bytes, headers}, options_);
     }
     bool was_told(const std::string& words) const {
-        return std::ranges::any_of(notes_, [&](const std::string& note) { return note.find(words) != std::string::npos; });
+        return std::ranges::any_of(notes_,
+                                   [&](const std::string& note) { return note.find(words) != std::string::npos; });
     }
     fs::path target() const { return folder_ / "file"; }
     fs::path part() const { return folder_ / "file.part"; }
@@ -203,7 +205,7 @@ TEST_F(Download, StopKeepsAPartThatCanBeResumed) {
     EXPECT_TRUE(expected_body().starts_with(read_file(part())));
 }
 
-TEST_F(Download, NobodyAnswers) {
+TEST_F(Download, NoServerAnswers) {
     options_.tries = 2;
     const auto hash = fetch_url("http://127.0.0.1:9/file");
     ASSERT_FALSE(hash.has_value());
@@ -211,7 +213,8 @@ TEST_F(Download, NobodyAnswers) {
 }
 
 TEST_F(Download, WhatLiesOnTheDiskIsWhatIsHashed) {
-    // Another program, or an older build without the lock, writes into the part meanwhile: what was received is right all the same.
+    // Another program, or an older build without the lock, writes into the part meanwhile: what was received is still
+    // right.
     options_.on_progress = [&](uint64_t done, std::optional<uint64_t>) {
         if (done != kBodyBytes) return;
         std::fstream file(part(), std::ios::in | std::ios::out | std::ios::binary);
@@ -226,7 +229,8 @@ TEST_F(Download, WhatLiesOnTheDiskIsWhatIsHashed) {
 
 TEST_F(Download, APartThatIsAllThereIsOnlyChecked) {
     std::ofstream(part(), std::ios::binary) << expected_body();
-    std::ofstream(folder_ / "file.part.json") << nlohmann::json{{"url", server_.url("/good/file")}, {"version", "\"v1\""}};
+    std::ofstream(folder_ / "file.part.json")
+        << nlohmann::json{{"url", server_.url("/good/file")}, {"version", "\"v1\""}};
     expect_complete(fetch("good", expected_hash(), kBodyBytes));
     EXPECT_TRUE(requests().empty());
 }
@@ -241,8 +245,9 @@ TEST_F(Download, DamagedNotesOfAPartAreSetAside) {
         EXPECT_TRUE(fs::exists(folder_ / "file.part.json.damaged")) << text;
         fs::remove(target());
     }
-    // Well-formed, but not what we write: simply another part's.
-    for (const std::string text : {R"({"url": 5, "version": []})", R"({"url": null})", R"({"url": "x", "version": "a\nb: c"})"}) {
+    // Well-formed, but not what we write: it counts as the note of another part.
+    for (const std::string text :
+         {R"({"url": 5, "version": []})", R"({"url": null})", R"({"url": "x", "version": "a\nb: c"})"}) {
         std::ofstream(part()) << "old";
         std::ofstream(folder_ / "file.part.json") << text;
         expect_complete(fetch("good", expected_hash()));
@@ -286,12 +291,13 @@ TEST_F(Download, AnETagOfOddBytesIsNoVersion) {
 
 TEST_F(Download, AnEmptyFileReplacesAnOlderPart) {
     std::ofstream(part()) << "old";
-    std::ofstream(folder_ / "file.part.json") << nlohmann::json{{"url", server_.url("/empty/file")}, {"version", "\"v1\""}};
+    std::ofstream(folder_ / "file.part.json")
+        << nlohmann::json{{"url", server_.url("/empty/file")}, {"version", "\"v1\""}};
     ASSERT_TRUE(fetch("empty").has_value());
     EXPECT_EQ(fs::file_size(target()), 0u);
 }
 
-TEST_F(Download, APartThatNobodyAskedForIsNotTaken) {
+TEST_F(Download, AnUnrequestedPartIsNotTaken) {
     options_.tries = 2;
     const auto hash = fetch("otherpart");
     ASSERT_FALSE(hash.has_value());

@@ -102,7 +102,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_body(302, b"", {"Location": f"http://localhost:{server.server_address[1]}/good/file"})
         elif mode == "empty":
             self.send_body(200, b"", {})
-        elif mode == "otherpart":  # a part that nobody asked for
+        elif mode == "otherpart":  # a part that was not requested
             self.send_body(206, BODY[1000:], {"ETag": '"v1"', "Content-Range": f"bytes 1000-{len(BODY) - 1}/{len(BODY)}"})
         elif "/resolve/main/" in self.path:
             self.send_repository(mode, self.path.rsplit("/", 1)[1])
@@ -197,7 +197,7 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_):
-        pass  # clients of these tests hang up as they like
+        pass  # clients of these tests may hang up at any time
 
 
 def start_tls():

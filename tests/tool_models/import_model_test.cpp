@@ -23,7 +23,9 @@ class Import : public ::testing::Test {
         EXPECT_TRUE(writer.write(folder_ / name).has_value());
         return folder_ / name;
     }
-    Result<StoredModel> import(const fs::path& path, const std::string& name, ImportBy by) { return import_model(store_, path, name, by, {}); }
+    Result<StoredModel> import(const fs::path& path, const std::string& name, ImportBy by) {
+        return import_model(store_, path, name, by, {});
+    }
 
     TempDir folder_;
     ModelStore store_{folder_ / "models"};

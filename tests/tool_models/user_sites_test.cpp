@@ -17,7 +17,8 @@ Environment environment(std::map<std::string, std::string> values) {
 }
 
 TEST(UserSites, EndpointAndToken) {
-    const auto sites = sites_of(environment({{"HF_ENDPOINT", "https://mirror.example/"}, {"HF_TOKEN", "hf_secret\n"}})).value();
+    const auto sites =
+        sites_of(environment({{"HF_ENDPOINT", "https://mirror.example/"}, {"HF_TOKEN", "hf_secret\n"}})).value();
     EXPECT_EQ(sites.hugging_face, "https://mirror.example");
     EXPECT_EQ(sites.hugging_face_token, "hf_secret");
     EXPECT_EQ(sites_of(environment({{"HF_ENDPOINT", ""}})).value().hugging_face, Sites{}.hugging_face);
@@ -33,7 +34,8 @@ TEST(UserSites, EndpointAndToken) {
 }
 
 TEST(UserSites, CertificatesAsCurlReadsThem) {
-    const auto both = authorities_of(environment({{"SSL_CERT_FILE", "/a"}, {"CURL_CA_BUNDLE", "/b"}, {"SSL_CERT_DIR", "/c"}}));
+    const auto both =
+        authorities_of(environment({{"SSL_CERT_FILE", "/a"}, {"CURL_CA_BUNDLE", "/b"}, {"SSL_CERT_DIR", "/c"}}));
     EXPECT_EQ(both.file, "/b");
     EXPECT_EQ(both.folder, "/c");
     EXPECT_EQ(authorities_of(environment({{"SSL_CERT_FILE", "/a"}})).file, "/a");

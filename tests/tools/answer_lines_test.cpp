@@ -15,8 +15,10 @@ class Lines : public ::testing::Test {
         std::rewind(file_);
         std::string line;
         for (int c = std::fgetc(file_); c != EOF; c = std::fgetc(file_)) {
-            if (c != '\n') line += static_cast<char>(c);
-            else lines.push_back(Json::parse(std::exchange(line, "")));
+            if (c != '\n')
+                line += static_cast<char>(c);
+            else
+                lines.push_back(Json::parse(std::exchange(line, "")));
         }
         return lines;
     }
@@ -32,7 +34,7 @@ TEST_F(Lines, AreWrittenInOrderAsSoonAsTheirTurnComes) {
     EXPECT_EQ(written()[1], (Json{{"prompt", "b"}, {"answer", "B"}, {"finish", "complete"}}));
 }
 
-// The device is lost when two of four are done: both are kept, also the one whose turn had not come.
+// The device is lost when two of four are done: both are kept, also the one that waited for an earlier line.
 TEST_F(Lines, WhatIsFinishedSurvivesAFailure) {
     lines_.put(0, {{"answer", "A"}, {"finish", "complete"}});
     lines_.put(2, {{"answer", "C"}, {"finish", "max_tokens"}});

@@ -9,18 +9,21 @@ TEST(FitColumns, WhatGoesOnStandsUnderTheSecondColumn) {
     EXPECT_EQ(fit_columns("  -q,--quiet   Print one line of figures after every answer\n", 40),
               "  -q,--quiet   Print one line of figures\n               after every answer\n");
     // A name that leaves one space before the 30th column.
-    EXPECT_EQ(fit_columns("  --json Excludes: --template Everything as one JSON object, with arrays\n", 60),
-              "  --json Excludes: --template Everything as one JSON object,\n                              with arrays\n");
+    EXPECT_EQ(
+        fit_columns("  --json Excludes: --template Everything as one JSON object, with arrays\n", 60),
+        "  --json Excludes: --template Everything as one JSON object,\n                              with arrays\n");
 }
 
 TEST(FitColumns, WithoutColumnsUnderTheBeginning) {
-    EXPECT_EQ(fit_columns("one two three four five six seven\n\nshort", 25), "one two three four five\nsix seven\n\nshort");
+    EXPECT_EQ(fit_columns("one two three four five six seven\n\nshort", 25),
+              "one two three four five\nsix seven\n\nshort");
 }
 
 TEST(FitColumns, CommandsAndLongWordsStayWhole) {
     const std::string command = "  atlas-vk run -m model.gguf --raw --temperature 0 prompt\n";
     EXPECT_EQ(fit_columns(command, 40), command);
-    EXPECT_EQ(fit_columns("abcdefghijklmnopqrstuvwxyzabcdefghi one two", 30), "abcdefghijklmnopqrstuvwxyzabcdefghi\none two");
+    EXPECT_EQ(fit_columns("abcdefghijklmnopqrstuvwxyzabcdefghi one two", 30),
+              "abcdefghijklmnopqrstuvwxyzabcdefghi\none two");
 }
 
 }  // namespace

@@ -61,7 +61,8 @@ TEST(Choose, AWishThatFitsSeveralDevicesAsks) {
     ASSERT_FALSE(choice);
     EXPECT_EQ(choice.error().code, ErrorCode::invalid_argument);
     EXPECT_NE(choice.error().message.find("'card' fits 2 devices"), std::string::npos) << choice.error().message;
-    // One of them cannot run us: no question. A whole name goes before a part of a longer one. Two cards of one name: an index tells them apart.
+    // One of them is unusable, so the other is chosen. A whole name is preferred to a part of a longer one. Two cards
+    // of one name are told apart by an index.
     DeviceCaps old = kSmallCard;
     old.storage_8bit = false;
     EXPECT_EQ(chosen({old, kCard}, "card"), 1u);
@@ -126,10 +127,11 @@ TEST(Choose, EachMissingFeatureIsNamed) {
     expect(without([](auto& c) { c.max_shared_bytes = 16384; }), "16384");
     expect(without([](auto& c) { c.max_workgroup_invocations = 128; }), "128");
     // A kernel may bind as many as kernel.h allows: one less is not enough.
-    expect(without([](auto& c) { c.max_storage_bindings = kMaxBindings - 1; }), fmt::format("{} storage buffers", kMaxBindings));
+    expect(without([](auto& c) { c.max_storage_bindings = kMaxBindings - 1; }),
+           fmt::format("{} storage buffers", kMaxBindings));
     EXPECT_EQ(without([](auto& c) { c.max_storage_bindings = kMaxBindings; }), "");
     expect(without([](auto& c) { c.heaps.clear(); }), "no memory");
-    // All of them at once, not the first alone.
+    // All of them at once, not only the first.
     const std::string both = without([](auto& c) { c.storage_8bit = c.timeline_semaphore = false; });
     expect(both, "storageBuffer8BitAccess");
     expect(both, "timelineSemaphore");

@@ -1,9 +1,9 @@
 // Where barriers are derived, and where not.
+#include "runtime/vk/hazard.h"
+
 #include <gtest/gtest.h>
 
 #include <random>
-
-#include "runtime/vk/hazard.h"
 
 namespace atlas::vk {
 namespace {
@@ -21,7 +21,9 @@ bool after(const std::vector<Binding>& before, const std::vector<Binding>& now) 
 }
 
 TEST(Hazard, EachPairOfAccesses) {
-    const auto pair = [](Access first, Access second) { return after({touch(first, 0, 100)}, {touch(second, 0, 100)}); };
+    const auto pair = [](Access first, Access second) {
+        return after({touch(first, 0, 100)}, {touch(second, 0, 100)});
+    };
     EXPECT_FALSE(pair(Access::read, Access::read));
     EXPECT_TRUE(pair(Access::write, Access::read));
     EXPECT_TRUE(pair(Access::read, Access::write));
@@ -32,7 +34,9 @@ TEST(Hazard, EachPairOfAccesses) {
 }
 
 TEST(Hazard, OnlyWhereBytesOverlap) {
-    const auto written = [](uint64_t first, uint64_t bytes) { return after({touch(Access::write, 100, 50)}, {touch(Access::read, first, bytes)}); };
+    const auto written = [](uint64_t first, uint64_t bytes) {
+        return after({touch(Access::write, 100, 50)}, {touch(Access::read, first, bytes)});
+    };
     EXPECT_FALSE(written(0, 100));
     EXPECT_TRUE(written(0, 101));
     EXPECT_TRUE(written(149, 1));
@@ -67,7 +71,8 @@ TEST(Hazard, EqualToAByteByByteRecord) {
             const uint64_t first = random() % 200, bytes = 1 + random() % 12;
             const Access access = std::array{Access::read, Access::write, Access::read_write}[random() % 3];
             bool expected = false;
-            for (uint64_t b = first; b < first + bytes; ++b) expected |= written[b] || (access != Access::read && read[b]);
+            for (uint64_t b = first; b < first + bytes; ++b)
+                expected |= written[b] || (access != Access::read && read[b]);
             if (expected) {
                 read.assign(256, false);
                 written.assign(256, false);

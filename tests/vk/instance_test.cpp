@@ -40,7 +40,8 @@ TEST(Instance, TheMessengerHearsABreachOfTheRules) {
     info.size = 0;  // not allowed
     info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
     VkBuffer buffer = VK_NULL_HANDLE;
-    if (vkCreateBuffer(device->handle(), &info, nullptr, &buffer) == VK_SUCCESS) vkDestroyBuffer(device->handle(), buffer, nullptr);
+    if (vkCreateBuffer(device->handle(), &info, nullptr, &buffer) == VK_SUCCESS)
+        vkDestroyBuffer(device->handle(), buffer, nullptr);
     EXPECT_NE(validation_messages().find("VUID-VkBufferCreateInfo-size"), std::string::npos);
 }
 
@@ -76,7 +77,9 @@ Ran run_devices(const std::string& environment, const std::string& flags) {
 
 /// A driver that can pretend to be a card, so that shaders can be compiled for it.
 constexpr const char* kPretendingDriver = "/usr/share/vulkan/icd.d/radeon_icd.json";
-std::string pretending_environment() { return std::string("RADV_FORCE_FAMILY=navi31 VK_DRIVER_FILES=") + kPretendingDriver; }
+std::string pretending_environment() {
+    return std::string("RADV_FORCE_FAMILY=navi31 VK_DRIVER_FILES=") + kPretendingDriver;
+}
 
 TEST(DevicesCommand, TellsWhichDeviceIsUsed) {
     const Ran ran = run_devices("", "");
@@ -114,7 +117,8 @@ TEST(CompileOnly, Child) {
     const auto entries = test_instance()->devices();
     ASSERT_TRUE(entries);
     ASSERT_FALSE(entries->empty());
-    if (main_heap(entries->front().caps).found) GTEST_SKIP() << "for the process of the next test, which has a device without memory";
+    if (main_heap(entries->front().caps).found)
+        GTEST_SKIP() << "for the process of the next test, which has a device without memory";
     auto device = Device::create(*test_instance(), entries->front(), {.capture_statistics = true});
     ASSERT_TRUE(device) << device.error().message;
     const auto kernel = (*device)->kernels().get(scale_add_spec());
@@ -131,8 +135,7 @@ TEST(CompileOnly, Child) {
 TEST(CompileOnly, ADeviceWithoutMemoryBuildsKernels) {
     if (!std::filesystem::exists(kPretendingDriver)) GTEST_SKIP() << kPretendingDriver << " is not installed";
     const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-    const Ran ran =
-        run_command(pretending_environment() + " " + program + " --gtest_filter=CompileOnly.Child");
+    const Ran ran = run_command(pretending_environment() + " " + program + " --gtest_filter=CompileOnly.Child");
     EXPECT_EQ(ran.exit_code, 0) << ran.out;
     EXPECT_NE(ran.out.find("[  PASSED  ] 1 test."), std::string::npos) << ran.out;
     EXPECT_EQ(ran.out.find("SKIPPED"), std::string::npos) << ran.out;

@@ -67,7 +67,9 @@ class PipelineFileTest : public testing::Test {
         std::ifstream in(file_, std::ios::binary);
         return {std::istreambuf_iterator<char>(in), {}};
     }
-    void set_contents(const std::string& text) const { std::ofstream(file_, std::ios::binary | std::ios::trunc) << text; }
+    void set_contents(const std::string& text) const {
+        std::ofstream(file_, std::ios::binary | std::ios::trunc) << text;
+    }
 
     /// Opens a device with the file, builds a kernel, closes it again. True if the file was taken.
     bool use_file() const {
@@ -93,7 +95,8 @@ TEST_F(PipelineFileTest, DamageIsNoticedAndTheFileWrittenAnew) {
     ASSERT_FALSE(use_file());
     const std::string good = contents();
     std::vector<std::string> damaged = {"", "x", good.substr(0, 20), good.substr(0, good.size() - 1), good + "x"};
-    for (const size_t at : {size_t{0}, size_t{9}, size_t{13}, size_t{25}, size_t{41}, size_t{50}, size_t{60}, good.size() - 1}) {
+    for (const size_t at :
+         {size_t{0}, size_t{9}, size_t{13}, size_t{25}, size_t{41}, size_t{50}, size_t{60}, good.size() - 1}) {
         std::string flipped = good;
         flipped[at] = char(flipped[at] ^ 1);
         damaged.push_back(flipped);
@@ -141,8 +144,10 @@ TEST_F(PipelineFileTest, TwoDevicesAndTwoDriversOfOneKeepTheirOwnFiles) {
     second.device_id = 1;
     updated.pipeline_cache_uuid[0] = 1;
     const std::vector<std::byte> bytes(100, std::byte{5});
-    for (const auto* caps : {&first, &second, &updated}) ASSERT_TRUE(write_pipeline_file(pipeline_file(folder_, *caps), *caps, bytes));
-    for (const auto* caps : {&first, &second, &updated}) EXPECT_EQ(read_pipeline_file(pipeline_file(folder_, *caps), *caps), bytes);
+    for (const auto* caps : {&first, &second, &updated})
+        ASSERT_TRUE(write_pipeline_file(pipeline_file(folder_, *caps), *caps, bytes));
+    for (const auto* caps : {&first, &second, &updated})
+        EXPECT_EQ(read_pipeline_file(pipeline_file(folder_, *caps), *caps), bytes);
 }
 
 TEST_F(PipelineFileTest, TheFileOfAnEarlierVersionMakesRoomForTheFolder) {

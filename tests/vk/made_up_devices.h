@@ -1,5 +1,5 @@
 #pragma once
-// Devices that are not there.
+// Made-up devices.
 
 #include "runtime/base/units.h"
 #include "runtime/vk/caps.h"
@@ -25,16 +25,18 @@ inline DeviceCaps made_up_device(std::string name, DeviceType type, uint64_t hea
     caps.min_storage_buffer_offset_alignment = 16;
     if (type == DeviceType::discrete) {
         // A card without resizable BAR: its own memory, the system's, and a window of 256 MiB.
-        caps.heaps = {{heap_bytes, heap_bytes, 0, true}, {32 * kGiB, 32 * kGiB, 0, false}, {256 * kMiB, 256 * kMiB, 0, true}};
+        caps.heaps = {
+            {heap_bytes, heap_bytes, 0, true}, {32 * kGiB, 32 * kGiB, 0, false}, {256 * kMiB, 256 * kMiB, 0, true}};
         caps.memory_types = {{.heap = 0, .device_local = true},
                              {.heap = 1, .host_visible = true, .host_coherent = true},
                              {.heap = 1, .host_visible = true, .host_coherent = true, .host_cached = true},
                              {.heap = 2, .device_local = true, .host_visible = true, .host_coherent = true}};
     } else {
         caps.heaps = {{heap_bytes, heap_bytes, 0, true}};
-        caps.memory_types = {{.heap = 0, .device_local = true},
-                             {.heap = 0, .device_local = true, .host_visible = true, .host_coherent = true},
-                             {.heap = 0, .device_local = true, .host_visible = true, .host_coherent = true, .host_cached = true}};
+        caps.memory_types = {
+            {.heap = 0, .device_local = true},
+            {.heap = 0, .device_local = true, .host_visible = true, .host_coherent = true},
+            {.heap = 0, .device_local = true, .host_visible = true, .host_coherent = true, .host_cached = true}};
         caps.unified_memory = true;
     }
     return caps;

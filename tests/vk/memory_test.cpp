@@ -38,7 +38,7 @@ TEST_F(SmallBudgetTest, FillsTheBudgetAndNeverPassesIt) {
     }
     EXPECT_EQ(ranges.size(), 16u);
     EXPECT_EQ(memory.heap().available_bytes, 0u);
-    // What is given back can be had again.
+    // What is freed can be allocated again.
     memory.release(ranges[5]);
     EXPECT_TRUE(memory.allocate(3, kMiB, "again"));
     EXPECT_FALSE(memory.allocate(3, 256, "one more"));
@@ -58,7 +58,8 @@ TEST_F(MemoryTest, ALargerPieceThanOneAllocationIsRefusedWithTheNumber) {
     const auto range = memory.allocate(0, memory.max_range_bytes() + 1, "huge");
     ASSERT_FALSE(range);
     EXPECT_EQ(range.error().code, ErrorCode::limit);
-    EXPECT_NE(range.error().message.find(bytes_text(memory.max_range_bytes())), std::string::npos) << range.error().message;
+    EXPECT_NE(range.error().message.find(bytes_text(memory.max_range_bytes())), std::string::npos)
+        << range.error().message;
 }
 
 TEST_F(MemoryTest, EmptySlabsGoBackAndHolesAreUsedAgain) {
@@ -128,7 +129,7 @@ TEST_F(MemoryTest, ShrinkingGivesWholePiecesBackOneAfterTheOther) {
     }
 }
 
-// Another program has taken the memory: what is given back still goes.
+// Another program has taken the memory: a shrink is still possible.
 TEST_F(SmallBudgetTest, ShrinkingNeedsNoBudget) {
     Memory& memory = device_->memory();
     const BufferRange all = *memory.allocate(0, 16 * kMiB, "all");
@@ -183,7 +184,8 @@ class UploadTest : public DeviceTest, public testing::WithParamInterface<bool> {
 };
 
 TEST_P(UploadTest, AnySizeAtAnyOffsetAndNoByteBeside) {
-    for (const size_t count : {size_t{1}, size_t{2}, size_t{3}, size_t{255}, size_t{4097}, size_t{1} << 20, (size_t{8} << 20) + 1, size_t{40} << 20}) {
+    for (const size_t count : {size_t{1}, size_t{2}, size_t{3}, size_t{255}, size_t{4097}, size_t{1} << 20,
+                               (size_t{8} << 20) + 1, size_t{40} << 20}) {
         for (const size_t offset : {size_t{0}, size_t{1}, size_t{7}, size_t{4099}}) {
             const size_t total = offset + count + 13;
             auto range = device_->memory().allocate(0, total, "target");
@@ -219,7 +221,8 @@ TEST_P(UploadTest, ManySmallPiecesInOrder) {
     EXPECT_TRUE(got == expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Ways, UploadTest, testing::Bool(), [](const auto& way) { return way.param ? "staged" : "direct"; });
+INSTANTIATE_TEST_SUITE_P(Ways, UploadTest, testing::Bool(),
+                         [](const auto& way) { return way.param ? "staged" : "direct"; });
 
 }  // namespace
 }  // namespace atlas::vk

@@ -41,7 +41,7 @@ TEST(Quirks, ACardThatSaysHowLargeItIsIsCutByItsSize) {
     EXPECT_EQ(quirks_for(small).gflops, quirks_for(kCard).gflops);
     EXPECT_EQ(quirks_for(small).gbps, quirks_for(kCard).gbps);
     EXPECT_GE(quirks_for(large).gflops, 5 * quirks_for(kCard).gflops);
-    EXPECT_LE(quirks_for(large).gflops, 35580 / 10);  // a tenth of what is printed on it
+    EXPECT_LE(quirks_for(large).gflops, 35580 / 10);  // a tenth of the data sheet's figure
     EXPECT_LE(quirks_for(large).gbps, 936 / 4);
     EXPECT_EQ(quirks_for(large).submission_limit_ms, quirks_for(kCard).submission_limit_ms);
     for (const DeviceType type : {DeviceType::virtual_gpu, DeviceType::software, DeviceType::other}) {
@@ -53,7 +53,8 @@ TEST(Quirks, ACardThatSaysHowLargeItIsIsCutByItsSize) {
 }
 
 TEST(Quirks, EveryClassLeavesTheWatchdogAlone) {
-    for (const DeviceType type : {DeviceType::discrete, DeviceType::integrated, DeviceType::virtual_gpu, DeviceType::software, DeviceType::other}) {
+    for (const DeviceType type : {DeviceType::discrete, DeviceType::integrated, DeviceType::virtual_gpu,
+                                  DeviceType::software, DeviceType::other}) {
         const Quirks quirks = quirks_for(made_up_device("x", type));
         EXPECT_GT(quirks.gflops, 0);
         EXPECT_GT(quirks.gbps, 0);
@@ -66,7 +67,8 @@ TEST(HeapState, BudgetIsClampedToTheHeapMinusTheMargin) {
     Quirks quirks;
     quirks.budget_margin_bytes = 100;
     // Some drivers report more than there is.
-    const HeapState state = heap_state({.bytes = 1000, .budget_bytes = 5000, .used_bytes = 0, .device_local = true}, 0, quirks, {}, true);
+    const HeapState state =
+        heap_state({.bytes = 1000, .budget_bytes = 5000, .used_bytes = 0, .device_local = true}, 0, quirks, {}, true);
     EXPECT_EQ(state.budget_bytes, 900u);
     EXPECT_EQ(state.available_bytes, 900u);
 }
@@ -96,7 +98,11 @@ TEST(HeapState, QuirksTouchTheMainHeapOnly) {
 }
 
 SlabRequest request(uint64_t needed_bytes) {
-    return {.needed_bytes = needed_bytes, .held_bytes = 0, .expected = {}, .available_bytes = 8 * kGiB, .max_bytes = 4 * kGiB};
+    return {.needed_bytes = needed_bytes,
+            .held_bytes = 0,
+            .expected = {},
+            .available_bytes = 8 * kGiB,
+            .max_bytes = 4 * kGiB};
 }
 
 TEST(SlabSize, LargePiecesGetTheirExactSize) { EXPECT_EQ(slab_bytes(request(100 * kMiB)), 100 * kMiB); }
@@ -211,7 +217,8 @@ TEST(Holes, RandomTakesNeverOverlap) {
             const auto offset = holes.take(bytes);
             if (!offset) continue;
             ASSERT_LE(*offset + bytes, uint64_t{1} << 16);
-            for (const auto& [other, other_bytes] : live) ASSERT_TRUE(*offset + bytes <= other || other + other_bytes <= *offset);
+            for (const auto& [other, other_bytes] : live)
+                ASSERT_TRUE(*offset + bytes <= other || other + other_bytes <= *offset);
             live.emplace_back(*offset, bytes);
             live_bytes += bytes;
         } else {

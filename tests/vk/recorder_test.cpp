@@ -27,7 +27,9 @@ class RecorderTest : public DeviceTest {
         const auto done = device_->queue().run(recording);
         ASSERT_TRUE(done) << done.error().message;
     }
-    void expect_all(const BufferRange& range, float value) { EXPECT_EQ(read_floats(*device_, range), std::vector<float>(range.bytes / 4, value)); }
+    void expect_all(const BufferRange& range, float value) {
+        EXPECT_EQ(read_floats(*device_, range), std::vector<float>(range.bytes / 4, value));
+    }
 
     const Kernel* kernel_ = nullptr;
 };
@@ -203,7 +205,8 @@ TEST_F(RecorderTest, SeveralInOneCallRunInOrder) {
     record_scale_add(add, *kernel_, x, z, z, 1, Access::read_write);    // z += 1
     record_scale_add(scale, *kernel_, z, z, z, 1, Access::read_write);  // z *= 2
     const Cost most{.flops = 0.9 * device_->quirks().submission_limit_ms * device_->quirks().gflops * 1e6};
-    for (int i = 0; i < 2; ++i) record_scale_add(large, *kernel_, z, x, w, 1, Access::read_write, most);  // w = z + 1, twice
+    for (int i = 0; i < 2; ++i)
+        record_scale_add(large, *kernel_, z, x, w, 1, Access::read_write, most);  // w = z + 1, twice
     const Recording a = finish(add), b = finish(scale), c = finish(large), empty = finish(none);
     const std::vector<const Recording*> all = {&empty, &a, &b, &empty, &c};
     for (int round = 0; round < 2; ++round) {
@@ -216,7 +219,8 @@ TEST_F(RecorderTest, SeveralInOneCallRunInOrder) {
     expect_all(z, 10);  // ((1 + 1) * 2 + 1) * 2
     expect_all(w, 11);
     const uint64_t before = device_->queue().last_submitted();
-    EXPECT_EQ(device_->queue().submit(std::span<const Recording* const>(all).first(1)).value(), before) << "nothing to run";
+    EXPECT_EQ(device_->queue().submit(std::span<const Recording* const>(all).first(1)).value(), before)
+        << "nothing to run";
 }
 
 TEST_F(RecorderTest, LabelsAreTimed) {
@@ -232,12 +236,13 @@ TEST_F(RecorderTest, LabelsAreTimed) {
     recorder.label("short");
     record_scale_add(recorder, *kernel_, x, x, w);
     const Recording recording = finish(recorder);
-    // The least of several runs: who shares the processor with a software device may hold up any one of them.
+    // The least of several runs: other programs on a software device's processor may delay any one of them.
     double short_ms = INFINITY, long_ms = INFINITY;
     for (int i = 0; i < 8; ++i) {
         const auto begin = std::chrono::steady_clock::now();
         run(recording);
-        const double wall_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+        const double wall_ms =
+            std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
         const auto times = label_times(*device_, recording);
         ASSERT_TRUE(times) << times.error().message;
         ASSERT_EQ(times->size(), 2u);
@@ -302,9 +307,11 @@ TEST_F(ImpatientTest, AHangIsAnErrorThatNamesWhatWasRunning) {
     const auto done = device_->queue().run(recording);
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ErrorCode::device_lost);
-    for (const char* part : {"decode", "layer 7 ffn"}) EXPECT_NE(done.error().message.find(part), std::string::npos) << done.error().message;
+    for (const char* part : {"decode", "layer 7 ffn"})
+        EXPECT_NE(done.error().message.find(part), std::string::npos) << done.error().message;
     EXPECT_FALSE(device_->queue().run(recording)) << "no more of it";
-    // It was only slow: its end is awaited before its buffers go. With less patience they would have stayed (tests/faults).
+    // It was only slow: the queue waits for its end before its buffers are freed. With a shorter wait they would be
+    // kept (tests/faults).
     EXPECT_TRUE(device_->queue().settle());
     EXPECT_EQ(device_->queue().reached(), device_->queue().last_submitted());
 }

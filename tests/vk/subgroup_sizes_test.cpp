@@ -1,4 +1,4 @@
-// Sizes of subgroups, for drivers that are not there.
+// Sizes of subgroups, for made-up drivers.
 #include "runtime/vk/subgroup_sizes.h"
 
 #include <gtest/gtest.h>
@@ -9,9 +9,12 @@ namespace atlas::vk {
 namespace {
 
 // As `vulkaninfo` shows them: NVK and RADV of Mesa 26.2, ANV for a B580.
-constexpr SubgroupSizes kNvk{.size_control = true, .full_subgroups = true, .compute_may_ask = false, .usual = 32, .min = 32, .max = 32};
-constexpr SubgroupSizes kRadv{.size_control = true, .full_subgroups = true, .compute_may_ask = true, .usual = 64, .min = 32, .max = 64};
-constexpr SubgroupSizes kAnv{.size_control = true, .full_subgroups = true, .compute_may_ask = true, .usual = 32, .min = 16, .max = 32};
+constexpr SubgroupSizes kNvk{
+    .size_control = true, .full_subgroups = true, .compute_may_ask = false, .usual = 32, .min = 32, .max = 32};
+constexpr SubgroupSizes kRadv{
+    .size_control = true, .full_subgroups = true, .compute_may_ask = true, .usual = 64, .min = 32, .max = 64};
+constexpr SubgroupSizes kAnv{
+    .size_control = true, .full_subgroups = true, .compute_may_ask = true, .usual = 32, .min = 16, .max = 32};
 
 DeviceCaps card(const SubgroupSizes& sizes) {
     DeviceCaps caps = made_up_device("a card", DeviceType::discrete);
@@ -47,7 +50,8 @@ TEST(SubgroupSizes, ASizeIsAskedForWhereThereIsAChoice) {
     EXPECT_EQ(*subgroup_size_to_request(card(kRadv), 32), 32u);
     EXPECT_EQ(*subgroup_size_to_request(card(kRadv), 64), 64u);
     EXPECT_EQ(*subgroup_size_to_request(card(kAnv), 16), 16u);
-    for (const uint32_t wanted : {16u, 64u}) EXPECT_EQ(subgroup_size_to_request(card(kNvk), wanted).error().code, ErrorCode::unsupported);
+    for (const uint32_t wanted : {16u, 64u})
+        EXPECT_EQ(subgroup_size_to_request(card(kNvk), wanted).error().code, ErrorCode::unsupported);
     SubgroupSizes mute = kRadv;
     mute.compute_may_ask = false;
     const auto refused = subgroup_size_to_request(card(mute), 32);

@@ -1,5 +1,5 @@
 #pragma once
-// A device for tests, with validation and synchronisation validation listening. Every test ends with no message.
+// A device for tests, with validation and synchronisation validation enabled. Every test must end without a message.
 
 #include <gtest/gtest.h>
 
@@ -14,17 +14,19 @@
 
 namespace atlas::vk {
 
-/// One instance for the whole test program: making one takes longer than most tests. Null (with the reason printed) if there is none.
+/// One instance for the whole test program: making one takes longer than most tests. Null (with the reason printed) if
+/// there is none.
 inline const Instance* test_instance() {
     return test::kept_for_all_tests([] {
-        auto made = Instance::create({.validation = true, .sync_validation = true});
-        if (!made) {
-            std::printf("no validation in this run: %s\n", made.error().message.c_str());
-            made = Instance::create({});
-        }
-        if (!made) std::printf("%s\n", made.error().message.c_str());
-        return std::make_optional(made ? std::make_unique<const Instance>(std::move(*made)) : nullptr);
-    }).get();
+               auto made = Instance::create({.validation = true, .sync_validation = true});
+               if (!made) {
+                   std::printf("no validation in this run: %s\n", made.error().message.c_str());
+                   made = Instance::create({});
+               }
+               if (!made) std::printf("%s\n", made.error().message.c_str());
+               return std::make_optional(made ? std::make_unique<const Instance>(std::move(*made)) : nullptr);
+           })
+        .get();
 }
 
 inline bool is_validating() { return test_instance() && test_instance()->options().validation; }
@@ -53,7 +55,7 @@ inline std::unique_ptr<Device> open_test_device(const DeviceOptions& options = {
     return device ? std::move(*device) : nullptr;
 }
 
-/// What validation said since the last call, one message a line.
+/// The validation messages since the last call, one per line.
 inline std::string validation_messages() {
     std::string text;
     if (!test_instance()) return text;
@@ -61,7 +63,7 @@ inline std::string validation_messages() {
     return text;
 }
 
-/// A test with a device; fails if validation says anything before its end, the device's own end included.
+/// A test with a device; fails if validation reports anything before its end, the device's destruction included.
 class DeviceTest : public testing::Test {
   protected:
     void SetUp() override {

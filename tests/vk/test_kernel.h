@@ -48,8 +48,8 @@ inline std::vector<float> read_floats(Device& device, const BufferRange& range) 
 }
 
 /// z = scale * x + y over all of z, with the declared accesses (z is written).
-inline void record_scale_add(Recorder& recorder, const Kernel& kernel, const BufferRange& x, const BufferRange& y, const BufferRange& z,
-                             float scale = 1, Access z_access = Access::write, Cost cost = {}) {
+inline void record_scale_add(Recorder& recorder, const Kernel& kernel, const BufferRange& x, const BufferRange& y,
+                             const BufferRange& z, float scale = 1, Access z_access = Access::write, Cost cost = {}) {
     const ScaleAdd push{uint32_t(z.bytes / 4), scale};
     const std::array<Binding, 3> bindings = {Binding{x, Access::read}, Binding{y, Access::read}, Binding{z, z_access}};
     recorder.dispatch({.kernel = &kernel,

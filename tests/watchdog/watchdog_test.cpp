@@ -1,5 +1,5 @@
-// Work is cut so that no submission runs long, whatever the context: whole steps are planned for devices that are not there, and the cost of
-// every dispatch and of every submission is held against the limit. Nothing runs.
+// Work is cut so that no submission runs long, whatever the context: whole steps are planned for made-up devices, and
+// the cost of every dispatch and of every submission is held against the limit. Nothing runs.
 #include <gtest/gtest.h>
 
 #include "runtime/base/units.h"
@@ -44,12 +44,15 @@ class Planned {
 
     DispatchPlan step(uint32_t n_tokens, uint32_t n_keys, Format kv) {
         const ModelConfig config = large_model();
-        const auto tensor = [&](Format format, uint32_t rows, uint32_t cols) { return dense(nowhere_, format, rows, cols); };
+        const auto tensor = [&](Format format, uint32_t rows, uint32_t cols) {
+            return dense(nowhere_, format, rows, cols);
+        };
         const WeightTable table = architecture_named("llama")->weights(config);
         Weights weights(config.n_layer());
         const auto make = [&](const WeightRule& rule) {
             const Dims dims = rule.dims(config, config.layers[0]);
-            return tensor(dims.is_vector() ? Format::f32 : Format::q4_k, static_cast<uint32_t>(dims.rows()), static_cast<uint32_t>(dims.cols()));
+            return tensor(dims.is_vector() ? Format::f32 : Format::q4_k, static_cast<uint32_t>(dims.rows()),
+                          static_cast<uint32_t>(dims.cols()));
         };
         const auto is_there = [](const WeightRule& rule) { return rule.need == Need::required || rule.id == kOutput; };
         for (const WeightRule& rule : table.model) {
@@ -105,7 +108,8 @@ TEST_P(Watchdog, NoSubmissionIsLongUpTo128kTokens) {
     vk::DeviceCaps caps = vk::made_up_device("x", GetParam(), 24 * kGiB);
     caps.max_workgroup_size = {1024, 1024, 64};
     caps.subgroup_ballot = true;
-    if (GetParam() == vk::DeviceType::software) caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = 8;
+    if (GetParam() == vk::DeviceType::software)
+        caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = 8;
     Planned planned(caps);
     const vk::Quirks& quirks = planned.quirks();
     ASSERT_LE(quirks.submission_limit_ms, kPromisedMs);
@@ -115,15 +119,18 @@ TEST_P(Watchdog, NoSubmissionIsLongUpTo128kTokens) {
             const DispatchPlan plan = planned.step(n_tokens, n_keys, Format::f16);
             const Longest longest = longest_of(plan, quirks);
             // Matrix products are rounded up to whole tiles, which makes a part of them a little longer than its share.
-            EXPECT_LE(longest.dispatch_ms, 1.25 * quirks.submission_limit_ms) << n_tokens << " tokens, " << n_keys << " keys";
-            EXPECT_LE(longest.submission_ms, 1.25 * quirks.submission_limit_ms) << n_tokens << " tokens, " << n_keys << " keys";
+            EXPECT_LE(longest.dispatch_ms, 1.25 * quirks.submission_limit_ms)
+                << n_tokens << " tokens, " << n_keys << " keys";
+            EXPECT_LE(longest.submission_ms, 1.25 * quirks.submission_limit_ms)
+                << n_tokens << " tokens, " << n_keys << " keys";
             EXPECT_LE(longest.submission_ms, kPromisedMs);
             if (n_tokens == 1) RecordProperty(fmt::format("submissions_at_{}_keys", n_keys), int(longest.submissions));
         }
     }
 }
 
-// By the rates of a GTX 1050 a prompt was cut in three times as many and more: a 7B's of 512 tokens took 190.
+// By the rates of a GTX 1050 a prompt was cut into more than three times as many submissions: a 7B's of 512 tokens took
+// 190.
 TEST(WatchdogOfACard, APromptTakesTheSubmissionsThatItsSizeDemands) {
     vk::DeviceCaps caps = vk::made_up_device("RTX 3090", vk::DeviceType::discrete, 24 * kGiB);
     caps.max_workgroup_size = {1024, 1024, 64};
@@ -131,7 +138,9 @@ TEST(WatchdogOfACard, APromptTakesTheSubmissionsThatItsSizeDemands) {
     Planned of_its_class(caps);
     caps.compute_units = 82;
     Planned of_its_size(caps);
-    const auto submissions = [](Planned& planned) { return longest_of(planned.step(512, 512, Format::f16), planned.quirks()).submissions; };
+    const auto submissions = [](Planned& planned) {
+        return longest_of(planned.step(512, 512, Format::f16), planned.quirks()).submissions;
+    };
     // Of two layers of a 32B: 512 tokens are half a TFLOP a layer.
     EXPECT_GE(submissions(of_its_class), 3 * submissions(of_its_size));
     EXPECT_LE(submissions(of_its_size), 5u);
@@ -140,7 +149,8 @@ TEST(WatchdogOfACard, APromptTakesTheSubmissionsThatItsSizeDemands) {
 
 // Cards that do not say how large they are, by the rates of the slowest of their class (quirks.cpp).
 INSTANTIATE_TEST_SUITE_P(Devices, Watchdog,
-                         ::testing::Values(vk::DeviceType::discrete, vk::DeviceType::integrated, vk::DeviceType::software, vk::DeviceType::other),
+                         ::testing::Values(vk::DeviceType::discrete, vk::DeviceType::integrated,
+                                           vk::DeviceType::software, vk::DeviceType::other),
                          [](const auto& device) { return std::string(vk::name_of(device.param)); });
 
 }  // namespace

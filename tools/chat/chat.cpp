@@ -39,7 +39,8 @@ Result<void> chat(const ChatFlags& flags) {
     Interrupt interrupt;
     {
         const Interrupt::AtOnce nothing_to_lose;
-        ATLAS_TRY_VOID(find_or_pull(flags.model.model, flags.model.pull));  // it may ask, which the editor's terminal is not made for
+        // This may ask a question, which needs the terminal before the editor changes it.
+        ATLAS_TRY_VOID(find_or_pull(flags.model.model, flags.model.pull));
     }
     const auto state = state_folder(flags);
     LineEditor editor(state.empty() ? state : state / "chat_history", system_environment("TERM").value_or(""));
@@ -71,12 +72,17 @@ void add_chat(CLI::App& app, int& exit_code) {
     command->footer("Inside:\n" + Dialogue::help());
     add_model_flags(*command, flags->model);
     command->add_option("--system", flags->system, "Set the system message");
-    command->add_flag("--resume", flags->resume, "Go on with the last chat");
-    command->add_flag("--private", flags->is_private, "Keep nothing of this chat on the disk, and no history of what is typed");
+    command->add_flag("--resume", flags->resume, "Continue the last chat");
+    command->add_flag("--private", flags->is_private,
+                      "Keep nothing of this chat on the disk, and no history of what is typed");
     command
         ->add_option_function<std::string>(
-            "--context-policy", [flags](const std::string& policy) { flags->policy = policy == "stop" ? ContextPolicy::stop : ContextPolicy::shift; },
-            "When the context is full: shift leaves out the oldest turns (not the system message), stop ends the answer (default: shift)")
+            "--context-policy",
+            [flags](const std::string& policy) {
+                flags->policy = policy == "stop" ? ContextPolicy::stop : ContextPolicy::shift;
+            },
+            "Choose what happens when the context is full: shift leaves out the oldest turns (not the system message), "
+            "stop ends the answer (default: shift)")
         ->check(CLI::IsMember({"shift", "stop"}));
     add_report_flags(*command, flags->report);
     add_sampling_flags(*command, flags->sampling);

@@ -8,7 +8,8 @@
 namespace atlas::tools {
 
 Result<Conversation> Conversation::from_json(const nlohmann::ordered_json& messages) {
-    if (!messages.is_array()) return fail(ErrorCode::corrupt, "expected an array of messages, found {}", messages.type_name());
+    if (!messages.is_array())
+        return fail(ErrorCode::corrupt, "expected an array of messages, found {}", messages.type_name());
     Conversation conversation("");
     for (size_t i = 0; i < messages.size(); ++i) {
         const auto text_of = [&message = messages[i]](const char* key) -> std::optional<std::string> {
@@ -19,12 +20,14 @@ Result<Conversation> Conversation::from_json(const nlohmann::ordered_json& messa
         const auto content = text_of("content");
         const char* expected = conversation.is_open() ? "assistant" : "user";
         if (role != expected && (role != "system" || i > 0)) {
-            return fail(ErrorCode::corrupt, "message {}: expected the role \"{}\"{}, found {}", i + 1, expected, i == 0 ? " or \"system\"" : "",
-                        in_quotes(role, 40));
+            return fail(ErrorCode::corrupt, "message {}: expected the role \"{}\"{}, found {}", i + 1, expected,
+                        i == 0 ? " or \"system\"" : "", in_quotes(role, 40));
         }
         if (!content) return fail(ErrorCode::corrupt, "message {}: expected a text as \"content\"", i + 1);
-        if (role == "system") conversation.system_ = *content;
-        else conversation.messages_.push_back({role, *content});
+        if (role == "system")
+            conversation.system_ = *content;
+        else
+            conversation.messages_.push_back({role, *content});
     }
     if (conversation.messages_.empty()) return fail(ErrorCode::corrupt, "expected messages, found none");
     return conversation;
@@ -59,19 +62,23 @@ bool Conversation::undo() {
 nlohmann::ordered_json Conversation::json_from(size_t begin) const {
     auto json = nlohmann::ordered_json::array();
     if (!system_.empty()) json.push_back({{"role", "system"}, {"content", system_}});
-    for (size_t i = begin; i < messages_.size(); ++i) json.push_back({{"role", messages_[i].role}, {"content", messages_[i].content}});
+    for (size_t i = begin; i < messages_.size(); ++i)
+        json.push_back({{"role", messages_[i].role}, {"content", messages_[i].content}});
     return json;
 }
 
 Result<size_t> Conversation::shorten(const Fits& fits) {
     const size_t before = begin_;
-    const size_t last = messages_.empty() ? 0 : (messages_.size() - 1) / 2 * 2;  // the last question; questions have even places
+    const size_t last =
+        messages_.empty() ? 0 : (messages_.size() - 1) / 2 * 2;  // the last question; questions have even places
     size_t low = begin_, high = std::max(begin_, last);
     while (low < high) {  // the first question from which on it fits
         const size_t middle = low + (high - low) / 4 * 2;
         ATLAS_TRY(const bool does, fits(json_from(middle)));
-        if (does) high = middle;
-        else low = middle + 2;
+        if (does)
+            high = middle;
+        else
+            low = middle + 2;
     }
     begin_ = low;
     return begin_ - before;

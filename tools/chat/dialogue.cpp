@@ -17,7 +17,7 @@ constexpr const char* kPrompt = "> ";
 constexpr const char* kMorePrompt = ". ";
 constexpr std::string_view kBlockMark = "\"\"\"";
 
-// What was typed behind the last pasted lines, or all of it.
+// The text that was typed after the last pasted lines, or all of it.
 std::string_view typed_part(const LineEditor::Input& input) {
     return std::string_view(input.text).substr(std::min(input.n_pasted, input.text.size()));
 }
@@ -32,8 +32,14 @@ bool is_command(const LineEditor::Input& input) {
 
 }  // namespace
 
-Dialogue::Dialogue(const DialogueOptions& options, Replies& replies, KeptTalk& kept, Interrupt& interrupt, LineEditor& editor)
-    : replies_(replies), kept_(kept), interrupt_(interrupt), editor_(editor), options_(options), conversation_(options.system) {}
+Dialogue::Dialogue(const DialogueOptions& options, Replies& replies, KeptTalk& kept, Interrupt& interrupt,
+                   LineEditor& editor)
+    : replies_(replies),
+      kept_(kept),
+      interrupt_(interrupt),
+      editor_(editor),
+      options_(options),
+      conversation_(options.system) {}
 
 Result<void> Dialogue::run() {
     last_ = kept_.newest();
@@ -44,7 +50,8 @@ Result<void> Dialogue::run() {
     }
     for (;;) {
         interrupt_.reset();
-        if (Interrupt::must_leave()) return fail(ErrorCode::cancelled, "stopped; {} goes on with this chat", options_.resume_command);
+        if (Interrupt::must_leave())
+            return fail(ErrorCode::cancelled, "stopped; {} continues this chat", options_.resume_command);
         const auto input = read_message();
         if (input.event == LineEditor::Event::end) break;
         if (input.event == LineEditor::Event::interrupted) {
@@ -61,9 +68,11 @@ Result<void> Dialogue::run() {
         }
     }
     const bool by_itself = !editor_.hung_up();
-    // What a script asked is answered; ten of them shall not push a person's talks out of the folder.
-    if (by_itself && !editor_.interactive()) kept_.remove();
-    else kept_.keep(conversation_, by_itself);
+    // Questions of a script are answered but not kept: ten scripts must not push a person's talks out of the folder.
+    if (by_itself && !editor_.interactive())
+        kept_.remove();
+    else
+        kept_.keep(conversation_, by_itself);
     return {};
 }
 
@@ -87,11 +96,12 @@ LineEditor::Input Dialogue::read_block() {
     for (bool is_first = true;; is_first = false) {
         const auto more = editor_.read(kMorePrompt, kMorePrompt, interrupt_.token());
         if (more.event != LineEditor::Event::line) return more;
-        const bool begins_line = more.n_pasted == 0 || (more.n_pasted <= more.text.size() && more.text[more.n_pasted - 1] == '\n');
+        const bool begins_line =
+            more.n_pasted == 0 || (more.n_pasted <= more.text.size() && more.text[more.n_pasted - 1] == '\n');
         const bool is_end = begins_line && typed_part(more) == kBlockMark;
         if (!is_first && !(is_end && more.n_pasted == 0)) block.text += '\n';
         block.text += std::string_view(more.text).substr(0, is_end ? more.n_pasted : more.text.size());
-        block.n_pasted = std::max<size_t>(1, block.text.size());  // no command, whatever it begins with
+        block.n_pasted = std::max<size_t>(1, block.text.size());  // not a command, even if it begins with a slash
         if (is_end) return block;
     }
 }
@@ -104,7 +114,7 @@ Result<bool> Dialogue::command(const std::string& line) {
     std::string argument = space == std::string::npos || begin == std::string::npos ? "" : line.substr(begin);
     while (argument.ends_with(' ') || argument.ends_with('\t')) argument.pop_back();
     const Command* known = find_command(name);
-    if (known == nullptr) return true;  // said
+    if (known == nullptr) return true;  // reported already
     if (known->wants_argument && argument.empty()) {
         print_error({ErrorCode::invalid_argument, fmt::format("{0} what? Write {0} {1}", name, known->argument)});
         return true;
@@ -119,8 +129,8 @@ Result<void> Dialogue::put_question(const std::string& text) {
     return answer(before);
 }
 
-// An answer that fails for a reason of this question (too long), or is stopped before it begins, leaves the conversation as it was before; a lost
-// device ends the chat.
+// An answer that fails for a reason of this question (too long), or is stopped before it begins, leaves the
+// conversation as it was before; a lost device ends the chat.
 Result<void> Dialogue::answer(const Conversation& before) {
     kept_.keep(conversation_, false);
     const LineEditor::TypeAhead type_ahead(editor_);
@@ -132,11 +142,13 @@ Result<void> Dialogue::answer(const Conversation& before) {
     }
     if (!report) {
         const ErrorCode code = report.error().code;
-        const bool of_question = code == ErrorCode::limit || code == ErrorCode::cancelled || code == ErrorCode::invalid_argument;
+        const bool of_question =
+            code == ErrorCode::limit || code == ErrorCode::cancelled || code == ErrorCode::invalid_argument;
         if (of_question && conversation_.is_open() && !Interrupt::must_leave()) conversation_ = before;
         kept_.keep(conversation_, false);
         if (!of_question) {
-            if (!kept_.path().empty()) report.error().message += fmt::format(". {} goes on with this chat", options_.resume_command);
+            if (!kept_.path().empty())
+                report.error().message += fmt::format(". {} continues this chat", options_.resume_command);
             return tl::unexpected(report.error());
         }
         print_error(report.error());
@@ -150,7 +162,8 @@ Result<void> Dialogue::answer(const Conversation& before) {
 
 void Dialogue::offer_last() {
     if (!last_ || last_->ended) return;
-    note("the last chat ({} messages, {} ago) was cut short: /resume goes on with it", last_->n_messages, duration_text(static_cast<double>(last_->age.count())));
+    note("the last chat ({} messages, {} ago) was cut short: /resume continues it", last_->n_messages,
+         duration_text(static_cast<double>(last_->age.count())));
 }
 
 Result<void> Dialogue::resume() {
@@ -163,7 +176,7 @@ Result<void> Dialogue::resume() {
     return take(std::move(*conversation), last_->path);
 }
 
-// Goes on with another conversation; the one before stays in its file.
+// Continues another conversation; the present one stays in its file.
 Result<void> Dialogue::take(Conversation conversation, const std::filesystem::path& from) {
     ATLAS_TRY_VOID(replies_.check(conversation));
     kept_.keep(conversation_, true);
@@ -172,7 +185,8 @@ Result<void> Dialogue::take(Conversation conversation, const std::filesystem::pa
     kept_.keep(conversation_, false);
     const auto& messages = conversation_.messages();
     const std::string& question = messages[messages.size() - (conversation_.is_open() ? 1 : 2)].content;
-    note("{} messages from {}; the last question was {}", messages.size(), in_quotes(from.string(), 200), in_quotes(question, 200));
+    note("{} messages from {}; the last question was {}", messages.size(), in_quotes(from.string(), 200),
+         in_quotes(question, 200));
     if (conversation_.is_open()) note("it has no answer yet: /retry answers it");
     return {};
 }

@@ -17,15 +17,17 @@ struct DialogueOptions {
     bool stats = true;           // a line of figures after each answer
     bool verbose = false;        // with all of them
     bool resume = false;         // begin with what was kept of the last chat
-    std::string resume_command;  // what a person types to go on after a failure
+    std::string resume_command;  // the command that continues after a failure
 };
 
 class Dialogue {
   public:
-    /// All must outlive it.
-    Dialogue(const DialogueOptions& options, Replies& replies, KeptTalk& kept, Interrupt& interrupt, LineEditor& editor);
+    /// All references must outlive it.
+    Dialogue(const DialogueOptions& options, Replies& replies, KeptTalk& kept, Interrupt& interrupt,
+             LineEditor& editor);
 
-    /// Until /exit or the end of the input. Fails: cancelled (SIGTERM, SIGHUP), a lost device and the like; what was said is kept in each case.
+    /// Until /exit or the end of the input. Fails: cancelled (SIGTERM, SIGHUP), or as the device; the conversation is
+    /// kept in each case.
     Result<void> run();
 
     /// A line for each command.

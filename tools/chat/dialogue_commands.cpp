@@ -1,4 +1,4 @@
-// What a person can type in a chat beside questions.
+// The commands that a person can type in a chat.
 #include <algorithm>
 #include <cstdio>
 #include <vector>
@@ -19,15 +19,16 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMostFileBytes = size_t{4} << 20;
 
-// A path as a shell would take it: ~ is the home folder, quotes around it go.
+// A path as a shell reads it: ~ is the home folder, and quotes around it are removed.
 fs::path typed_path(std::string text) {
-    if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front()) text = text.substr(1, text.size() - 2);
+    if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front())
+        text = text.substr(1, text.size() - 2);
     const auto home = system_environment("HOME");
     if (home && text.starts_with("~/")) return fs::path(*home) / text.substr(2);
     return text;
 }
 
-// A fence of backticks that the text does not hold.
+// A fence of more backticks than the text has in a row.
 std::string fence_for(std::string_view text) {
     std::string fence = "```";
     while (text.find(fence) != std::string_view::npos) fence += '`';
@@ -82,7 +83,8 @@ const Dialogue::Command* Dialogue::find_command(std::string_view name) {
     }
     const std::string_view meant = nearest_name(name, names);
     print_error({ErrorCode::invalid_argument,
-                 fmt::format("unknown command {}{}", printable(name), meant.empty() ? "; /help lists them" : fmt::format("; did you mean {}?", meant))});
+                 fmt::format("unknown command {}{}", printable(name),
+                             meant.empty() ? "; /help lists them" : fmt::format("; did you mean {}?", meant))});
     return nullptr;
 }
 
@@ -122,8 +124,11 @@ Result<bool> Dialogue::retry(const std::string&) {
 Result<bool> Dialogue::set_system(const std::string& text) {
     if (text.empty()) {
         const std::string& now = conversation_.system();
-        if (now.empty()) note("there is no system message; /system TEXT sets one and starts over");
-        else note("the system message is {}; /system TEXT sets another and starts over, /system \"\" goes without", in_quotes(now, 2000));
+        if (now.empty())
+            note("there is no system message; /system TEXT sets one and starts over");
+        else
+            note("the system message is {}; /system TEXT sets another and starts over, /system \"\" goes without",
+                 in_quotes(now, 2000));
         return true;
     }
     conversation_.start_over(text == "\"\"" ? "" : text);
@@ -141,7 +146,8 @@ Result<bool> Dialogue::read(const std::string& path) {
         print_error({ErrorCode::invalid_argument, in_quotes(file.string(), 200) + " is not text: it holds zero bytes"});
     } else {
         const std::string fence = fence_for(*content);
-        files_ += fmt::format("{}:\n{}\n{}{}{}\n\n", file.filename().string(), fence, *content, content->empty() || content->ends_with('\n') ? "" : "\n", fence);
+        files_ += fmt::format("{}:\n{}\n{}{}{}\n\n", file.filename().string(), fence, *content,
+                              content->empty() || content->ends_with('\n') ? "" : "\n", fence);
         note("{} ({}) goes in front of the next message", in_quotes(file.string(), 200), bytes_text(content->size()));
     }
     return true;
@@ -167,7 +173,8 @@ Result<bool> Dialogue::save_over(const std::string& path) {
 Result<bool> Dialogue::load(const std::string& path) {
     const fs::path file = typed_path(path);
     auto conversation = load_talk(file);
-    const auto taken = conversation ? take(std::move(*conversation), file) : Result<void>(tl::unexpected(conversation.error()));
+    const auto taken =
+        conversation ? take(std::move(*conversation), file) : Result<void>(tl::unexpected(conversation.error()));
     if (!taken) print_error(taken.error());
     return true;
 }
@@ -179,14 +186,17 @@ Result<bool> Dialogue::resume_last(const std::string&) {
 
 Result<bool> Dialogue::set_stats(const std::string& word) {
     if (word == "on" || word == "off") options_.stats = word == "on";
-    if (word.empty() || word == "on" || word == "off") show_stats();
-    else print_error({ErrorCode::invalid_argument, fmt::format("/stats {}: expected on or off", printable(word))});
+    if (word.empty() || word == "on" || word == "off")
+        show_stats();
+    else
+        print_error({ErrorCode::invalid_argument, fmt::format("/stats {}: expected on or off", printable(word))});
     return true;
 }
 
 void Dialogue::show_stats() {
     if (last_report_) replies_.print_figures(*last_report_, true);
-    note("figures after each answer are {}; /stats {} changes that", options_.stats ? "on" : "off", options_.stats ? "off" : "on");
+    note("figures after each answer are {}; /stats {} changes that", options_.stats ? "on" : "off",
+         options_.stats ? "off" : "on");
 }
 
 Result<bool> Dialogue::leave(const std::string&) { return false; }

@@ -30,8 +30,9 @@ Result<void> Replies::check(const Conversation& conversation) const {
     return {};
 }
 
-// A prompt with room for an answer. Where turns must go, half of the context is made free at once: what follows them stands elsewhere then and is
-// read again (the system text stays in the cache), so it should not happen with every question.
+// A prompt with room for an answer. When turns must be left out, half of the context is freed at once. What follows
+// them moves to other positions and is read again (the system text stays in the cache), so that must not happen with
+// every question.
 Result<std::vector<TokenId>> Replies::fitted_prompt(Conversation& conversation) {
     ATLAS_TRY(auto tokens, prompt_of(conversation.window()));
     const size_t n_ctx = context_tokens();
@@ -46,7 +47,7 @@ Result<std::vector<TokenId>> Replies::fitted_prompt(Conversation& conversation) 
     return n_left_out > 0 ? prompt_of(conversation.window()) : tokens;
 }
 
-// The same in the middle of an answer; empty where too little would be gained.
+// The same in the middle of an answer; empty if it would free too little.
 Result<std::vector<TokenId>> Replies::make_room(Conversation& conversation, size_t n_answer) {
     const size_t n_ctx = context_tokens();
     ATLAS_TRY(const size_t n_left_out, conversation.shorten([&](const nlohmann::ordered_json& window) -> Result<bool> {
@@ -94,19 +95,25 @@ Result<GenerateReport> Replies::answer(Conversation& conversation, const std::st
     std::fflush(stdout);
     if (report) explain_short_context(*report, *open_.session);
     if (n_left_out_ > 0 && (report || !text_.empty())) {
-        note("the context of {} tokens was full: the model no longer reads the {} oldest messages (/save still writes them)", context_tokens(), n_left_out_);
+        note(
+            "the context of {} tokens was full: the model no longer reads the {} oldest messages (/save still writes "
+            "them)",
+            context_tokens(), n_left_out_);
     }
     if (!report && report.error().code == ErrorCode::limit) {
-        report.error().message += policy_ == ContextPolicy::stop
-                                      ? ". /undo or /clear make room, --context-policy shift leaves out the oldest turns, a larger --ctx holds more"
-                                      : ". The question is too long even without what was said before: a larger --ctx holds more";
+        report.error().message +=
+            policy_ == ContextPolicy::stop
+                ? ". /undo or /clear make room, --context-policy shift leaves out the oldest turns, a larger --ctx "
+                  "holds more"
+                : ". The question is too long even without what was said before: a larger --ctx holds more";
     }
     return report;
 }
 
 void Replies::print_figures(const GenerateReport& report, bool verbose) const {
-    write_stderr(fmt::format("[{}; context {} of {} tokens]\n", verbose ? verbose_report_line(report) : report_line(report), open_.session->tokens().size(),
-                             context_tokens()));
+    write_stderr(fmt::format("[{}; context {} of {} tokens]\n",
+                             verbose ? verbose_report_line(report) : report_line(report),
+                             open_.session->tokens().size(), context_tokens()));
 }
 
 }  // namespace atlas::tools

@@ -11,23 +11,24 @@
 
 namespace atlas::tools {
 
-/// What happens when a conversation no longer fits into the context.
+/// What to do when a conversation no longer fits into the context.
 enum class ContextPolicy {
     shift,  // the oldest turns are left out, also in the middle of an answer
     stop,   // the question fails, an answer ends
 };
 
-/// All that it is made of must outlive it.
+/// All constructor arguments must outlive it.
 class Replies {
   public:
-    Replies(OpenModel& open, const ChatPrompt& chat_prompt, const SamplingFlags& sampling, Speculators* speculation, ContextPolicy policy)
+    Replies(OpenModel& open, const ChatPrompt& chat_prompt, const SamplingFlags& sampling, Speculators* speculation,
+            ContextPolicy policy)
         : open_(open), chat_prompt_(chat_prompt), sampling_(sampling), speculation_(speculation), policy_(policy) {}
 
-    /// Writes an answer to the open question to stdout and returns what it was; the conversation's window may begin later than before.
-    /// Fails: as ChatPrompt::render and generate. What was written until then is in text_so_far().
+    /// Writes an answer to the open question to stdout and returns it; the conversation's window may begin later than
+    /// before. Fails: as ChatPrompt::render and generate. text_so_far() then has what was written.
     Result<GenerateReport> answer(Conversation& conversation, const std::stop_token& stop);
     const std::string& text_so_far() const { return text_; }
-    /// Whether the chat template takes these messages. Fails: as ChatPrompt::render.
+    /// Checks that the chat template accepts these messages. Fails: as ChatPrompt::render.
     Result<void> check(const Conversation& conversation) const;
 
     /// The line of figures after an answer, and how full the context is.

@@ -35,14 +35,17 @@ const Json& messages_of(const Json& json) {
     return json.is_object() && found != json.end() ? *found : json;
 }
 
-// A file of ours may have been changed by others: what is not there or of another kind is the default.
+// The file may have been changed: a member that is missing or of another type has its default.
 template <class T>
 T value_or(const Json& json, const char* key, T otherwise) {
     const auto found = json.is_object() ? json.find(key) : json.end();
     if (!json.is_object() || found == json.end()) return otherwise;
-    if constexpr (std::is_same_v<T, bool>) return found->is_boolean() ? found->template get<bool>() : otherwise;
-    else if constexpr (std::is_same_v<T, std::string>) return found->is_string() ? found->template get<std::string>() : otherwise;
-    else return found->is_number_integer() ? found->template get<T>() : otherwise;
+    if constexpr (std::is_same_v<T, bool>)
+        return found->is_boolean() ? found->template get<bool>() : otherwise;
+    else if constexpr (std::is_same_v<T, std::string>)
+        return found->is_string() ? found->template get<std::string>() : otherwise;
+    else
+        return found->is_number_integer() ? found->template get<T>() : otherwise;
 }
 
 bool is_running(long process) { return process > 0 && (kill(static_cast<pid_t>(process), 0) == 0 || errno == EPERM); }
@@ -50,7 +53,7 @@ bool is_running(long process) { return process > 0 && (kill(static_cast<pid_t>(p
 // Kept talks, the newest first: their names begin with the time.
 std::vector<fs::path> kept_in(const fs::path& folder) {
     std::vector<fs::path> paths;
-    std::error_code ignored;  // a folder that cannot be read holds nothing for us
+    std::error_code ignored;  // a folder that cannot be read counts as empty
     fs::directory_iterator entries(folder, ignored);
     for (const fs::directory_iterator end; !ignored && entries != end; entries.increment(ignored)) {
         const std::string name = entries->path().filename().string();
@@ -65,9 +68,12 @@ std::vector<fs::path> kept_in(const fs::path& folder) {
 Result<void> save_talk(const Conversation& conversation, const fs::path& path, bool may_replace) {
     std::error_code ignored;
     const fs::file_status status = fs::status(path, ignored);
-    if (fs::exists(status) && !fs::is_regular_file(status)) return fail(ErrorCode::invalid_argument, "{} is no regular file", in_quotes(path.string()));
+    if (fs::exists(status) && !fs::is_regular_file(status))
+        return fail(ErrorCode::invalid_argument, "{} is no regular file", in_quotes(path.string()));
     if (fs::exists(status) && !may_replace) {
-        return fail(ErrorCode::invalid_argument, "{} exists and is not overwritten: choose another name, or /save! to replace it", in_quotes(path.string()));
+        return fail(ErrorCode::invalid_argument,
+                    "{} exists and is not overwritten: choose another name, or /save! to replace it",
+                    in_quotes(path.string()));
     }
     const std::string text = json_text(conversation.all(), 2) + "\n";
     ATLAS_TRY(AtomicFile file, AtomicFile::create(path));
@@ -82,7 +88,9 @@ Result<Conversation> load_talk(const fs::path& path) {
     return conversation;
 }
 
-KeptTalk::KeptTalk(fs::path folder, std::string model) : folder_(std::move(folder)), model_(std::move(model)) { begin_new(); }
+KeptTalk::KeptTalk(fs::path folder, std::string model) : folder_(std::move(folder)), model_(std::move(model)) {
+    begin_new();
+}
 
 void KeptTalk::begin_new() {
     if (folder_.empty()) return;
@@ -131,15 +139,22 @@ std::optional<KeptTalk::Found> KeptTalk::newest() const {
         const auto json = read_json(path);
         const auto conversation = json ? Conversation::from_json(messages_of(*json)) : tl::unexpected(json.error());
         if (!conversation) {
-            const auto aside = conversation.error().code == ErrorCode::corrupt ? set_aside(path) : Result<fs::path>(tl::unexpected(conversation.error()));
+            const auto aside = conversation.error().code == ErrorCode::corrupt
+                                   ? set_aside(path)
+                                   : Result<fs::path>(tl::unexpected(conversation.error()));
             if (aside) warning("a kept chat is damaged and was renamed to {}", in_quotes(aside->string(), 200));
             continue;
         }
-        Found found{path, conversation->n_messages(), value_or<std::string>(*json, "model", ""), {}, value_or(*json, "ended", false)};
+        Found found{path,
+                    conversation->n_messages(),
+                    value_or<std::string>(*json, "model", ""),
+                    {},
+                    value_or(*json, "ended", false)};
         found.ended = found.ended || is_running(value_or(*json, "process", 0L));
         std::error_code error;
         const auto written = fs::last_write_time(path, error);
-        if (!error) found.age = std::chrono::duration_cast<std::chrono::seconds>(fs::file_time_type::clock::now() - written);
+        if (!error)
+            found.age = std::chrono::duration_cast<std::chrono::seconds>(fs::file_time_type::clock::now() - written);
         return found;
     }
     return {};

@@ -9,7 +9,9 @@ Result<Catalogue> user_catalogue() {
     const auto dirs = user_dirs(system_environment);
     std::string damaged;
     auto catalogue = load_catalogue(dirs ? dirs->config / "catalogue.json" : std::filesystem::path(), &damaged);
-    if (!damaged.empty()) fmt::print(stderr, "atlas-vk: warning: {}\n", damaged);  // as tools/messages.h, which this library does not have
+    if (!damaged.empty())
+        fmt::print(stderr, "atlas-vk: warning: {}\n",
+                   damaged);  // as tools/messages.h, which this library does not have
     return catalogue;
 }
 

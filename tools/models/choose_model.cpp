@@ -1,4 +1,4 @@
-// Which of a repository's files are meant by a quantization.
+// Finds the files of a repository that a quantization names.
 #include <algorithm>
 #include <functional>
 #include <iterator>
@@ -15,10 +15,12 @@ namespace {
 
 constexpr size_t kMostListed = 40;
 
-// Words in the names of GGUF files that are no model by themselves.
-constexpr std::string_view kHelpers[] = {"mmproj", "imatrix", "mtp", "eagle", "eagle2", "eagle3", "draft", "drafter", "dflash", "medusa"};
+// Words in the names of GGUF files that are not models by themselves.
+constexpr std::string_view kHelpers[] = {"mmproj", "imatrix", "mtp",     "eagle",  "eagle2",
+                                         "eagle3", "draft",   "drafter", "dflash", "medusa"};
 
-// What a name without a quantization fetches: the smallest loss for its size first, then what nearly everybody publishes.
+// What a name without a quantization fetches: the smallest loss for its size first, then what most repositories
+// publish.
 constexpr std::string_view kUsual[] = {"q4_k_m", "q5_k_m", "q8_0", "q4_0", "mxfp4", "bf16", "f16"};
 
 std::string lower(std::string_view text) {
@@ -46,7 +48,8 @@ struct Candidate {
 bool has_word(std::string_view text, std::string_view word) {
     for (size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
         const size_t end = at + word.size();
-        if ((at == 0 || !is_word_character(text[at - 1])) && (end == text.size() || !is_word_character(text[end]))) return true;
+        if ((at == 0 || !is_word_character(text[at - 1])) && (end == text.size() || !is_word_character(text[end])))
+            return true;
     }
     return false;
 }
@@ -60,21 +63,26 @@ bool has_joined_word(std::string_view text, std::string_view word) {
 
 // "model_q4_k_m": the quantization ends the name. (In the middle "_" may be part of a longer one.)
 bool ends_with_word(std::string_view text, std::string_view word) {
-    return text.ends_with(word) && (text.size() == word.size() || !is_word_character(text[text.size() - word.size() - 1]) || text[text.size() - word.size() - 1] == '_');
+    return text.ends_with(word) &&
+           (text.size() == word.size() || !is_word_character(text[text.size() - word.size() - 1]) ||
+            text[text.size() - word.size() - 1] == '_');
 }
 
 std::set<std::string> words_of(std::string_view text) {
     std::set<std::string> words;
     for (std::string word; !text.empty(); text.remove_prefix(1)) {
         if (is_word_character(text.front())) word += text.front();
-        if ((!is_word_character(text.front()) || text.size() == 1) && !word.empty()) words.insert(std::exchange(word, {}));
+        if ((!is_word_character(text.front()) || text.size() == 1) && !word.empty())
+            words.insert(std::exchange(word, {}));
     }
     return words;
 }
 
-// A repository that is named after such a thing holds models of that name.
+// A repository whose own name has such a word holds models of that name.
 bool is_helper(const Candidate& candidate, const std::string& repository) {
-    return std::ranges::any_of(kHelpers, [&](std::string_view word) { return has_joined_word(candidate.path, word) && !has_joined_word(repository, word); });
+    return std::ranges::any_of(kHelpers, [&](std::string_view word) {
+        return has_joined_word(candidate.path, word) && !has_joined_word(repository, word);
+    });
 }
 
 std::vector<Candidate> candidates_of(const std::vector<RemoteFile>& files, const std::string& repository) {
@@ -95,25 +103,34 @@ std::string list_of(const std::vector<Candidate>& candidates) {
     std::string text;
     for (size_t i = 0; i < std::min(candidates.size(), kMostListed); ++i) {
         const RemoteFile& first = *candidates[i].files.front();
-        const std::string size = candidates[i].bytes() > 0 ? fmt::format(" ({})", bytes_text(candidates[i].bytes())) : "";
+        const std::string size =
+            candidates[i].bytes() > 0 ? fmt::format(" ({})", bytes_text(candidates[i].bytes())) : "";
         text += fmt::format("{}{}{}", i == 0 ? "" : ", ", printable(first.file_name, 200), size);
     }
     if (candidates.size() > kMostListed) text += fmt::format(" and {} more", candidates.size() - kMostListed);
     return text;
 }
 
-// Those whose names say the quantization, by the strictest rule that finds any.
-std::vector<Candidate> with_quant(const std::vector<Candidate>& candidates, const std::string& repository, const std::string& quant) {
+// The models whose names hold the quantization, by the strictest rule that finds any.
+std::vector<Candidate> with_quant(const std::vector<Candidate>& candidates, const std::string& repository,
+                                  const std::string& quant) {
     std::string base = repository.substr(repository.find('/') + 1);
-    if (const size_t ending = base.rfind("gguf"); ending != std::string::npos && ending > 0 && ending + 4 == base.size()) base.resize(ending - 1);
-    const auto is_named = [&](const Candidate& c) { return quant == c.path || quant == c.name() || quant == std::string(c.name()) + ".gguf" || quant == c.path + ".gguf"; };
+    if (const size_t ending = base.rfind("gguf");
+        ending != std::string::npos && ending > 0 && ending + 4 == base.size())
+        base.resize(ending - 1);
+    const auto is_named = [&](const Candidate& c) {
+        return quant == c.path || quant == c.name() || quant == std::string(c.name()) + ".gguf" ||
+               quant == c.path + ".gguf";
+    };
     const auto is_exact = [&](const Candidate& c) {
-        return c.name().size() == base.size() + 1 + quant.size() && c.name().starts_with(base) && std::string_view("-._").find(c.name()[base.size()]) != std::string_view::npos &&
+        return c.name().size() == base.size() + 1 + quant.size() && c.name().starts_with(base) &&
+               std::string_view("-._").find(c.name()[base.size()]) != std::string_view::npos &&
                c.name().ends_with(quant);
     };
-    const std::function<bool(const Candidate&)> rules[] = {is_named, is_exact, [&](const Candidate& c) { return has_word(c.name(), quant); },
-                                                           [&](const Candidate& c) { return ends_with_word(c.name(), quant); },
-                                                           [&](const Candidate& c) { return has_word(c.path, quant); }};
+    const std::function<bool(const Candidate&)> rules[] = {
+        is_named, is_exact, [&](const Candidate& c) { return has_word(c.name(), quant); },
+        [&](const Candidate& c) { return ends_with_word(c.name(), quant); },
+        [&](const Candidate& c) { return has_word(c.path, quant); }};
     for (const auto& rule : rules) {
         std::vector<Candidate> found;
         std::ranges::copy_if(candidates, std::back_inserter(found), rule);
@@ -141,10 +158,14 @@ Result<std::vector<RemoteFile>> parts_of(const Candidate& candidate) {
     std::ranges::sort(parts, {}, &RemoteFile::file_name);
     const auto split = gguf::split_name(parts.front().file_name);
     for (size_t i = 0; i < (split ? split->count : 1); ++i) {
-        if (split && (i >= parts.size() || parts[i].file_name != gguf::split_path(*split, static_cast<uint32_t>(i)).string()))
-            return fail(ErrorCode::corrupt, "{}: the repository lacks part {} of {}", printable(parts.front().file_name, 200), i + 1, split->count);
+        if (split &&
+            (i >= parts.size() || parts[i].file_name != gguf::split_path(*split, static_cast<uint32_t>(i)).string()))
+            return fail(ErrorCode::corrupt, "{}: the repository lacks part {} of {}",
+                        printable(parts.front().file_name, 200), i + 1, split->count);
     }
-    if (parts.size() != (split ? split->count : 1)) return fail(ErrorCode::corrupt, "{}: the repository holds it more than once", printable(parts.front().file_name, 200));
+    if (parts.size() != (split ? split->count : 1))
+        return fail(ErrorCode::corrupt, "{}: the repository holds it more than once",
+                    printable(parts.front().file_name, 200));
     for (RemoteFile& part : parts) part.file_name = part.file_name.substr(part.file_name.rfind('/') + 1);
     return parts;
 }
@@ -166,14 +187,17 @@ Result<std::vector<RemoteFile>> choose_model(const std::vector<RemoteFile>& file
         }
     }
     if (found.empty()) {
-        const std::string missing = repository.quant.empty() ? "none of the usual quantizations" : "no quantization " + in_quotes(repository.quant);
-        return fail(ErrorCode::not_found, "hf:{} has {}; there are: {}. Say which: hf:{}:QUANT or hf:{}:FILE.gguf", repository.name, missing, list_of(candidates),
-                    repository.name, repository.name);
+        const std::string missing = repository.quant.empty() ? "none of the usual quantizations"
+                                                             : "no quantization " + in_quotes(repository.quant);
+        return fail(ErrorCode::not_found, "hf:{} has {}; there are: {}. Say which: hf:{}:QUANT or hf:{}:FILE.gguf",
+                    repository.name, missing, list_of(candidates), repository.name, repository.name);
     }
     if (found.size() == 1) return parts_of(found.front());
     if (const Candidate* one = plainest(found)) return parts_of(*one);
-    return fail(ErrorCode::invalid_argument, "hf:{} has several models that {} may mean: {}. Say which: hf:{}:FILE.gguf", repository.name,
-                in_quotes(repository.quant.empty() ? "the usual quantization" : repository.quant), list_of(found), repository.name);
+    return fail(ErrorCode::invalid_argument,
+                "hf:{} has several models that {} may mean: {}. Say which: hf:{}:FILE.gguf", repository.name,
+                in_quotes(repository.quant.empty() ? "the usual quantization" : repository.quant), list_of(found),
+                repository.name);
 }
 
 }  // namespace atlas::tools

@@ -11,7 +11,8 @@ namespace {
 constexpr size_t kMostPageBytes = size_t{32} << 20;
 constexpr size_t kMostShownUrl = 400;
 
-// What tells one version of a remote file from another; a weak ETag does not promise equal bytes. Empty: nothing that can be sent back.
+// The identity of a version of a remote file; a weak ETag does not promise equal bytes. Empty: nothing that can be sent
+// back.
 std::string version_of(const Exchange& exchange) {
     const std::string tag = exchange.header("etag");
     if (is_version(tag) && !tag.starts_with("W/")) return tag;
@@ -19,10 +20,12 @@ std::string version_of(const Exchange& exchange) {
     return is_version(date) ? date : "";
 }
 
-// The first byte's answer: whether it continues the part or begins anew. False: it is neither, or the part cannot be written.
+// Called with the first byte of an answer: decides whether it continues the part or begins anew. False: neither, or the
+// part cannot be written.
 bool begin_body(const Exchange& exchange, Part& part, bool asked_for_rest) {
     const std::string range = exchange.header("content-range");
-    const bool continues = exchange.status() == 206 && asked_for_rest && range.starts_with(fmt::format("bytes {}-", part.bytes()));
+    const bool continues =
+        exchange.status() == 206 && asked_for_rest && range.starts_with(fmt::format("bytes {}-", part.bytes()));
     if (exchange.status() == 206 && !continues) return false;
     const std::string version = version_of(exchange);
     if (!continues) part.start_over();
@@ -52,14 +55,17 @@ Outcome attempt(const DownloadRequest& request, const DownloadOptions& options, 
     if (part.error()) return {Outcome::Kind::failed, *part.error()};
     if (outcome.kind == Outcome::Kind::over) {
         // "Range not satisfiable": the part holds all there is, or more than that.
-        if (exchange.header("content-range") == fmt::format("bytes */{}", part.bytes())) return {Outcome::Kind::done, {}};
+        if (exchange.header("content-range") == fmt::format("bytes */{}", part.bytes()))
+            return {Outcome::Kind::done, {}};
         part.start_over();
         return {Outcome::Kind::again, outcome.error};
     }
     if (outcome.kind == Outcome::Kind::done && !has_begun) {
         const bool is_empty_file = exchange.status() == 200;
         part.start_over();
-        if (!is_empty_file) return {Outcome::Kind::again, {ErrorCode::network, "the server sent another part of the file than it was asked for"}};
+        if (!is_empty_file)
+            return {Outcome::Kind::again,
+                    {ErrorCode::network, "the server sent another part of the file than it was asked for"}};
     }
     if (outcome.kind == Outcome::Kind::done && part.total_bytes && part.bytes() < *part.total_bytes)
         return {Outcome::Kind::again, {ErrorCode::network, "the connection ended early"}};
@@ -73,7 +79,9 @@ Result<std::string> download(const FolderLock& folder, const DownloadRequest& re
     ATLAS_TRY_VOID(part.open());
     bool resumed = part.bytes() > 0;
     while (true) {
-        ATLAS_TRY_VOID(with_tries(options, printable(request.url, kMostShownUrl), [&] { return attempt(request, options, part); }, [&] { return part.bytes(); }));
+        ATLAS_TRY_VOID(with_tries(
+            options, printable(request.url, kMostShownUrl), [&] { return attempt(request, options, part); },
+            [&] { return part.bytes(); }));
         auto hash = part.check();
         if (hash) {
             ATLAS_TRY_VOID(part.finish());
@@ -88,7 +96,8 @@ Result<std::string> download(const FolderLock& folder, const DownloadRequest& re
     }
 }
 
-Result<Page> fetch_page(const std::string& url, const std::vector<std::string>& headers, const DownloadOptions& options) {
+Result<Page> fetch_page(const std::string& url, const std::vector<std::string>& headers,
+                        const DownloadOptions& options) {
     Page page;
     bool too_long = false;
     const auto once = [&]() -> Outcome {
@@ -100,7 +109,9 @@ Result<Page> fetch_page(const std::string& url, const std::vector<std::string>& 
             return !too_long;
         };
         Outcome outcome = exchange.run();
-        if (too_long) return {Outcome::Kind::failed, {ErrorCode::limit, fmt::format("the page is larger than {}", bytes_text(kMostPageBytes))}};
+        if (too_long)
+            return {Outcome::Kind::failed,
+                    {ErrorCode::limit, fmt::format("the page is larger than {}", bytes_text(kMostPageBytes))}};
         page.url = exchange.final_url();
         page.content_type = exchange.header("content-type");
         return outcome;

@@ -1,5 +1,5 @@
 #pragma once
-// The process's environment, for what takes it as a function. Libraries below runtime/ read none.
+// The process's environment, for functions that take it as an argument. Libraries below runtime/ do not read it.
 
 #include <optional>
 #include <string>

@@ -11,8 +11,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// The headers that somebody asks for; a server may send any number of others.
-constexpr std::array<std::string_view, 5> kKept = {"etag", "last-modified", "content-range", "content-length", "content-type"};
+// The headers that callers read; a server may send any number of others.
+constexpr std::array<std::string_view, 5> kKept = {"etag", "last-modified", "content-range", "content-length",
+                                                   "content-type"};
 
 CURL* new_handle() {
     // Once, before threads can meet in it.
@@ -25,7 +26,8 @@ Outcome hopeless(std::string why) { return {Outcome::Kind::failed, {ErrorCode::n
 
 }  // namespace
 
-Exchange::Exchange(const DownloadOptions& options, const std::string& url, const std::vector<std::string>& headers) : options_(options), handle_(new_handle()) {
+Exchange::Exchange(const DownloadOptions& options, const std::string& url, const std::vector<std::string>& headers)
+    : options_(options), handle_(new_handle()) {
     for (const std::string& header : headers) add_header(header);
     set(CURLOPT_URL, url.c_str());
     set(CURLOPT_FOLLOWLOCATION, 1L);
@@ -64,7 +66,8 @@ Outcome Exchange::run() {
     const CURLcode code = curl_easy_perform(handle_);
     if (options_.stop.stop_requested()) return {Outcome::Kind::failed, {ErrorCode::cancelled, "stopped"}};
     if (sink_ended_) return {Outcome::Kind::done, {}};
-    if (stalled_) return again(fmt::format("no data for {}", duration_text(static_cast<double>(options_.stall.count()) / 1000)));
+    if (stalled_)
+        return again(fmt::format("no data for {}", duration_text(static_cast<double>(options_.stall.count()) / 1000)));
     return code == CURLE_OK ? of_status() : failure(code);
 }
 
@@ -73,13 +76,19 @@ Outcome Exchange::failure(CURLcode code) const {
     switch (code) {
         case CURLE_UNSUPPORTED_PROTOCOL:
         case CURLE_URL_MALFORMAT:
-        case CURLE_COULDNT_RESOLVE_PROXY: return hopeless(why);
+        case CURLE_COULDNT_RESOLVE_PROXY:
+            return hopeless(why);
         case CURLE_PEER_FAILED_VERIFICATION:
-            return hopeless(why + "; where a company or a proxy signs with a certificate of its own, name that in SSL_CERT_FILE");
+            return hopeless(
+                why + "; where a company or a proxy signs with a certificate of its own, name that in SSL_CERT_FILE");
         case CURLE_SSL_CACERT_BADFILE:
-            return hopeless(fmt::format("{}: {} (SSL_CERT_FILE, CURL_CA_BUNDLE or SSL_CERT_DIR)", why,
-                                        in_quotes((options_.authorities.file.empty() ? options_.authorities.folder : options_.authorities.file).string(), 400)));
-        default: return again(why);
+            return hopeless(fmt::format(
+                "{}: {} (SSL_CERT_FILE, CURL_CA_BUNDLE or SSL_CERT_DIR)", why,
+                in_quotes((options_.authorities.file.empty() ? options_.authorities.folder : options_.authorities.file)
+                              .string(),
+                          400)));
+        default:
+            return again(why);
     }
 }
 
@@ -105,8 +114,10 @@ Outcome Exchange::of_status() const {
     const std::string what = fmt::format("the server answered {}", code);
     if (code >= 200 && code < 300) return {Outcome::Kind::done, {}};
     if (code == 416) return {Outcome::Kind::over, {ErrorCode::network, what}};
-    if (code == 404 || code == 410) return {Outcome::Kind::failed, {ErrorCode::not_found, what + ": there is no such file"}};
-    if (code == 401 || code == 403) return hopeless(what + ": not open to everyone. Does it need a token (HF_TOKEN), or is the name wrong?");
+    if (code == 404 || code == 410)
+        return {Outcome::Kind::failed, {ErrorCode::not_found, what + ": there is no such file"}};
+    if (code == 401 || code == 403)
+        return hopeless(what + ": not open to everyone. Does it need a token (HF_TOKEN), or is the name wrong?");
     if (code == 408 || code == 425 || code == 429 || code >= 500) return again(what);
     return hopeless(what);
 }

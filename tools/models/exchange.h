@@ -13,8 +13,8 @@
 
 namespace atlas::tools {
 
-/// Redirects are followed, never from an encrypted page to an open one. Proxies are those of the environment (https_proxy, no_proxy),
-/// as libcurl reads it.
+/// Redirects are followed, never from an encrypted page to an open one. Proxies are those of the environment
+/// (https_proxy, no_proxy), as libcurl reads it.
 class Exchange {
   public:
     Exchange(const DownloadOptions& options, const std::string& url, const std::vector<std::string>& headers);
@@ -24,10 +24,10 @@ class Exchange {
 
     void add_header(const std::string& header) { headers_ = curl_slist_append(headers_, header.c_str()); }
 
-    /// Takes the body of a good answer as it comes; false ends the exchange. Set it before run().
+    /// Called with the body of a successful answer as it arrives; false ends the exchange. Set it before run().
     std::function<bool(const char* data, size_t bytes)> sink;
 
-    /// Runs it; says how it ended as far as the network goes.
+    /// Runs it; returns how the network part of it ended.
     Outcome run();
 
     long status() const;

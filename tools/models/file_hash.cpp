@@ -19,7 +19,8 @@ constexpr size_t kChunkBytes = size_t{1} << 20;
 
 Result<FileHash> hash_open_file(int file, const std::string& shown, const std::stop_token& stop) {
     struct stat status = {};
-    if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) return fail(ErrorCode::io, "{} is no regular file", shown);
+    if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode))
+        return fail(ErrorCode::io, "{} is no regular file", shown);
     FileHash result;
     Sha256 hash;
     std::vector<char> buffer(kChunkBytes);
@@ -41,7 +42,9 @@ Result<FileHash> hash_open_file(int file, const std::string& shown, const std::s
 Result<FileHash> hash_file(const std::filesystem::path& path, const std::stop_token& stop) {
     const std::string shown = in_quotes(path.string(), 400);
     const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0) return fail(errno == ENOENT ? ErrorCode::not_found : ErrorCode::io, "cannot open {}: {}", shown, std::strerror(errno));
+    if (file < 0)
+        return fail(errno == ENOENT ? ErrorCode::not_found : ErrorCode::io, "cannot open {}: {}", shown,
+                    std::strerror(errno));
     auto result = hash_open_file(file, shown, stop);
     ::close(file);
     return result;

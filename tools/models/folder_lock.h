@@ -10,13 +10,15 @@
 
 namespace atlas::tools {
 
-/// Holds an exclusive lock on the file ".lock" in a folder. The system gives the lock back when the process ends, however it ends.
+/// Holds an exclusive lock on the file ".lock" in a folder. The system releases the lock when the process ends, however
+/// it ends.
 class FolderLock {
   public:
-    /// Makes the folder if need be and waits while somebody else holds its lock; `on_wait` is told once.
+    /// Makes the folder if needed and waits while another process holds its lock; calls `on_wait` once if it waits.
     /// Fails: io (also where the file system knows no locks), cancelled.
-    static Result<FolderLock> take(const std::filesystem::path& folder, const std::function<void()>& on_wait, const std::stop_token& stop);
-    /// Does not wait: nothing when somebody else holds the lock. Fails: io.
+    static Result<FolderLock> take(const std::filesystem::path& folder, const std::function<void()>& on_wait,
+                                   const std::stop_token& stop);
+    /// Does not wait: returns nothing when another process holds the lock. Fails: io.
     static Result<std::optional<FolderLock>> try_take(const std::filesystem::path& folder);
 
     FolderLock(FolderLock&& other) noexcept;

@@ -26,7 +26,8 @@ std::vector<fs::path> parts_of(const fs::path& path) {
 }
 
 /// Copies beside and renames. `done` counts the bytes of all files so far.
-Result<void> copy(const fs::path& from, const fs::path& to, uint64_t& done, uint64_t total, const DownloadOptions& options) {
+Result<void> copy(const fs::path& from, const fs::path& to, uint64_t& done, uint64_t total,
+                  const DownloadOptions& options) {
     std::ifstream in(from, std::ios::binary);
     if (!in) return fail(ErrorCode::io, "cannot read {}", shown(from));
     ATLAS_TRY(auto out, AtomicFile::create(to));
@@ -42,7 +43,8 @@ Result<void> copy(const fs::path& from, const fs::path& to, uint64_t& done, uint
     return out.commit();
 }
 
-Result<void> bring(const std::vector<fs::path>& files, const fs::path& folder, ImportBy by, uint64_t total, const DownloadOptions& options) {
+Result<void> bring(const std::vector<fs::path>& files, const fs::path& folder, ImportBy by, uint64_t total,
+                   const DownloadOptions& options) {
     uint64_t done = 0;
     bool is_told = false;
     for (const fs::path& file : files) {
@@ -51,11 +53,15 @@ Result<void> bring(const std::vector<fs::path>& files, const fs::path& folder, I
         if (os::same_file(file, target) && by != ImportBy::copy) continue;
         fs::remove(target, error);  // of an import that was interrupted
         if (by != ImportBy::copy) {
-            // Of the file itself, should the name be a symbolic link.
+            // Links the file itself if the name is a symbolic link.
             fs::create_hard_link(fs::canonical(file, error), target, error);
             if (!error) continue;
-            if (by == ImportBy::link) return fail(ErrorCode::invalid_argument, "cannot link {} into the store: {}; --copy copies it", shown(file), error.message());
-            if (!std::exchange(is_told, true) && options.on_note) options.on_note(fmt::format("a link to {} is not possible ({}): copying", shown(file), error.message()));
+            if (by == ImportBy::link)
+                return fail(ErrorCode::invalid_argument, "cannot link {} into the store: {}; --copy copies it",
+                            shown(file), error.message());
+            if (!std::exchange(is_told, true) && options.on_note)
+                options.on_note(
+                    fmt::format("a link to {} is not possible ({}): copying", shown(file), error.message()));
         }
         ATLAS_TRY_VOID(copy(file, target, done, total, options));
     }
@@ -69,19 +75,24 @@ std::string name_of_file(const fs::path& path) {
     return stored_name(split ? fs::path(split->stem).filename().string() : path.stem().string());
 }
 
-Result<StoredModel> import_model(const ModelStore& store, const fs::path& path, const std::string& name, ImportBy by, const DownloadOptions& options) {
+Result<StoredModel> import_model(const ModelStore& store, const fs::path& path, const std::string& name, ImportBy by,
+                                 const DownloadOptions& options) {
     ATLAS_TRY(const gguf::File file, gguf::File::open(path));
     std::error_code error;
     const fs::path absolute = fs::absolute(path, error).lexically_normal();
     if (error) return fail(ErrorCode::io, "{}: {}", shown(path), error.message());
     const auto files = parts_of(absolute);
     for (const fs::path& part : files)
-        if (!is_safe_file_name(part.filename().string())) return fail(ErrorCode::invalid_argument, "{}: give the file a name without control characters first", shown(part));
+        if (!is_safe_file_name(part.filename().string()))
+            return fail(ErrorCode::invalid_argument, "{}: give the file a name without control characters first",
+                        shown(part));
     const Source source{"file:" + files.front().string(), name, true};
     ATLAS_TRY(PullFolder folder, PullFolder::enter(store, source, options));
     if (folder.finished()) {
         if (folder.finished()->bytes == file.file_bytes()) return *folder.finished();
-        return fail(ErrorCode::invalid_argument, "{} is stored already, from an earlier state of {}; delete it first (atlas-vk rm {}) or give another --name",
+        return fail(ErrorCode::invalid_argument,
+                    "{} is stored already, from an earlier state of {}; delete it first (atlas-vk rm {}) or give "
+                    "another --name",
                     in_quotes(name), shown(files.front()), name);
     }
     ATLAS_TRY_VOID(bring(files, folder.lock().folder(), by, file.file_bytes(), options));

@@ -12,11 +12,14 @@ enum class ImportBy {
     copy,
 };
 
-/// The name that a file gets in the store where the user says none: its own, without ".gguf" and "-00001-of-00003". Empty: it gives none.
+/// The name that a file gets in the store if the user gives none: its own, without ".gguf" and "-00001-of-00003".
+/// Empty: it gives none.
 std::string name_of_file(const std::filesystem::path& path);
 
 /// Stores the file, or all parts of a split model of which one is named, under `name`. The original stays.
-/// Fails: not_found, corrupt (not a GGUF file), invalid_argument (the name is taken; ImportBy::link where it cannot be), io, cancelled.
-Result<StoredModel> import_model(const ModelStore& store, const std::filesystem::path& path, const std::string& name, ImportBy by, const DownloadOptions& options);
+/// Fails: not_found, corrupt (not a GGUF file), invalid_argument (the name is taken; ImportBy::link where no link is
+/// possible), io, cancelled.
+Result<StoredModel> import_model(const ModelStore& store, const std::filesystem::path& path, const std::string& name,
+                                 ImportBy by, const DownloadOptions& options);
 
 }  // namespace atlas::tools

@@ -16,13 +16,16 @@ constexpr size_t kMostNoteBytes = size_t{1} << 20;
 
 // A file of the folder itself: no path, and none of the names that mean a folder.
 bool is_plain_name(const std::string& name) {
-    return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+    return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
+           name.find('\0') == std::string::npos;
 }
 
 std::optional<FolderNote> parse_note(const std::string& text) {
     const auto json = nlohmann::json::parse(text, nullptr, false);
     if (!json.is_object()) return std::nullopt;
-    const auto text_of = [&](const char* key) { return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string(); };
+    const auto text_of = [&](const char* key) {
+        return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string();
+    };
     FolderNote note{text_of("source"), text_of("file"), {}};
     if (!is_plain_name(note.file) && !note.file.empty()) return std::nullopt;
     if (note.file.empty() && note.source.empty()) return std::nullopt;
@@ -50,8 +53,11 @@ std::optional<FolderNote> read_note(const fs::path& path, const OnWarning& on_wa
     if (note) return note;
     const auto moved = set_aside(path);
     const std::string name = printable(path.parent_path().filename().string());
-    warn(fmt::format("{} is damaged{}. 'atlas-vk pull' of the model's source writes it anew and keeps the files that are right; 'atlas-vk rm --yes {}' deletes them", shown,
-                     moved ? " and now called " + in_quotes(moved->filename().string()) : ": " + moved.error().message, name));
+    warn(fmt::format(
+        "{} is damaged{}. 'atlas-vk pull' of the model's source writes it anew and keeps the files that are right; "
+        "'atlas-vk rm --yes {}' deletes them",
+        shown, moved ? " and now called " + in_quotes(moved->filename().string()) : ": " + moved.error().message,
+        name));
     return std::nullopt;
 }
 

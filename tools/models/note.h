@@ -1,5 +1,5 @@
 #pragma once
-// What a model's folder says about itself: "model.json" when it is complete, "pull.json" while it is being pulled.
+// The note in a model's folder: "model.json" when it is complete, "pull.json" while it is being pulled.
 
 #include <filesystem>
 #include <functional>
@@ -11,7 +11,7 @@
 
 namespace atlas::tools {
 
-/// Is told what a user should know and what is no error: a whole sentence, safe to print.
+/// Called with what a user should know but is not an error: a whole sentence, safe to print.
 using OnWarning = std::function<void(const std::string& warning)>;
 
 struct FolderNote {
@@ -20,7 +20,8 @@ struct FolderNote {
     std::map<std::string, std::string> sha256;  // of complete files, by name
 };
 
-/// The note in `path`, or nothing: there is none, or it is damaged; that is told, and the file set aside, so that it is told once.
+/// The note in `path`; nothing if there is none or it is damaged. A damaged note is reported and renamed, so that it is
+/// reported once.
 std::optional<FolderNote> read_note(const std::filesystem::path& path, const OnWarning& on_warning);
 
 /// Fails: io.

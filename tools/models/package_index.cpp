@@ -20,8 +20,10 @@ std::string normalized(std::string_view name, char joiner) {
 }
 
 std::string without_entities(std::string text) {
-    for (const auto& [entity, character] : {std::pair{"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&#39;", "'"}, {"&amp;", "&"}})
-        for (size_t at = 0; (at = text.find(entity, at)) != std::string::npos; ++at) text.replace(at, std::string_view(entity).size(), character);
+    for (const auto& [entity, character] :
+         {std::pair{"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&#39;", "'"}, {"&amp;", "&"}})
+        for (size_t at = 0; (at = text.find(entity, at)) != std::string::npos; ++at)
+            text.replace(at, std::string_view(entity).size(), character);
     return text;
 }
 
@@ -58,9 +60,13 @@ std::vector<IndexedFile> read_json(const std::string& text) {
     const auto page = nlohmann::json::parse(text, nullptr, false);
     if (!page.is_object() || !page.contains("files") || !page["files"].is_array()) return files;
     for (const auto& entry : page["files"]) {
-        if (!entry.is_object() || !entry.contains("filename") || !entry.contains("url") || !entry["filename"].is_string() || !entry["url"].is_string()) continue;
+        if (!entry.is_object() || !entry.contains("filename") || !entry.contains("url") ||
+            !entry["filename"].is_string() || !entry["url"].is_string())
+            continue;
         IndexedFile file{entry["filename"].get<std::string>(), entry["url"].get<std::string>(), ""};
-        if (entry.contains("hashes") && entry["hashes"].is_object() && entry["hashes"].contains("sha256") && entry["hashes"]["sha256"].is_string()) file.sha256 = entry["hashes"]["sha256"].get<std::string>();
+        if (entry.contains("hashes") && entry["hashes"].is_object() && entry["hashes"].contains("sha256") &&
+            entry["hashes"]["sha256"].is_string())
+            file.sha256 = entry["hashes"]["sha256"].get<std::string>();
         files.push_back(std::move(file));
     }
     return files;
@@ -82,26 +88,33 @@ std::string absolute_url(const std::string& base, const std::string& link) {
     if (!folder.ends_with('/')) folder += '/';
     std::string rest = link;
     while (rest.starts_with("../") || rest.starts_with("./")) {
-        if (rest[1] == '.' && folder.size() > root + 1) folder = folder.substr(0, folder.find_last_of('/', folder.size() - 2) + 1);
+        if (rest[1] == '.' && folder.size() > root + 1)
+            folder = folder.substr(0, folder.find_last_of('/', folder.size() - 2) + 1);
         rest = rest.substr(rest[1] == '.' ? 3 : 2);
     }
     return folder + rest;
 }
 
-Result<RemoteFile> find_wheel(const std::string& index, const std::string& package, const std::string& version, const DownloadOptions& options) {
-    const std::string address = fmt::format("{}/{}/", index.substr(0, index.find_last_not_of('/') + 1), normalized(package, '-'));
+Result<RemoteFile> find_wheel(const std::string& index, const std::string& package, const std::string& version,
+                              const DownloadOptions& options) {
+    const std::string address =
+        fmt::format("{}/{}/", index.substr(0, index.find_last_not_of('/') + 1), normalized(package, '-'));
     auto page = fetch_page(address, {"Accept: application/vnd.pypi.simple.v1+json, text/html;q=0.5"}, options);
-    if (!page && page.error().code == ErrorCode::not_found) return fail(ErrorCode::not_found, "the package index has no package {} ({})", in_quotes(package), printable(address, 400));
+    if (!page && page.error().code == ErrorCode::not_found)
+        return fail(ErrorCode::not_found, "the package index has no package {} ({})", in_quotes(package),
+                    printable(address, 400));
     if (!page) return tl::unexpected(std::move(page).error());
     const std::string start = normalized(package, '_') + "-";
     std::string versions;
     for (const IndexedFile& file : read_index_page(page->text, page->content_type)) {
         // name-version-python-abi-platform.whl; the name in the file may have kept its capitals.
-        if (!file.name.ends_with(".whl") || normalized(file.name.substr(0, file.name.find('-')), '_') + "-" != start) continue;
+        if (!file.name.ends_with(".whl") || normalized(file.name.substr(0, file.name.find('-')), '_') + "-" != start)
+            continue;
         const std::string rest = file.name.substr(file.name.find('-') + 1);
         const std::string its_version = rest.substr(0, rest.find('-'));
         if (its_version != version || !rest.ends_with("-any.whl")) {
-            if (versions.find(its_version) == std::string::npos) versions += (versions.empty() ? "" : ", ") + printable(its_version);
+            if (versions.find(its_version) == std::string::npos)
+                versions += (versions.empty() ? "" : ", ") + printable(its_version);
             continue;
         }
         RemoteFile wheel;
@@ -112,8 +125,8 @@ Result<RemoteFile> find_wheel(const std::string& index, const std::string& packa
         wheel.is_archive = true;
         return wheel;
     }
-    return fail(ErrorCode::not_found, "the package {} has no wheel of version {} for every platform; there are: {}", in_quotes(package), printable(version),
-                versions.empty() ? "none" : printable(versions, 1000));
+    return fail(ErrorCode::not_found, "the package {} has no wheel of version {} for every platform; there are: {}",
+                in_quotes(package), printable(version), versions.empty() ? "none" : printable(versions, 1000));
 }
 
 }  // namespace atlas::tools

@@ -18,6 +18,7 @@ std::vector<IndexedFile> read_index_page(const std::string& text, const std::str
 std::string absolute_url(const std::string& base, const std::string& link);
 
 /// The wheel of this version that fits every platform. Fails: not_found (names the versions there are), network.
-Result<RemoteFile> find_wheel(const std::string& index, const std::string& package, const std::string& version, const DownloadOptions& options);
+Result<RemoteFile> find_wheel(const std::string& index, const std::string& package, const std::string& version,
+                              const DownloadOptions& options);
 
 }  // namespace atlas::tools

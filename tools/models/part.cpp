@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMostNoteBytes = size_t{64} << 10;
 constexpr size_t kMostVersionBytes = 1024;
-// From here on checking takes long enough to be told.
+// From this size on, checking takes long enough to be reported.
 constexpr uint64_t kLargeBytes = uint64_t{256} << 20;
 
 fs::path with_ending(const fs::path& path, const char* ending) {
@@ -41,11 +41,16 @@ std::string text_of(const nlohmann::json& object, const char* key) {
 }  // namespace
 
 bool is_version(std::string_view text) {
-    return !text.empty() && text.size() <= kMostVersionBytes && std::ranges::all_of(text, [](char c) { return c >= 0x20 && c < 0x7F; });
+    return !text.empty() && text.size() <= kMostVersionBytes &&
+           std::ranges::all_of(text, [](char c) { return c >= 0x20 && c < 0x7F; });
 }
 
 Part::Part(const fs::path& target, const DownloadRequest& request, const DownloadOptions& options)
-    : request_(request), options_(options), target_(target), path_(with_ending(target, ".part")), note_(with_ending(target, ".part.json")) {}
+    : request_(request),
+      options_(options),
+      target_(target),
+      path_(with_ending(target, ".part")),
+      note_(with_ending(target, ".part.json")) {}
 
 Part::~Part() {
     if (file_ < 0) return;
@@ -56,8 +61,10 @@ Part::~Part() {
 void Part::set_aside_with_a_word(const fs::path& path, const std::string& why) const {
     const auto moved = set_aside(path);
     if (!options_.on_note) return;
-    options_.on_note(fmt::format("{} {}; {}", in_quotes(path.string(), 400), why,
-                                 moved ? fmt::format("it is now {}, and the download starts over", in_quotes(moved->filename().string())) : moved.error().message));
+    options_.on_note(fmt::format(
+        "{} {}; {}", in_quotes(path.string(), 400), why,
+        moved ? fmt::format("it is now {}, and the download starts over", in_quotes(moved->filename().string()))
+              : moved.error().message));
 }
 
 // Whether the note says that the part is one of the file that is asked for.
@@ -94,10 +101,12 @@ Result<void> Part::open() {
     } else if (note.error().code != ErrorCode::not_found) {
         set_aside_with_a_word(note_, "cannot be read");
     }
-    // A link, a pipe or a folder under this name is nothing that a download left; a second name would make us write into another file.
+    // A link, a pipe or a folder under this name does not come from a download; with a hard link we would write into
+    // another file.
     std::error_code error;
     const auto kind = fs::symlink_status(path_, error);
-    if (fs::exists(kind) && (!fs::is_regular_file(kind) || fs::hard_link_count(path_, error) != 1)) set_aside_with_a_word(path_, "is no part of a download");
+    if (fs::exists(kind) && (!fs::is_regular_file(kind) || fs::hard_link_count(path_, error) != 1))
+        set_aside_with_a_word(path_, "is no part of a download");
     ATLAS_TRY_VOID(open_file());
     if (!fits || (request_.bytes && bytes_ > *request_.bytes)) start_over();
     return {};
@@ -125,7 +134,8 @@ bool Part::begin(const std::string& version) {
 
 bool Part::write(const char* data, size_t bytes) {
     if (request_.bytes && bytes_ + bytes > *request_.bytes) {
-        error_ = Error{ErrorCode::corrupt, fmt::format("the server sends more than the {} bytes that are expected", *request_.bytes)};
+        error_ = Error{ErrorCode::corrupt,
+                       fmt::format("the server sends more than the {} bytes that are expected", *request_.bytes)};
         return false;
     }
     while (bytes > 0) {
@@ -144,15 +154,20 @@ bool Part::write(const char* data, size_t bytes) {
 
 Result<std::string> Part::check() {
     if (::fsync(file_) != 0) return tl::unexpected(disk_error(errno));
-    if (options_.on_note && bytes_ >= kLargeBytes) options_.on_note(fmt::format("checking {} ({})", printable(target_.filename().string()), bytes_text(bytes_)));
-    // Read back by name: what is renamed is what was hashed, whatever was received.
+    if (options_.on_note && bytes_ >= kLargeBytes)
+        options_.on_note(fmt::format("checking {} ({})", printable(target_.filename().string()), bytes_text(bytes_)));
+    // Read back by name, so that what is renamed is what was hashed, whatever was received.
     ATLAS_TRY(const FileHash found, hash_file(path_, options_.stop));
     const std::string url = printable(request_.url, 400);
-    if (found.bytes != bytes_) return fail(ErrorCode::corrupt, "{}: {} bytes came, but {} lie on the disk: does another program write there?", url, bytes_, found.bytes);
-    if (request_.bytes && bytes_ != *request_.bytes) return fail(ErrorCode::corrupt, "{}: {} bytes came, {} are expected", url, bytes_, *request_.bytes);
+    if (found.bytes != bytes_)
+        return fail(ErrorCode::corrupt, "{}: {} bytes came, but {} lie on the disk: does another program write there?",
+                    url, bytes_, found.bytes);
+    if (request_.bytes && bytes_ != *request_.bytes)
+        return fail(ErrorCode::corrupt, "{}: {} bytes came, {} are expected", url, bytes_, *request_.bytes);
     if (request_.sha256 && found.sha256 != *request_.sha256) {
-        return fail(ErrorCode::corrupt, "{}: the SHA-256 of what came is {}, expected {}; the file is damaged or another one", url, found.sha256,
-                    printable(*request_.sha256));
+        return fail(ErrorCode::corrupt,
+                    "{}: the SHA-256 of what came is {}, expected {}; the file is damaged or another one", url,
+                    found.sha256, printable(*request_.sha256));
     }
     return found.sha256;
 }
@@ -167,9 +182,11 @@ Result<void> Part::finish() {
 Error Part::disk_error(int reason) const {
     std::error_code error;
     const auto space = fs::space(path_.parent_path(), error);
-    const std::string needed = total_bytes ? fmt::format("{} more are needed, ", bytes_text(*total_bytes - std::min(*total_bytes, bytes_))) : "";
-    return {ErrorCode::io,
-            fmt::format("{}: {}: {}{} are free", in_quotes(path_.string(), 400), std::strerror(reason), needed, error ? "?" : bytes_text(space.available))};
+    const std::string needed =
+        total_bytes ? fmt::format("{} more are needed, ", bytes_text(*total_bytes - std::min(*total_bytes, bytes_)))
+                    : "";
+    return {ErrorCode::io, fmt::format("{}: {}: {}{} are free", in_quotes(path_.string(), 400), std::strerror(reason),
+                                       needed, error ? "?" : bytes_text(space.available))};
 }
 
 }  // namespace atlas::tools

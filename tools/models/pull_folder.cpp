@@ -15,8 +15,9 @@ constexpr const char* kClaim = "pull.json";
 Result<std::optional<StoredModel>> find_stored(const ModelStore& store, const Source& source) {
     if (auto present = store.find(source.name)) {
         if (present->source == source.text) return std::optional<StoredModel>(std::move(*present));
-        return fail(ErrorCode::invalid_argument, "{} is stored already, from {}; delete it first (atlas-vk rm {}) or give another --name", in_quotes(source.name),
-                    in_quotes(present->source, 200), source.name);
+        return fail(ErrorCode::invalid_argument,
+                    "{} is stored already, from {}; delete it first (atlas-vk rm {}) or give another --name",
+                    in_quotes(source.name), in_quotes(present->source, 200), source.name);
     }
     return source.is_name_given ? std::nullopt : store.find_source(source.text);
 }
@@ -24,7 +25,8 @@ Result<std::optional<StoredModel>> find_stored(const ModelStore& store, const So
 Result<PullFolder> PullFolder::enter(const ModelStore& store, const Source& source, const DownloadOptions& options) {
     ATLAS_TRY(const auto path, store.folder_for(source.name));
     const auto on_wait = [&] {
-        if (options.on_note) options.on_note(fmt::format("another process is pulling {}; waiting for it", in_quotes(source.name)));
+        if (options.on_note)
+            options.on_note(fmt::format("another process is pulling {}; waiting for it", in_quotes(source.name)));
     };
     ATLAS_TRY(auto lock, FolderLock::take(path, on_wait, options.stop));
     PullFolder folder(store, source.name, std::move(lock));
@@ -32,7 +34,9 @@ Result<PullFolder> PullFolder::enter(const ModelStore& store, const Source& sour
     if (folder.finished_) return folder;
     if (auto claim = read_note(path / kClaim, store.on_warning())) {
         if (claim->source != source.text) {
-            return fail(ErrorCode::invalid_argument, "{} holds an unfinished pull of {}: finish that first, delete it (atlas-vk rm --yes {}) or give another --name",
+            return fail(ErrorCode::invalid_argument,
+                        "{} holds an unfinished pull of {}: finish that first, delete it (atlas-vk rm --yes {}) or "
+                        "give another --name",
                         in_quotes(source.name), in_quotes(claim->source, 200), source.name);
         }
         folder.claim_ = std::move(*claim);
@@ -43,7 +47,8 @@ Result<PullFolder> PullFolder::enter(const ModelStore& store, const Source& sour
     return folder;
 }
 
-Result<bool> PullFolder::holds(const std::string& file_name, const std::optional<std::string>& sha256, const DownloadOptions& options) const {
+Result<bool> PullFolder::holds(const std::string& file_name, const std::optional<std::string>& sha256,
+                               const DownloadOptions& options) const {
     const fs::path path = path_of(file_name);
     std::error_code error;
     if (!fs::exists(fs::symlink_status(path, error))) return false;
@@ -56,7 +61,7 @@ Result<bool> PullFolder::holds(const std::string& file_name, const std::optional
         if (found.sha256 == expected) return true;
         if (options.on_note) options.on_note(fmt::format("{} is damaged or another file; fetching it again", shown));
     } else if (options.on_note) {
-        options.on_note(fmt::format("{} is there already, but nothing tells whether it is right; fetching it again", shown));
+        options.on_note(fmt::format("{} is there already, but its hash is not known; fetching it again", shown));
     }
     fs::remove(path, error);
     if (error) return fail(ErrorCode::io, "cannot delete {}: {}", in_quotes(path.string(), 400), error.message());
@@ -72,7 +77,7 @@ Result<StoredModel> PullFolder::finish(const std::string& file_name) {
     FolderNote note = claim_;
     note.file = file_name;
     ATLAS_TRY_VOID(store_->finish(name_, note));
-    std::error_code ignored;  // from now on nobody looks at it
+    std::error_code ignored;  // from now on it is not read any more
     fs::remove(path_of(kClaim), ignored);
     return store_->find(name_);
 }

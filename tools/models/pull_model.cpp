@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kUnpacked = ".unpacked";
 
-// What an interrupted call left would be appended to.
+// Removes what an interrupted call left, because unpacking appends.
 Result<void> remove_unpacked(const fs::path& folder) {
     std::error_code error;
     std::vector<fs::path> left;
@@ -47,17 +47,20 @@ Result<std::vector<fs::path>> unpack_all(const std::vector<fs::path>& archives, 
     return models;
 }
 
-Result<void> fetch(PullFolder& folder, const RemoteFile& file, const DownloadOptions& options, const std::function<void()>& on_start) {
+Result<void> fetch(PullFolder& folder, const RemoteFile& file, const DownloadOptions& options,
+                   const std::function<void()>& on_start) {
     ATLAS_TRY(const bool is_there, folder.holds(file.file_name, file.sha256, options));
     if (is_there) return {};
     if (on_start) on_start();
-    ATLAS_TRY(const auto sha256, download(folder.lock(), {file.url, file.file_name, file.sha256, file.bytes, file.headers}, options));
+    ATLAS_TRY(const auto sha256,
+              download(folder.lock(), {file.url, file.file_name, file.sha256, file.bytes, file.headers}, options));
     return folder.note_complete(file.file_name, sha256);
 }
 
 }  // namespace
 
-Result<StoredModel> pull_model(const ModelStore& store, const Source& source, const Sites& sites, const DownloadOptions& options, const OnFile& on_file) {
+Result<StoredModel> pull_model(const ModelStore& store, const Source& source, const Sites& sites,
+                               const DownloadOptions& options, const OnFile& on_file) {
     ATLAS_TRY(auto present, find_stored(store, source));
     if (present) return std::move(*present);
     ATLAS_TRY(const auto files, find_files(source, sites, options));
@@ -78,7 +81,8 @@ Result<StoredModel> pull_model(const ModelStore& store, const Source& source, co
     std::ranges::sort(models);
     std::error_code ignored;
     if (const auto opened = gguf::File::open(models.front()); !opened) {
-        // What the server vouches for is kept: fetching it again would bring the same, and another build may read it.
+        // A file whose hash the server promised is kept: fetching it again would give the same bytes, and another build
+        // may read it.
         if (!std::ranges::all_of(files, [](const RemoteFile& file) { return file.sha256.has_value(); })) {
             for (const fs::path& path : models) fs::remove(path, ignored);
             for (const fs::path& path : archives) fs::remove(path, ignored);

@@ -27,7 +27,9 @@ std::string models_in(const fs::path& directory) {
 
 Error directory_error(const std::string& name) {
     const std::string files = models_in(name);
-    return {ErrorCode::invalid_argument, fmt::format("{} is a directory: name a .gguf file in it{}", in_quotes(name, kMostShownPath), files.empty() ? "; it holds none" : ", of " + files)};
+    return {ErrorCode::invalid_argument,
+            fmt::format("{} is a directory: name a .gguf file in it{}", in_quotes(name, kMostShownPath),
+                        files.empty() ? "; it holds none" : ", of " + files)};
 }
 
 ResolvedModel unknown(ErrorCode code, std::string message) { return {{}, {}, {code, std::move(message)}}; }
@@ -38,21 +40,30 @@ ResolvedModel resolve_model(const ModelStore& store, const std::string& name) {
     std::error_code error;
     const auto kind = fs::status(name, error);
     if (fs::is_regular_file(kind)) return {name, {}, {}};
-    const bool is_path = name.starts_with('.') || name.starts_with('/') || name.starts_with('~') || name.ends_with('/') || name.ends_with(".gguf");
+    const bool is_path = name.starts_with('.') || name.starts_with('/') || name.starts_with('~') ||
+                         name.ends_with('/') || name.ends_with(".gguf");
     const bool is_plain = !is_path && name.find('/') == std::string::npos;
     const auto stored = store.find(name);
     if (is_plain && stored) return {stored->path, {}, {}};
     if (fs::is_directory(kind)) return {{}, {}, directory_error(name)};
-    if (fs::exists(kind)) return unknown(ErrorCode::invalid_argument, fmt::format("{} is no regular file", in_quotes(name, kMostShownPath)));
+    if (fs::exists(kind))
+        return unknown(ErrorCode::invalid_argument,
+                       fmt::format("{} is no regular file", in_quotes(name, kMostShownPath)));
     const auto source = parse_source(name);
     if (source) {
         if (const auto model = store.find_source(source->text)) return {model->path, {}, {}};
         const std::string from = source->text == name ? "" : " from " + printable(source->text, 200);
-        return {{}, *source, {ErrorCode::not_found, fmt::format("{} is not stored here: 'atlas-vk pull {}' fetches it{}", in_quotes(name, 200), printable(name, 200), from)}};
+        return {{},
+                *source,
+                {ErrorCode::not_found, fmt::format("{} is not stored here: 'atlas-vk pull {}' fetches it{}",
+                                                   in_quotes(name, 200), printable(name, 200), from)}};
     }
-    if (!is_plain) return unknown(ErrorCode::not_found, fmt::format("{}: no such file", in_quotes(name, kMostShownPath)));
+    if (!is_plain)
+        return unknown(ErrorCode::not_found, fmt::format("{}: no such file", in_quotes(name, kMostShownPath)));
     if (!stored && stored.error().code != ErrorCode::not_found) return {{}, {}, stored.error()};
-    return unknown(ErrorCode::not_found, stored.error().message + ", and no file of this name exists; 'atlas-vk pull NAME' fetches a model, 'atlas-vk pull --help' shows names");
+    return unknown(ErrorCode::not_found, stored.error().message +
+                                             ", and no file of this name exists; 'atlas-vk pull NAME' fetches a model, "
+                                             "'atlas-vk pull --help' shows names");
 }
 
 Result<fs::path> find_model_in(const ModelStore& store, const std::string& name) {

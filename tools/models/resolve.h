@@ -1,5 +1,5 @@
 #pragma once
-// What a user means by the name of a model.
+// Finds the model that a user's name means.
 
 #include <optional>
 
@@ -9,15 +9,15 @@
 namespace atlas::tools {
 
 struct ResolvedModel {
-    std::filesystem::path path;    // to open; empty: there is no such model here
-    std::optional<Source> source;  // then: where it could be pulled from, if the name is one of a source
-    Error error;                   // and what to say
+    std::filesystem::path path;    // of the file to open; empty: no such model is stored
+    std::optional<Source> source;  // if path is empty: where to pull it from, if the name is that of a source
+    Error error;                   // if path is empty: the message
 };
 
 /// A file, else a stored name, else what is stored from the source of this name, else a source.
 ResolvedModel resolve_model(const ModelStore& store, const std::string& name);
 
-/// Just the file. Fails: not_found, invalid_argument (a directory).
+/// Only the file. Fails: not_found, invalid_argument (a directory).
 Result<std::filesystem::path> find_model_in(const ModelStore& store, const std::string& name);
 
 }  // namespace atlas::tools

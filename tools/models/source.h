@@ -1,5 +1,5 @@
 #pragma once
-// Where models come from: what the user names, and the files it stands for.
+// Sources of models: the names that users give, and the files that they stand for.
 
 #include <cstdint>
 #include <optional>
@@ -20,7 +20,7 @@ struct Sites {
 
 struct RemoteFile {
     std::string url;
-    std::string file_name;              // the server's words; while it is being chosen, with its folder in the repository
+    std::string file_name;  // the server's words; while it is being chosen, with its folder in the repository
     std::optional<std::string> sha256;  // hexadecimal, small letters
     std::optional<uint64_t> bytes;
     bool is_archive = false;  // a zip that holds the GGUF file
@@ -28,21 +28,23 @@ struct RemoteFile {
 };
 
 struct Source {
-    std::string text;  // in full: "hf:owner/repo:Q4_K_M"
-    std::string name;  // the name to store it under
+    std::string text;            // in full: "hf:owner/repo:Q4_K_M"
+    std::string name;            // the name to store it under
     bool is_name_given = false;  // by the user
 };
 
-/// A name of the catalogue, "hf:owner/repo[:quant]" or the same without "hf:", "https://...", "pypi:package==version[,package==version ...]".
-/// Fails: invalid_argument (with what is possible), not_found (no such name in the catalogue; the nearest ones).
+/// A name of the catalogue, "hf:owner/repo[:quant]" or the same without "hf:", "https://...",
+/// "pypi:package==version[,package==version ...]". Fails: invalid_argument (with what is possible), not_found (no such
+/// name in the catalogue; the nearest ones).
 Result<Source> parse_source(std::string_view text);
 
-/// Asks the servers which files these are, in the order in which they belong together.
-/// Fails: network, not_found (no such version, no such quantization: with the ones there are), corrupt (an answer that is none),
-/// invalid_argument (several models are meant: names them).
+/// Asks the servers for the files of a source, in the order of their parts.
+/// Fails: network, not_found (no such version, no such quantization: with the ones there are), corrupt (an answer that
+/// cannot be read), invalid_argument (several models are meant: names them).
 Result<std::vector<RemoteFile>> find_files(const Source& source, const Sites& sites, const DownloadOptions& options);
 
-/// Whether a file of this name, which a server or an archive gives, can stand in a folder: no control characters, no path, not hidden.
+/// Whether a file of this name, which a server or an archive gives, can stand in a folder: no control characters, no
+/// path, not hidden.
 bool is_safe_file_name(std::string_view name);
 
 }  // namespace atlas::tools

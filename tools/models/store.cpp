@@ -19,14 +19,15 @@ Result<void> for_each_entry(const fs::path& folder, const std::function<void(con
     std::error_code error;
     fs::directory_iterator entries(folder, error);
     for (const fs::directory_iterator end; !error && entries != end; entries.increment(error)) visit(*entries);
-    if (error) return fail(ErrorCode::io, "cannot list {}: {}", in_quotes(folder.string(), kMostShownPath), error.message());
+    if (error)
+        return fail(ErrorCode::io, "cannot list {}: {}", in_quotes(folder.string(), kMostShownPath), error.message());
     return {};
 }
 
 // Bytes of the files in a folder; of those with this extension, if one is given.
 uint64_t bytes_in(const fs::path& folder, std::string_view extension) {
     uint64_t bytes = 0;
-    // What cannot be read counts as nothing: this is only shown.
+    // Files that cannot be read count as empty: the sum is only shown.
     (void)for_each_entry(folder, [&](const fs::directory_entry& entry) {
         std::error_code error;
         if (!extension.empty() && entry.path().extension() != extension) return;
@@ -56,7 +57,8 @@ std::string stored_name(std::string_view text) {
 std::optional<StoredModel> ModelStore::read_model(const fs::path& folder) const {
     const auto note = read_note(folder / kNote, on_warning_);
     if (!note || note->file.empty()) return std::nullopt;
-    return StoredModel{folder.filename().string(), folder, folder / note->file, note->source, bytes_in(folder, ".gguf")};
+    return StoredModel{folder.filename().string(), folder, folder / note->file, note->source,
+                       bytes_in(folder, ".gguf")};
 }
 
 Result<std::vector<StoredModel>> ModelStore::list() const {
@@ -78,7 +80,8 @@ Result<StoredModel> ModelStore::find(std::string_view name) const {
         names.push_back(model.name);
     }
     std::string hint;
-    for (const std::string& near : nearest_names(name, names)) hint += (hint.empty() ? "; did you mean " : ", ") + printable(near);
+    for (const std::string& near : nearest_names(name, names))
+        hint += (hint.empty() ? "; did you mean " : ", ") + printable(near);
     if (hint.empty()) hint = names.empty() ? "; no model is stored yet" : "; 'atlas-vk list' shows what is stored";
     return fail(ErrorCode::not_found, "{} is no stored model{}", in_quotes(name), hint);
 }
@@ -111,31 +114,38 @@ Result<void> ModelStore::remove(std::string_view name) const {
     const std::string shown = in_quotes(removal.folder.string(), kMostShownPath);
     std::error_code error;
     if (removal.link_to) {
-        // What the link leads to is the user's own.
+        // The target of the link belongs to the user.
         fs::remove(removal.folder, error);
         if (error) return fail(ErrorCode::io, "cannot delete the link {}: {}", shown, error.message());
         return {};
     }
     ATLAS_TRY(const auto lock, FolderLock::try_take(removal.folder));
-    if (!lock) return fail(ErrorCode::io, "{} is being pulled by another process: stop that first", in_quotes(stored_name(name)));
-    // The note first: half a model is none.
+    if (!lock)
+        return fail(ErrorCode::io, "{} is being pulled by another process: stop that first",
+                    in_quotes(stored_name(name)));
+    // Removes the note first, so that half a deleted model does not count as a model.
     fs::remove(removal.folder / kNote, error);
-    fs::remove_all(removal.folder, error);  // links in it go, not what they lead to
+    fs::remove_all(removal.folder, error);  // removes links in it, not their targets
     if (error) return fail(ErrorCode::io, "cannot delete {}: {}", shown, error.message());
     return {};
 }
 
 Result<fs::path> ModelStore::folder_for(std::string_view name) const {
-    if (stored_name(name).empty()) return fail(ErrorCode::invalid_argument, "{} cannot be the name of a model: give one with --name", in_quotes(name));
+    if (stored_name(name).empty())
+        return fail(ErrorCode::invalid_argument, "{} cannot be the name of a model: give one with --name",
+                    in_quotes(name));
     return folder_ / stored_name(name);
 }
 
-Result<void> ModelStore::finish(std::string_view name, const FolderNote& note) const { return write_note(folder_ / stored_name(name) / kNote, note); }
+Result<void> ModelStore::finish(std::string_view name, const FolderNote& note) const {
+    return write_note(folder_ / stored_name(name) / kNote, note);
+}
 
 std::vector<std::string> nearest_names(std::string_view name, const std::vector<std::string>& candidates) {
     std::vector<std::pair<size_t, std::string>> rated;
     for (const std::string& candidate : candidates) {
-        const bool part = !name.empty() && (candidate.find(name) != std::string::npos || name.find(candidate) != std::string_view::npos);
+        const bool part = !name.empty() &&
+                          (candidate.find(name) != std::string::npos || name.find(candidate) != std::string_view::npos);
         const size_t edits = edit_distance(name, candidate);
         if (part || edits <= std::max<size_t>(2, name.size() / 3)) rated.emplace_back(part ? 0 : edits, candidate);
     }

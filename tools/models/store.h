@@ -20,7 +20,7 @@ struct StoredModel {
     uint64_t bytes = 0;          // of all its GGUF files
 };
 
-/// What `rm` would take away.
+/// What `rm` would delete.
 struct Removal {
     std::filesystem::path folder;
     std::optional<StoredModel> model;              // nothing: what an unfinished pull left
@@ -33,10 +33,12 @@ std::string stored_name(std::string_view text);
 
 class ModelStore {
   public:
-    /// `folder` need not exist yet. `on_warning` is told of damaged notes.
-    explicit ModelStore(std::filesystem::path folder, OnWarning on_warning = {}) : folder_(std::move(folder)), on_warning_(std::move(on_warning)) {}
+    /// `folder` need not exist yet. `on_warning` is called for damaged notes.
+    explicit ModelStore(std::filesystem::path folder, OnWarning on_warning = {})
+        : folder_(std::move(folder)), on_warning_(std::move(on_warning)) {}
 
-    /// Complete models in the order of their names. Folders of unfinished downloads and damaged ones are left out. Fails: io.
+    /// Complete models in the order of their names. Folders of unfinished downloads and damaged ones are left out.
+    /// Fails: io.
     Result<std::vector<StoredModel>> list() const;
     /// Fails: not_found (with the nearest names).
     Result<StoredModel> find(std::string_view name) const;
@@ -44,8 +46,8 @@ class ModelStore {
     std::optional<StoredModel> find_source(std::string_view source) const;
     /// Fails: not_found.
     Result<Removal> find_removal(std::string_view name) const;
-    /// Deletes the model and everything in its folder, also what an unfinished download left; of a folder that is a link, the link.
-    /// Fails: not_found, io (also: the model is being pulled just now).
+    /// Deletes the model and everything in its folder, also what an unfinished download left; of a folder that is a
+    /// link, the link. Fails: not_found, io (also: the model is being pulled just now).
     Result<void> remove(std::string_view name) const;
     /// Where a download of this name puts its files; it need not exist. Fails: invalid_argument (no usable name).
     Result<std::filesystem::path> folder_for(std::string_view name) const;

@@ -1,5 +1,5 @@
 #pragma once
-// Trying again what fails for a while: connections that stall or break, servers that are busy.
+// Repeats what can fail for a while: connections that stall or break, servers that are busy.
 
 #include <cstdint>
 #include <functional>
@@ -15,9 +15,9 @@ struct Outcome {
     Error error;
 };
 
-/// Calls `attempt` until it is done, fails for good, or makes no progress for options.tries times. `progress` tells how far it is;
-/// `what` goes in front of messages. Fails: as the attempt, network, cancelled.
-Result<void> with_tries(const DownloadOptions& options, const std::string& what, const std::function<Outcome()>& attempt,
-                        const std::function<uint64_t()>& progress);
+/// Calls `attempt` until it is done, fails for good, or makes no progress for options.tries times. `progress` returns
+/// how far it is; `what` begins every message. Fails: as the attempt, network, cancelled.
+Result<void> with_tries(const DownloadOptions& options, const std::string& what,
+                        const std::function<Outcome()>& attempt, const std::function<uint64_t()>& progress);
 
 }  // namespace atlas::tools

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 std::string shown(const fs::path& archive) { return in_quotes(archive.string(), 400); }
 
-// The library's words may hold names from the archive.
+// The library's messages may hold names from the archive.
 std::string why(archive* reader) {
     const char* text = archive_error_string(reader);
     return text == nullptr ? "unknown error" : printable(text, 200);
@@ -30,13 +30,15 @@ std::string why(archive* reader) {
 std::string model_name(std::string member, bool& is_part) {
     member = member.substr(member.find_last_of("/\\") + 1);
     const size_t part = member.rfind(".part");
-    is_part = part != std::string::npos && part + 5 < member.size() && member.find_first_not_of("0123456789", part + 5) == std::string::npos;
+    is_part = part != std::string::npos && part + 5 < member.size() &&
+              member.find_first_not_of("0123456789", part + 5) == std::string::npos;
     if (is_part) member = member.substr(0, part);
     return member.ends_with(".gguf") && is_safe_file_name(member) ? member : "";
 }
 
 Result<void> write_member(archive* reader, const fs::path& archive_path, const fs::path& target, bool append) {
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(target.string().c_str(), append ? "ab" : "wb"), std::fclose);
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+        std::fopen(target.string().c_str(), append ? "ab" : "wb"), std::fclose);
     if (!file) return fail(ErrorCode::io, "cannot write {}: {}", in_quotes(target.string(), 400), std::strerror(errno));
     std::vector<char> buffer(1 << 20);
     while (true) {
@@ -46,7 +48,8 @@ Result<void> write_member(archive* reader, const fs::path& archive_path, const f
         if (std::fwrite(buffer.data(), 1, static_cast<size_t>(bytes), file.get()) != static_cast<size_t>(bytes))
             return fail(ErrorCode::io, "cannot write {}: {}", in_quotes(target.string(), 400), std::strerror(errno));
     }
-    if (std::fflush(file.get()) != 0 || ::fsync(fileno(file.get())) != 0) return fail(ErrorCode::io, "cannot write {}: {}", in_quotes(target.string(), 400), std::strerror(errno));
+    if (std::fflush(file.get()) != 0 || ::fsync(fileno(file.get())) != 0)
+        return fail(ErrorCode::io, "cannot write {}: {}", in_quotes(target.string(), 400), std::strerror(errno));
     return {};
 }
 
@@ -70,8 +73,10 @@ Result<std::vector<fs::path>> unpack_models(const fs::path& archive_path, const 
         ATLAS_TRY_VOID(write_member(reader.get(), archive_path, target, is_part));
         if (std::ranges::find(written, target) == written.end()) written.push_back(target);
     }
-    if (code != ARCHIVE_EOF) return fail(ErrorCode::corrupt, "{}: damaged archive: {}", shown(archive_path), why(reader.get()));
-    if (written.empty()) return fail(ErrorCode::corrupt, "{}: there is no GGUF file in this archive", shown(archive_path));
+    if (code != ARCHIVE_EOF)
+        return fail(ErrorCode::corrupt, "{}: damaged archive: {}", shown(archive_path), why(reader.get()));
+    if (written.empty())
+        return fail(ErrorCode::corrupt, "{}: there is no GGUF file in this archive", shown(archive_path));
     return written;
 }
 

@@ -24,16 +24,19 @@ Result<Sites> sites_of(const Environment& environment) {
     Sites sites;
     if (std::string endpoint = value_of(environment, "HF_ENDPOINT"); !endpoint.empty()) {
         if (!(endpoint.starts_with("https://") || endpoint.starts_with("http://")) || !is_plain(endpoint))
-            return fail(ErrorCode::invalid_argument, "HF_ENDPOINT is {}: expected an address such as https://huggingface.co", in_quotes(endpoint));
+            return fail(ErrorCode::invalid_argument,
+                        "HF_ENDPOINT is {}: expected an address such as https://huggingface.co", in_quotes(endpoint));
         endpoint.erase(endpoint.find_last_not_of('/') + 1);
         sites.hugging_face = std::move(endpoint);
     }
     if (std::string token = value_of(environment, "HF_TOKEN"); !token.empty()) {
         // Not shown: it is a secret.
-        if (!is_plain(token)) return fail(ErrorCode::invalid_argument, "HF_TOKEN holds spaces or control characters: expected one word");
+        if (!is_plain(token))
+            return fail(ErrorCode::invalid_argument, "HF_TOKEN holds spaces or control characters: expected one word");
         sites.hugging_face_token = std::move(token);
     }
-    if (std::string index = value_of(environment, "PIP_INDEX_URL"); !index.empty()) sites.package_index = std::move(index);
+    if (std::string index = value_of(environment, "PIP_INDEX_URL"); !index.empty())
+        sites.package_index = std::move(index);
     return sites;
 }
 

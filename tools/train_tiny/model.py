@@ -1,6 +1,6 @@
 """The network: llama (RMSNorm, rotary positions on neighbouring pairs, grouped query attention, SwiGLU, tied embedding).
 
-Rotary positions turn the elements 2i and 2i+1 together. That is what the GGUF architecture `llama` does, so the rows of
+Rotary positions rotate the elements 2i and 2i+1 as a pair. That is what the GGUF architecture `llama` does, so the rows of
 the query and key matrices need no permutation on export.
 """
 

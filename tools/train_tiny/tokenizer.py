@@ -2,7 +2,7 @@
 
 Usage: tokenizer.py WORKDIR
 
-The pre-tokenizer is the one that GGUF calls `llama-bpe`, so the exported file tells the truth about it.
+The pre-tokenizer is the one that GGUF calls `llama-bpe`, so the exported file names it correctly.
 """
 
 import json

@@ -1,20 +1,21 @@
 #include <algorithm>
 
-#include "runtime/kernels/select/select.h"
 #include "runtime/kernels/ops/vk_ops.h"
+#include "runtime/kernels/select/select.h"
 #include "shaders/push/rms_norm.h"
 
 namespace atlas {
 
 void VkOps::rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) {
-    ATLAS_CHECK(x.rows == y.rows && x.cols == y.cols && gain.cols == x.cols, "rms_norm: [{}, {}] by [{}] to [{}, {}]", x.rows, x.cols,
-                gain.cols, y.rows, y.cols);
+    ATLAS_CHECK(x.rows == y.rows && x.cols == y.cols && gain.cols == x.cols, "rms_norm: [{}, {}] by [{}] to [{}, {}]",
+                x.rows, x.cols, gain.cols, y.rows, y.cols);
     norm_rows(x, gain, eps, y, 1);
 }
 
 void VkOps::rms_norm_heads(const Tensor& x, const Tensor& gain, float eps) {
     if (!context_.fused) return Ops::rms_norm_heads(x, gain, eps);
-    ATLAS_CHECK(gain.cols > 0 && x.cols % gain.cols == 0, "rms_norm_heads: {} columns in heads of {}", x.cols, gain.cols);
+    ATLAS_CHECK(gain.cols > 0 && x.cols % gain.cols == 0, "rms_norm_heads: {} columns in heads of {}", x.cols,
+                gain.cols);
     norm_rows(x, gain, eps, x, x.cols / gain.cols);
 }
 
@@ -22,7 +23,8 @@ void VkOps::norm_rows(const Tensor& x, const Tensor& gain, float eps, const Tens
     const double elems = double(x.rows) * x.cols;
     const uint32_t most = std::min({max_rows(x), max_rows(y), context_.max_groups[0]});
     for_row_parts(x.rows, most, {4 * elems, 12 * elems}, [&](uint32_t first, uint32_t count, const vk::Cost& cost) {
-        const Bound x_bound = bind(x.row_range(first, count), vk::Access::read), gain_bound = bind(gain, vk::Access::read);
+        const Bound x_bound = bind(x.row_range(first, count), vk::Access::read),
+                    gain_bound = bind(gain, vk::Access::read);
         const Bound y_bound = bind(y.row_range(first, count), vk::Access::write);
         push::RmsNormPush push{};
         push.cols = gain.cols;
@@ -37,7 +39,8 @@ void VkOps::norm_rows(const Tensor& x, const Tensor& gain, float eps, const Tens
     });
 }
 
-void VkOps::add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y) {
+void VkOps::add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum,
+                         const Tensor& y) {
     if (!context_.fused) return Ops::add_rms_norm(a, b, gain, eps, sum, y);
     ATLAS_CHECK(a.rows == y.rows && a.cols == y.cols && gain.cols == a.cols && sum.rows == a.rows && sum.cols == a.cols,
                 "add_rms_norm: [{}, {}] by [{}] to [{}, {}]", a.rows, a.cols, gain.cols, y.rows, y.cols);
@@ -46,8 +49,10 @@ void VkOps::add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, f
     const uint32_t most = std::min({max_rows(a), max_rows(b), max_rows(sum), max_rows(y), context_.max_groups[0]});
     for_row_parts(a.rows, most, {5 * elems, 20 * elems}, [&](uint32_t first, uint32_t count, const vk::Cost& cost) {
         const Tensor b_part = token_rows(b, a.rows, first, count);
-        const Bound a_bound = bind(a.row_range(first, count), vk::Access::read), b_bound = bind(b_part, vk::Access::read);
-        const Bound gain_bound = bind(gain, vk::Access::read), y_bound = bind(y.row_range(first, count), vk::Access::write);
+        const Bound a_bound = bind(a.row_range(first, count), vk::Access::read),
+                    b_bound = bind(b_part, vk::Access::read);
+        const Bound gain_bound = bind(gain, vk::Access::read),
+                    y_bound = bind(y.row_range(first, count), vk::Access::write);
         const Bound sum_bound = bind(sum.row_range(first, count), vk::Access::read_write);
         const push::RmsNormPush push{.cols = a.cols,
                                      .x_at = a_bound.at,
@@ -61,7 +66,8 @@ void VkOps::add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, f
                                      .sum_at = sum_bound.at,
                                      .sum_stride = sum.row_stride_elems};
         dispatch(kernel_module(KernelFamily::add_rms_norm), {choose_row_lanes(context_.caps, a.cols)},
-                 {a_bound.binding, gain_bound.binding, y_bound.binding, b_bound.binding, sum_bound.binding}, push, {count, 1, 1}, cost);
+                 {a_bound.binding, gain_bound.binding, y_bound.binding, b_bound.binding, sum_bound.binding}, push,
+                 {count, 1, 1}, cost);
     });
 }
 

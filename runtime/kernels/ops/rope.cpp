@@ -1,21 +1,22 @@
+#include "shaders/push/rope.h"
+
 #include <algorithm>
 
 #include "runtime/kernels/ops/rope_table.h"
-#include "runtime/kernels/select/select.h"
 #include "runtime/kernels/ops/vk_ops.h"
-#include "shaders/push/rope.h"
+#include "runtime/kernels/select/select.h"
 
 namespace atlas {
 
 void VkOps::rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) {
-    ATLAS_CHECK(params.head_dim > 0 && x.cols % params.head_dim == 0 && positions.count == x.rows, "rope: [{}, {}], heads of {}, {} positions",
-                x.rows, x.cols, params.head_dim, positions.count);
+    ATLAS_CHECK(params.head_dim > 0 && x.cols % params.head_dim == 0 && positions.count == x.rows,
+                "rope: [{}, {}], heads of {}, {} positions", x.rows, x.cols, params.head_dim, positions.count);
     const std::vector<uint64_t> turns = rope_turns(params);
     const uint32_t n_pairs = static_cast<uint32_t>(turns.size());
     if (factors) ATLAS_CHECK_EQ(factors.cols, n_pairs);
     if (n_pairs == 0) return;
     const uint64_t turns_at = context_.pool->offset_of(std::as_bytes(std::span(turns)));
-    if (context_.pool->overflowed()) return;  // record() says so
+    if (context_.pool->overflowed()) return;  // record() reports it
 
     const bool halves = params.pairing == RopeParams::Pairing::halves;
     const uint32_t lanes = choose_element_lanes(context_.caps), n_head = x.cols / params.head_dim;

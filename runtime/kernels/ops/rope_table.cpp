@@ -8,7 +8,7 @@ namespace atlas {
 
 namespace {
 
-/// The (fractional) pair that turns `rotations` times over the original context.
+/// The (fractional) pair that rotates `rotations` times over the original context.
 double pair_of_rotations(const RopeParams& p, double rotations) {
     return p.n_rot * std::log(p.n_ctx_orig / (rotations * 2 * std::numbers::pi)) / (2 * std::log(double{p.rope_theta}));
 }
@@ -24,9 +24,13 @@ std::vector<uint64_t> rope_turns(const RopeParams& p) {
     }
     std::vector<uint64_t> turns(p.n_rot / 2);
     for (uint32_t i = 0; i < turns.size(); ++i) {
-        // Pairs that turn often keep their frequency (extrapolation), slow ones are scaled down, and YaRN blends in between.
-        const double keep = p.ext_factor == 0 ? 0.0 : p.ext_factor * (1 - std::clamp((i - low) / std::max(0.001, high - low), 0.0, 1.0));
-        const double radians = std::pow(double{p.rope_theta}, -2.0 * i / p.n_rot) * (keep + (1 - keep) * double{p.freq_scale});
+        // Pairs that rotate often keep their frequency (extrapolation), slow ones are scaled down, and YaRN blends in
+        // between.
+        const double keep = p.ext_factor == 0
+                                ? 0.0
+                                : p.ext_factor * (1 - std::clamp((i - low) / std::max(0.001, high - low), 0.0, 1.0));
+        const double radians =
+            std::pow(double{p.rope_theta}, -2.0 * i / p.n_rot) * (keep + (1 - keep) * double{p.freq_scale});
         const double fraction = radians / (2 * std::numbers::pi);
         turns[i] = static_cast<uint64_t>(std::ldexp(fraction - std::floor(fraction), 64));
     }

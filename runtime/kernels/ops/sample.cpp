@@ -1,18 +1,19 @@
+#include "shaders/push/sample.h"
+
 #include <algorithm>
 
+#include "runtime/kernels/ops/vk_ops.h"
 #include "runtime/kernels/select/matmul_variant.h"
 #include "runtime/kernels/select/select.h"
-#include "runtime/kernels/ops/vk_ops.h"
 #include "runtime/ops/dry_ops.h"
-#include "shaders/push/sample.h"
 #include "shaders/sample/arithmetic.h"
 
 namespace atlas {
 
 namespace {
 
-// How the three kernels are cut. Classes: enough invocations to read a row at full bandwidth; top_k up to their number is found without
-// a second look at the row. A CPU goes through everything once per workgroup, so it gets few.
+// How the three kernels are cut. Classes: enough invocations to read a row at full bandwidth; top_k up to their number
+// is found without a second look at the row. A CPU goes through everything once per workgroup, so it gets few.
 struct SampleTuning {
     uint32_t n_classes = 4096;
     uint32_t class_lanes = 64;
@@ -39,17 +40,18 @@ void VkOps::sample(const Tensor& logits, const SampleTables& tables) {
     ATLAS_CHECK(logits.format == Format::f32 && logits.cols <= 1u << 20, "sampling from {} logits", logits.cols);
     ATLAS_CHECK(tables.params.count == n_rows * kParamWords && tables.results.count == n_rows * kResultWords &&
                     (tables.next_tokens.count == 0 || tables.next_tokens.count == n_rows),
-                "{} rows, {} words of parameters, {} of results, {} tokens", n_rows, tables.params.count, tables.results.count,
-                tables.next_tokens.count);
-    ATLAS_CHECK(tables.history.count == 0 || (n_rows == 1 && tables.history.count > kHistoryHead), "{} rows, a history of {} words", n_rows,
-                tables.history.count);
+                "{} rows, {} words of parameters, {} of results, {} tokens", n_rows, tables.params.count,
+                tables.results.count, tables.next_tokens.count);
+    ATLAS_CHECK(tables.history.count == 0 || (n_rows == 1 && tables.history.count > kHistoryHead),
+                "{} rows, a history of {} words", n_rows, tables.history.count);
     max_rows(logits);
     const SampleTuning tuning = choose_sample(context_.caps);
-    ATLAS_CHECK(tuning.work_words() <= kSampleWorkWords, "{} words of work of {}", tuning.work_words(), kSampleWorkWords);
+    ATLAS_CHECK(tuning.work_words() <= kSampleWorkWords, "{} words of work of {}", tuning.work_words(),
+                kSampleWorkWords);
     const ScratchScope scope(*this);
     const Tensor work = scratch(n_rows, kSampleWorkWords, "sample");
 
-    // A binding must be something also where it is not used.
+    // Vulkan needs a valid binding even where it is not used.
     const bool has_history = tables.history.count > 0, has_tokens = tables.next_tokens.count > 0;
     const Bound params = bind(tables.params), results = bind(tables.results, vk::Access::write);
     const Bound work_read = bind(work, vk::Access::read), work_write = bind(work, vk::Access::read_write);
@@ -76,11 +78,13 @@ void VkOps::sample(const Tensor& logits, const SampleTables& tables) {
     dispatch(kernel_module(KernelFamily::sample_classes), {tuning.class_lanes},
              {logits_write.binding, params.binding, history_read.binding, work_write.binding}, push,
              {groups_for(tuning.n_classes, tuning.class_lanes), n_rows, 1}, {row_bytes, row_bytes});
-    dispatch(kernel_module(KernelFamily::sample_gather), {tuning.lanes}, {logits_read.binding, params.binding, work_write.binding}, push,
-             {tuning.n_groups, n_rows, 1}, {10 * row_bytes, row_bytes});
+    dispatch(kernel_module(KernelFamily::sample_gather), {tuning.lanes},
+             {logits_read.binding, params.binding, work_write.binding}, push, {tuning.n_groups, n_rows, 1},
+             {10 * row_bytes, row_bytes});
     dispatch(kernel_module(KernelFamily::sample_choose), {tuning.lanes},
-             {logits_read.binding, params.binding, work_read.binding, history_write.binding, tokens.binding, results.binding}, push,
-             {n_rows, 1, 1}, {10 * row_bytes, 4 * row_bytes});
+             {logits_read.binding, params.binding, work_read.binding, history_write.binding, tokens.binding,
+              results.binding},
+             push, {n_rows, 1, 1}, {10 * row_bytes, 4 * row_bytes});
 }
 
 }  // namespace atlas

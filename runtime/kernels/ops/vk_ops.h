@@ -1,14 +1,15 @@
 #pragma once
-// Ops that plans Vulkan dispatches. One file per family of kernels defines the operations: matmul.cpp, norm.cpp, rope.cpp, ...
+// Ops that plans Vulkan dispatches. One file per family of kernels defines the operations: matmul.cpp, norm.cpp,
+// rope.cpp, ...
 
 #include <functional>
 #include <initializer_list>
 #include <vector>
 
-#include "runtime/kernels/select/attention_variant.h"
 #include "runtime/kernels/constant_pool.h"
-#include "runtime/kernels/select/matmul_variant.h"
 #include "runtime/kernels/dispatch_plan.h"
+#include "runtime/kernels/select/attention_variant.h"
+#include "runtime/kernels/select/matmul_variant.h"
 #include "runtime/kernels/vk_storage.h"
 #include "runtime/ops/dry_ops.h"
 #include "runtime/ops/ops.h"
@@ -22,12 +23,12 @@ namespace atlas {
 struct VkOpsContext {
     vk::DeviceCaps caps;
     vk::Quirks quirks;
-    uint64_t max_binding_bytes = 0;           // the device's, or a smaller one in tests
-    std::array<uint32_t, 3> max_groups{};     // workgroups per dispatch, per dimension
-    KernelChoices choices;                    // what was learned about this device
-    bool fused = true;                        // false: fused operations run as their default bodies (tests compare the two)
-    Storage* scratch = nullptr;               // reserved; scratch tensors lie in it
-    Storage* constants = nullptr;             // where the pool will be uploaded to
+    uint64_t max_binding_bytes = 0;        // the device's, or a smaller one in tests
+    std::array<uint32_t, 3> max_groups{};  // workgroups per dispatch, per dimension
+    KernelChoices choices;                 // what the self-test and tuning found on this device
+    bool fused = true;             // false: fused operations run as their default bodies (tests compare the two)
+    Storage* scratch = nullptr;    // reserved; scratch tensors lie in it
+    Storage* constants = nullptr;  // where the pool will be uploaded
     ConstantPool* pool = nullptr;
 };
 
@@ -49,17 +50,21 @@ class VkOps final : public Ops {
     void hadamard(const Tensor& x, uint32_t block) override;
     void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
-    void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages, uint32_t page_tokens) override;
+    void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages,
+                 uint32_t page_tokens) override;
     void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params,
                    const Tensor& y) override;
     void sample(const Tensor& logits, const SampleTables& tables) override;
     void matmul_add(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y) override;
     void matmul_group(std::span<const MatmulTerm> terms, const Tensor& x) override;
-    void matmul_gated(Activation activation, const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x, const Tensor& y) override;
-    void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
-                       const Tensor& factors, const KvLayer& cache, const U32View& slots) override;
+    void matmul_gated(Activation activation, const MatmulTerm& gate, const MatmulTerm& up, const Tensor& x,
+                      const Tensor& y) override;
+    void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params,
+                       const U32View& positions, const Tensor& factors, const KvLayer& cache,
+                       const U32View& slots) override;
     void rms_norm_heads(const Tensor& x, const Tensor& gain, float eps) override;
-    void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum, const Tensor& y) override;
+    void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum,
+                      const Tensor& y) override;
 
   private:
     /// A descriptor and where the view starts in it, in blocks or elements.
@@ -75,12 +80,15 @@ class VkOps final : public Ops {
     Bound bind_bytes(Storage* storage, uint64_t offset_bytes, uint64_t bytes, uint32_t unit_bytes, vk::Access access);
 
     template <class Push>
-    void dispatch(const KernelModule& module, std::vector<uint32_t> constants, std::initializer_list<vk::Binding> bindings, const Push& push,
-                  std::array<uint32_t, 3> groups, const vk::Cost& cost, uint32_t subgroup_size = 0) {
-        dispatch_bytes(module, std::move(constants), bindings, std::as_bytes(std::span(&push, 1)), groups, cost, subgroup_size);
+    void dispatch(const KernelModule& module, std::vector<uint32_t> constants,
+                  std::initializer_list<vk::Binding> bindings, const Push& push, std::array<uint32_t, 3> groups,
+                  const vk::Cost& cost, uint32_t subgroup_size = 0) {
+        dispatch_bytes(module, std::move(constants), bindings, std::as_bytes(std::span(&push, 1)), groups, cost,
+                       subgroup_size);
     }
-    void dispatch_bytes(const KernelModule& module, std::vector<uint32_t> constants, std::span<const vk::Binding> bindings,
-                        std::span<const std::byte> push, std::array<uint32_t, 3> groups, const vk::Cost& cost, uint32_t subgroup_size = 0);
+    void dispatch_bytes(const KernelModule& module, std::vector<uint32_t> constants,
+                        std::span<const vk::Binding> bindings, std::span<const std::byte> push,
+                        std::array<uint32_t, 3> groups, const vk::Cost& cost, uint32_t subgroup_size = 0);
 
     void norm_rows(const Tensor& x, const Tensor& gain, float eps, const Tensor& y, uint32_t n_head);
 
@@ -88,13 +96,14 @@ class VkOps final : public Ops {
     uint32_t max_rows(const Tensor& tensor);
     /// Into how many equal dispatches an operation of this cost is cut, so that each fits a submission of its own.
     uint32_t parts_by_cost(const vk::Cost& cost) const;
-    /// Calls part(first, count) for runs of rows that each fit: no more than `most` rows, and as many runs as the cost asks for.
+    /// Calls part(first, count) for runs of rows that each fit: no more than `most` rows, and as many runs as the cost
+    /// asks for.
     void for_row_parts(uint32_t n_rows, uint32_t most, const vk::Cost& cost,
                        const std::function<void(uint32_t first, uint32_t count, const vk::Cost& cost)>& part);
 
     /// False, and the plan fails, if the K or V of a layer does not fit in one binding.
     bool check_cache_fits(const KvLayer& cache);
-    /// What rope_kv_write is given. n_rot 0: k and v are ready and only to be written, and there is no q.
+    /// The operands of rope_kv_write. n_rot 0: k and v are only written, without rope, and there is no q.
     struct KvWrite {
         const Tensor &q, &k, &v;
         const RopeParams& params;
@@ -109,24 +118,28 @@ class VkOps final : public Ops {
         push::RopeKvWritePush push{};
     };
     /// Calls part(bound, count, cost) for runs of tokens that fit; not at all if the plan has failed.
-    void for_kv_write_parts(const KvWrite& write, const vk::Cost& cost, const std::function<void(BoundKvWrite, uint32_t, const vk::Cost&)>& part);
+    void for_kv_write_parts(const KvWrite& write, const vk::Cost& cost,
+                            const std::function<void(BoundKvWrite, uint32_t, const vk::Cost&)>& part);
     /// Whether rotated_kv_write takes heads of these sizes.
     static bool can_write_turned(const KvWrite& write);
-    /// rope_kv_write of a cache that holds turned heads, in one dispatch.
+    /// rope_kv_write of a cache that holds rotated heads, in one dispatch.
     void rotated_kv_write(const KvWrite& write);
     void matmul_rows(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y);
     /// repeat_b: b is one row for all tokens, also when this part has just one.
-    void matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b, const vk::Cost& cost);
+    void matmul_part(const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b,
+                     const vk::Cost& cost);
     /// The same by a kernel that takes 8-bit activations; takes matmul_scratch_bytes.
-    void matmul_part_q8(const MatmulVariant& variant, const Tensor& w, const Tensor& x, const Tensor& b, const Tensor& y, bool repeat_b,
-                        const vk::Cost& cost);
-    /// x in 8 bits (push/quantize_x.h), in scratch that the caller releases. Records nothing if the last result still holds.
+    void matmul_part_q8(const MatmulVariant& variant, const Tensor& w, const Tensor& x, const Tensor& b,
+                        const Tensor& y, bool repeat_b, const vk::Cost& cost);
+    /// x in 8 bits (push/quantize_x.h), in scratch that the caller releases. Records nothing if the last result still
+    /// holds.
     Tensor quantize_x(const Tensor& x);
-    /// x as halves with scales (push/half_x.h), likewise.
+    /// x as halves with scales (push/half_x.h), in the same way.
     Tensor halve_x(const Tensor& x);
     /// Whether `made`, just taken from scratch, already holds what was last made from x.
     bool is_prepared(const Tensor& x, const Tensor& made) const;
-    /// To be called with what a dispatch touches: writing to x or to what was made of it ends what is remembered.
+    /// Call with the bindings of a dispatch: a write to x or to what was made from it invalidates the remembered
+    /// activations.
     void forget_prepared_x(std::span<const vk::Binding> bindings);
     void sum_splits(const Tensor& parts, uint32_t n_splits, const Tensor& b, const Tensor& y, bool repeat_b);
     /// Which of the splits a dispatch does.
@@ -135,14 +148,16 @@ class VkOps final : public Ops {
         uint32_t first = 0;
         uint32_t count = 0;
     };
-    /// All of q's tokens, with their keys split alike. keys: that a token sees at most.
-    void attention_of_some(const Tensor& q, const KvLayer& cache, const AttentionTables& tables, const AttentionParams& params, double keys,
-                           const Tensor& y);
+    /// All of q's tokens, with their keys split the same way. keys: the most that a token sees.
+    void attention_of_some(const Tensor& q, const KvLayer& cache, const AttentionTables& tables,
+                           const AttentionParams& params, double keys, const Tensor& y);
     /// out: the rows of y, or of the parts where there are several splits.
-    void attention_part(const AttentionVariant& variant, const Tensor& q, const KvLayer& cache, const AttentionTables& tables,
-                        const AttentionParams& params, const SplitRange& range, const Tensor& out, const vk::Cost& cost);
+    void attention_part(const AttentionVariant& variant, const Tensor& q, const KvLayer& cache,
+                        const AttentionTables& tables, const AttentionParams& params, const SplitRange& range,
+                        const Tensor& out, const vk::Cost& cost);
     void combine_attention(const Tensor& parts, const AttentionParams& params, uint32_t n_splits, const Tensor& y);
-    void elementwise(const KernelModule& module, const Tensor& a, const Tensor& b, const Tensor& y, double flops_per_element);
+    void elementwise(const KernelModule& module, const Tensor& a, const Tensor& b, const Tensor& y,
+                     double flops_per_element);
 
     const VkOpsContext& context_;
     DispatchPlan& plan_;

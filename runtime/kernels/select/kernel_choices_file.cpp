@@ -45,7 +45,7 @@ std::string text_of(const json& document, const char* name) {
 
 }  // namespace
 
-// FNV-1a over words: any change of any shader gives another number; nobody attacks it.
+// FNV-1a over 32-bit words: a change of any shader changes the digest. It need not resist an attacker.
 std::string kernels_digest() {
     uint64_t hash = 0xcbf29ce484222325u;
     for (const KernelModule& module : kernel_modules()) {
@@ -56,12 +56,14 @@ std::string kernels_digest() {
 
 ChoicesOwner choices_owner(const vk::DeviceCaps& caps) {
     return {fmt::format("{} ({})", caps.name, caps.uuid_string()),
-            fmt::format("{}, version {:#x}, {}", caps.driver_line(), caps.driver_version, caps.api_string()), kernels_digest()};
+            fmt::format("{}, version {:#x}, {}", caps.driver_line(), caps.driver_version, caps.api_string()),
+            kernels_digest()};
 }
 
 std::filesystem::path choices_file(const std::filesystem::path& folder, const vk::DeviceCaps& caps) {
     // Two drivers may show the same card under one UUID.
-    return folder / fmt::format("{:04x}-{:04x}-{}-{}.json", caps.vendor_id, caps.device_id, caps.uuid_string().substr(0, 8), caps.driver_id);
+    return folder / fmt::format("{:04x}-{:04x}-{}-{}.json", caps.vendor_id, caps.device_id,
+                                caps.uuid_string().substr(0, 8), caps.driver_id);
 }
 
 Result<StoredChoices> read_choices(const std::filesystem::path& path, const ChoicesOwner& owner) {
@@ -73,17 +75,21 @@ Result<StoredChoices> read_choices(const std::filesystem::path& path, const Choi
     }
     const ChoicesOwner found{text_of(document, "device"), text_of(document, "driver"), text_of(document, "build")};
     if (found != owner) {
-        const char* what = found.device != owner.device ? "device" : found.driver != owner.driver ? "driver" : "build of the kernels";
+        const char* what = found.device != owner.device   ? "device"
+                           : found.driver != owner.driver ? "driver"
+                                                          : "build of the kernels";
         return fail(ErrorCode::unsupported, "{}: is about another {}", path.string(), what);
     }
     StoredChoices stored;
-    if (!read_preferred(document, stored.choices)) return fail(ErrorCode::corrupt, "{}: preferred: expected an object of texts", path.string());
+    if (!read_preferred(document, stored.choices)) {
+        return fail(ErrorCode::corrupt, "{}: preferred: expected an object of strings", path.string());
+    }
     if (!read_texts(document, "rejected", stored.choices.rejected) || !read_texts(document, "tested", stored.tested)) {
-        return fail(ErrorCode::corrupt, "{}: rejected, tested: expected lists of texts", path.string());
+        return fail(ErrorCode::corrupt, "{}: rejected, tested: expected lists of strings", path.string());
     }
     // Files of older versions have none.
     if (document.contains("unfinished") && !read_texts(document, "unfinished", stored.unfinished)) {
-        return fail(ErrorCode::corrupt, "{}: unfinished: expected a list of texts", path.string());
+        return fail(ErrorCode::corrupt, "{}: unfinished: expected a list of strings", path.string());
     }
     return stored;
 }
@@ -92,9 +98,13 @@ Result<void> write_choices(const std::filesystem::path& path, const ChoicesOwner
     std::error_code error;
     std::filesystem::create_directories(path.parent_path(), error);
     if (error) return fail(ErrorCode::io, "{}: {}", path.parent_path().string(), error.message());
-    const json document = {{"schema", kSchema},           {"device", owner.device}, {"driver", owner.driver},
-                           {"build", owner.build},        {"preferred", stored.choices.preferred},
-                           {"rejected", stored.choices.rejected}, {"tested", stored.tested},
+    const json document = {{"schema", kSchema},
+                           {"device", owner.device},
+                           {"driver", owner.driver},
+                           {"build", owner.build},
+                           {"preferred", stored.choices.preferred},
+                           {"rejected", stored.choices.rejected},
+                           {"tested", stored.tested},
                            {"unfinished", stored.unfinished}};
     ATLAS_TRY(AtomicFile file, AtomicFile::create(path));
     ATLAS_TRY_VOID(file.write(document.dump(1, ' ', false, json::error_handler_t::replace) + "\n"));

@@ -1,5 +1,6 @@
 #pragma once
-// What was learned about a device's kernels, on disk: one small JSON file per device, for this driver and this build of the kernels alone.
+// What the self-test and tuning found about a device's kernels, on disk: one small JSON file per device, valid only for
+// this driver and this build of the kernels.
 
 #include <filesystem>
 #include <set>
@@ -10,7 +11,8 @@
 
 namespace atlas {
 
-/// Whom the knowledge is about. Another driver or other shaders may behave differently, so nothing is carried over.
+/// The device, driver and build that the verdicts hold for. Another driver or other shaders may behave differently, so
+/// nothing is carried over.
 struct ChoicesOwner {
     std::string device;  // name and UUID
     std::string driver;  // name and version
@@ -22,15 +24,17 @@ ChoicesOwner choices_owner(const vk::DeviceCaps& caps);
 std::string kernels_digest();
 
 struct StoredChoices {
-    KernelChoices choices;                          // `preferred` and `rejected` are kept
-    std::set<std::string, std::less<>> tested;      // rejection keys that the self-test has seen, right or wrong
-    std::set<std::string, std::less<>> unfinished;  // those whose self-test did not come to an end: a hang, a crash, a loss of the device
+    KernelChoices choices;                      // `preferred` and `rejected` are kept
+    std::set<std::string, std::less<>> tested;  // rejection keys that the self-test has seen, right or wrong
+    // Those whose self-test did not finish: a hang, a crash, a loss of the device.
+    std::set<std::string, std::less<>> unfinished;
 };
 
 /// The file of a device in a folder: "<vendor>-<device>-<part of the UUID>.json".
 std::filesystem::path choices_file(const std::filesystem::path& folder, const vk::DeviceCaps& caps);
 
-/// Fails: not_found (no such file), io, corrupt (not what we write: names what), unsupported (of another device, driver or build: names it).
+/// Fails: not_found (no such file), io, corrupt (not what we write: names what), unsupported (of another device, driver
+/// or build: names it).
 Result<StoredChoices> read_choices(const std::filesystem::path& path, const ChoicesOwner& owner);
 
 /// Writes beside the file and renames. Makes the folder. Fails: io.

@@ -24,10 +24,11 @@ constexpr uint32_t kAmd = 0x1002, kNvidia = 0x10DE, kIntel = 0x8086;
 
 }  // namespace
 
-// Intel's (8 or 16 to 32): a thread has 128 registers at every width, of 64 bytes (Xe2, whose subgroups begin at 16) or of 32 (before, at 8), so that a
-// lane has 128 at the least width and fewer at others. matvec_subgroup_q4_k with 8 columns (ANV, Mesa 26.2.6, 2026-11-30, bench/results/bmg) spilled
-// for a B580 489 registers at 32 and 142 at 16 with 4 rows, none with 2; for an A770 with 2 rows 131 at 16 and 84 at 8.
-// AMD's (32 to 64) have as many registers per lane at either width.
+// Intel's (8 or 16 to 32): a thread has 128 registers at every width, of 64 bytes (Xe2, whose subgroups begin at 16) or
+// of 32 (before, at 8), so that a lane has 128 at the least width and fewer at others. matvec_subgroup_q4_k with 8
+// columns (ANV, Mesa 26.2.6, 2026-11-30, bench/results/bmg) spilled for a B580 489 registers at 32 and 142 at 16 with 4
+// rows, none with 2; for an A770 with 2 rows 131 at 16 and 84 at 8. AMD's (32 to 64) have as many registers per lane at
+// either width.
 uint32_t choose_subgroup_size(const vk::DeviceCaps& caps) {
     const uint32_t least = std::max(1u, caps.min_subgroup_size), most = std::max(least, caps.max_subgroup_size);
     const bool widest_of_several = most == 32 && least < 32;
@@ -43,8 +44,8 @@ uint32_t registers_per_lane(const vk::DeviceCaps& caps) {
 }
 
 bool unpacks_late(const vk::DeviceCaps& caps) {
-    // AMD's: attention_keys with 16 instead of 8 elements of q8_0 keys takes 240 VGPRs and leaves 6 waves (navi31, Mesa 25.0.7, 2026-11-30). NVIDIA's
-    // 168 instead of 152 registers (GA102, Mesa 26.2.6), with as many warps.
+    // AMD's: attention_keys with 16 instead of 8 elements of q8_0 keys takes 240 VGPRs and leaves 6 waves (navi31,
+    // Mesa 25.0.7, 2026-11-30). NVIDIA's 168 instead of 152 registers (GA102, Mesa 26.2.6), with as many warps.
     return caps.vendor_id != kAmd;
 }
 

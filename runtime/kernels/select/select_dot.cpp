@@ -1,5 +1,5 @@
-// Kernels on 8-bit activations: matmul/matvec_dot.comp, matmul/matmul_dot.comp, matmul/matmul_coopmat_s8.comp. They round the activations,
-// so where an exact kernel is as fast it comes first (select_matmul.cpp).
+// Kernels on 8-bit activations: matmul/matvec_dot.comp, matmul/matmul_dot.comp, matmul/matmul_coopmat_s8.comp. They
+// round the activations, so where an exact kernel is as fast it comes first (select_matmul.cpp).
 #include <algorithm>
 #include <bit>
 
@@ -15,7 +15,8 @@ const vk::CoopMatShape* byte_shape(const vk::DeviceCaps& caps) {
     const vk::CoopMatShape* best = nullptr;
     for (const vk::CoopMatShape& s : caps.coopmat_shapes) {
         using vk::ComponentType;
-        const bool types = s.a == ComponentType::s8 && s.b == ComponentType::s8 && s.c == ComponentType::s32 && s.result == ComponentType::s32;
+        const bool types = s.a == ComponentType::s8 && s.b == ComponentType::s8 && s.c == ComponentType::s32 &&
+                           s.result == ComponentType::s32;
         if (!types || !s.subgroup_scope || s.saturating || s.m == 0 || s.n == 0 || s.k < 8) continue;
         if (32 % s.k != 0 || 16 % s.m != 0 || 16 % s.n != 0) continue;
         if (best == nullptr || s.m * s.n * s.k > best->m * best->n * best->k) best = &s;
@@ -49,7 +50,8 @@ void offer_matvec_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std:
     std::erase(sizes, choose_subgroup_size(caps));
     sizes.insert(sizes.begin(), choose_subgroup_size(caps));
     for (const uint32_t size : sizes) {
-        const bool sized = caps.subgroup_size_control && size >= caps.min_subgroup_size && size <= caps.max_subgroup_size;
+        const bool sized =
+            caps.subgroup_size_control && size >= caps.min_subgroup_size && size <= caps.max_subgroup_size;
         if (sized && caps.subgroup_arithmetic && size <= local && size <= std::bit_ceil(runs)) offer(local, size, true);
     }
     offer(local, lanes, false);
@@ -57,26 +59,32 @@ void offer_matvec_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std:
 
 void offer_matmul_coopmat_s8(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
     const vk::CoopMatShape* matrix = byte_shape(caps);
-    if (!caps.coopmat || !caps.int8 || !caps.integer_dot || !caps.subgroup_size_control || matrix == nullptr || shape.n_in % 32 != 0) return;
+    if (!caps.coopmat || !caps.int8 || !caps.integer_dot || !caps.subgroup_size_control || matrix == nullptr ||
+        shape.n_in % 32 != 0)
+        return;
     if (!has_kernel(KernelFamily::matmul_coopmat_s8, shape.weight)) return;
     const uint32_t subgroup = choose_subgroup_size(caps);
-    const auto offer = [&](uint32_t tile_out, uint32_t tile_tokens, uint32_t sub_out, uint32_t sub_tokens, uint32_t runs) {
+    const auto offer = [&](uint32_t tile_out, uint32_t tile_tokens, uint32_t sub_out, uint32_t sub_tokens,
+                           uint32_t runs) {
         const uint32_t n_subs = tile_out / sub_out * (tile_tokens / sub_tokens), local = n_subs * subgroup;
-        // A run of a row: 32 bytes, 64 of a weight that zeros fill up; two scales and two addends of a weight, a scale and two sums of an
-        // activation, at most.
-        const uint32_t shared_bytes = tile_out * (64 * runs + 16 + 16 * runs) + tile_tokens * (32 * runs + 16 + 12 * runs) + 8 +
+        // A run of a row: 32 bytes, 64 of a weight that zeros fill up; two scales and two addends of a weight, a scale
+        // and two sums of an activation, at most.
+        const uint32_t shared_bytes = tile_out * (64 * runs + 16 + 16 * runs) +
+                                      tile_tokens * (32 * runs + 16 + 12 * runs) + 8 +
                                       n_subs * matrix->m * matrix->n * 4;
         if (local > lanes_at_most(caps, 1024) || shared_bytes > caps.max_shared_bytes) return;
-        out.push_back({.family = KernelFamily::matmul_coopmat_s8,
-                       .constants = {local, tile_out, tile_tokens, sub_out, sub_tokens, matrix->m, matrix->n, matrix->k, runs},
-                       .tile_out = tile_out,
-                       .tile_tokens = tile_tokens,
-                       .subgroup_size = subgroup,
-                       .x = XKind::q8,
-                       .shared_bytes = shared_bytes});
+        out.push_back(
+            {.family = KernelFamily::matmul_coopmat_s8,
+             .constants = {local, tile_out, tile_tokens, sub_out, sub_tokens, matrix->m, matrix->n, matrix->k, runs},
+             .tile_out = tile_out,
+             .tile_tokens = tile_tokens,
+             .subgroup_size = subgroup,
+             .x = XKind::q8,
+             .shared_bytes = shared_bytes});
     };
-    // Of a subgroup: 4 matrices of sums and as many of products where a lane has 128 registers. A B580 (ANV, Mesa 26.2.6, 2026-11-30, q4_k, 8 x 16 x 32)
-    // spills 265 registers with 16 matrices, 20 with 8, none with 4; an A770 (8 x 8 x 32) 13 with 4 in steps of two runs, none in steps of one.
+    // Of a subgroup: 4 matrices of sums and as many of products where a lane has 128 registers. A B580 (ANV,
+    // Mesa 26.2.6, 2026-11-30, q4_k, 8 x 16 x 32) spills 265 registers with 16 matrices, 20 with 8, none with 4; an
+    // A770 (8 x 8 x 32) 13 with 4 in steps of two runs, none in steps of one.
     if (registers_per_lane(caps) <= 128) {
         const uint32_t m = matrix->m, n = matrix->n;
         if (shape.n_tokens > 96) offer(8 * m, 8 * n, 2 * m, 2 * n, 1);
@@ -96,7 +104,8 @@ void offer_matmul_dot(const vk::DeviceCaps& caps, const MatmulShape& shape, std:
     if (!caps.integer_dot || !has_kernel(KernelFamily::matmul_dot, shape.weight) || shape.n_in % 32 != 0) return;
     const auto offer = [&](uint32_t tile_out, uint32_t tile_tokens, uint32_t n_out, uint32_t n_tok, uint32_t runs) {
         const uint32_t local = tile_out / n_out * (tile_tokens / n_tok);
-        // A run of a row: two units of 16 bytes, at most two scales and two addends of a weight, a scale and two sums of an activation.
+        // A run of a row: two units of 16 bytes, at most two scales and two addends of a weight, a scale and two sums
+        // of an activation.
         const uint32_t shared_bytes = (tile_out + tile_tokens) * ((2 * runs + 1) * 16 + 4 * 4 * runs) + 8;
         if (local > lanes_at_most(caps, 1024) || shared_bytes > caps.max_shared_bytes) return;
         out.push_back({.family = KernelFamily::matmul_dot,

@@ -13,11 +13,14 @@ namespace {
 uint32_t run_elems(Format format) {
     switch (format) {
         case Format::q4_k:
-        case Format::q5_k: return 64;
+        case Format::q5_k:
+            return 64;
         case Format::q2_k:
         case Format::q3_k:
-        case Format::q6_k: return 128;
-        default: return 32;
+        case Format::q6_k:
+            return 128;
+        default:
+            return 32;
     }
 }
 
@@ -29,19 +32,21 @@ uint32_t tokens_of(uint32_t n_tokens) {
     return found == kTokenLadder.end() ? kTokenLadder.back() : *found;
 }
 
-// Lanes that share a row: 16, or 8 where that wastes fewer of them in the last round. Must not depend on the number of tokens.
+// Lanes that share a row: 16, or 8 where that wastes fewer of them in the last round. Must not depend on the number of
+// tokens.
 uint32_t lanes_of(uint32_t n_runs, uint32_t most) {
     const auto used = [&](uint32_t lanes) { return double(n_runs) / (double((n_runs + lanes - 1) / lanes) * lanes); };
     if (most >= 16 && (used(16) >= 0.8 || used(16) >= used(8))) return 16;
     return std::min(8u, most);
 }
 
-// Rows that share the activations which a lane reads. What RADV's compiler makes of it for navi31 (Mesa 25.0.7, 2026-11-21, subgroups of 32,
-// 8 waves per SIMD wanted): 8 tokens, 4 rows: q4_0 120 VGPRs and 12 waves, q4_k 144 and 10, q6_k 168 and 9, q3_k 192 and 8, but q5_k 216
-// and 7; 24 tokens, 2 rows: q4_k 144 and 8, q6_k 168 and 8, with 4 rows 240 and 6 and sums in memory.
-// For GA102 (NAK, Mesa 26.2.6, 2026-11-30, bench/results/ga102/kernels.md) 8 tokens, 4 rows take all 255 registers of q6_k and 248 of f32, whose
-// runs are the longest, and leave 8 warps of 48; the others at most 168 and 12. For a B580 (ANV, bench/results/bmg/kernels.md), spilled registers:
-// 8 tokens, 4, 2, 1 rows: q4_k 142, 0, 0, q6_k 210, 54, 0; 24 tokens, 2, 1 rows: q4_k 171, 0.
+// Rows that share the activations which a lane reads. What RADV's compiler makes of it for navi31 (Mesa 25.0.7,
+// 2026-11-21, subgroups of 32, 8 waves per SIMD wanted): 8 tokens, 4 rows: q4_0 120 VGPRs and 12 waves, q4_k 144 and
+// 10, q6_k 168 and 9, q3_k 192 and 8, but q5_k 216 and 7; 24 tokens, 2 rows: q4_k 144 and 8, q6_k 168 and 8, with 4
+// rows 240 and 6 and sums in memory. For GA102 (NAK, Mesa 26.2.6, 2026-11-30, bench/results/ga102/kernels.md) 8 tokens,
+// 4 rows take all 255 registers of q6_k and 248 of f32, whose runs are the longest, and leave 8 warps of 48; the others
+// at most 168 and 12. For a B580 (ANV, bench/results/bmg/kernels.md), spilled registers: 8 tokens, 4, 2, 1 rows: q4_k
+// 142, 0, 0, q6_k 210, 54, 0; 24 tokens, 2, 1 rows: q4_k 171, 0.
 uint32_t rows_of(const vk::DeviceCaps& caps, Format format, uint32_t tokens) {
     const uint32_t registers = registers_per_lane(caps);
     const bool long_runs = format == Format::f32 || run_elems(format) == 128;
@@ -89,7 +94,12 @@ MatmulVariant variant_of(const MatvecTuning& t, bool wide_x, uint32_t subgroup_s
 
 void offer_matvec(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vector<MatmulVariant>& out) {
     const uint32_t elems = run_elems(shape.weight), n_runs = std::max(1u, shape.n_in / elems);
-    MatvecTuning tuning{.local = lanes_at_most(caps, 8), .lanes = 1, .tokens = tokens_of(shape.n_tokens), .rows = 1, .slice = 0, .ahead = 1};
+    MatvecTuning tuning{.local = lanes_at_most(caps, 8),
+                        .lanes = 1,
+                        .tokens = tokens_of(shape.n_tokens),
+                        .rows = 1,
+                        .slice = 0,
+                        .ahead = 1};
     if (runs_on_cpu(caps)) {
         tuning.tokens = std::min(tuning.tokens, 8u);
         fit_tile(tuning, elems, n_runs, 8 * 1024);
@@ -98,8 +108,8 @@ void offer_matvec(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vec
     }
     const bool small = caps.max_shared_bytes < 32 * 1024;
     tuning.local = lanes_at_most(caps, small ? 64 : 128);
-    // An A770 (ANV, Mesa 26.2.6, 2026-11-30) spills with 24, 8 and 4 columns and 1 row 68, 27 and 0 registers of q4_k and
-    // 91, 48 and 26 of q6_k.
+    // An A770 (ANV, Mesa 26.2.6, 2026-11-30) spills with 24, 8 and 4 columns and 1 row 68, 27 and 0 registers of q4_k
+    // and 91, 48 and 26 of q6_k.
     if (registers_per_lane(caps) < 128) tuning.tokens = std::min(tuning.tokens, elems == 128 ? 2u : 4u);
     tuning.rows = rows_of(caps, shape.weight, tuning.tokens);
     // A subgroup adds up without shared memory.
@@ -107,7 +117,8 @@ void offer_matvec(const vk::DeviceCaps& caps, const MatmulShape& shape, std::vec
     const bool subgroups = caps.subgroup_size_control && caps.subgroup_shuffle && size >= 8 && size <= tuning.local;
     for (const bool subgroup : {true, false}) {
         if (subgroup && !subgroups) continue;
-        if (!subgroup && subgroups) {  // the fallback of the other: fewer sums at a time, so that its memory leaves room for 8 waves
+        if (!subgroup &&
+            subgroups) {  // the fallback of the other: fewer sums at a time, so that its memory leaves room for 8 waves
             tuning.tokens = std::min(tuning.tokens, 8u);
             tuning.rows = 2;
         }

@@ -1,10 +1,10 @@
 #include "runtime/kernels/select/tested_variants.h"
 
+#include <spdlog/spdlog.h>
+
 #include <chrono>
 #include <optional>
 #include <utility>
-
-#include <spdlog/spdlog.h>
 
 namespace atlas {
 
@@ -16,15 +16,18 @@ void TestedVariants::load(KernelChoices& choices) {
         tested_ = std::move(stored->tested);
         unfinished_ = std::move(stored->unfinished);
     } else if (stored.error().code != ErrorCode::not_found) {
-        spdlog::warn("{}; kernels are tested again, and tuned ones are forgotten (atlas-vk tune)", stored.error().message);
+        spdlog::warn("{}; kernels are tested again, and the results of atlas-vk tune are dropped",
+                     stored.error().message);
     }
     const size_t n_known = unfinished_.size();
     for (const std::string& note : take_crash_notes(options_.file)) {
         if (!note.starts_with(note_beginning())) continue;  // of another driver or build
         const std::string key = note.substr(note_beginning().size());
-        spdlog::warn("an earlier start ended while it tested kernel {} on {}: the kernel hung, or the program was killed. Another kernel is used; to "
-                     "test it again, remove {}",
-                     key, options_.owner.device, options_.file.string());
+        spdlog::warn(
+            "an earlier run ended while it tested kernel {} on {}: the kernel hung, or the program was "
+            "killed. Another kernel is used; to "
+            "test it again, remove {}",
+            key, options_.owner.device, options_.file.string());
         tested_.erase(key);
         unfinished_.insert(key);
     }
@@ -45,7 +48,8 @@ Result<bool> TestedVariants::test_new(Backend& backend, KernelChoices& choices, 
         choices.only = use.variant;
         const bool gated = use.variant.family == KernelFamily::matvec_gated;
         const auto done = test(choices, rejection_key(use), [&] {
-            return gated ? gated_error(backend, self_test_shape(use), damage) : matmul_error(backend, self_test_shape(use), use.variant.x, damage);
+            return gated ? gated_error(backend, self_test_shape(use), damage)
+                         : matmul_error(backend, self_test_shape(use), use.variant.x, damage);
         });
         choices.only.reset();
         ATLAS_TRY_VOID(done);
@@ -54,25 +58,30 @@ Result<bool> TestedVariants::test_new(Backend& backend, KernelChoices& choices, 
         if (!tested_.insert(rejection_key(use)).second) continue;
         ++n_tested;
         choices.only_attention = &use.variant;
-        const auto done = test(choices, rejection_key(use), [&] { return attention_error(backend, self_test_shape(use)); });
+        const auto done =
+            test(choices, rejection_key(use), [&] { return attention_error(backend, self_test_shape(use)); });
         choices.only_attention = nullptr;
         ATLAS_TRY_VOID(done);
     }
     if (n_tested == 0) return false;
     save(choices);
     const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
-    spdlog::debug("{} kernel variants tested against the CPU in {:.0f} ms, their compilation included", n_tested, taken.count());
+    spdlog::debug("{} kernel variants tested against the CPU in {:.0f} ms, their compilation included", n_tested,
+                  taken.count());
     return true;
 }
 
-Result<void> TestedVariants::test(KernelChoices& choices, const std::string& key, const std::function<Result<double>()>& error_of) {
+Result<void> TestedVariants::test(KernelChoices& choices, const std::string& key,
+                                  const std::function<Result<double>()>& error_of) {
     std::optional<CrashNote> note;
     if (!options_.file.empty()) {
-        std::error_code ignored;  // the note says what is wrong
+        std::error_code ignored;  // CrashNote::leave reports the failure
         std::filesystem::create_directories(options_.file.parent_path(), ignored);
         auto left = CrashNote::leave(options_.file, note_beginning() + key);
-        if (left) note.emplace(std::move(*left));
-        else spdlog::debug("{}; a test that hangs would not be known at the next start", left.error().message);
+        if (left)
+            note.emplace(std::move(*left));
+        else
+            spdlog::debug("{}; the next start would not know of a test that hangs", left.error().message);
     }
     return judge(choices, key, error_of());
 }
@@ -82,8 +91,10 @@ Result<void> TestedVariants::judge(KernelChoices& choices, const std::string& ke
         unfinished_.erase(key);
         choices.rejected.erase(key);
         if (*error <= 1) return {};
-        reports_.push_back(fmt::format("{} gives wrong numbers on {} with driver {} (off by {:.3g} times what rounding explains)", key, options_.owner.device,
-                                       options_.owner.driver, *error));
+        reports_.push_back(
+            fmt::format("{} computes wrong numbers on {} with driver {} (off by {:.3g} times what "
+                        "rounding explains)",
+                        key, options_.owner.device, options_.owner.driver, *error));
     } else if (error.error().code == ErrorCode::out_of_memory) {
         tested_.erase(key);
         return tl::unexpected(error.error());
@@ -96,13 +107,15 @@ Result<void> TestedVariants::judge(KernelChoices& choices, const std::string& ke
                     options_.file.empty() ? "" : "At the next start another kernel is used");
     } else {
         unfinished_.erase(key);
-        reports_.push_back(fmt::format("{} cannot be used on {}: {}", key, options_.owner.device, error.error().message));
+        reports_.push_back(
+            fmt::format("{} cannot be used on {}: {}", key, options_.owner.device, error.error().message));
     }
     choices.rejected.insert(key);
     return {};
 }
 
-Result<bool> TestedVariants::conclude(KernelChoices& choices, std::span<const MatmulUse> used, std::span<const AttentionUse> attention) {
+Result<bool> TestedVariants::conclude(KernelChoices& choices, std::span<const MatmulUse> used,
+                                      std::span<const AttentionUse> attention) {
     std::optional<std::string> without;
     for (const MatmulUse& use : used) {
         if (choices.rejected.contains(rejection_key(use))) without = rejection_key(use);
@@ -117,9 +130,13 @@ Result<bool> TestedVariants::conclude(KernelChoices& choices, std::span<const Ma
     }
     const std::vector<std::string> reports = std::exchange(reports_, {});
     if (without) {
-        const std::string kept = options_.file.empty() ? "" : fmt::format(" The verdicts are kept in {}: remove it to test again", options_.file.string());
+        const std::string kept =
+            options_.file.empty()
+                ? ""
+                : fmt::format(" The verdicts are kept in {}: remove it to test again", options_.file.string());
         return fail(ErrorCode::unsupported,
-                    "{} with driver {} computes wrong numbers: {} kernels failed their self-tests, and for what {} does there is none left{}. Update the "
+                    "{} with driver {} computes wrong numbers: {} kernels failed their self-tests, and no other "
+                    "kernel can replace {}{}. Update the "
                     "driver, and please report it.{}",
                     options_.owner.device, options_.owner.driver, choices.rejected.size(), *without,
                     reports.empty() ? "" : fmt::format(" ({})", reports.back()), kept);

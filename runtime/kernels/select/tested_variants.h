@@ -1,5 +1,6 @@
 #pragma once
-// Which kernel variants may be used on this device: each is tested once, before its first use, and the verdict is kept in a file.
+// Which kernel variants may be used on this device: each is tested once, before its first use, and the verdict is kept
+// in a file.
 
 #include <functional>
 #include <set>
@@ -18,25 +19,29 @@ class TestedVariants {
     struct Options {
         std::filesystem::path file;  // of kernel_choices_file.h; empty: verdicts last as long as this object
         ChoicesOwner owner;
-        /// Tests of the test: damages the weights that a variant is given.
+        /// For tests of the self-test: damages the weights that a variant gets.
         std::function<void(const MatmulUse& use, std::span<std::byte> weights)> sabotage = {};
     };
     explicit TestedVariants(Options options) : options_(std::move(options)) {}
 
-    /// Takes over what the file knows: verdicts and tuned preferences. A file of another device, driver or build, or a damaged one, is ignored with
-    /// a warning. A variant in whose test an earlier process ended (it hung, crashed, or was killed) is avoided from now on; where nothing else is
-    /// left it is tested again.
+    /// Reads verdicts and tuned preferences from the file. A file of another device, driver or build, or a damaged one,
+    /// is ignored with a warning. A variant whose test ended an earlier process (it hung, crashed, or was killed) is
+    /// avoided from now on; if no other variant is left, it is tested again.
     void load(KernelChoices& choices);
 
-    /// Tests those of `used` that were not tested yet. A variant that is wrong, or that the driver refuses to compile, is added to choices.rejected.
-    /// Returns whether anything was tested: then choices may have changed. Before a test begins, it is on the disk that it does (CrashNote).
+    /// Tests those of `used` that were not tested yet. A variant that is wrong, or that the driver refuses to compile,
+    /// is added to choices.rejected. Returns whether anything was tested: then choices may have changed. Before a test
+    /// begins, a note of it is on the disk (CrashNote).
     /// Fails: device_lost (the variant is avoided at the next start), out_of_memory.
-    Result<bool> test_new(Backend& backend, KernelChoices& choices, std::span<const MatmulUse> used, std::span<const AttentionUse> attention);
+    Result<bool> test_new(Backend& backend, KernelChoices& choices, std::span<const MatmulUse> used,
+                          std::span<const AttentionUse> attention);
 
-    /// To be called once nothing is left to test. Where one of `used` was rejected and has no other, variants whose tests did not end have another
-    /// chance: true, choices have changed. Else reports the variants that others took the place of (device, driver, variant, format).
-    /// Fails: unsupported, where nothing is left: one error instead of the reports.
-    Result<bool> conclude(KernelChoices& choices, std::span<const MatmulUse> used, std::span<const AttentionUse> attention);
+    /// Call it once nothing is left to test. If one of `used` was rejected and has no alternative, variants whose tests
+    /// did not finish get another chance: returns true, and choices have changed. Otherwise reports the replaced
+    /// variants (device, driver, variant, format).
+    /// Fails: unsupported, if no variant is left: one error instead of the reports.
+    Result<bool> conclude(KernelChoices& choices, std::span<const MatmulUse> used,
+                          std::span<const AttentionUse> attention);
 
   private:
     using Keys = std::set<std::string, std::less<>>;

@@ -5,15 +5,16 @@
 #include <limits>
 
 #include "quant/codec.h"
-#include "runtime/kernels/self_test/self_test_random.h"
 #include "quant/planar.h"
+#include "runtime/kernels/self_test/self_test_random.h"
 #include "runtime/ops/dry_ops.h"
 
 namespace atlas {
 
 namespace {
 
-// Rows are made of so many different pieces in turn. A prime, so that rows a power of two apart differ, which is where tiles go wrong.
+// Rows repeat this many different pieces. A prime, so that rows a power of two apart differ, which is where tiles go
+// wrong.
 constexpr uint32_t kPieces = 37;
 constexpr uint32_t kMostTokens = 8;  // that the CPU computes
 
@@ -40,11 +41,13 @@ struct TestWeights {
             bytes.insert(bytes.end(), from, from + std::ptrdiff_t(piece_bytes));
         }
     }
-    const float* piece(uint64_t row, uint64_t i, uint64_t per_row) const { return pieces.data() + (row * per_row + i) % kPieces * piece_elems; }
+    const float* piece(uint64_t row, uint64_t i, uint64_t per_row) const {
+        return pieces.data() + (row * per_row + i) % kPieces * piece_elems;
+    }
 };
 
-/// |found - expected| as a share of what rounding explains. Sums in f32: n 2^-24 of sum |w x|; f16 inputs, which matrix units take: 2^-11 of it for
-/// w and for x; 8-bit activations: half a step of the block's largest value each.
+/// |found - expected| as a share of what rounding explains. Sums in f32: n 2^-24 of sum |w x|; f16 inputs, which matrix
+/// units take: 2^-11 of it for w and for x; 8-bit activations: half a step of the block's largest value each.
 double share_of_error(double found, double expected, double magnitude, double weights, double x_step, uint32_t n_in) {
     const double limit = magnitude * (n_in * 0x1p-24 + 2 * 0x1p-11) + weights * x_step / 2 * 1.01 + 1e-30;
     const double error = std::abs(found - expected);
@@ -79,7 +82,8 @@ double share_of_gated_error(double found, const ExactSum& gate, const ExactSum& 
     return error <= limit * 1e9 ? error / limit : std::numeric_limits<double>::infinity();
 }
 
-double compare(const MatmulShape& shape, const TestWeights& w, std::span<const float> x, std::span<const float> y, XKind kind, bool gated) {
+double compare(const MatmulShape& shape, const TestWeights& w, std::span<const float> x, std::span<const float> y,
+               XKind kind, bool gated) {
     double worst = 0;
     const uint32_t n_compared = std::min(shape.n_tokens, kMostTokens);
     for (uint32_t k = 0; k < n_compared; ++k) {
@@ -91,14 +95,15 @@ double compare(const MatmulShape& shape, const TestWeights& w, std::span<const f
         for (uint32_t o = 0; o < shape.n_out; ++o) {
             const ExactSum s(shape, w, o, row_x);
             const double found = y[uint64_t{t} * shape.n_out + o];
-            worst = std::max(worst, gated ? share_of_gated_error(found, s, ExactSum(shape, w, shape.n_out + o, row_x), shape.n_in)
-                                          : share_of_error(found, s.sum, s.magnitude, s.weights, x_step, shape.n_in));
+            worst = std::max(
+                worst, gated ? share_of_gated_error(found, s, ExactSum(shape, w, shape.n_out + o, row_x), shape.n_in)
+                             : share_of_error(found, s.sum, s.magnitude, s.weights, x_step, shape.n_in));
         }
     }
     return worst;
 }
 
-/// A product's operands; y starts as what no kernel would write. gated: two matrices of the shape, one behind the other.
+/// A product's operands; y starts as what no kernel would write. gated: two matrices of the shape, one after the other.
 struct TestProduct {
     MatmulShape shape;
     bool gated = false;
@@ -133,9 +138,13 @@ Result<void> run(Backend& backend, TestProduct& test) {
     ATLAS_TRY(const auto y_storage, take(std::as_bytes(std::span(test.y)), "self-test y"));
     const auto pass = [&](Ops& ops) {
         const Tensor w = dense(*w_storage, shape.weight, n_rows, shape.n_in, 0, shape.layout);
-        const Tensor x = dense(*x_storage, Format::f32, shape.n_tokens, shape.n_in), y = dense(*y_storage, Format::f32, shape.n_tokens, shape.n_out);
-        if (test.gated) ops.matmul_gated(Activation::silu, {w.row_range(0, shape.n_out), {}, {}}, {w.row_range(shape.n_out, shape.n_out), {}, {}}, x, y);
-        else ops.matmul(w, x, y);
+        const Tensor x = dense(*x_storage, Format::f32, shape.n_tokens, shape.n_in),
+                     y = dense(*y_storage, Format::f32, shape.n_tokens, shape.n_out);
+        if (test.gated)
+            ops.matmul_gated(Activation::silu, {w.row_range(0, shape.n_out), {}, {}},
+                             {w.row_range(shape.n_out, shape.n_out), {}, {}}, x, y);
+        else
+            ops.matmul(w, x, y);
     };
     DryOps counted;
     pass(counted);
@@ -172,7 +181,8 @@ Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind ki
     return compare(shape, test.weights, test.x, test.y, kind, false);
 }
 
-Result<double> gated_error(Backend& backend, const MatmulShape& shape, const std::function<void(std::span<std::byte> weights)>& damage) {
+Result<double> gated_error(Backend& backend, const MatmulShape& shape,
+                           const std::function<void(std::span<std::byte> weights)>& damage) {
     TestProduct test(shape, {}, true);
     if (damage) damage(test.weights.bytes);
     ATLAS_TRY_VOID(run(backend, test));

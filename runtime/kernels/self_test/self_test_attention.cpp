@@ -17,13 +17,19 @@ constexpr uint32_t kMostTokens = 4;  // that the CPU computes
 /// Half a step of the format for numbers in [-1, 1): what storing them may change.
 double half_step(Format format) {
     switch (format) {
-        case Format::f32: return 0x1p-24;
-        case Format::f16: return 0x1p-11;
-        case Format::bf16: return 0x1p-8;
-        case Format::q8_0: return 1.0 / 127 / 2;
+        case Format::f32:
+            return 0x1p-24;
+        case Format::f16:
+            return 0x1p-11;
+        case Format::bf16:
+            return 0x1p-8;
+        case Format::q8_0:
+            return 1.0 / 127 / 2;
         case Format::q5_1:
-        case Format::q5_0: return 1.0 / 15 / 2;
-        default: return 1.0 / 7 / 2;
+        case Format::q5_0:
+            return 1.0 / 15 / 2;
+        default:
+            return 1.0 / 7 / 2;
     }
 }
 
@@ -37,8 +43,11 @@ struct Case {
 
     explicit Case(const AttentionShape& wanted) : shape(wanted) {
         const uint32_t n_head = shape.n_head_kv * shape.heads_per_kv;
-        params = {.n_head = n_head, .n_head_kv = shape.n_head_kv, .head_dim = shape.head_dim,
-                  .scale = 1.0f / std::sqrt(float(shape.head_dim)), .v_head_dim = shape.value_dim};
+        params = {.n_head = n_head,
+                  .n_head_kv = shape.n_head_kv,
+                  .head_dim = shape.head_dim,
+                  .scale = 1.0f / std::sqrt(float(shape.head_dim)),
+                  .v_head_dim = shape.value_dim};
         n_keys = shape.max_kv_tokens;
         SelfTestRandom random;
         const auto fill = [&](std::vector<float>& to, uint64_t count) {
@@ -51,7 +60,8 @@ struct Case {
         y.assign(uint64_t{shape.n_tokens} * n_head * shape.value_dim, std::numeric_limits<float>::quiet_NaN());
         for (uint32_t t = 0; t < shape.n_tokens; ++t) numbers.push_back(position(t));
         numbers.resize(2ull * shape.n_tokens, 0);
-        for (uint32_t i = 0; i < n_keys; ++i) numbers.push_back(i / shape.page_tokens * shape.page_tokens + i % shape.page_tokens);
+        for (uint32_t i = 0; i < n_keys; ++i)
+            numbers.push_back(i / shape.page_tokens * shape.page_tokens + i % shape.page_tokens);
         for (uint32_t page = 0; page < n_pages(); ++page) numbers.push_back(page);
     }
     uint32_t n_pages() const { return (n_keys + shape.page_tokens - 1) / shape.page_tokens; }
@@ -72,8 +82,8 @@ double compare_head(const Case& c, uint32_t t, uint32_t h) {
         largest = std::max(largest, weight[p]);
     }
     for (double& w : weight) sum += w = std::exp(w - largest);
-    // Rounding changes keys and values by random parts of a step. Weighted, they add up like a random walk, of which six deviations are allowed;
-    // a changed key moves a score, and that a weight, by as much.
+    // Rounding changes keys and values by random parts of a step. Weighted, they add up like a random walk, of which
+    // six deviations are allowed; a changed key moves a score, and that a weight, by as much.
     double squares = 0;
     for (const double w : weight) squares += w / sum * (w / sum);
     const double score_step = 2 * c.params.scale * std::sqrt(q_size) * (half_step(c.shape.formats.k) + 2 * 0x1p-11);
@@ -111,7 +121,8 @@ class Device {
 
 Result<void> run(Backend& backend, Case& c) {
     const AttentionShape& s = c.shape;
-    const uint32_t n_rows = c.n_pages() * s.page_tokens, k_width = s.n_head_kv * s.head_dim, v_width = s.n_head_kv * s.value_dim;
+    const uint32_t n_rows = c.n_pages() * s.page_tokens, k_width = s.n_head_kv * s.head_dim,
+                   v_width = s.n_head_kv * s.value_dim;
     Device device(backend);
     ATLAS_TRY(Storage * q, device.take(std::as_bytes(std::span(c.q))));
     ATLAS_TRY(Storage * k, device.take(std::as_bytes(std::span(c.k))));
@@ -120,12 +131,14 @@ Result<void> run(Backend& backend, Case& c) {
     ATLAS_TRY(Storage * numbers, device.take(std::as_bytes(std::span(c.numbers))));
     ATLAS_TRY(Storage * k_cache, device.take_zeros(n_rows * kv_row_bytes(s.formats.k, k_width)));
     ATLAS_TRY(Storage * v_cache, device.take_zeros(n_rows * kv_row_bytes(s.formats.v, v_width)));
-    const KvLayer cache{dense(*k_cache, s.formats.k, n_rows, k_width), dense(*v_cache, s.formats.v, n_rows, v_width), s.page_tokens};
+    const KvLayer cache{dense(*k_cache, s.formats.k, n_rows, k_width), dense(*v_cache, s.formats.v, n_rows, v_width),
+                        s.page_tokens};
     const auto view = [&](uint64_t first, uint32_t count) { return U32View{numbers, first * 4, count}; };
-    const AttentionTables tables{view(0, s.n_tokens), view(s.n_tokens, s.n_tokens), view(2ull * s.n_tokens + c.n_keys, c.n_pages()), c.n_pages(),
-                                 c.n_keys};
+    const AttentionTables tables{view(0, s.n_tokens), view(s.n_tokens, s.n_tokens),
+                                 view(2ull * s.n_tokens + c.n_keys, c.n_pages()), c.n_pages(), c.n_keys};
     const auto pass = [&](Ops& ops) {
-        ops.kv_write(dense(*k, Format::f32, c.n_keys, k_width), dense(*v, Format::f32, c.n_keys, v_width), cache, view(2ull * s.n_tokens, c.n_keys));
+        ops.kv_write(dense(*k, Format::f32, c.n_keys, k_width), dense(*v, Format::f32, c.n_keys, v_width), cache,
+                     view(2ull * s.n_tokens, c.n_keys));
         ops.attention(dense(*q, Format::f32, s.n_tokens, c.params.n_head * s.head_dim), cache, tables, c.params,
                       dense(*y, Format::f32, s.n_tokens, c.params.n_head * s.value_dim));
     };

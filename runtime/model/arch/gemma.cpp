@@ -1,5 +1,6 @@
-// gemma2, gemma3, gemma4: norms before and after each block, GeGLU, sliding windows in all but every second (gemma2) or sixth layer. gemma3 and gemma4 have
-// norms of heads and another rope base in the layers with a window; gemma4's full layers have heads of their own. Planned, not run yet.
+// gemma2, gemma3, gemma4: norms before and after each block, GeGLU, sliding windows in all but every second (gemma2) or
+// sixth layer. gemma3 and gemma4 have norms of heads and another rope base in the layers with a window; gemma4's full
+// layers have heads of their own. Planned, not run yet.
 
 #include "runtime/model/common_weights.h"
 #include "runtime/model/decoder_config.h"
@@ -18,7 +19,8 @@ Result<ModelConfig> read_gemma2(const KeySource& source) {
     return config;
 }
 
-// Positions of the layers with a window are not scaled, and their base is the one that gemma3 was first trained with where the file has no other.
+// Positions of the layers with a window are not scaled, and their base is the one that gemma3 was first trained with
+// where the file has no other.
 Result<void> read_window_ropes(const KeyReader& keys, ModelConfig& config) {
     ATLAS_TRY(const float base, keys.number_or("rope.freq_base_swa", 1.0001f, 1e12f, 10000.0f));
     for (LayerConfig& layer : config.layers) {
@@ -57,9 +59,11 @@ Result<ModelConfig> read_gemma4(const KeySource& source) {
 }
 
 WeightRules layer_weights(const LayerConfig& layer, bool has_head_norms) {
-    return join_rules({attention_weights(), has_head_norms ? head_norm_weights() : WeightRules(),
-                       {norm_weight("post_attention_norm.weight"), norm_weight(kFfnNorm), norm_weight("post_ffw_norm.weight")},
-                       layer.experts.n > 0 ? expert_weights(layer) : gated_feed_forward_weights()});
+    return join_rules(
+        {attention_weights(),
+         has_head_norms ? head_norm_weights() : WeightRules(),
+         {norm_weight("post_attention_norm.weight"), norm_weight(kFfnNorm), norm_weight("post_ffw_norm.weight")},
+         layer.experts.n > 0 ? expert_weights(layer) : gated_feed_forward_weights()});
 }
 
 // Full layers take their keys as values.
@@ -72,8 +76,10 @@ WeightRules gemma4_layer_weights(const ModelConfig&, const LayerConfig& layer) {
 }  // namespace
 
 extern const Architecture kGemma2, kGemma3, kGemma4;
-const Architecture kGemma2 = {"gemma2", read_gemma2, model_weights, [](const ModelConfig&, const LayerConfig& l) { return layer_weights(l, false); }};
-const Architecture kGemma3 = {"gemma3", read_gemma3, model_weights, [](const ModelConfig&, const LayerConfig& l) { return layer_weights(l, true); }};
+const Architecture kGemma2 = {"gemma2", read_gemma2, model_weights,
+                              [](const ModelConfig&, const LayerConfig& l) { return layer_weights(l, false); }};
+const Architecture kGemma3 = {"gemma3", read_gemma3, model_weights,
+                              [](const ModelConfig&, const LayerConfig& l) { return layer_weights(l, true); }};
 const Architecture kGemma4 = {"gemma4", read_gemma4, model_weights, gemma4_layer_weights};
 
 }  // namespace atlas

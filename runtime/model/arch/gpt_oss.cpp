@@ -25,7 +25,9 @@ WeightRules layer_weights(const ModelConfig&, const LayerConfig& layer) {
                        {{"ffn_gate_inp.bias", Need::required, [](M, L l) { return Dims{l.experts.n}; }},
                         {"ffn_gate_exps.bias", Need::required, kUpBias},
                         {"ffn_up_exps.bias", Need::required, kUpBias},
-                        {"ffn_down_exps.bias", Need::required, [](M m, L l) { return Dims{l.experts.n, m.n_embd}; }}}});
+                        {"ffn_down_exps.bias", Need::required, [](M m, L l) {
+                             return Dims{l.experts.n, m.n_embd};
+                         }}}});
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// qwen35, qwen35moe: Qwen3.5 and later. Every fourth layer has attention with an output gate, the others a gated delta net. Planned, not run yet.
+// qwen35, qwen35moe: Qwen3.5 and later. Every fourth layer has attention with an output gate, the others a gated delta
+// net. Planned, not run yet.
 
 #include "runtime/model/common_weights.h"
 #include "runtime/model/decoder_config.h"

@@ -13,7 +13,8 @@ const Architecture kQwen3Moe = {
     .model_weights = model_weights,
     .layer_weights =
         [](const ModelConfig&, const LayerConfig& layer) {
-            return join_rules({attention_weights(), head_norm_weights(), {norm_weight(kFfnNorm)}, expert_weights(layer)});
+            return join_rules(
+                {attention_weights(), head_norm_weights(), {norm_weight(kFfnNorm)}, expert_weights(layer)});
         },
 };
 

@@ -1,5 +1,5 @@
-// starcoder (also Granite Code 34B) and starcoder2: LayerNorm with biases, a feed-forward block without a gate; starcoder has learned positions and
-// one matrix of q, k and v. Planned, not run yet.
+// starcoder (also Granite Code 34B) and starcoder2: LayerNorm with biases, a feed-forward block without a gate;
+// starcoder has learned positions and one matrix of q, k and v. Planned, not run yet.
 
 #include "runtime/model/common_weights.h"
 #include "runtime/model/decoder_config.h"
@@ -21,8 +21,9 @@ Result<ModelConfig> read_starcoder(const KeySource& keys) {
 WeightRules starcoder2_model_weights() { return join_rules({model_weights(), {norm_weight("output_norm.bias")}}); }
 
 WeightRules starcoder_model_weights() {
-    return join_rules({starcoder2_model_weights(),
-                       {{"position_embd.weight", Need::required, [](M m, L) { return Dims{m.n_ctx_train, m.n_embd}; }}}});
+    return join_rules({starcoder2_model_weights(), {{"position_embd.weight", Need::required, [](M m, L) {
+                                                         return Dims{m.n_ctx_train, m.n_embd};
+                                                     }}}});
 }
 
 WeightRules rest_of_layer() {
@@ -32,15 +33,22 @@ WeightRules rest_of_layer() {
             norm_weight("ffn_norm.bias"),
             {kFfnUp, Need::required, kUp},
             {kFfnUpBias, Need::required, [](M, L l) { return Dims{l.n_ff}; }},
-            {kFfnDown, Need::required, [](M m, L l) { return Dims{m.n_embd, l.n_ff}; }},
+            {kFfnDown, Need::required,
+             [](M m, L l) {
+                 return Dims{m.n_embd, l.n_ff};
+             }},
             norm_weight(kFfnDownBias)};
 }
 
-WeightRules starcoder2_layer_weights(M, L) { return join_rules({attention_weights(Need::usual, Need::required), rest_of_layer()}); }
+WeightRules starcoder2_layer_weights(M, L) {
+    return join_rules({attention_weights(Need::usual, Need::required), rest_of_layer()});
+}
 
 WeightRules starcoder_layer_weights(M, L) {
     constexpr auto kQkv = [](M, L l) { return Dims{uint64_t{l.q_width()} + l.k_width() + l.v_width()}; };
-    return join_rules({fused_attention_weights(), {{kAttnQkvBias, Need::usual, kQkv}, norm_weight(kAttnOutputBias)}, rest_of_layer()});
+    return join_rules({fused_attention_weights(),
+                       {{kAttnQkvBias, Need::usual, kQkv}, norm_weight(kAttnOutputBias)},
+                       rest_of_layer()});
 }
 
 }  // namespace

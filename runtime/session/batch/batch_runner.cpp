@@ -9,7 +9,7 @@ namespace atlas {
 
 namespace {
 
-// Decodes of 1 .. 8 timelines, chunks of prompts in a few sizes, each in two buckets of context.
+// Decode steps of 1 .. 8 timelines and prefill chunks of a few sizes, each in two buckets of context.
 constexpr size_t kMaxRecorded = 32;
 constexpr uint32_t kSmallestKvBucket = 256;
 
@@ -23,24 +23,27 @@ uint32_t step_size_bucket(uint32_t n) {
 
 uint32_t positions_in_common(std::span<const BatchItem> items) {
     if (items.empty()) return 0;
-    // What the first one has before this step; its last page is written by it alone.
+    // What the first one has before this step; it alone writes its last page.
     const auto first = items[0].timeline->pages();
     size_t same = items[0].timeline->tokens().size() / kPageTokens;
     for (const BatchItem& item : items.subspan(1)) {
         const auto other = item.timeline->pages();
         const size_t most = std::min(same, item.timeline->tokens().size() / kPageTokens);
-        same = size_t(std::mismatch(first.begin(), first.begin() + ptrdiff_t(most), other.begin()).first - first.begin());
+        same =
+            size_t(std::mismatch(first.begin(), first.begin() + ptrdiff_t(most), other.begin()).first - first.begin());
     }
     return static_cast<uint32_t>(same) * kPageTokens;
 }
 
-BatchRunner::BatchRunner(std::shared_ptr<const Model> model, const BatchShape& shape) : model_(std::move(model)), shape_(shape) {}
+BatchRunner::BatchRunner(std::shared_ptr<const Model> model, const BatchShape& shape)
+    : model_(std::move(model)), shape_(shape) {}
 BatchRunner::~BatchRunner() = default;
 
 Result<std::unique_ptr<BatchRunner>> BatchRunner::create(std::shared_ptr<const Model> model, const BatchShape& shape) {
     ATLAS_CHECK(model != nullptr);
     if (shape.max_timelines < 1 || shape.max_timelines > shape.n_batch) {
-        return fail(ErrorCode::invalid_argument, "{} timelines per step: expected 1 .. {} (the batch)", shape.max_timelines, shape.n_batch);
+        return fail(ErrorCode::invalid_argument, "{} timelines per step: expected 1 .. {} (the batch)",
+                    shape.max_timelines, shape.n_batch);
     }
     std::unique_ptr<BatchRunner> runner(new BatchRunner(std::move(model), shape));
     ATLAS_TRY_VOID(runner->allocate());
@@ -48,7 +51,8 @@ Result<std::unique_ptr<BatchRunner>> BatchRunner::create(std::shared_ptr<const M
 }
 
 Result<void> BatchRunner::allocate() {
-    ATLAS_TRY(const MemoryPlan plan, model_->plan_session({shape_.pool_tokens, shape_.n_batch, shape_.max_outputs, shape_.kv_format}));
+    ATLAS_TRY(const MemoryPlan plan,
+              model_->plan_session({shape_.pool_tokens, shape_.n_batch, shape_.max_outputs, shape_.kv_format}));
     shape_.pool_tokens = plan.n_ctx;
     if (shape_.n_ctx == 0 || shape_.n_ctx > shape_.pool_tokens) shape_.n_ctx = shape_.pool_tokens;
     shape_.n_ctx = pages_for(shape_.n_ctx) * kPageTokens;
@@ -56,14 +60,18 @@ Result<void> BatchRunner::allocate() {
 
     Backend& backend = model_->backend();
     ATLAS_TRY(pool_, KvPool::create(model_, pages_for(shape_.pool_tokens), shape_.kv_format));
-    ATLAS_TRY_VOID(backend.reserve_scratch(std::max(plan.scratch_bytes, uint64_t{shape_.max_outputs} * kSampleWorkWords * sizeof(uint32_t))));
+    ATLAS_TRY_VOID(backend.reserve_scratch(
+        std::max(plan.scratch_bytes, uint64_t{shape_.max_outputs} * kSampleWorkWords * sizeof(uint32_t))));
     ATLAS_TRY(step_storage_, backend.allocate(MemoryUse::step, step_buffer_bytes(shape_.n_batch), "batch_step"));
     const uint64_t n_table = uint64_t{shape_.max_timelines} * max_pages_;
     ATLAS_TRY(page_table_storage_, backend.allocate(MemoryUse::step, n_table * sizeof(uint32_t), "batch_page_table"));
     const uint64_t n_logits = uint64_t{shape_.max_outputs} * model_->config().n_vocab;
     ATLAS_TRY(output_storage_, backend.allocate(MemoryUse::output, n_logits * sizeof(float), "batch_logits"));
-    ATLAS_TRY(choice_storage_, backend.allocate(MemoryUse::step, shape_.max_outputs * sizeof(ChoiceParams), "batch_choices"));
-    ATLAS_TRY(chosen_storage_, backend.allocate(MemoryUse::output, uint64_t{shape_.max_outputs} * sampling::kResultWords * 4, "batch_chosen"));
+    ATLAS_TRY(choice_storage_,
+              backend.allocate(MemoryUse::step, shape_.max_outputs * sizeof(ChoiceParams), "batch_choices"));
+    ATLAS_TRY(
+        chosen_storage_,
+        backend.allocate(MemoryUse::output, uint64_t{shape_.max_outputs} * sampling::kResultWords * 4, "batch_chosen"));
     choices_.resize(shape_.max_outputs);
     chosen_.resize(shape_.max_outputs);
     step_words_.resize(5ull * shape_.n_batch);
@@ -82,15 +90,19 @@ uint32_t BatchRunner::kv_bucket(uint32_t n_kv_tokens) const {
 Result<void> BatchRunner::check(std::span<const BatchItem> items) const {
     uint64_t n_tokens = 0, n_outputs = 0;
     for (const BatchItem& item : items) {
-        ATLAS_CHECK(item.timeline != nullptr && &item.timeline->pool() == pool_.get() && !item.tokens.empty() && item.n_outputs <= item.tokens.size() &&
+        ATLAS_CHECK(item.timeline != nullptr && &item.timeline->pool() == pool_.get() && !item.tokens.empty() &&
+                    item.n_outputs <= item.tokens.size() &&
                     (item.choices.empty() || item.choices.size() == item.n_outputs));
         n_tokens += item.tokens.size();
         n_outputs += item.n_outputs;
         const size_t end = item.timeline->tokens().size() + item.tokens.size();
-        if (end > shape_.n_ctx) return fail(ErrorCode::limit, "{} tokens do not fit: a timeline holds {}", end, shape_.n_ctx);
-        ATLAS_CHECK(item.timeline->pages_needed(static_cast<uint32_t>(item.tokens.size())) == 0, "a timeline has not reserved room");
+        if (end > shape_.n_ctx)
+            return fail(ErrorCode::limit, "{} tokens do not fit: a timeline holds {}", end, shape_.n_ctx);
+        ATLAS_CHECK(item.timeline->pages_needed(static_cast<uint32_t>(item.tokens.size())) == 0,
+                    "a timeline has not reserved room");
     }
-    ATLAS_CHECK(!items.empty() && items.size() <= shape_.max_timelines && n_tokens <= shape_.n_batch && n_outputs <= shape_.max_outputs,
+    ATLAS_CHECK(!items.empty() && items.size() <= shape_.max_timelines && n_tokens <= shape_.n_batch &&
+                    n_outputs <= shape_.max_outputs,
                 "a step of {} timelines, {} tokens and {} outputs", items.size(), n_tokens, n_outputs);
     return {};
 }
@@ -105,10 +117,13 @@ BatchRunner::StepKey BatchRunner::key_of(std::span<const BatchItem> items) const
         most_keys = std::max(most_keys, item.timeline->tokens().size() + item.tokens.size());
         chooses = chooses || !item.choices.empty();
     }
-    StepKey key{std::min(step_size_bucket(n_tokens), shape_.n_batch), 0, kv_bucket(static_cast<uint32_t>(most_keys)), chooses};
+    StepKey key{std::min(step_size_bucket(n_tokens), shape_.n_batch), 0, kv_bucket(static_cast<uint32_t>(most_keys)),
+                chooses};
     // All rows are wanted in the most frequent step, a decode of each timeline.
-    if (n_outputs == n_tokens && key.n_tokens <= shape_.max_outputs) key.n_outputs = key.n_tokens;
-    else if (n_outputs > 0) key.n_outputs = std::min({std::bit_ceil(n_outputs), shape_.max_outputs, key.n_tokens});
+    if (n_outputs == n_tokens && key.n_tokens <= shape_.max_outputs)
+        key.n_outputs = key.n_tokens;
+    else if (n_outputs > 0)
+        key.n_outputs = std::min({std::bit_ceil(n_outputs), shape_.max_outputs, key.n_tokens});
     return key;
 }
 
@@ -136,7 +151,7 @@ Result<void> BatchRunner::run(std::span<const BatchItem> items) {
 
 Result<uint64_t> BatchRunner::shrink(uint64_t bytes, uint32_t least_tokens, std::span<Timeline* const> timelines) {
     if (pool_->n_pages() <= std::max(pool_->n_in_use(), pages_for(least_tokens))) return 0;
-    recorded_.clear();  // steps read the old storages
+    recorded_.clear();  // recorded steps read the old storages
     auto given = pool_->shrink(bytes, pages_for(least_tokens), timelines);
     shape_.pool_tokens = pool_->n_pages() * kPageTokens;
     shape_.n_ctx = std::min(shape_.n_ctx, shape_.pool_tokens);
@@ -144,15 +159,17 @@ Result<uint64_t> BatchRunner::shrink(uint64_t bytes, uint32_t least_tokens, std:
 }
 
 bool BatchRunner::can_choose(const SamplerOptions& options) const {
-    constexpr uint32_t kMostLogits = 1u << 20;  // of the sample operation
+    constexpr uint32_t kMostLogits = 1u << 20;  // limit of the sample operation
     return model_->config().n_vocab <= kMostLogits && !has_penalties(options);
 }
 
 void BatchRunner::write_choices(std::span<const BatchItem> items, const StepKey& key) {
     if (!key.chooses) return;
-    static const ChoiceParams any = sample_params({.temperature = 0}, 0, false, false);  // rows that nobody asks for
+    // rows whose choice is not used
+    static const ChoiceParams any = sample_params({.temperature = 0}, 0, false, false);
     std::fill_n(choices_.begin(), key.n_outputs, any);
-    for (size_t i = 0; i < items.size(); ++i) std::copy(items[i].choices.begin(), items[i].choices.end(), choices_.begin() + first_row_[i]);
+    for (size_t i = 0; i < items.size(); ++i)
+        std::copy(items[i].choices.begin(), items[i].choices.end(), choices_.begin() + first_row_[i]);
     model_->backend().write(*choice_storage_, 0, std::as_bytes(std::span(choices_).first(key.n_outputs)));
 }
 
@@ -163,7 +180,8 @@ void BatchRunner::read_outputs(std::span<const BatchItem> items, const StepKey& 
         const auto rows = std::span(logits_).subspan(first_row_[i] * n_vocab, n_rows_[i] * n_vocab);
         model_->backend().read(*output_storage_, first_row_[i] * n_vocab * sizeof(float), std::as_writable_bytes(rows));
     }
-    if (key.chooses) model_->backend().read(*chosen_storage_, 0, std::as_writable_bytes(std::span(chosen_).first(key.n_outputs)));
+    if (key.chooses)
+        model_->backend().read(*chosen_storage_, 0, std::as_writable_bytes(std::span(chosen_).first(key.n_outputs)));
 }
 
 Result<TokenId> BatchRunner::chosen(size_t item, uint32_t row) const {
@@ -171,7 +189,8 @@ Result<TokenId> BatchRunner::chosen(size_t item, uint32_t row) const {
     ATLAS_CHECK(row < n_rows_.at(item), "row {} of {}", row, n_rows_.at(item));
     const auto& result = chosen_[first_row_[item] + row];
     if (result[kResultStatus] == kChosen && result[kResultId] < model_->config().n_vocab) return result[kResultId];
-    return tl::unexpected(damaged_logits(result[kResultStatus], result[kResultId], result[kResultRank], model_->config().n_vocab));
+    return tl::unexpected(
+        damaged_logits(result[kResultStatus], result[kResultId], result[kResultRank], model_->config().n_vocab));
 }
 
 std::span<const float> BatchRunner::logits(size_t item) const {
@@ -179,20 +198,24 @@ std::span<const float> BatchRunner::logits(size_t item) const {
     return std::span(logits_).subspan(first_row_.at(item) * n_vocab, n_rows_.at(item) * n_vocab);
 }
 
-// As Session: five arrays of n_tokens (out_rows: n_outputs) one behind the other.
+// As in Session: five arrays of n_tokens (out_rows: n_outputs), one after the other.
 StepViews BatchRunner::views_of(const StepKey& key) const {
     const auto view = [&](uint64_t array, uint32_t count) {
         return U32View{step_storage_.get(), array * key.n_tokens * sizeof(uint32_t), count};
     };
-    StepViews views{view(0, key.n_tokens), view(1, key.n_tokens), view(2, key.n_tokens), view(3, key.n_tokens),
-                    {page_table_storage_.get(), 0, shape_.max_timelines * max_pages_}, view(4, key.n_outputs)};
+    StepViews views{view(0, key.n_tokens),
+                    view(1, key.n_tokens),
+                    view(2, key.n_tokens),
+                    view(3, key.n_tokens),
+                    {page_table_storage_.get(), 0, shape_.max_timelines * max_pages_},
+                    view(4, key.n_outputs)};
     views.max_pages = max_pages_;
     views.max_kv_tokens = key.max_kv_tokens;
     views.shared_positions = {step_storage_.get(), shared_positions_at(shape_.n_batch), 1};
     return views;
 }
 
-// Tokens that fill the step up repeat its last one to the bit: they write what it writes, where it writes it.
+// Padding tokens repeat the step's last token to the bit: they write the same values to the same places.
 void BatchRunner::write_step(std::span<const BatchItem> items, const StepKey& key) {
     uint32_t* words = step_words_.data();
     const uint32_t n = key.n_tokens;
@@ -228,7 +251,7 @@ void BatchRunner::write_step(std::span<const BatchItem> items, const StepKey& ke
     backend.write(*step_storage_, shared_positions_at(shape_.n_batch), std::as_bytes(std::span(&shared, 1)));
 }
 
-// Only what differs from what is there.
+// Writes only the entries that have changed.
 void BatchRunner::write_pages(std::span<const BatchItem> items) {
     for (size_t seq = 0; seq < items.size(); ++seq) {
         const auto pages = items[seq].timeline->pages();
@@ -237,7 +260,8 @@ void BatchRunner::write_pages(std::span<const BatchItem> items) {
         if (first == row.size()) continue;
         const auto fresh = pages.subspan(first, row.size() - first);
         std::copy(fresh.begin(), fresh.end(), row.begin() + ptrdiff_t(first));
-        model_->backend().write(*page_table_storage_, (seq * max_pages_ + first) * sizeof(uint32_t), std::as_bytes(fresh));
+        model_->backend().write(*page_table_storage_, (seq * max_pages_ + first) * sizeof(uint32_t),
+                                std::as_bytes(fresh));
     }
 }
 
@@ -264,12 +288,14 @@ Result<Program*> BatchRunner::program_for(const StepKey& key) {
         ops.label("sample");
         ops.sample(logits, choice_tables(key));
     };
-    const std::string name = fmt::format("batch of {} tokens, {} outputs, {} keys", key.n_tokens, key.n_outputs, key.max_kv_tokens);
+    const std::string name =
+        fmt::format("batch of {} tokens, {} outputs, {} keys", key.n_tokens, key.n_outputs, key.max_kv_tokens);
     ATLAS_TRY(auto program, model_->backend().record(name, pass));
     ++counts_.recordings;
     if (recorded_.size() == kMaxRecorded) {
-        recorded_.erase(std::min_element(recorded_.begin(), recorded_.end(),
-                                         [](const RecordedStep& a, const RecordedStep& b) { return a.last_use < b.last_use; }));
+        recorded_.erase(
+            std::min_element(recorded_.begin(), recorded_.end(),
+                             [](const RecordedStep& a, const RecordedStep& b) { return a.last_use < b.last_use; }));
     }
     recorded_.push_back({key, n_uses_, std::move(program)});
     return recorded_.back().program.get();

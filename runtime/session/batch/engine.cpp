@@ -9,10 +9,12 @@ namespace {
 
 Result<void> check_shape(const BatchShape& shape) {
     if (shape.max_outputs < shape.max_timelines) {
-        return fail(ErrorCode::invalid_argument, "{} outputs per step for {} timelines: expected at least as many", shape.max_outputs, shape.max_timelines);
+        return fail(ErrorCode::invalid_argument, "{} outputs per step for {} timelines: expected at least as many",
+                    shape.max_outputs, shape.max_timelines);
     }
     if (shape.n_batch <= shape.max_timelines) {
-        return fail(ErrorCode::invalid_argument, "{} tokens per step for {} timelines: expected more", shape.n_batch, shape.max_timelines);
+        return fail(ErrorCode::invalid_argument, "{} tokens per step for {} timelines: expected more", shape.n_batch,
+                    shape.max_timelines);
     }
     return {};
 }
@@ -26,7 +28,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
     return create(std::move(runner), std::move(speculation));
 }
 
-Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BatchRunner> runner, std::unique_ptr<BatchSpeculation> speculation) {
+Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BatchRunner> runner,
+                                               std::unique_ptr<BatchSpeculation> speculation) {
     ATLAS_TRY_VOID(check_shape(runner->shape()));
     return std::unique_ptr<Engine>(new Engine(std::move(runner), std::move(speculation)));
 }
@@ -34,9 +37,13 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BatchRunner> runn
 Result<RequestId> Engine::submit(EngineRequest request) {
     const uint32_t n_ctx = runner_->shape().n_ctx, n_vocab = runner_->model().config().n_vocab;
     if (request.prompt.empty()) return fail(ErrorCode::invalid_argument, "no tokens: at least one is needed");
-    if (request.prompt.size() > n_ctx) return fail(ErrorCode::limit, "a prompt of {} tokens does not fit: a timeline holds {}", request.prompt.size(), n_ctx);
+    if (request.prompt.size() > n_ctx)
+        return fail(ErrorCode::limit, "a prompt of {} tokens does not fit: a timeline holds {}", request.prompt.size(),
+                    n_ctx);
     for (const TokenId token : request.prompt) {
-        if (token >= n_vocab) return fail(ErrorCode::invalid_argument, "token {}: expected an id below {} (the vocabulary)", token, n_vocab);
+        if (token >= n_vocab)
+            return fail(ErrorCode::invalid_argument, "token {}: expected an id below {} (the vocabulary)", token,
+                        n_vocab);
     }
     ATLAS_TRY(Sampler sampler, Sampler::create(request.sampler));
     for (const TokenId token : request.prompt) sampler.accept(token);
@@ -44,8 +51,14 @@ Result<RequestId> Engine::submit(EngineRequest request) {
     EngineResult result;
     result.id = next_id_++;
     result.prompt_tokens = static_cast<uint32_t>(tokens.size());
-    requests_.push_back(std::unique_ptr<Running>(new Running{.id = result.id, .request = std::move(request), .sampler = std::move(sampler),
-                                                             .timeline = Timeline(runner_->pool()), .tokens = std::move(tokens), .step_tokens = {}, .draft_tokens = {}, .choices = {},
+    requests_.push_back(std::unique_ptr<Running>(new Running{.id = result.id,
+                                                             .request = std::move(request),
+                                                             .sampler = std::move(sampler),
+                                                             .timeline = Timeline(runner_->pool()),
+                                                             .tokens = std::move(tokens),
+                                                             .step_tokens = {},
+                                                             .draft_tokens = {},
+                                                             .choices = {},
                                                              .result = std::move(result)}));
     return requests_.back()->id;
 }
@@ -58,7 +71,8 @@ void Engine::cancel(RequestId id) {
 }
 
 size_t Engine::n_admitted() const {
-    return static_cast<size_t>(std::count_if(requests_.begin(), requests_.end(), [](const auto& r) { return r->is_admitted; }));
+    return static_cast<size_t>(
+        std::count_if(requests_.begin(), requests_.end(), [](const auto& r) { return r->is_admitted; }));
 }
 
 std::vector<EngineResult> Engine::take_finished() { return std::exchange(finished_, {}); }
@@ -102,7 +116,7 @@ Result<uint64_t> Engine::shrink(uint64_t bytes) {
     return of_draft + given;
 }
 
-// Pages that those with a place will still take for what they have to run, and one for what comes next.
+// Pages that admitted requests will still take for the tokens they have to run, and one each for what comes next.
 uint32_t Engine::pages_promised() const {
     uint32_t n = 0;
     for (const auto& running : requests_) {
@@ -111,7 +125,7 @@ uint32_t Engine::pages_promised() const {
     return n;
 }
 
-// By age: the first that finds no room keeps all younger ones waiting, or it might wait for ever.
+// By age: the first request that finds no room keeps all younger ones waiting, or it might wait for ever.
 void Engine::admit() {
     size_t n = n_admitted();
     for (const auto& running : requests_) {
@@ -124,60 +138,10 @@ void Engine::admit() {
             return;
         }
         running->is_admitted = true;
-        if (running->result.n_preempted == 0) running->result.reused_tokens = static_cast<uint32_t>(running->timeline.tokens().size());
+        if (running->result.n_preempted == 0)
+            running->result.reused_tokens = static_cast<uint32_t>(running->timeline.tokens().size());
         ++n;
     }
-}
-
-namespace {
-
-// How many tokens of the page in which `timeline` stops `tokens` have in common with `other`, if both have the same pages before it.
-size_t common_in_page(const Timeline& timeline, std::span<const TokenId> tokens, const Timeline& owner, std::span<const TokenId> other) {
-    const size_t first = timeline.tokens().size(), page = first / kPageTokens;
-    if (first % kPageTokens != 0 || owner.tokens().size() < first || other.size() < first) return 0;
-    if (page > 0 && owner.pages()[page - 1] != timeline.pages()[page - 1]) return 0;
-    const auto mine = tokens.subspan(first, std::min<size_t>(tokens.size() - first, kPageTokens));
-    const auto theirs = other.subspan(first, std::min<size_t>(other.size() - first, kPageTokens));
-    return size_t(std::mismatch(mine.begin(), mine.end(), theirs.begin(), theirs.end()).first - mine.begin());
-}
-
-}  // namespace
-
-// Prompts take from memory what is there, and wait for what an older one is computing: the same tokens are never computed side by side.
-void Engine::find_prefixes() {
-    for (size_t i = 0; i < requests_.size(); ++i) {
-        Running& running = *requests_[i];
-        running.waits = false;
-        if (!running.is_admitted || running.answers()) continue;
-        const uint32_t before = static_cast<uint32_t>(running.timeline.tokens().size());
-        running.timeline.reuse(running.tokens);
-        share_last_page(i);
-        const uint32_t gained = static_cast<uint32_t>(running.timeline.tokens().size()) - before;
-        if (running.result.n_preempted == 0) running.result.reused_tokens += gained;
-    }
-}
-
-// The index knows full pages; the page in which a prompt ends is found with those that are computing it or have just done so.
-void Engine::share_last_page(size_t i) {
-    Running& running = *requests_[i];
-    const auto wanted = std::span(running.tokens).first(running.tokens.size() - 1);  // the last one runs for its logits
-    const Running* best = nullptr;
-    size_t most = 0, coming = 0;
-    for (size_t j = 0; j < requests_.size(); ++j) {
-        const Running& other = *requests_[j];
-        if (j == i || !other.is_admitted) continue;
-        const size_t there = common_in_page(running.timeline, wanted, other.timeline, other.timeline.tokens());
-        if (there > most) {
-            most = there;
-            best = &other;
-        }
-        if (j < i && !other.answers()) coming = std::max(coming, common_in_page(running.timeline, wanted, other.timeline, other.tokens));
-    }
-    running.waits = coming > most;
-    if (running.waits || best == nullptr) return;
-    const size_t n = running.timeline.tokens().size() + most;
-    running.timeline = best->timeline.fork();
-    running.timeline.rewind(static_cast<uint32_t>(n));
 }
 
 Engine::Budget Engine::budget() const {
@@ -194,7 +158,7 @@ Engine::Budget Engine::budget() const {
     }
     const uint32_t rest = shape.n_batch - answering;
     if (!proposes) return {rest, prompts, 0};
-    // Proposals leave half of what is there to prompts.
+    // Draft tokens leave half of the room to prompts.
     const uint32_t rows = shape.max_outputs - answering - prompts;
     const uint32_t proposals = std::min(rows, prompts > 0 ? rest / 2 : rest);
     return {rest - (prompts > 0 ? proposals : 0), prompts, proposals};
@@ -212,7 +176,7 @@ Result<void> Engine::step() {
     const Budget whole = left;
     if (auto done = propose_drafts(left); !done) return fail_all(done.error());
     scheduled_.clear();
-    // Oldest first: whoever is preempted for another is younger, so not scheduled yet.
+    // Oldest first: a request that is preempted for another is younger, so not scheduled yet.
     for (const auto& running : requests_) {
         if (!running->is_admitted) continue;
         if (auto done = schedule(*running, left); !done) return fail_all(done.error());
@@ -241,7 +205,7 @@ Result<void> Engine::schedule(Running& running, Budget& left) {
     return {};
 }
 
-// All answers are guessed for together, and only where nobody reads a prompt: such steps run other kernels and are long anyway.
+// Drafts for all answers together, in steps without prefill only: prefill runs other kernels and takes long anyway.
 Result<void> Engine::propose_drafts(const Budget& budget) {
     for (const auto& running : requests_) running->draft_tokens.clear();
     if (!speculation_ || budget.prompts > 0) return {};
@@ -253,7 +217,8 @@ Result<void> Engine::propose_drafts(const Budget& budget) {
         ++n_answering;
         if (running->request.propose) continue;
         size_t most = runner_->shape().n_ctx - std::min<size_t>(runner_->shape().n_ctx, running->tokens.size());
-        if (running->request.max_tokens > 0) most = std::min(most, running->request.max_tokens - running->result.answer.size() - 1);
+        if (running->request.max_tokens > 0)
+            most = std::min(most, running->request.max_tokens - running->result.answer.size() - 1);
         asks.push_back({running->id, running->tokens, static_cast<uint32_t>(most), {}});
         asking.push_back(running.get());
     }
@@ -279,10 +244,12 @@ void Engine::propose(Running& running, Budget& left) {
     if (most == 0) return;
     auto proposal = proposal_for(running, static_cast<uint32_t>(most));
     const uint32_t n_vocab = runner_->model().config().n_vocab;
-    const auto bad = std::find_if(proposal.begin(), proposal.end(), [n_vocab](TokenId token) { return token >= n_vocab; });
+    const auto bad =
+        std::find_if(proposal.begin(), proposal.end(), [n_vocab](TokenId token) { return token >= n_vocab; });
     proposal.erase(bad, proposal.end());
-    // A guess is not worth anybody's pages.
-    if (running.timeline.pages_needed(static_cast<uint32_t>(1 + proposal.size())) > runner_->pool().n_available()) return;
+    // Draft tokens are not worth preempting a request for its pages.
+    if (running.timeline.pages_needed(static_cast<uint32_t>(1 + proposal.size())) > runner_->pool().n_available())
+        return;
     running.n_proposed = static_cast<uint32_t>(proposal.size());
     left.proposals -= std::min(left.proposals, running.n_proposed);
     running.step_tokens.insert(running.step_tokens.end(), proposal.begin(), proposal.end());
@@ -293,14 +260,17 @@ Result<bool> Engine::reserve(Running& running) {
     for (;;) {
         ATLAS_TRY(const bool reserved, running.timeline.reserve(n));
         if (reserved) return true;
-        const auto youngest = std::find_if(requests_.rbegin(), requests_.rend(), [](const auto& r) { return r->is_admitted; });
+        const auto youngest =
+            std::find_if(requests_.rbegin(), requests_.rend(), [](const auto& r) { return r->is_admitted; });
         if (youngest->get() != &running) {
             preempt(**youngest);
             continue;
         }
-        // The youngest itself: it waits for the others, or nothing can come that would help.
-        if (n_admitted() > 1) preempt(running);
-        else end(running, EngineFinish::context_full);
+        // This request is the youngest: it waits for the others, or, alone, ends because no pages can be freed.
+        if (n_admitted() > 1)
+            preempt(running);
+        else
+            end(running, EngineFinish::context_full);
         return false;
     }
 }
@@ -312,7 +282,7 @@ void Engine::preempt(Running& running) {
     ++n_preemptions_;
 }
 
-// Steps of answers alone say what a step of so many columns costs; those that were recorded first say nothing.
+// Steps of pure decode show what a step of n columns costs; those that were recorded first show nothing.
 Result<void> Engine::run_timed(const Budget& budget) {
     const uint64_t n_recorded = runner_->counts().recordings, n_run = runner_->counts().tokens;
     const auto n_sequences = static_cast<uint32_t>(scheduled_.size());
@@ -337,17 +307,19 @@ Result<void> Engine::run_scheduled() {
     ATLAS_TRY_VOID(runner_->run(items_));
     for (size_t i = 0; i < items_.size(); ++i) {
         if (items_[i].n_outputs == 0) continue;
-        // Damaged logits are one request's end, not everybody's.
-        if (auto taken = take_tokens(*scheduled_[i], i); !taken) end(*scheduled_[i], EngineFinish::failed, taken.error());
+        // Damaged logits end one request, not all of them.
+        if (auto taken = take_tokens(*scheduled_[i], i); !taken)
+            end(*scheduled_[i], EngineFinish::failed, taken.error());
     }
     return {};
 }
 
-// The n-th token of a request is drawn with the n-th number, by the host or the device.
+// The n-th token of a request is drawn with the n-th random number, by the host or the device.
 void Engine::fill_choices(Running& running, uint32_t n_outputs) {
     running.choices.clear();
     if (!runner_->can_choose(running.request.sampler)) return;
-    for (uint32_t r = 0; r < n_outputs; ++r) running.choices.push_back(sample_params(running.request.sampler, running.n_draws + r, false, false));
+    for (uint32_t r = 0; r < n_outputs; ++r)
+        running.choices.push_back(sample_params(running.request.sampler, running.n_draws + r, false, false));
 }
 
 Result<TokenId> Engine::choose(Running& running, size_t item, uint32_t row) {
@@ -359,7 +331,7 @@ Result<TokenId> Engine::choose(Running& running, size_t item, uint32_t row) {
     return runner_->chosen(item, row);
 }
 
-// Row r says what comes behind the r-th proposed token; it counts as long as what was chosen is what was proposed.
+// Row r holds what follows the r-th draft token; it counts as long as the chosen tokens equal the draft tokens.
 Result<void> Engine::take_tokens(Running& running, size_t item) {
     const auto proposal = std::span(running.step_tokens).last(running.n_proposed);
     running.result.proposed_tokens += running.n_proposed;
@@ -378,7 +350,7 @@ Result<void> Engine::take_tokens(Running& running, size_t item) {
     return {};
 }
 
-// False: that was the end.
+// False: the answer has ended.
 bool Engine::push_token(Running& running, TokenId token) {
     const EngineRequest& request = running.request;
     if (std::find(request.end_tokens.begin(), request.end_tokens.end(), token) != request.end_tokens.end()) {
@@ -389,8 +361,10 @@ bool Engine::push_token(Running& running, TokenId token) {
     running.tokens.push_back(token);
     running.result.answer.push_back(token);
     if (request.on_token) request.on_token(token);
-    if (request.max_tokens > 0 && running.result.answer.size() == request.max_tokens) end(running, EngineFinish::max_tokens);
-    else if (running.tokens.size() > runner_->shape().n_ctx) end(running, EngineFinish::context_full);
+    if (request.max_tokens > 0 && running.result.answer.size() == request.max_tokens)
+        end(running, EngineFinish::max_tokens);
+    else if (running.tokens.size() > runner_->shape().n_ctx)
+        end(running, EngineFinish::context_full);
     return !running.has_ended;
 }
 

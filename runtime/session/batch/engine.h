@@ -1,5 +1,5 @@
 #pragma once
-// Many requests on one model: their prompts and answers share steps. Requests join and leave at any step.
+// Serves many requests on one model: their prompts and answers share steps. Requests join and leave at any step.
 
 #include <functional>
 #include <memory>
@@ -7,28 +7,29 @@
 #include <stop_token>
 #include <vector>
 
-#include "runtime/session/speculation/batch_speculation.h"
 #include "runtime/session/sampler.h"
+#include "runtime/session/speculation/batch_speculation.h"
 
 namespace atlas {
 
 enum class EngineFinish {
-    end_token,     // one of the request's stop tokens was chosen; it is not part of the answer
+    end_token,  // one of the request's stop tokens was chosen; it is not part of the answer
     max_tokens,
     context_full,  // the longest timeline, or the whole pool, is full
     cancelled,
-    failed,        // see EngineResult::error
+    failed,  // see EngineResult::error
 };
 
 struct EngineRequest {
     std::vector<TokenId> prompt;  // at least one
     SamplerOptions sampler;
-    uint32_t max_tokens = 0;      // of the answer; 0: until an end token or a full context
+    uint32_t max_tokens = 0;  // limit for the answer; 0: until an end token or a full context
     std::vector<TokenId> end_tokens;
-    std::stop_token stop;         // may be requested from any thread
+    std::stop_token stop;  // may be requested from any thread
     /// Called with every token of the answer, in order.
     std::function<void(TokenId)> on_token;
-    /// Tokens that may come next behind these, at most `most`, to be verified in one step; the answer is the same with and without.
+    /// Proposes at most `most` draft tokens after these, to be verified in one step. The answer is the same with and
+    /// without.
     std::function<std::vector<TokenId>(std::span<const TokenId> tokens, uint32_t most)> propose;
 };
 
@@ -40,39 +41,44 @@ struct EngineResult {
     std::optional<Error> error;
     std::vector<TokenId> answer;
     uint32_t prompt_tokens = 0;
-    uint32_t reused_tokens = 0;    // of the prompt: found in memory when it first joined
-    uint32_t n_preempted = 0;      // how often it had to give its pages away
+    uint32_t reused_tokens = 0;  // of the prompt: found in the cache when the request was first admitted
+    uint32_t n_preempted = 0;    // how often it was preempted and lost its pages
     uint32_t proposed_tokens = 0;
     uint32_t accepted_tokens = 0;
 };
 
-/// One thread at a time; callbacks may not call it. A step takes one token (and its proposals) of every request that answers, and with the rest
-/// of the token budget pieces of the prompts of others. Nobody waits for ever: places and pages are given by age, prompts that have a place
-/// share the budget, and where pages run out the youngest gives its pages away and starts over later with the tokens it had.
+/// Call it from one thread at a time; callbacks may not call it. A step takes one token (and its draft tokens) of
+/// every request in decode, and fills the rest of the token budget with prefill chunks of other requests. No request
+/// waits for ever: places and pages go to the oldest first, admitted prompts share the budget, and when pages run out
+/// the youngest request is preempted: it frees its pages and later starts over with the tokens that it had.
 class Engine {
   public:
-    /// `speculation`: guesses for requests that bring no propose() of their own, in steps of answers alone, while a step has at most
-    /// kBatchInvariantWidth tokens and max_outputs leaves room for them; or nobody.
+    /// `speculation`: proposes draft tokens for requests without a propose() of their own, in steps of pure decode,
+    /// while a step has at most kBatchInvariantWidth tokens and max_outputs leaves room for them; null: none.
     /// Fails: as BatchRunner::create; invalid_argument (fewer outputs than timelines, or no token left for prompts).
     static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Model> model, const BatchShape& shape,
                                                   std::unique_ptr<BatchSpeculation> speculation = nullptr);
-    /// On a runner that is there already. Fails: invalid_argument, as above.
-    static Result<std::unique_ptr<Engine>> create(std::unique_ptr<BatchRunner> runner, std::unique_ptr<BatchSpeculation> speculation = nullptr);
+    /// Takes an existing runner. Fails: invalid_argument, as above.
+    static Result<std::unique_ptr<Engine>> create(std::unique_ptr<BatchRunner> runner,
+                                                  std::unique_ptr<BatchSpeculation> speculation = nullptr);
 
-    /// Fails: invalid_argument (empty prompt, an id outside the vocabulary, sampler options), limit (the prompt is longer than a timeline).
+    /// Fails: invalid_argument (empty prompt, an id outside the vocabulary, sampler options), limit (the prompt is
+    /// longer than a timeline).
     Result<RequestId> submit(EngineRequest request);
-    /// Its pages are free at once. Does nothing if it has ended.
+    /// Ends the request and frees its pages at once. Does nothing if it has ended.
     void cancel(RequestId id);
 
     bool is_idle() const { return requests_.empty(); }
-    /// One step of some requests, of the oldest in any case. Fails: device_lost and the like; then all requests have ended as failed.
+    /// Runs one step of some requests; the oldest is always among them. Fails: device_lost and the like; then all
+    /// requests have ended as failed.
     Result<void> step();
-    /// Those that ended since the last call, in the order of their ends.
+    /// The requests that ended since the last call, in the order in which they ended.
     std::vector<EngineResult> take_finished();
 
-    /// Gives `bytes` of the cache back to the device, in whole pages, or as much as nobody reads; first of a draft's cache, which costs no text
-    /// anything but speed. Every request goes on, and the longest one has room for kLeastRoomTokens more. Those that would become longer than the cache end as context_full. Between steps. Returns the bytes given
-    /// back. Fails: as BatchRunner::shrink.
+    /// Shrinks the cache by `bytes`, in whole pages, or as far as pages are free of readers, and returns that memory
+    /// to the device. The draft model's cache shrinks first, because that costs speed only. Every request continues,
+    /// and the longest one has room for kLeastRoomTokens more. Requests that would become longer than the cache end
+    /// as context_full. Call it between steps only. Returns the bytes freed. Fails: as BatchRunner::shrink.
     Result<uint64_t> shrink(uint64_t bytes);
     static constexpr uint32_t kLeastRoomTokens = 256;
 
@@ -87,24 +93,24 @@ class Engine {
         EngineRequest request;
         Sampler sampler;
         Timeline timeline;
-        std::vector<TokenId> tokens;      // prompt and answer
-        std::vector<TokenId> step_tokens; // of the step under way, the proposal at their end
+        std::vector<TokenId> tokens;       // prompt and answer
+        std::vector<TokenId> step_tokens;  // of the current step, draft tokens at the end
         uint32_t n_proposed = 0;
-        Proposal draft_tokens;                  // of the engine's speculation, for the step under way
-        std::vector<ChoiceParams> choices; // of the step under way, where the device chooses
-        uint64_t n_draws = 0;              // by the device
-        bool is_admitted = false;         // has a place in the steps
-        bool waits = false;               // an older one computes what this one would compute next
+        Proposal draft_tokens;              // of the engine's speculation, for the current step
+        std::vector<ChoiceParams> choices;  // of the current step, where the device chooses
+        uint64_t n_draws = 0;               // random numbers drawn by the device
+        bool is_admitted = false;           // has a place in the steps
+        bool waits = false;                 // an older request computes what this one would compute next
         bool has_ended = false;
         EngineResult result;
 
         uint32_t n_to_run() const { return static_cast<uint32_t>(tokens.size() - timeline.tokens().size()); }
         bool answers() const { return is_admitted && n_to_run() == 1 && !result.answer.empty(); }
     };
-    /// What a step may still take.
+    /// Budget that is left in a step.
     struct Budget {
         uint32_t prompt_tokens = 0;
-        uint32_t prompts = 0;  // that share them
+        uint32_t prompts = 0;  // that share the budget
         uint32_t proposals = 0;
     };
 
@@ -132,13 +138,13 @@ class Engine {
     Result<void> fail_all(const Error& error);
 
     std::unique_ptr<BatchRunner> runner_;
-    std::unique_ptr<BatchSpeculation> speculation_;  // or null
+    std::unique_ptr<BatchSpeculation> speculation_;   // or null
     std::vector<std::unique_ptr<Running>> requests_;  // oldest first
     std::vector<EngineResult> finished_;
     std::vector<Running*> scheduled_;
     std::vector<BatchItem> items_;
     RequestId next_id_ = 1;
-    uint32_t n_taken_ = 0;  // tokens that the last step gave
+    uint32_t n_taken_ = 0;  // tokens that the last step produced
     uint64_t n_preemptions_ = 0;
 };
 

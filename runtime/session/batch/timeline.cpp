@@ -24,7 +24,7 @@ Timeline Timeline::fork() const {
     return twin;
 }
 
-// From the last page to the first, so that of what is kept the end of a text goes before its beginning.
+// From the last page to the first, so that of the kept pages a text's end is reused before its beginning.
 void Timeline::rewind(uint32_t n_tokens) {
     ATLAS_CHECK(n_tokens <= tokens_.size(), "rewind to {} of {}", n_tokens, tokens_.size());
     tokens_.resize(n_tokens);
@@ -61,7 +61,8 @@ bool Timeline::must_copy_last_page() const {
 
 uint32_t Timeline::pages_needed(uint32_t n_more) const {
     if (n_more == 0) return 0;
-    const uint32_t in_all = pages_for(static_cast<uint32_t>(tokens_.size()) + n_more), there = static_cast<uint32_t>(pages_.size());
+    const uint32_t in_all = pages_for(static_cast<uint32_t>(tokens_.size()) + n_more),
+                   there = static_cast<uint32_t>(pages_.size());
     return (in_all > there ? in_all - there : 0) + (must_copy_last_page() ? 1 : 0);
 }
 
@@ -89,12 +90,13 @@ Result<bool> Timeline::reserve(uint32_t n_more) {
 
 void Timeline::append(std::span<const TokenId> tokens) {
     const auto n_before = static_cast<uint32_t>(tokens_.size());
-    ATLAS_CHECK(pages_.size() >= pages_for(n_before + static_cast<uint32_t>(tokens.size())), "{} tokens without room", tokens.size());
+    ATLAS_CHECK(pages_.size() >= pages_for(n_before + static_cast<uint32_t>(tokens.size())),
+                "no room reserved for {} tokens", tokens.size());
     tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
     index_full_pages(n_before / kPageTokens);
 }
 
-// Where another timeline has computed the same page meanwhile, that one is taken and the own one given back.
+// Where another timeline has computed the same page meanwhile, takes that page and frees its own.
 void Timeline::index_full_pages(uint32_t first_page) {
     PrefixIndex& index = pool_->index();
     for (uint32_t i = first_page; i < tokens_.size() / kPageTokens; ++i) {

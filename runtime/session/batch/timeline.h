@@ -10,8 +10,8 @@ namespace atlas {
 
 using TokenId = uint32_t;
 
-/// Forking and rewinding touch page numbers only, never what is in the pages. The pool must outlive it. Not thread-safe, nor are two
-/// timelines of one pool.
+/// Forking and rewinding change page numbers only, never the contents of pages. The pool must outlive the timeline.
+/// Not thread-safe, nor are two timelines of one pool.
 class Timeline {
   public:
     explicit Timeline(KvPool& pool) : pool_(&pool) {}
@@ -21,29 +21,30 @@ class Timeline {
 
     /// The tokens whose K and V are in the cache.
     const std::vector<TokenId>& tokens() const { return tokens_; }
-    /// One per kPageTokens tokens, the last one partly full; more after reserve().
+    /// One page per kPageTokens tokens, the last one partly full; more after reserve().
     std::span<const uint32_t> pages() const { return pages_; }
     KvPool& pool() const { return *pool_; }
 
     /// A second timeline with the same tokens on the same pages.
     Timeline fork() const;
-    /// Keeps the first n_tokens (at most as many as there are); pages behind them go.
+    /// Keeps the first n_tokens (at most as many as there are) and drops the pages after them.
     void rewind(uint32_t n_tokens);
     void clear() { rewind(0); }
 
-    /// Goes on along `tokens`, which begin with those of the timeline, as far as full pages with them are in memory; at least one token is
-    /// left to run. Does nothing in the middle of a page. Returns how many tokens were gained.
+    /// Extends the timeline along `tokens`, which begin with those of the timeline, as far as full pages with them
+    /// are in memory; at least one token is left to run. Does nothing in the middle of a page. Returns how many
+    /// tokens were gained.
     uint32_t reuse(std::span<const TokenId> tokens);
 
     /// How many pages reserve() would take from the pool.
     uint32_t pages_needed(uint32_t n_more) const;
-    /// Takes pages for n_more tokens behind the timeline and makes the last page its own. False: the pool has not enough, and nothing was
-    /// done. Fails: as KvPool::copy.
+    /// Takes pages for n_more tokens after the end of the timeline and makes the last page private to it. False: the
+    /// pool has too few pages, and nothing was done. Fails: as KvPool::copy.
     Result<bool> reserve(uint32_t n_more);
-    /// A step has written the K and V of these tokens behind the timeline, where reserve() has made room.
+    /// Appends these tokens after a step has written their K and V, in the room that reserve() has made.
     void append(std::span<const TokenId> tokens);
 
-    /// Its page p is page to[p] now (KvPool::shrink).
+    /// Renumbers pages: page p is page to[p] now (KvPool::shrink).
     void renumber(std::span<const uint32_t> to) {
         for (uint32_t& page : pages_) page = to[page];
     }
@@ -51,7 +52,9 @@ class Timeline {
   private:
     bool must_copy_last_page() const;
     void index_full_pages(uint32_t first_page);
-    std::span<const TokenId> tokens_of_page(uint32_t page) const { return std::span(tokens_).subspan(size_t{page} * kPageTokens, kPageTokens); }
+    std::span<const TokenId> tokens_of_page(uint32_t page) const {
+        return std::span(tokens_).subspan(size_t{page} * kPageTokens, kPageTokens);
+    }
 
     KvPool* pool_;
     std::vector<TokenId> tokens_;

@@ -5,7 +5,8 @@
 namespace atlas {
 
 uint32_t TokenTree::add(uint32_t parent, TokenId token) {
-    ATLAS_CHECK(parents.size() == tokens.size() && (tokens.empty() || parent < tokens.size()), "node {} of {}", parent, tokens.size());
+    ATLAS_CHECK(parents.size() == tokens.size() && (tokens.empty() || parent < tokens.size()), "node {} of {}", parent,
+                tokens.size());
     tokens.push_back(token);
     parents.push_back(parent);
     return static_cast<uint32_t>(tokens.size()) - 1;
@@ -14,7 +15,7 @@ uint32_t TokenTree::add(uint32_t parent, TokenId token) {
 std::vector<std::vector<uint32_t>> TokenTree::branches() const {
     std::vector<bool> has_child(tokens.size());
     for (uint32_t node = 1; node < tokens.size(); ++node) {
-        ATLAS_CHECK(parents[node] < node, "node {} behind node {}", node, parents[node]);
+        ATLAS_CHECK(parents[node] < node, "node {} comes before its parent {}", node, parents[node]);
         has_child[parents[node]] = true;
     }
     std::vector<std::vector<uint32_t>> all;
@@ -52,8 +53,10 @@ void CheckedTree::keep(uint32_t node, Timeline& timeline) {
     branches_.clear();
 }
 
-Result<CheckedTree> check_tree(BatchRunner& runner, const Timeline& timeline, const TokenTree& tree, std::span<const ChoiceParams> choices) {
-    ATLAS_CHECK(!tree.tokens.empty() && tree.parents.size() == tree.tokens.size(), "{} tokens, {} parents", tree.tokens.size(), tree.parents.size());
+Result<CheckedTree> check_tree(BatchRunner& runner, const Timeline& timeline, const TokenTree& tree,
+                               std::span<const ChoiceParams> choices) {
+    ATLAS_CHECK(!tree.tokens.empty() && tree.parents.size() == tree.tokens.size(), "{} tokens, {} parents",
+                tree.tokens.size(), tree.parents.size());
     const auto branches = tree.branches();
     CheckedTree checked;
     checked.runner_ = &runner;
@@ -72,13 +75,16 @@ Result<CheckedTree> check_tree(BatchRunner& runner, const Timeline& timeline, co
         }
         checked.branches_.push_back(timeline.fork());
         ATLAS_TRY(const bool reserved, checked.branches_.back().reserve(static_cast<uint32_t>(branches[b].size())));
-        if (!reserved) return fail(ErrorCode::limit, "no pages left for branch {} of {}: check fewer guesses", b + 1, branches.size());
+        if (!reserved)
+            return fail(ErrorCode::limit, "no pages left for branch {} of {}: verify fewer draft tokens", b + 1,
+                        branches.size());
     }
     std::vector<BatchItem> items;
     for (size_t b = 0; b < branches.size(); ++b) {
         const size_t n = tokens[b].size();
         ATLAS_CHECK(choices.empty() || choices.size() >= n, "{} choices for a branch of {}", choices.size(), n);
-        items.push_back({&checked.branches_[b], tokens[b], static_cast<uint32_t>(n), choices.empty() ? choices : choices.first(n)});
+        items.push_back(
+            {&checked.branches_[b], tokens[b], static_cast<uint32_t>(n), choices.empty() ? choices : choices.first(n)});
     }
     ATLAS_TRY_VOID(runner.run(items));
     return checked;
@@ -89,7 +95,7 @@ Result<TreeWalk> walk(const TokenTree& tree, const CheckedTree& checked) {
     uint32_t node = 0;
     ATLAS_TRY(result.next, checked.chosen(node));
     for (uint32_t child = 1; child < tree.tokens.size(); ++child) {
-        // Children stand behind their parents, so one pass in order finds the way down; of equal children the first counts.
+        // Children come after their parents, so one pass in order finds the path; of equal children the first counts.
         if (tree.parents[child] != node || tree.tokens[child] != result.next) continue;
         node = child;
         result.accepted.push_back(node);

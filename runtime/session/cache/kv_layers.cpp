@@ -4,12 +4,15 @@
 
 namespace atlas {
 
-Result<KvLayers> KvLayers::create(Backend& backend, const ModelConfig& config, uint32_t n_tokens, const KvFormats& formats, std::string_view name) {
+Result<KvLayers> KvLayers::create(Backend& backend, const ModelConfig& config, uint32_t n_tokens,
+                                  const KvFormats& formats, std::string_view name) {
     const std::vector<uint64_t> storages = kv_storages(config, n_tokens, formats);
     const uint64_t largest = storages.empty() ? 0 : *std::max_element(storages.begin(), storages.end());
     if (largest > backend.max_storage_bytes()) {
-        return fail(ErrorCode::limit, "the keys of one layer for {} tokens need {} bytes, this device hands out at most {} in one piece: take fewer tokens (a shorter "
-                    "context, a smaller pool)", n_tokens, largest, backend.max_storage_bytes());
+        return fail(ErrorCode::limit,
+                    "the keys or values of one layer for {} tokens need {} bytes, this device allocates at most {} in "
+                    "one piece: take fewer tokens (a shorter context, a smaller pool)",
+                    n_tokens, largest, backend.max_storage_bytes());
     }
     KvLayers layers;
     layers.formats_ = formats;
@@ -19,7 +22,8 @@ Result<KvLayers> KvLayers::create(Backend& backend, const ModelConfig& config, u
         KvLayer view{{}, {}, kPageTokens, formats.rotate_k, formats.rotate_v};
         const auto add = [&](Tensor& side, uint32_t width, Format format, const char* which) -> Result<void> {
             if (width == 0) return {};
-            ATLAS_TRY(auto storage, backend.allocate(MemoryUse::kv, kv_side_bytes(width, n_tokens, format), fmt::format("{}.{}.{}", name, il, which)));
+            ATLAS_TRY(auto storage, backend.allocate(MemoryUse::kv, kv_side_bytes(width, n_tokens, format),
+                                                     fmt::format("{}.{}.{}", name, il, which)));
             side = dense(*storage, format, n_tokens, width);
             layers.storages_.push_back(std::move(storage));
             return {};

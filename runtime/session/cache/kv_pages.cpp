@@ -34,7 +34,8 @@ void KvPages::renumber(std::span<const uint32_t> to, uint32_t n_pages) {
     ATLAS_CHECK_EQ(to.size(), references_.size());
     std::vector<uint32_t> references(n_pages, 0);
     for (size_t page = 0; page < to.size(); ++page) {
-        ATLAS_CHECK(references_[page] == 0 || (to[page] < n_pages && references[to[page]] == 0), "page {} becomes {} of {}", page, to[page], n_pages);
+        ATLAS_CHECK(references_[page] == 0 || (to[page] < n_pages && references[to[page]] == 0),
+                    "page {} becomes {} of {}", page, to[page], n_pages);
         if (references_[page] > 0) references[to[page]] = references_[page];
     }
     references_ = std::move(references);

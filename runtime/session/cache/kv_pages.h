@@ -15,19 +15,21 @@ class KvPages {
     uint32_t n_pages() const { return static_cast<uint32_t>(references_.size()); }
     uint32_t n_free() const { return static_cast<uint32_t>(free_.size()); }
 
-    /// A page with one reference, or nothing when all are taken. The lowest free page number after a fresh start, then last freed first.
+    /// A page with one reference, or nothing when all are taken. From a fresh start the lowest free page number,
+    /// later the page freed last.
     std::optional<uint32_t> take();
-    /// One more reader of a taken page.
+    /// Adds a reader to a taken page.
     void share(uint32_t page);
-    /// One reader less; the last one frees the page.
+    /// Removes a reader; removing the last one frees the page.
     void drop(uint32_t page);
     bool is_free(uint32_t page) const { return references_.at(page) == 0; }
-    /// Page p becomes page to[p], or goes if that is kGone. There are n_pages then; what is not gone is below that, no two the same.
+    /// Page p becomes page to[p], or is dropped if that is kGone. Afterwards there are n_pages pages; the new numbers
+    /// are below n_pages and all different.
     void renumber(std::span<const uint32_t> to, uint32_t n_pages);
     static constexpr uint32_t kGone = UINT32_MAX;
     /// Summed over pages.
     uint64_t n_readers() const;
-    /// More than one reader: whoever wants to write must copy first.
+    /// More than one reader: to write, copy the page first.
     bool is_shared(uint32_t page) const;
 
   private:

@@ -49,18 +49,22 @@ std::optional<uint32_t> KvPool::take() {
     if (oldest == n_pages()) return std::nullopt;
     unlink(oldest);
     index_.remove(oldest);
-    return oldest;  // keeps the one reference that it was kept with
+    return oldest;  // the one reference that it was kept with becomes the reader's
 }
 
 void KvPool::share(uint32_t page) {
-    if (links_.at(page).is_kept) unlink(page);
-    else pages_.share(page);
+    if (links_.at(page).is_kept)
+        unlink(page);
+    else
+        pages_.share(page);
 }
 
 void KvPool::drop(uint32_t page) {
     ATLAS_CHECK(!links_.at(page).is_kept, "page {} has no reader", page);
-    if (!pages_.is_shared(page) && index_.knows(page)) keep(page);
-    else pages_.drop(page);
+    if (!pages_.is_shared(page) && index_.knows(page))
+        keep(page);
+    else
+        pages_.drop(page);
 }
 
 void KvPool::forget(uint32_t page) {
@@ -78,8 +82,9 @@ void KvPool::forget_kept() {
 }
 
 Result<void> KvPool::copy(uint32_t from, uint32_t to) {
-    // One run copies in any order, so no page of it may be another's source or target.
-    const bool depends = std::any_of(copies_.begin(), copies_.end(), [&](const Copy& c) { return c.to == from || c.to == to || c.from == to; });
+    // One run copies in any order, so none of its pages may be another's source or target.
+    const bool depends = std::any_of(copies_.begin(), copies_.end(),
+                                     [&](const Copy& c) { return c.to == from || c.to == to || c.from == to; });
     if (depends || copies_.size() == kCopiesPerRun) ATLAS_TRY_VOID(run_copies());
     copies_.push_back({from, to});
     return {};
@@ -90,7 +95,8 @@ Result<void> KvPool::finish_copies() { return copies_.empty() ? Result<void>{} :
 Result<void> KvPool::run_copies() {
     Backend& backend = model_->backend();
     if (!copy_program_) {
-        const U32View from{copy_ids_.get(), 0, kCopiesPerRun}, to{copy_ids_.get(), kCopiesPerRun * sizeof(uint32_t), kCopiesPerRun};
+        const U32View from{copy_ids_.get(), 0, kCopiesPerRun},
+            to{copy_ids_.get(), kCopiesPerRun * sizeof(uint32_t), kCopiesPerRun};
         ATLAS_TRY(copy_program_, backend.record("copy pages", [this, from, to](Ops& ops) {
             for (const KvLayer& layer : layers()) {
                 for (const Tensor* side : {&layer.k, &layer.v}) {
@@ -136,13 +142,14 @@ std::vector<KvLayer> KvPool::staged_layers(Storage& stage) const {
     return staged;
 }
 
-Result<void> KvPool::move_page(std::unique_ptr<Storage>& stage, std::unique_ptr<Program>& program, bool out, uint32_t page,
-                               const std::function<void(Storage&)>& fill) {
+Result<void> KvPool::move_page(std::unique_ptr<Storage>& stage, std::unique_ptr<Program>& program, bool out,
+                               uint32_t page, const std::function<void(Storage&)>& fill) {
     ATLAS_CHECK(page < n_pages(), "page {} of {}", page, n_pages());
     Backend& backend = model_->backend();
     ATLAS_TRY_VOID(finish_copies());
     if (!stage) {
-        ATLAS_TRY(stage, backend.allocate(out ? MemoryUse::output : MemoryUse::step, page_bytes(), out ? "page_out" : "page_in"));
+        ATLAS_TRY(stage, backend.allocate(out ? MemoryUse::output : MemoryUse::step, page_bytes(),
+                                          out ? "page_out" : "page_in"));
     }
     if (!program) {
         const U32View from{copy_ids_.get(), 0, 1}, to{copy_ids_.get(), kCopiesPerRun * sizeof(uint32_t), 1};
@@ -150,8 +157,10 @@ Result<void> KvPool::move_page(std::unique_ptr<Storage>& stage, std::unique_ptr<
         ATLAS_TRY(program, backend.record(out ? "page out" : "page in", [this, from, to, staged, out](Ops& ops) {
             const auto move = [&](const Tensor& pool, const Tensor& one) {
                 if (!pool) return;
-                if (out) ops.kv_copy(pool, from, one, to, kPageTokens);
-                else ops.kv_copy(one, from, pool, to, kPageTokens);
+                if (out)
+                    ops.kv_copy(pool, from, one, to, kPageTokens);
+                else
+                    ops.kv_copy(one, from, pool, to, kPageTokens);
             };
             for (size_t il = 0; il < layers().size(); ++il) {
                 move(layers()[il].k, staged[il].k);
@@ -175,7 +184,8 @@ Result<void> KvPool::read_page(uint32_t page, std::span<std::byte> bytes) {
 
 Result<void> KvPool::write_page(uint32_t page, std::span<const std::byte> bytes) {
     ATLAS_CHECK_EQ(bytes.size(), page_bytes());
-    return move_page(stage_in_, in_program_, false, page, [&](Storage& stage) { model_->backend().write(stage, 0, bytes); });
+    return move_page(stage_in_, in_program_, false, page,
+                     [&](Storage& stage) { model_->backend().write(stage, 0, bytes); });
 }
 
 }  // namespace atlas

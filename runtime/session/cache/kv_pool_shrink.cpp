@@ -1,4 +1,4 @@
-// Other programs take memory of the device: pages of the pool that nobody reads go back.
+// Shrinks the pool when other programs need memory of the device: pages without readers are freed.
 #include <algorithm>
 #include <numeric>
 
@@ -7,11 +7,13 @@
 namespace atlas {
 
 Result<uint64_t> KvPool::shrink(uint64_t bytes, uint32_t least_pages, std::span<Timeline* const> readers) {
-    const uint64_t n_read = std::accumulate(readers.begin(), readers.end(), uint64_t{n_kept_}, [](uint64_t n, const Timeline* t) { return n + t->pages().size(); });
+    const uint64_t n_read = std::accumulate(readers.begin(), readers.end(), uint64_t{n_kept_},
+                                            [](uint64_t n, const Timeline* t) { return n + t->pages().size(); });
     ATLAS_CHECK_EQ(n_read, pages_.n_readers());  // a kept page has one reference
     const uint32_t before = n_pages(), least = std::clamp(n_in_use(), least_pages, before);
     const uint64_t page = page_bytes();
-    const uint32_t n = before - static_cast<uint32_t>(std::min<uint64_t>(before - least, bytes / page + (bytes % page > 0 ? 1 : 0)));
+    const uint32_t n =
+        before - static_cast<uint32_t>(std::min<uint64_t>(before - least, bytes / page + (bytes % page > 0 ? 1 : 0)));
     if (n == before) return 0;
 
     while (n_in_use() + n_kept_ > n) {
@@ -23,14 +25,14 @@ Result<uint64_t> KvPool::shrink(uint64_t bytes, uint32_t least_pages, std::span<
     ATLAS_TRY(const auto to, move_down(n));
     renumber(to, n);
     for (Timeline* timeline : readers) timeline->renumber(to);
-    copy_program_.reset();  // they are recorded with the storages
+    copy_program_.reset();  // they were recorded with the storages
     in_program_.reset();
     out_program_.reset();
     ATLAS_TRY_VOID(layers_.shrink(model_->backend(), model_->config(), n * kPageTokens));
     return (before - n) * page;
 }
 
-// The new numbers of all pages: those that hold something beyond the first n_pages are copied into free ones among them.
+// The new numbers of all pages: used pages beyond the first n_pages are copied into free ones among them.
 Result<std::vector<uint32_t>> KvPool::move_down(uint32_t n_pages) {
     std::vector<uint32_t> to(this->n_pages(), KvPages::kGone);
     uint32_t next_free = 0;
@@ -39,7 +41,8 @@ Result<std::vector<uint32_t>> KvPool::move_down(uint32_t n_pages) {
         to[page] = page;
         if (page < n_pages) continue;
         while (!pages_.is_free(next_free)) ++next_free;
-        ATLAS_CHECK(next_free < n_pages, "{} pages hold something, more than {}", this->n_pages() - pages_.n_free(), n_pages);
+        ATLAS_CHECK(next_free < n_pages, "{} pages hold something, more than {}", this->n_pages() - pages_.n_free(),
+                    n_pages);
         to[page] = next_free;
         ATLAS_TRY_VOID(copy(page, next_free++));
     }
@@ -48,7 +51,7 @@ Result<std::vector<uint32_t>> KvPool::move_down(uint32_t n_pages) {
 }
 
 void KvPool::renumber(std::span<const uint32_t> to, uint32_t n_pages) {
-    std::vector<uint32_t> kept;  // longest unused first
+    std::vector<uint32_t> kept;  // least recently used first
     const uint32_t ring = this->n_pages();
     for (uint32_t page = links_[ring].after; page != ring; page = links_[page].after) kept.push_back(to[page]);
     pages_.renumber(to, n_pages);

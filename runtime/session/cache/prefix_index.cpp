@@ -35,7 +35,9 @@ uint64_t keyed_hash(const HashSecret& secret, uint64_t before, std::span<const u
     return a ^ b ^ c ^ d;
 }
 
-PrefixIndex::PrefixIndex(uint32_t n_pages, const HashSecret& secret) : secret_(secret), entries_(n_pages) { pages_by_hash_.reserve(n_pages); }
+PrefixIndex::PrefixIndex(uint32_t n_pages, const HashSecret& secret) : secret_(secret), entries_(n_pages) {
+    pages_by_hash_.reserve(n_pages);
+}
 
 uint64_t PrefixIndex::hash_of(uint32_t before, std::span<const uint32_t> tokens) const {
     ATLAS_CHECK_EQ(tokens.size(), size_t{kPageTokens});
@@ -72,9 +74,10 @@ void PrefixIndex::renumber(std::span<const uint32_t> to, uint32_t n_pages) {
     for (size_t page = 0; page < to.size(); ++page) {
         Entry& entry = entries_[page];
         if (!entry.is_known) continue;
-        // What lies behind a page that is gone cannot be found, and must not be by the next page of that number.
-        const bool stands = entry.before == kStart || (entries_[entry.before].is_known && entries_[entry.before].serial == entry.before_serial);
-        if (!stands) {  // nobody is behind himself
+        // Pages after one that is gone cannot be found, and must not be found through the next page with its number.
+        const bool stands = entry.before == kStart ||
+                            (entries_[entry.before].is_known && entries_[entry.before].serial == entry.before_serial);
+        if (!stands) {  // a page never follows itself, so this entry cannot be found
             entry.before = static_cast<uint32_t>(page);
             entry.before_serial = entry.serial - 1;
         }

@@ -22,7 +22,7 @@ struct Header {
     std::array<char, 8> magic{'a', 't', 'l', 'a', 's', 'k', 'v', '\n'};
     uint32_t version = 1;
     uint32_t cache_layout = 0;
-    std::array<char, 16> k_format{}, v_format{};  // names, zeros behind them
+    std::array<char, 16> k_format{}, v_format{};  // names, padded with zeros
     Digits model{};                               // Model::identity
     uint32_t page_tokens = kPageTokens;
     uint32_t n_layer = 0;
@@ -52,7 +52,9 @@ Header header_for(const KvPool& pool, uint32_t n_tokens) {
     const Model& model = pool.model();
     Header header;
     header.cache_layout = model.backend().cache_layout();
-    const auto format_text = [](Format format, bool rotated) { return fmt::format("{}{}", info(format).name, rotated ? "/r" : ""); };
+    const auto format_text = [](Format format, bool rotated) {
+        return fmt::format("{}{}", info(format).name, rotated ? "/r" : "");
+    };
     set_text(header.k_format, format_text(pool.formats().k, pool.formats().rotate_k));
     set_text(header.v_format, format_text(pool.formats().v, pool.formats().rotate_v));
     set_text(header.model, model.identity());
@@ -91,16 +93,22 @@ struct Parts {
 
 Result<void> check_same(const Header& found, const Header& expected) {
     const auto differs = [](std::string_view what, const auto& here, const auto& there) {
-        return fail(ErrorCode::invalid_argument, "a snapshot of another {}: it has {}, this session has {}", what, there, here);
+        return fail(ErrorCode::invalid_argument, "a snapshot of another {}: it has {}, this session has {}", what,
+                    there, here);
     };
-    if (found.model != expected.model) return differs("model", text_of(expected.model).substr(0, 12), text_of(found.model).substr(0, 12));
-    if (found.k_format != expected.k_format) return differs("format of the keys", text_of(expected.k_format), text_of(found.k_format));
-    if (found.v_format != expected.v_format) return differs("format of the values", text_of(expected.v_format), text_of(found.v_format));
-    if (found.cache_layout != expected.cache_layout) return differs("layout of the cache", expected.cache_layout, found.cache_layout);
+    if (found.model != expected.model)
+        return differs("model", text_of(expected.model).substr(0, 12), text_of(found.model).substr(0, 12));
+    if (found.k_format != expected.k_format)
+        return differs("format of the keys", text_of(expected.k_format), text_of(found.k_format));
+    if (found.v_format != expected.v_format)
+        return differs("format of the values", text_of(expected.v_format), text_of(found.v_format));
+    if (found.cache_layout != expected.cache_layout)
+        return differs("layout of the cache", expected.cache_layout, found.cache_layout);
     if (found.page_tokens != expected.page_tokens) return differs("page size", expected.page_tokens, found.page_tokens);
-    if (found.n_layer != expected.n_layer || found.kv_width != expected.kv_width || found.page_bytes != expected.page_bytes) {
-        return fail(ErrorCode::corrupt, "{} layers of {} with pages of {} bytes: expected {}, {} and {}", found.n_layer, found.kv_width, found.page_bytes,
-                    expected.n_layer, expected.kv_width, expected.page_bytes);
+    if (found.n_layer != expected.n_layer || found.kv_width != expected.kv_width ||
+        found.page_bytes != expected.page_bytes) {
+        return fail(ErrorCode::corrupt, "{} layers of {} with pages of {} bytes: expected {}, {} and {}", found.n_layer,
+                    found.kv_width, found.page_bytes, expected.n_layer, expected.kv_width, expected.page_bytes);
     }
     return {};
 }
@@ -109,33 +117,40 @@ Result<Parts> parse(const KvPool& pool, std::span<const std::byte> bytes) {
     Header header;
     const Header expected = header_for(pool, 0);
     if (bytes.size() < sizeof(Header) + kChecksumBytes) {
-        return fail(ErrorCode::corrupt, "{} bytes are no snapshot: expected at least {}", bytes.size(), sizeof(Header) + kChecksumBytes);
+        return fail(ErrorCode::corrupt, "{} bytes are not a snapshot: expected at least {}", bytes.size(),
+                    sizeof(Header) + kChecksumBytes);
     }
     std::memcpy(&header, bytes.data(), sizeof(Header));
-    if (header.magic != expected.magic) return fail(ErrorCode::corrupt, "no snapshot: it begins with '{}'", text_of(header.magic));
+    if (header.magic != expected.magic)
+        return fail(ErrorCode::corrupt, "not a snapshot: it begins with '{}'", text_of(header.magic));
     if (header.version != expected.version) {
-        return fail(ErrorCode::unsupported, "snapshot version {}: this build reads {}", header.version, expected.version);
+        return fail(ErrorCode::unsupported, "snapshot version {}: this build reads {}", header.version,
+                    expected.version);
     }
-    // The checksum before the comparisons: a damaged field is not reported as another model.
+    // The checksum comes before the comparisons, so that a damaged field is not reported as another model.
     Sha256 hash;
     hash.add(bytes.data(), bytes.size() - kChecksumBytes);
     const std::string digits = hash.hexadecimal();
     if (std::memcmp(digits.data(), bytes.last(kChecksumBytes).data(), kChecksumBytes) != 0) {
-        return fail(ErrorCode::corrupt, "the snapshot is damaged or cut: its checksum does not match its {} bytes", bytes.size());
+        return fail(ErrorCode::corrupt, "the snapshot is damaged or cut: its checksum does not match its {} bytes",
+                    bytes.size());
     }
     ATLAS_TRY_VOID(check_same(header, expected));
     const uint64_t token_bytes = uint64_t{header.n_tokens} * sizeof(TokenId);
     const uint64_t n_pages = (uint64_t{header.n_tokens} + kPageTokens - 1) / kPageTokens;
-    const uint64_t most_pages = bytes.size() / header.page_bytes;  // so that the next product stays small
-    if (n_pages > most_pages || sizeof(Header) + token_bytes + n_pages * header.page_bytes + kChecksumBytes != bytes.size()) {
-        return fail(ErrorCode::corrupt, "{} bytes do not hold {} tokens with pages of {} bytes", bytes.size(), header.n_tokens, header.page_bytes);
+    const uint64_t most_pages = bytes.size() / header.page_bytes;  // bounds the next product
+    if (n_pages > most_pages ||
+        sizeof(Header) + token_bytes + n_pages * header.page_bytes + kChecksumBytes != bytes.size()) {
+        return fail(ErrorCode::corrupt, "{} bytes do not hold {} tokens with pages of {} bytes", bytes.size(),
+                    header.n_tokens, header.page_bytes);
     }
     Parts parts;
     parts.tokens.resize(header.n_tokens);
     if (token_bytes > 0) std::memcpy(parts.tokens.data(), bytes.data() + sizeof(Header), token_bytes);
     for (const TokenId token : parts.tokens) {
         const uint32_t n_vocab = pool.model().config().n_vocab;
-        if (token >= n_vocab) return fail(ErrorCode::corrupt, "token {} in a vocabulary of {}", token, n_vocab);
+        if (token >= n_vocab)
+            return fail(ErrorCode::corrupt, "token {}: expected an id below {} (the vocabulary)", token, n_vocab);
     }
     parts.pages = bytes.subspan(sizeof(Header) + token_bytes, n_pages * header.page_bytes);
     return parts;
@@ -146,7 +161,8 @@ Result<Parts> parse(const KvPool& pool, std::span<const std::byte> bytes) {
 Result<std::vector<std::byte>> snapshot(const Timeline& timeline) {
     std::vector<std::byte> bytes;
     const size_t n_tokens = timeline.tokens().size();
-    bytes.reserve(sizeof(Header) + n_tokens * sizeof(TokenId) + pages_for(static_cast<uint32_t>(n_tokens)) * timeline.pool().page_bytes() + kChecksumBytes);
+    bytes.reserve(sizeof(Header) + n_tokens * sizeof(TokenId) +
+                  pages_for(static_cast<uint32_t>(n_tokens)) * timeline.pool().page_bytes() + kChecksumBytes);
     const auto append = [&](std::span<const std::byte> part) -> Result<void> {
         bytes.insert(bytes.end(), part.begin(), part.end());
         return {};
@@ -169,11 +185,15 @@ Result<Timeline> restore(KvPool& pool, std::span<const std::byte> bytes) {
     const auto rest = std::span(parts.tokens).subspan(first_token);
     ATLAS_TRY(const bool fits, timeline.reserve(static_cast<uint32_t>(rest.size())));
     if (!fits) {
-        return fail(ErrorCode::out_of_memory, "a snapshot of {} tokens needs {} more pages of the KV cache, {} are free: end another session or make "
-                    "the pool larger", parts.tokens.size(), timeline.pages_needed(static_cast<uint32_t>(rest.size())), pool.n_available());
+        return fail(
+            ErrorCode::out_of_memory,
+            "a snapshot of {} tokens needs {} more pages of the KV cache, {} are free: end another session or make "
+            "the pool larger",
+            parts.tokens.size(), timeline.pages_needed(static_cast<uint32_t>(rest.size())), pool.n_available());
     }
     for (uint32_t i = first_token / kPageTokens; i < pages_for(static_cast<uint32_t>(parts.tokens.size())); ++i) {
-        ATLAS_TRY_VOID(pool.write_page(timeline.pages()[i], parts.pages.subspan(i * pool.page_bytes(), pool.page_bytes())));
+        ATLAS_TRY_VOID(
+            pool.write_page(timeline.pages()[i], parts.pages.subspan(i * pool.page_bytes(), pool.page_bytes())));
     }
     timeline.append(rest);
     return timeline;

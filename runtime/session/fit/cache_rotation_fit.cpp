@@ -12,15 +12,21 @@ namespace {
 
 constexpr uint32_t kFewestTokens = 32;
 constexpr uint32_t kMostPositions = 2048;
-// How often the positions of the tokens are drawn: four give keys of q4_0 5 % less divergence than one (SmolLM2, 2026-11-21).
+// How often the positions of the tokens are drawn: four give keys of q4_0 5 % less divergence than one (SmolLM2,
+// 2026-11-21).
 constexpr uint32_t kDraws = 4;
-// Pieces of progress that fitting a layer counts; looking at it after a draw is one.
+// Pieces of progress that fitting a layer counts as; evaluating it after a draw counts as one.
 constexpr uint32_t kWorkOfAFit = 4;
 
 class Fit {
   public:
     Fit(const Model& model, std::span<const TokenId> tokens, const FitWatch& watch)
-        : model_(model), config_(model.config()), layer_(config_.layers.front()), n_(static_cast<uint32_t>(tokens.size())), tokens_(tokens), watch_(watch) {}
+        : model_(model),
+          config_(model.config()),
+          layer_(config_.layers.front()),
+          n_(static_cast<uint32_t>(tokens.size())),
+          tokens_(tokens),
+          watch_(watch) {}
 
     Result<std::vector<LayerRotations>> run() {
         ATLAS_TRY_VOID(advance(0));
@@ -48,7 +54,7 @@ class Fit {
     }
 
   private:
-    // 0: how much there is to do.
+    // 0: the total is not known yet.
     Result<void> advance(uint32_t pieces) {
         done_ += pieces;
         if (watch_.progress) watch_.progress(done_, config_.n_layer() * (kDraws + kWorkOfAFit));
@@ -70,29 +76,36 @@ class Fit {
         ATLAS_TRY_VOID(backend.reserve_scratch(plan.scratch_bytes));
         const uint32_t n_rows = n_pages() * kPageTokens;
         for (uint32_t il = 0; il < config_.n_layer(); ++il) {
-            ATLAS_TRY(const Tensor k, take(MemoryUse::kv, Format::f32, n_rows, layer_.k_width(), fmt::format("fit.{}.k", il)));
-            ATLAS_TRY(const Tensor v, take(MemoryUse::kv, Format::f32, n_rows, layer_.k_width(), fmt::format("fit.{}.v", il)));
+            ATLAS_TRY(const Tensor k,
+                      take(MemoryUse::kv, Format::f32, n_rows, layer_.k_width(), fmt::format("fit.{}.k", il)));
+            ATLAS_TRY(const Tensor v,
+                      take(MemoryUse::kv, Format::f32, n_rows, layer_.k_width(), fmt::format("fit.{}.v", il)));
             kv_.push_back({k, v, kPageTokens});
-            ATLAS_TRY(const Tensor q_copy, take(MemoryUse::output, Format::f32, n_, layer_.q_width(), fmt::format("fit.{}.q copy", il)));
-            ATLAS_TRY(const Tensor k_copy, take(MemoryUse::output, Format::f32, n_, layer_.k_width(), fmt::format("fit.{}.k copy", il)));
-            ATLAS_TRY(const Tensor v_copy, take(MemoryUse::output, Format::f32, n_, layer_.k_width(), fmt::format("fit.{}.v copy", il)));
+            ATLAS_TRY(const Tensor q_copy,
+                      take(MemoryUse::output, Format::f32, n_, layer_.q_width(), fmt::format("fit.{}.q copy", il)));
+            ATLAS_TRY(const Tensor k_copy,
+                      take(MemoryUse::output, Format::f32, n_, layer_.k_width(), fmt::format("fit.{}.k copy", il)));
+            ATLAS_TRY(const Tensor v_copy,
+                      take(MemoryUse::output, Format::f32, n_, layer_.k_width(), fmt::format("fit.{}.v copy", il)));
             copies_.push_back({q_copy, k_copy, v_copy});
         }
         ATLAS_TRY(nothing_q_, take(MemoryUse::output, Format::f32, 1, layer_.q_width(), "fit.zeros"));
         ATLAS_TRY(nothing_k_, take(MemoryUse::output, Format::f32, 1, layer_.k_width(), "fit.zeros"));
         ATLAS_TRY(unit_rows_, take(MemoryUse::output, Format::f32, layer_.head_dim, layer_.q_width(), "fit.unit rows"));
-        ATLAS_TRY(head_columns_, take(MemoryUse::output, Format::f32, layer_.head_dim, config_.n_embd, "fit.head columns"));
+        ATLAS_TRY(head_columns_,
+                  take(MemoryUse::output, Format::f32, layer_.head_dim, config_.n_embd, "fit.head columns"));
         ATLAS_TRY(step_, backend.allocate(MemoryUse::step, (5ull * n_ + n_pages() + 1) * sizeof(uint32_t), "fit.step"));
         return {};
     }
 
-    // Tokens, positions, slots, sequences, the positions of the copies, the page table, and how many positions all tokens share.
+    // Tokens, positions, slots, sequences, the positions of the copies, the page table, and how many positions all
+    // tokens share.
     std::vector<uint32_t> step_words(uint32_t drawn) const {
         std::vector<uint32_t> words(tokens_.begin(), tokens_.end());
         for (uint32_t t = 0; t < 2 * n_; ++t) words.push_back(t % n_);
         words.insert(words.end(), n_, 0);
         const uint32_t span = std::max(1u, std::min(kMostPositions, config_.n_ctx_train));
-        uint64_t state = drawn + 1;  // a linear congruential generator's upper bits: the same everywhere
+        uint64_t state = drawn + 1;  // a linear congruential generator's upper bits: the same on every platform
         for (uint32_t t = 0; t < n_; ++t) {
             state = state * 6364136223846793005u + 1442695040888963407u;
             words.push_back(t == 0 ? 0 : static_cast<uint32_t>((state >> 33) % span));
@@ -103,8 +116,12 @@ class Fit {
     }
 
     void pass(Ops& ops) const {
-        const auto view = [&](uint64_t array, uint32_t count) { return U32View{step_.get(), array * n_ * sizeof(uint32_t), count}; };
-        StepViews views{view(0, n_), view(1, n_), view(2, n_), view(3, n_), {step_.get(), 5ull * n_ * sizeof(uint32_t), n_pages()}, {}};
+        const auto view = [&](uint64_t array, uint32_t count) {
+            return U32View{step_.get(), array * n_ * sizeof(uint32_t), count};
+        };
+        StepViews views{
+            view(0, n_), view(1, n_), view(2, n_), view(3, n_), {step_.get(), 5ull * n_ * sizeof(uint32_t), n_pages()},
+            {}};
         views.max_pages = n_pages();
         views.max_kv_tokens = n_pages() * kPageTokens;
         views.shared_positions = {step_.get(), (5ull * n_ + n_pages()) * sizeof(uint32_t), 1};
@@ -119,9 +136,14 @@ class Fit {
     }
 
     Result<void> look_at(uint32_t il, uint32_t drawn) {
-        const std::vector<float> q = floats_of(copies_[il].q), k = floats_of(copies_[il].k), v = floats_of(copies_[il].v);
-        const auto bad = [](const std::vector<float>& values) { return std::any_of(values.begin(), values.end(), [](float x) { return !std::isfinite(x); }); };
-        if (bad(q) || bad(k) || bad(v)) return fail(ErrorCode::corrupt, "this model's keys, queries or values are not finite: nothing can be fitted to them");
+        const std::vector<float> q = floats_of(copies_[il].q), k = floats_of(copies_[il].k),
+                                 v = floats_of(copies_[il].v);
+        const auto bad = [](const std::vector<float>& values) {
+            return std::any_of(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
+        };
+        if (bad(q) || bad(k) || bad(v))
+            return fail(ErrorCode::corrupt,
+                        "this model's keys, queries or values are not finite: nothing can be fitted to them");
         const uint32_t d = layer_.head_dim, heads = layer_.n_head / layer_.n_head_kv;
         keys_.resize(config_.n_layer());
         values_.resize(config_.n_layer());
@@ -146,13 +168,14 @@ class Fit {
         return {};
     }
 
-    // query_moments of values: the sum of W^T W over the query heads of each group, W [n_embd, head_dim] being a head's columns of the output
-    // matrix. The device gives W^T as its product with rows of the unit matrix.
+    // query_moments of values: the sum of W^T W over the query heads of each group, W [n_embd, head_dim] being a head's
+    // columns of the output matrix. The device computes W^T as its product with rows of the unit matrix.
     Result<void> weigh_values(uint32_t il) {
         Backend& backend = model_.backend();
         const uint32_t d = layer_.head_dim, heads = layer_.n_head / layer_.n_head_kv, width = layer_.q_width();
         const Tensor& w = model_.weights().at(il, kAttnOutput);
-        ATLAS_TRY(const auto program, backend.record("fit values", [&](Ops& ops) { ops.matmul(w, unit_rows_, head_columns_); }));
+        ATLAS_TRY(const auto program,
+                  backend.record("fit values", [&](Ops& ops) { ops.matmul(w, unit_rows_, head_columns_); }));
         for (HeadStatistics& statistics : values_[il]) statistics.query_moments.assign(uint64_t{d} * d, 0);
         for (uint32_t h = 0; h < layer_.n_head; ++h) {
             std::vector<float> units(uint64_t{d} * width, 0);
@@ -164,7 +187,9 @@ class Fit {
             for (uint32_t i = 0; i < d; ++i) {
                 for (uint32_t j = 0; j <= i; ++j) {
                     double sum = 0;
-                    for (uint32_t e = 0; e < config_.n_embd; ++e) sum += double{columns[uint64_t{i} * config_.n_embd + e]} * columns[uint64_t{j} * config_.n_embd + e];
+                    for (uint32_t e = 0; e < config_.n_embd; ++e)
+                        sum += double{columns[uint64_t{i} * config_.n_embd + e]} *
+                               columns[uint64_t{j} * config_.n_embd + e];
                     moments[uint64_t{i} * d + j] += sum;
                     if (j < i) moments[uint64_t{j} * d + i] += sum;
                 }
@@ -194,21 +219,27 @@ SessionShape fit_shape(uint32_t n_tokens) {
     return {.n_ctx = n_tokens, .n_batch = n_tokens, .max_outputs = 1, .kv_format = Format::f32};
 }
 
-Result<std::vector<LayerRotations>> fit_cache_rotations(const Model& model, std::span<const TokenId> tokens, const FitWatch& watch) {
+Result<std::vector<LayerRotations>> fit_cache_rotations(const Model& model, std::span<const TokenId> tokens,
+                                                        const FitWatch& watch) {
     if (tokens.size() < kFewestTokens || tokens.size() > kFitTokens) {
-        return fail(ErrorCode::invalid_argument, "a text of {} tokens: expected {} .. {}", tokens.size(), kFewestTokens, kFitTokens);
+        return fail(ErrorCode::invalid_argument, "a text of {} tokens: expected {} .. {}", tokens.size(), kFewestTokens,
+                    kFitTokens);
     }
     for (const TokenId token : tokens) {
-        if (token >= model.config().n_vocab) return fail(ErrorCode::invalid_argument, "token {} in a vocabulary of {}", token, model.config().n_vocab);
+        if (token >= model.config().n_vocab)
+            return fail(ErrorCode::invalid_argument, "token {}: expected an id below {} (the vocabulary)", token,
+                        model.config().n_vocab);
     }
     if (model.weights().at(0, kRotateK)) {
         return fail(ErrorCode::invalid_argument, "this model was fitted already: take the file that it was made from");
     }
     for (const LayerConfig& layer : model.config().layers) {
         const LayerConfig& first = model.config().layers.front();
-        const bool is_equal = layer.mixer == Mixer::attention && layer.q_width() == first.q_width() && layer.k_width() == first.k_width() &&
-                              layer.head_dim == first.head_dim && layer.v_head_dim == layer.head_dim && layer.window == 0;
-        if (!is_equal) return fail(ErrorCode::unsupported, "the layers of this model differ: their caches cannot be fitted");
+        const bool is_equal = layer.mixer == Mixer::attention && layer.q_width() == first.q_width() &&
+                              layer.k_width() == first.k_width() && layer.head_dim == first.head_dim &&
+                              layer.v_head_dim == layer.head_dim && layer.window == 0;
+        if (!is_equal)
+            return fail(ErrorCode::unsupported, "the layers of this model differ: their caches cannot be fitted");
     }
     return Fit(model, tokens, watch).run();
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Copies a pass's queries and keys as they are before rope, and its values.
+// Copies the queries and keys of a pass as they are before rope, and its values.
 
 #include <vector>
 
@@ -13,13 +13,15 @@ class WatchingOps final : public ForwardingOps {
     struct Copies {
         Tensor q, k, v;
     };
-    /// `copies`: one for each layer in the order of the pass; q and k are turned by rope to `positions`. nothing_q, nothing_k: rows of zeros as
-    /// wide as q and k.
-    WatchingOps(Ops& ops, std::span<const Copies> copies, const U32View& positions, const Tensor& nothing_q, const Tensor& nothing_k)
+    /// `copies`: one for each layer in the order of the pass; rope rotates the copies of q and k to `positions`.
+    /// nothing_q, nothing_k: rows of zeros as wide as q and k.
+    WatchingOps(Ops& ops, std::span<const Copies> copies, const U32View& positions, const Tensor& nothing_q,
+                const Tensor& nothing_k)
         : ForwardingOps(ops), copies_(copies), positions_(positions), nothing_q_(nothing_q), nothing_k_(nothing_k) {}
 
-    void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params, const U32View& positions,
-                       const Tensor& factors, const KvLayer& cache, const U32View& slots) override {
+    void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params,
+                       const U32View& positions, const Tensor& factors, const KvLayer& cache,
+                       const U32View& slots) override {
         ATLAS_CHECK(layer_ < copies_.size(), "a pass of more than {} layers", copies_.size());
         const Copies& to = copies_[layer_++];
         ops_.add(q, nothing_q_, to.q);

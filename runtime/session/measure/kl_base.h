@@ -1,10 +1,13 @@
 #pragma once
-// The log probabilities that a model gave to every token of a text, as a file that another model, or llama.cpp, is compared with.
+// The log probabilities that a model assigned to every token of a text, as a file to compare another model, or
+// llama.cpp, with.
 //
 // Format, little-endian, as llama-perplexity writes it with --kl-divergence-base (found from its files):
 //   8 bytes "_logits_"; i32 n_ctx, n_vocab, n_chunks; i32 tokens [n_chunks, n_ctx];
-//   per chunk n_ctx - 1 - n_ctx / 2 rows, of the positions from n_ctx / 2 on but the last; each: f32 scale, f32 lowest, then u16 [n_vocab]
-//   (rounded up to an even number): log probability = lowest + scale * number. What is less likely than e^-16 times the best is stored as that.
+//   per chunk n_ctx - 1 - n_ctx / 2 rows, one for each position from n_ctx / 2 on except the last; each row:
+//   f32 scale, f32 lowest, then u16 [n_vocab] (rounded up to an even number): log probability = lowest + scale *
+//   number.
+//   Everything less likely than e^-16 times the best is stored as that.
 
 #include <filesystem>
 #include <span>
@@ -27,20 +30,24 @@ struct KlBaseShape {
     uint64_t file_bytes() const { return rows_at() + 2 * row_words() * rows_per_chunk() * n_chunks; }
 };
 
-/// Such a file in memory. Every length is checked when it is opened and every row when it is read: files come from anywhere.
+/// Such a file in memory. Every length is checked when it is opened and every row when it is read, because the file
+/// may come from anywhere.
 class KlBase {
   public:
-    /// Fails: not_found, io; corrupt (magic, sizes that make no sense, tokens outside the vocabulary, another length than the sizes ask for).
+    /// Fails: not_found, io; corrupt (magic, impossible sizes, tokens outside the vocabulary, a length other than the
+    /// sizes require).
     static Result<KlBase> open(const std::filesystem::path& path);
 
     const KlBaseShape& shape() const { return shape_; }
-    /// [n_chunks * n_ctx]
+    /// All tokens [n_chunks * n_ctx].
     const std::vector<uint32_t>& tokens() const { return tokens_; }
-    /// Writes the log probabilities [n_vocab] of one row into `to`. Fails: corrupt (numbers that are none, probabilities that do not sum to 1).
+    /// Writes the log probabilities [n_vocab] of one row into `to`. Fails: corrupt (values that are not finite,
+    /// probabilities that do not sum to 1).
     Result<void> read_row(uint32_t chunk, uint32_t row, std::span<float> to) const;
 
   private:
-    KlBase(MappedFile file, const KlBaseShape& shape, std::string name) : file_(std::move(file)), shape_(shape), name_(std::move(name)) {}
+    KlBase(MappedFile file, const KlBaseShape& shape, std::string name)
+        : file_(std::move(file)), shape_(shape), name_(std::move(name)) {}
     MappedFile file_;
     KlBaseShape shape_;
     std::string name_;
@@ -51,14 +58,16 @@ class KlBase {
 class KlBaseWriter {
   public:
     /// tokens: [n_chunks * n_ctx], below n_vocab. Fails: not_found (no such folder), io.
-    static Result<KlBaseWriter> create(const std::filesystem::path& path, const KlBaseShape& shape, std::span<const uint32_t> tokens);
+    static Result<KlBaseWriter> create(const std::filesystem::path& path, const KlBaseShape& shape,
+                                       std::span<const uint32_t> tokens);
     /// log_probabilities: [n_vocab]. Fails: io.
     Result<void> add_row(std::span<const float> log_probabilities);
-    /// After the last row. Fails: io.
+    /// Call it after the last row. Fails: io.
     Result<void> commit();
 
   private:
-    KlBaseWriter(AtomicFile file, const KlBaseShape& shape) : file_(std::move(file)), shape_(shape), words_(shape.row_words()) {}
+    KlBaseWriter(AtomicFile file, const KlBaseShape& shape)
+        : file_(std::move(file)), shape_(shape), words_(shape.row_words()) {}
     AtomicFile file_;
     KlBaseShape shape_;
     std::vector<uint16_t> words_;

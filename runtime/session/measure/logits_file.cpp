@@ -31,7 +31,8 @@ Result<std::vector<TokenId>> parse_token_list(std::string_view text) {
         TokenId token = 0;
         const auto [stop, error] = std::from_chars(piece.data(), piece.data() + piece.size(), token);
         if (error != std::errc() || stop != piece.data() + piece.size()) {
-            return fail(ErrorCode::invalid_argument, "token list: expected numbers separated by commas, found '{}'", piece);
+            return fail(ErrorCode::invalid_argument, "token list: expected numbers separated by commas, found '{}'",
+                        piece);
         }
         tokens.push_back(token);
         at = end + 1;

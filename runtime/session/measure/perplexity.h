@@ -1,9 +1,10 @@
 #pragma once
-// How well a model foretells a text, and how far it is from another model on the same text.
+// Measures how well a model predicts a text, and how far it is from another model on the same text.
 //
-// The text is cut into chunks of n_ctx tokens, each run from an empty context; of each the tokens n_ctx / 2 + 1 .. n_ctx - 1 are scored, so
-// that every one has at least half a context before it. Where the model wants a BOS it stands in place of a chunk's first token. These are
-// llama-perplexity's rules: figures of the same chunks can be compared.
+// The text is cut into chunks of n_ctx tokens, each run from an empty context. In each chunk the tokens n_ctx / 2 + 1
+// .. n_ctx - 1 are scored, so that every scored token has at least half a context before it. Where the model wants a
+// BOS it replaces a chunk's first token. These are llama-perplexity's rules: figures of the same chunks can be
+// compared.
 
 #include <functional>
 #include <optional>
@@ -15,11 +16,12 @@
 namespace atlas {
 
 struct PerplexityOptions {
-    uint32_t n_ctx = 512;               // tokens per chunk, at least 4 and at most the session's context
-    uint32_t max_chunks = 0;            // 0: as many as the text fills
-    std::optional<TokenId> bos = {};    // what each chunk begins with
-    std::filesystem::path save_base = {};// where this model's log probabilities go; empty: nowhere
-    const KlBase* base = nullptr;       // what to compare with: its chunks are run, and n_ctx, max_chunks and the text's tokens are not looked at
+    uint32_t n_ctx = 512;                  // tokens per chunk, at least 4 and at most the session's context
+    uint32_t max_chunks = 0;               // 0: as many as the text fills
+    std::optional<TokenId> bos = {};       // the first token of each chunk
+    std::filesystem::path save_base = {};  // file for this model's log probabilities; empty: none
+    // compare with this: its chunks are run; n_ctx, max_chunks and the text's tokens are ignored
+    const KlBase* base = nullptr;
     std::stop_token stop = {};
     std::function<void(uint32_t done_chunks, uint32_t n_chunks, double perplexity)> progress = {};
 };
@@ -31,7 +33,7 @@ struct Divergence {
     double median = 0;
     double percentile_99 = 0;
     double max = 0;
-    double same_top = 0;         // share of tokens whose most likely continuation is the base's
+    double same_top = 0;         // share of tokens whose most likely continuation is the same as the base's
     double base_perplexity = 0;  // of the same tokens, from the file
 };
 
@@ -43,10 +45,11 @@ struct PerplexityResult {
     std::optional<Divergence> divergence;
 };
 
-/// Runs the chunks of `tokens` (or of options.base) on `session`. The session's n_batch and max_outputs bound its steps; results do not
-/// depend on them but for rounding.
-/// Fails: limit (a chunk longer than the context), invalid_argument (text shorter than two chunks would be; a base of another vocabulary),
-/// corrupt (the base), io, cancelled, device_lost.
-Result<PerplexityResult> measure_perplexity(Session& session, std::span<const TokenId> tokens, const PerplexityOptions& options);
+/// Runs the chunks of `tokens` (or of options.base) on `session`. The session's n_batch and max_outputs bound the
+/// size of its steps; results depend on them only through rounding.
+/// Fails: limit (a chunk longer than the context), invalid_argument (text shorter than two chunks would be; a base of
+/// another vocabulary), corrupt (the base), io, cancelled, device_lost.
+Result<PerplexityResult> measure_perplexity(Session& session, std::span<const TokenId> tokens,
+                                            const PerplexityOptions& options);
 
 }  // namespace atlas

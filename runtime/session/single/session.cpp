@@ -7,11 +7,12 @@ namespace atlas {
 
 namespace {
 
-// One decode step, whole chunks with and without an output and a prompt's odd last chunk, each in two buckets of context; a choice, and
-// steps with a choice on both buffers; six widths of verify steps in two buckets.
+// One decode step, whole chunks with and without an output and a prompt's last partial chunk, each in two buckets of
+// context; a choice, and steps with a choice on both buffers; six widths of verify steps in two buckets.
 constexpr size_t kMaxRecorded = 24;
 
-// Attention is recorded for this many keys at least, then for powers of two: a timeline of 128k tokens records ten decode steps in all.
+// Attention is recorded for at least this many keys, then for powers of two: a timeline of 128k tokens records ten
+// decode steps in all.
 constexpr uint32_t kSmallestKvBucket = 256;
 
 }  // namespace
@@ -22,7 +23,7 @@ uint32_t Session::kv_bucket(uint32_t n_kv_tokens) const {
 
 namespace {
 
-// What a call will hold in the end, said for as long as it runs.
+// How many tokens the running call will hold when it ends.
 class Announced {
   public:
     Announced(uint32_t& place, size_t n_tokens) : place_(place) { place_ = static_cast<uint32_t>(n_tokens); }
@@ -58,7 +59,9 @@ Result<void> Session::allocate() {
     ATLAS_TRY(kv_, KvLayers::create(backend, config, plan_.n_ctx, shape_.kv_format, "kv"));
     ATLAS_TRY(step_storage_, backend.allocate(MemoryUse::step, step_buffer_bytes(shape_.n_batch), "step"));
     ATLAS_TRY(page_table_storage_, backend.allocate(MemoryUse::step, page_table_bytes(plan_.n_ctx), "page_table"));
-    ATLAS_TRY(output_storage_, backend.allocate(MemoryUse::output, uint64_t{shape_.max_outputs} * config.n_vocab * sizeof(float), "logits"));
+    ATLAS_TRY(
+        output_storage_,
+        backend.allocate(MemoryUse::output, uint64_t{shape_.max_outputs} * config.n_vocab * sizeof(float), "logits"));
     for (auto& step : chain_.steps) {
         ATLAS_TRY(step, backend.allocate(MemoryUse::step, kChainStepBytes, "chain_step"));
     }
@@ -68,7 +71,7 @@ Result<void> Session::allocate() {
     ATLAS_TRY(verify_params_, backend.allocate(MemoryUse::step, kVerifyParamBytes, "verify_params"));
     ATLAS_TRY(verify_results_, backend.allocate(MemoryUse::output, kVerifyResultBytes, "verify_results"));
 
-    const uint32_t all_positions = UINT32_MAX;  // of the one sequence
+    const uint32_t all_positions = UINT32_MAX;  // of the only sequence
     backend.write(*step_storage_, shared_positions_at(shape_.n_batch), std::as_bytes(std::span(&all_positions, 1)));
 
     pages_ = KvPages(pages_for(plan_.n_ctx));
@@ -85,16 +88,19 @@ Result<void> Session::check_tokens(std::span<const TokenId> tokens, uint32_t fir
     if (tokens.size() > plan_.n_ctx - first) {
         std::string note;
         if (plan_.n_ctx < n_ctx_at_first_) {
-            note = fmt::format(" (it held {} before other programs took memory of the device: close them and start again)", n_ctx_at_first_);
+            note =
+                fmt::format(" (it held {} before other programs took memory of the device: close them and start again)",
+                            n_ctx_at_first_);
         } else if (plan_.n_ctx < model_->config().n_ctx_train) {
             note = fmt::format(" (the model was trained for {})", model_->config().n_ctx_train);
         }
-        return fail(ErrorCode::limit, "{} tokens do not fit: the context holds {}{}", first + tokens.size(), plan_.n_ctx, note);
+        return fail(ErrorCode::limit, "{} tokens do not fit: the context holds {}{}", first + tokens.size(),
+                    plan_.n_ctx, note);
     }
     for (size_t i = 0; i < tokens.size(); ++i) {
         if (tokens[i] < model_->config().n_vocab) continue;
-        return fail(ErrorCode::invalid_argument, "token {} at position {}: expected an id below {} (the vocabulary)", tokens[i], first + i,
-                    model_->config().n_vocab);
+        return fail(ErrorCode::invalid_argument, "token {} at position {}: expected an id below {} (the vocabulary)",
+                    tokens[i], first + i, model_->config().n_vocab);
     }
     return {};
 }
@@ -110,7 +116,8 @@ Result<uint32_t> Session::sync(std::span<const TokenId> tokens, const SyncOption
 
     const auto total = static_cast<uint32_t>(tokens.size()) - reused;
     for (uint32_t done = 0; done < total;) {
-        if (options.stop.stop_requested()) return fail(ErrorCode::cancelled, "stopped after {} of {} tokens", done, total);
+        if (options.stop.stop_requested())
+            return fail(ErrorCode::cancelled, "stopped after {} of {} tokens", done, total);
         const uint32_t n_tokens = std::min(shape_.n_batch, total - done);
         const bool is_last = done + n_tokens == total;
         ATLAS_TRY_VOID(run_step(tokens.subspan(reused + done, n_tokens), is_last ? 1 : 0));
@@ -134,7 +141,8 @@ Result<void> Session::logits_of_all(std::span<const TokenId> tokens, const Logit
     const Announced announced(n_announced_, tokens.size());
     rewind(0);
     for (uint32_t done = 0; done < tokens.size();) {
-        if (stop.stop_requested()) return fail(ErrorCode::cancelled, "stopped after {} of {} tokens", done, tokens.size());
+        if (stop.stop_requested())
+            return fail(ErrorCode::cancelled, "stopped after {} of {} tokens", done, tokens.size());
         const auto n_tokens = static_cast<uint32_t>(std::min<size_t>(shape_.max_outputs, tokens.size() - done));
         ATLAS_TRY_VOID(run_step(tokens.subspan(done, n_tokens), n_tokens));
         keep_logits(n_tokens);
@@ -149,7 +157,8 @@ std::span<const float> Session::logits() const {
     ATLAS_CHECK(has_logits_, "logits() after a rewind or before a step");
     const uint64_t n_vocab = model_->config().n_vocab;
     if (!logits_read_) {
-        model_->backend().read(*output_storage_, 0, std::as_writable_bytes(std::span(logits_).first(n_logit_rows_ * n_vocab)));
+        model_->backend().read(*output_storage_, 0,
+                               std::as_writable_bytes(std::span(logits_).first(n_logit_rows_ * n_vocab)));
         logits_read_ = true;
     }
     return std::span(logits_).subspan((n_logit_rows_ - 1) * n_vocab, n_vocab);
@@ -165,7 +174,8 @@ void Session::rewind(uint32_t n_tokens) {
     }
 }
 
-// A step of tokens behind the timeline. On failure the timeline is what it was; its pages may hold rubbish behind its end.
+// Runs a step of tokens after the timeline. On failure the timeline is unchanged; its pages may hold garbage after
+// its end.
 Result<void> Session::run_step(std::span<const TokenId> tokens, uint32_t n_outputs) {
     const auto n_tokens = static_cast<uint32_t>(tokens.size());
     const auto n_past = static_cast<uint32_t>(tokens_.size());
@@ -178,13 +188,17 @@ Result<void> Session::run_step(std::span<const TokenId> tokens, uint32_t n_outpu
     return {};
 }
 
-// The step storage holds five arrays of n_tokens (out_rows: n_outputs) one behind the other.
+// The step storage holds five arrays of n_tokens (out_rows: n_outputs), one after the other.
 StepViews Session::views_of(const StepKey& key) const {
     const auto view = [&](uint64_t array, uint32_t count) {
         return U32View{step_storage_.get(), array * key.n_tokens * sizeof(uint32_t), count};
     };
-    StepViews views{view(0, key.n_tokens), view(1, key.n_tokens), view(2, key.n_tokens), view(3, key.n_tokens),
-                    {page_table_storage_.get(), 0, pages_.n_pages()}, view(4, key.n_outputs)};
+    StepViews views{view(0, key.n_tokens),
+                    view(1, key.n_tokens),
+                    view(2, key.n_tokens),
+                    view(3, key.n_tokens),
+                    {page_table_storage_.get(), 0, pages_.n_pages()},
+                    view(4, key.n_outputs)};
     views.max_pages = pages_.n_pages();
     views.max_kv_tokens = key.max_kv_tokens;
     views.shared_positions = {step_storage_.get(), shared_positions_at(shape_.n_batch), 1};
@@ -230,16 +244,19 @@ Result<Program*> Session::program_for(const StepKey& key) {
     Tensor logits;
     if (key.n_outputs > 0) logits = dense(*output_storage_, Format::f32, key.n_outputs, config.n_vocab);
     const auto pass = [this, key, views, logits](Ops& ops) {
-        if (key.n_tokens > 0) model_->architecture().forward({model_->config(), model_->weights(), kv_.views(), views, logits}, ops);
+        if (key.n_tokens > 0)
+            model_->architecture().forward({model_->config(), model_->weights(), kv_.views(), views, logits}, ops);
         if (key.chain > 0) record_choice(key, ops);
         if (key.choose_rows) record_row_choices(key, ops);
     };
-    const std::string name = fmt::format("{} {} tokens, {} outputs, {} keys", key.chain > 0 || key.choose_rows ? "choosing step" : "step", key.n_tokens,
-                                         key.n_outputs, key.max_kv_tokens);
+    const std::string name =
+        fmt::format("{} {} tokens, {} outputs, {} keys", key.chain > 0 || key.choose_rows ? "choosing step" : "step",
+                    key.n_tokens, key.n_outputs, key.max_kv_tokens);
     ATLAS_TRY(auto program, model_->backend().record(name, pass));
-    if (recorded_.size() == kMaxRecorded) {  // what is under way was used last and stays
-        recorded_.erase(std::min_element(recorded_.begin(), recorded_.end(),
-                                         [](const RecordedStep& a, const RecordedStep& b) { return a.last_use < b.last_use; }));
+    if (recorded_.size() == kMaxRecorded) {  // a running program was used last, so it stays
+        recorded_.erase(
+            std::min_element(recorded_.begin(), recorded_.end(),
+                             [](const RecordedStep& a, const RecordedStep& b) { return a.last_use < b.last_use; }));
     }
     recorded_.push_back({key, n_uses_, std::move(program)});
     return recorded_.back().program.get();

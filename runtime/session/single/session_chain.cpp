@@ -1,4 +1,4 @@
-// Steps whose token the device chooses, one ahead of what the host has read.
+// Steps whose token the device chooses, one step ahead of what the host has read.
 #include <algorithm>
 #include <cmath>
 
@@ -13,19 +13,25 @@ using namespace sampling;
 constexpr uint64_t kParamsAtBytes = 64;
 constexpr uint64_t kHistoryAtBytes = 256;
 constexpr uint64_t kResultStrideBytes = kChainResultBytes / 2;
-constexpr uint32_t kMostLogits = 1u << 20;  // of the sample operation
+constexpr uint32_t kMostLogits = 1u << 20;  // limit of the sample operation
 
 }  // namespace
 
 bool Session::can_choose(const SamplerOptions& options) const {
-    return model_->config().n_vocab <= kMostLogits && (!has_penalties(options) || options.penalty_window <= kMaxHistory);
+    return model_->config().n_vocab <= kMostLogits &&
+           (!has_penalties(options) || options.penalty_window <= kMaxHistory);
 }
 
-// The token comes from the choice before; the rest from the host.
+// The token comes from the previous choice, everything else from the host.
 StepViews Session::chain_views(const StepKey& key) const {
     Storage* words = chain_.steps[key.chain - 1].get();
     const auto word = [words](uint64_t i) { return U32View{words, i * sizeof(uint32_t), 1}; };
-    StepViews views{{chain_.state.get(), 0, 1}, word(0), word(1), word(2), {page_table_storage_.get(), 0, pages_.n_pages()}, word(3)};
+    StepViews views{{chain_.state.get(), 0, 1},
+                    word(0),
+                    word(1),
+                    word(2),
+                    {page_table_storage_.get(), 0, pages_.n_pages()},
+                    word(3)};
     views.max_pages = pages_.n_pages();
     views.max_kv_tokens = key.max_kv_tokens;
     return views;
@@ -48,7 +54,8 @@ void Session::record_choice(const StepKey& key, Ops& ops) const {
 }
 
 Result<void> Session::start_choosing(const Sampler& sampler, bool logprobs) {
-    ATLAS_CHECK(has_logits_ && !chain_.active && can_choose(sampler.options()), "start_choosing() without logits, twice, or with such options");
+    ATLAS_CHECK(has_logits_ && !chain_.active && can_choose(sampler.options()),
+                "start_choosing() without logits, twice, or with such options");
     const auto params = sample_params(sampler.options(), 0, true, logprobs);
     std::copy(params.begin(), params.end(), chain_.words.begin() + 16);
     chain_.draw = sampler.n_draws();
@@ -94,7 +101,7 @@ Result<void> Session::submit_choice(uint32_t n_tokens) {
 }
 
 Result<Choice> Session::next_choice(bool go_on) {
-    ATLAS_CHECK(chain_.active && chain_.pending, "next_choice() with nothing under way");
+    ATLAS_CHECK(chain_.active && chain_.pending, "next_choice() with no choice running");
     const uint32_t buffer = chain_.buffer;
     const uint64_t ticket = chain_.ticket;
     chain_.stepped = false;
@@ -117,19 +124,21 @@ Result<Choice> Session::read_choice(uint32_t buffer) {
 
 Result<Choice> Session::choice_of(std::span<const uint32_t> result) const {
     if (result[kResultStatus] != kChosen || result[kResultId] >= model_->config().n_vocab) {
-        return tl::unexpected(damaged_logits(result[kResultStatus], result[kResultId], result[kResultRank], model_->config().n_vocab));
+        return tl::unexpected(
+            damaged_logits(result[kResultStatus], result[kResultId], result[kResultRank], model_->config().n_vocab));
     }
     Choice choice{result[kResultId], 0};
     const uint64_t sum = (uint64_t{result[kResultSum + 1]} << 32) | result[kResultSum];
     if (sum > 0) {
-        choice.logprob = double{logit_of(result[kResultRank])} - double{logit_of(result[kResultBest])} - std::log(double(sum) * 0x1p-31);
+        choice.logprob = double{logit_of(result[kResultRank])} - double{logit_of(result[kResultBest])} -
+                         std::log(double(sum) * 0x1p-31);
     }
     return choice;
 }
 
 void Session::stop_choosing() {
     if (!chain_.active) return;
-    // What fails here was not wanted any more; a lost device says so again at its next use.
+    // The result is not wanted, so neither is its error; a lost device reports itself again at its next use.
     if (chain_.pending) (void)model_->backend().wait(chain_.ticket);
     if (chain_.stepped) rewind(static_cast<uint32_t>(tokens_.size()) - 1);
     chain_.active = chain_.pending = chain_.stepped = false;

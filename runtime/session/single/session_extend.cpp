@@ -1,4 +1,4 @@
-// Several tokens in one step: for scoring text, and for verifying tokens that somebody guessed.
+// Several tokens in one step: for scoring text, and for verifying draft tokens.
 #include <algorithm>
 
 #include "runtime/session/single/session.h"
@@ -12,7 +12,8 @@ static_assert(kVerifyResultBytes == kBatchInvariantWidth * kResultWords * sizeof
 
 Result<void> Session::extend(std::span<const TokenId> tokens, uint32_t n_outputs) {
     ATLAS_CHECK(tokens.size() <= shape_.n_batch && n_outputs <= std::min<size_t>(tokens.size(), shape_.max_outputs),
-                "{} tokens and {} outputs in a step of {} and {}", tokens.size(), n_outputs, shape_.n_batch, shape_.max_outputs);
+                "{} tokens and {} outputs in a step of {} and {}", tokens.size(), n_outputs, shape_.n_batch,
+                shape_.max_outputs);
     ATLAS_TRY_VOID(check_tokens(tokens, static_cast<uint32_t>(tokens_.size())));
     ATLAS_TRY_VOID(run_step(tokens, n_outputs));
     if (n_outputs > 0) keep_logits(n_outputs);
@@ -24,8 +25,8 @@ std::span<const float> Session::logits_rows() const {
     return std::span(logits_).first(uint64_t{n_logit_rows_} * model_->config().n_vocab);
 }
 
-// Steps are recorded for a bucket of context, and how attention cuts its keys may depend on it: a step that reaches into the next bucket
-// could round its first tokens another way.
+// Steps are recorded for a bucket of context, and how attention splits its keys may depend on it: a step that reaches
+// into the next bucket could round its first tokens differently.
 uint32_t Session::batch_invariant_width() const {
     const auto n_past = static_cast<uint32_t>(tokens_.size());
     if (n_past >= plan_.n_ctx) return 0;
@@ -52,7 +53,8 @@ bool Session::has_verify(uint32_t n_tokens, bool choose) const {
 }
 
 Result<bool> Session::prepare_verify(uint32_t n_tokens, bool choose) {
-    ATLAS_CHECK(n_tokens >= 1 && n_tokens <= batch_invariant_width(), "a verify of {} tokens, at most {} here", n_tokens, batch_invariant_width());
+    ATLAS_CHECK(n_tokens >= 1 && n_tokens <= batch_invariant_width(), "a verify of {} tokens, at most {} here",
+                n_tokens, batch_invariant_width());
     const bool known = has_verify(n_tokens, choose);
     ATLAS_TRY_VOID(program_for(verify_key(n_tokens, choose)));
     return !known;
@@ -63,10 +65,13 @@ Result<void> Session::verify(std::span<const TokenId> tokens, const Sampler& sam
     return take_verified(tokens, choices);
 }
 
-Result<void> Session::verify_behind(std::span<Program* const> before, std::span<const TokenId> known, uint32_t n_tokens, const Sampler& sampler) {
+Result<void> Session::verify_behind(std::span<Program* const> before, std::span<const TokenId> known, uint32_t n_tokens,
+                                    const Sampler& sampler) {
     const SamplerOptions& options = sampler.options();
-    ATLAS_CHECK(!chain_.active && can_choose(options) && !has_penalties(options), "verify() while choosing, or with such options");
-    ATLAS_CHECK(n_tokens <= batch_invariant_width() && (known.size() == n_tokens || (known.size() < n_tokens && !before.empty())),
+    ATLAS_CHECK(!chain_.active && can_choose(options) && !has_penalties(options),
+                "verify() while choosing, or with such options");
+    ATLAS_CHECK(n_tokens <= batch_invariant_width() &&
+                    (known.size() == n_tokens || (known.size() < n_tokens && !before.empty())),
                 "{} tokens, {} of them known, at most {} here", n_tokens, known.size(), batch_invariant_width());
     ATLAS_TRY_VOID(check_tokens(known, static_cast<uint32_t>(tokens_.size())));
     ATLAS_TRY(Program * program, program_for(verify_key(n_tokens, true)));
@@ -93,11 +98,13 @@ Result<void> Session::take_verified(std::span<const TokenId> tokens, std::span<T
     ATLAS_CHECK_EQ(choices.size(), tokens.size());
     ATLAS_TRY_VOID(check_tokens(tokens, static_cast<uint32_t>(tokens_.size())));
     std::array<uint32_t, kBatchInvariantWidth * kResultWords> results;
-    model_->backend().read(*verify_results_, 0, std::as_writable_bytes(std::span(results).first(n_tokens * kResultWords)));
+    model_->backend().read(*verify_results_, 0,
+                           std::as_writable_bytes(std::span(results).first(n_tokens * kResultWords)));
     for (uint32_t row = 0; row < n_tokens; ++row) {
         const uint32_t* result = results.data() + row * kResultWords;
         if (result[kResultStatus] != kChosen) {
-            return tl::unexpected(damaged_logits(result[kResultStatus], result[kResultId], result[kResultRank], model_->config().n_vocab));
+            return tl::unexpected(damaged_logits(result[kResultStatus], result[kResultId], result[kResultRank],
+                                                 model_->config().n_vocab));
         }
         choices[row] = result[kResultId];
     }

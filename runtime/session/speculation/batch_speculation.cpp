@@ -8,16 +8,18 @@ namespace atlas {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
-// As in draft_length.cpp, where they are explained.
+// draft_length.cpp explains these constants.
 constexpr double kLossShare = 0.01, kLossSteps = 1.5, kLeastGain = 1.01, kAssumedSlope = 0.05;
-// The small model's guesses are one class: its steps of many timelines tell no probabilities.
+// All draft tokens of the small model are one class: its steps of many timelines return no probabilities.
 constexpr uint8_t kDraftEvidence = kFirstCostlyEvidence;
 constexpr double kDraftPrior = 0.7;
 constexpr uint32_t kMostRounds = 8;
 
-// Steps are recorded for some sizes only; what a step takes is what the next of them takes.
+// Steps are recorded for some sizes only; a step costs what the next such size costs.
 uint32_t runs_as(uint32_t n_columns) { return std::min(step_size_bucket(n_columns), kBatchInvariantWidth); }
 
 std::array<double, kEvidenceClasses> priors_of(const BatchSpeculation::MakeLookup& make_lookup) {
@@ -75,7 +77,7 @@ std::vector<uint32_t> BatchLength::counts(std::span<const Proposal> of_sequences
     std::vector<uint32_t> best(n, 0), taken(n, 0);
     room = n < kBatchInvariantWidth ? std::min(room, kBatchInvariantWidth - n) : 0;
     if (n == 0 || room == 0 || (!always_ && !is_measured(n))) return best;
-    std::vector<double> chance(n, 1);  // that all taken guesses of a sequence are right
+    std::vector<double> chance(n, 1);  // that all scheduled draft tokens of a sequence are accepted
     double tokens = n, best_rate = always_ ? 0 : kLeastGain * n / cost_of(n);
     for (uint32_t columns = n + 1; columns <= n + room; ++columns) {
         uint32_t next = n;
@@ -114,28 +116,35 @@ uint32_t BatchLength::rounds(uint32_t n_sequences, uint32_t n_asking, uint32_t r
         chance *= shares_.right_share(kAnyCostlyEvidence);
         tokens += n_asking * chance;
         const double cost = cost_of(n_sequences + r * n_asking) + r * per_round;
-        if (!may_run(n_sequences + r * n_asking) || !may_cost(n_sequences, cost - cost_of(n_sequences)) || tokens / cost <= best_rate) continue;
+        if (!may_run(n_sequences + r * n_asking) || !may_cost(n_sequences, cost - cost_of(n_sequences)) ||
+            tokens / cost <= best_rate)
+            continue;
         best = r;
         best_rate = tokens / cost;
     }
     return best;
 }
 
-// Brings the timeline to all tokens but those that the first round is to run. False: it has no place.
+// Brings the timeline to all tokens except those that the first round runs. False: there is no place for it.
 Result<bool> BatchDraft::catch_up(const Ask& ask, Reader& reader) {
     auto [entry, is_new] = timelines_.try_emplace(ask.id, runner_->pool());
     Timeline& timeline = entry->second;
     const uint32_t n_known = runner_->model().config().n_vocab;
-    const bool is_strange = std::any_of(ask.tokens.begin(), ask.tokens.end(), [n_known](TokenId token) { return token >= n_known; });
+    const bool is_strange =
+        std::any_of(ask.tokens.begin(), ask.tokens.end(), [n_known](TokenId token) { return token >= n_known; });
     if (is_strange || ask.tokens.size() >= runner_->shape().n_ctx) return false;
-    const auto differ = std::mismatch(ask.tokens.begin(), ask.tokens.end(), timeline.tokens().begin(), timeline.tokens().end());
-    timeline.rewind(static_cast<uint32_t>(std::min<ptrdiff_t>(differ.first - ask.tokens.begin(), ptrdiff_t(ask.tokens.size()) - 1)));
+    const auto differ =
+        std::mismatch(ask.tokens.begin(), ask.tokens.end(), timeline.tokens().begin(), timeline.tokens().end());
+    timeline.rewind(static_cast<uint32_t>(
+        std::min<ptrdiff_t>(differ.first - ask.tokens.begin(), ptrdiff_t(ask.tokens.size()) - 1)));
     timeline.reuse(ask.tokens);
-    // What one step of all can hold stays for the first round; a prompt that is read for the first time does not fit into it.
+    // Tokens that fit into one step of all timelines stay for the first round; a prompt that is read for the first
+    // time does not fit into it.
     const size_t most = std::max<size_t>(1, kBatchInvariantWidth / most_asks());
     while (ask.tokens.size() - timeline.tokens().size() > most) {
         const size_t at = timeline.tokens().size();
-        const auto piece = ask.tokens.subspan(at, std::min<size_t>(ask.tokens.size() - at - 1, runner_->shape().n_batch));
+        const auto piece =
+            ask.tokens.subspan(at, std::min<size_t>(ask.tokens.size() - at - 1, runner_->shape().n_batch));
         ATLAS_TRY(const bool reserved, timeline.reserve(static_cast<uint32_t>(piece.size())));
         if (!reserved) {
             timeline.clear();
@@ -155,7 +164,9 @@ Result<void> BatchDraft::round(std::vector<Reader>& readers) {
     for (size_t i = 0; i < readers.size();) {
         const size_t end = readers[i].timeline->tokens().size() + readers[i].tokens.size();
         const bool fits = end <= runner_->shape().n_ctx;
-        ATLAS_TRY(const bool reserved, fits ? readers[i].timeline->reserve(static_cast<uint32_t>(readers[i].tokens.size())) : Result<bool>(false));
+        ATLAS_TRY(
+            const bool reserved,
+            fits ? readers[i].timeline->reserve(static_cast<uint32_t>(readers[i].tokens.size())) : Result<bool>(false));
         if (!reserved) {
             readers.erase(readers.begin() + ptrdiff_t(i));
             continue;
@@ -207,7 +218,10 @@ Result<void> BatchDraft::propose(std::span<const Ask> asks, uint32_t rounds) {
 }
 
 BatchSpeculation::BatchSpeculation(MakeLookup make_lookup, std::unique_ptr<BatchDraft> draft, uint32_t draft_max)
-    : make_lookup_(std::move(make_lookup)), draft_(std::move(draft)), draft_max_(draft_max), length_(priors_of(make_lookup_)) {}
+    : make_lookup_(std::move(make_lookup)),
+      draft_(std::move(draft)),
+      draft_max_(draft_max),
+      length_(priors_of(make_lookup_)) {}
 
 Result<void> BatchSpeculation::look_up(Ask& ask) {
     Drafter& drafter = drafters_[ask.id];
@@ -221,14 +235,15 @@ Result<void> BatchSpeculation::look_up(Ask& ask) {
     return ask.most > 0 ? drafter.lookup->propose(ask.most, ask.proposal) : Result<void>{};
 }
 
-// For those that the lookup knows nothing of.
+// For sequences for which the lookup has no proposal.
 Result<void> BatchSpeculation::draft_for(std::span<Ask> asks, uint32_t room) {
     std::vector<BatchDraft::Ask> wanting;
     for (Ask& ask : asks) {
         if (!ask.proposal.tokens.empty() || ask.most == 0 || wanting.size() == draft_->most_asks()) continue;
         wanting.push_back({ask.id, ask.tokens, &ask.proposal});
     }
-    const uint32_t rounds = length_.rounds(static_cast<uint32_t>(asks.size()), static_cast<uint32_t>(wanting.size()), room, draft_->ms_per_round());
+    const uint32_t rounds = length_.rounds(static_cast<uint32_t>(asks.size()), static_cast<uint32_t>(wanting.size()),
+                                           room, draft_->ms_per_round());
     if (rounds == 0) return {};
     ATLAS_TRY_VOID(draft_->propose(wanting, rounds));
     draft_ms_ += draft_->last_ms();
@@ -257,7 +272,8 @@ Result<void> BatchSpeculation::propose(std::span<Ask> asks, uint32_t room) {
 }
 
 void BatchSpeculation::was_checked(const Proposal& proposal, uint32_t n_right) {
-    for (size_t i = 0; i < proposal.tokens.size() && i <= n_right; ++i) length_.draft_was(proposal.evidence[i], i < n_right);
+    for (size_t i = 0; i < proposal.tokens.size() && i <= n_right; ++i)
+        length_.draft_was(proposal.evidence[i], i < n_right);
 }
 
 void BatchSpeculation::step_took(uint32_t n_sequences, uint32_t n_columns, uint32_t n_tokens, double ms) {

@@ -1,5 +1,5 @@
 #pragma once
-// Guesses for many requests whose answers share steps: who makes them, and how many of them a step checks.
+// Draft tokens for many requests that decode in the same steps: where they come from, and how many a step verifies.
 
 #include <functional>
 #include <map>
@@ -13,26 +13,31 @@
 
 namespace atlas {
 
-/// What steps of so many columns cost, and what guesses in them bring. Pure: knows no clock and no device.
-/// As DraftLength it keeps books: draft tokens may lose at most 1 % of what was spent so far and one and a half steps without them, and costs are
-/// medians of pairs of neighbouring steps.
+/// Knows what a step of n columns costs and how many tokens draft tokens gain in it. Pure: knows no clock and no
+/// device.
+/// Like DraftLength it keeps accounts: draft tokens may lose at most 1 % of what was spent so far and one and a half
+/// steps without them, and costs are medians of pairs of neighbouring steps.
 class BatchLength {
   public:
     /// `priors`: [kEvidenceClasses], as DraftLength.
     explicit BatchLength(std::span<const double> priors) : shares_(priors) {}
 
-    /// A step of n_sequences answers and n_columns - n_sequences guesses gave n_tokens tokens; making the guesses took draft_ms of it.
+    /// A step of n_sequences answers and n_columns - n_sequences draft tokens produced n_tokens tokens; drafting took
+    /// draft_ms of it.
     void step_took(uint32_t n_sequences, uint32_t n_columns, uint32_t n_tokens, double ms, double draft_ms);
     void draft_was(uint8_t evidence, bool right) { shares_.draft_was(evidence, right); }
 
-    /// How many guesses of each sequence to check, at most `room` in all. Those that are likeliest to be reached and right go first.
+    /// How many draft tokens of each sequence to verify, at most `room` in all. Those that are likeliest to be
+    /// reached and accepted go first.
     std::vector<uint32_t> counts(std::span<const Proposal> of_sequences, uint32_t room) const;
-    /// How many guesses per sequence a draft should make that takes `ms_per_round` for one guess of each of `n_asking` of the sequences.
+    /// How many draft tokens per sequence a draft model should make that takes `ms_per_round` for one draft token of
+    /// each of `n_asking` of the sequences.
     uint32_t rounds(uint32_t n_sequences, uint32_t n_asking, uint32_t room, double ms_per_round) const;
-    /// From now on as many as there is room for, whatever that costs: for tests and measurements.
+    /// Uses all room from now on, whatever that costs: for tests and measurements.
     void fill_always() { always_ = true; }
 
-    /// Of a step of so many columns against the first that ran: measured, or interpolated from what is measured nearby; 0: nothing is.
+    /// The cost of a step of n columns relative to the first size that ran: measured, or interpolated between
+    /// measured sizes; 0: nothing is measured.
     double cost_of(uint32_t n_columns) const;
     double loss() const { return loss_; }
 
@@ -40,7 +45,7 @@ class BatchLength {
     bool may_cost(uint32_t n_sequences, double extra) const;
     /// Whether the step's cost was measured, not interpolated.
     bool is_measured(uint32_t n_columns) const;
-    /// Whether a step with draft tokens is worth running: its cost is known, or this run would show it.
+    /// Whether a step with draft tokens is worth running: its cost is known, or running it would measure it.
     bool may_run(uint32_t n_columns) const;
 
     StepCosts costs_{kBatchInvariantWidth + 1};  // by columns
@@ -49,27 +54,29 @@ class BatchLength {
     bool always_ = false;
 };
 
-/// Guesses of a smaller model for many timelines at once: a step of it holds one token of each.
+/// Drafts for many timelines at once with a smaller model: each of its steps holds one token of each timeline.
 class BatchDraft {
   public:
-    /// `n_vocab`: of the larger model: what lies beyond is never guessed.
+    /// `n_vocab`: of the larger model: ids beyond it are never proposed.
     BatchDraft(std::unique_ptr<BatchRunner> runner, uint32_t n_vocab) : runner_(std::move(runner)), n_vocab_(n_vocab) {}
 
     struct Ask {
         uint64_t id = 0;
         std::span<const TokenId> tokens;
-        Proposal* proposal = nullptr;  // empty
+        Proposal* proposal = nullptr;  // empty before the call
     };
-    /// `rounds` guesses for each; fewer where a context or the pool is full. Fails: what a device can.
+    /// Makes `rounds` draft tokens for each; fewer where a context or the pool is full.
+    /// Fails: device errors (device_lost, out_of_memory, corrupt).
     Result<void> propose(std::span<const Ask> asks, uint32_t rounds);
     void end(uint64_t id) { timelines_.erase(id); }
-    /// As Speculator::shrink; all timelines together have kLeastRoomTokens more.
+    /// As Speculator::shrink; all timelines together keep room for kLeastRoomTokens more.
     Result<uint64_t> shrink(uint64_t bytes);
     static constexpr uint32_t kLeastRoomTokens = 256;
     uint32_t most_asks() const { return runner_->shape().max_timelines; }
-    /// Of the steps behind the one that reads what is new; 0: not measured yet.
+    /// Time of the steps after the one that reads the new tokens; 0: not measured yet.
     double ms_per_round() const { return round_ms_.median(); }
-    /// What the rounds of the last propose() took; reading prompts and recording is no part of what a guess costs.
+    /// What the rounds of the last propose() took, without prefill and recording, which are not part of a draft
+    /// token's cost.
     double last_ms() const { return last_ms_; }
 
   private:
@@ -88,28 +95,29 @@ class BatchDraft {
     double last_ms_ = 0;
 };
 
-/// One for an engine. Not thread-safe.
+/// One per engine. Not thread-safe.
 class BatchSpeculation {
   public:
     using MakeLookup = std::function<std::unique_ptr<Speculator>()>;
-    /// `make_lookup`: for every request one of its own, or nobody; its guesses cost nothing. `draft`: or nobody. `draft_max`: most guesses
-    /// per request and step.
+    /// `make_lookup`: makes a lookup of its own for every request, or null; its draft tokens cost nothing. `draft`:
+    /// or null. `draft_max`: most draft tokens per request and step.
     BatchSpeculation(MakeLookup make_lookup, std::unique_ptr<BatchDraft> draft, uint32_t draft_max);
 
     struct Ask {
         uint64_t id = 0;
         std::span<const TokenId> tokens;  // prompt and answer so far
         uint32_t most = 0;
-        Proposal proposal;                // filled
+        Proposal proposal;  // filled
     };
-    /// Guesses that seem worth checking in the next step, of all answers in it, at most `room` in all. Fails: what a device can.
+    /// Proposes the draft tokens that seem worth verifying in the next step, for all answers in it, at most `room` in
+    /// all. Fails: device errors (device_lost, out_of_memory, corrupt).
     Result<void> propose(std::span<Ask> asks, uint32_t room);
-    /// Of a proposal so many from its start were right.
+    /// Reports that the first n tokens of a proposal were accepted.
     void was_checked(const Proposal& proposal, uint32_t n_right);
-    /// A step of answers alone, of which the last propose() was for.
+    /// Reports a step of pure decode, for which the last propose() was.
     void step_took(uint32_t n_sequences, uint32_t n_columns, uint32_t n_tokens, double ms);
     void end(uint64_t id);
-    /// As Speculator::shrink, of the draft.
+    /// As Speculator::shrink, for the draft model.
     Result<uint64_t> shrink(uint64_t bytes) { return draft_ ? draft_->shrink(bytes) : Result<uint64_t>(0); }
 
     BatchLength& length() { return length_; }

@@ -8,28 +8,31 @@ namespace atlas {
 
 namespace {
 
-// What may be lost: a third of the promised 3 %, because times of single steps scatter and the booking is only as good as they are.
+// What may be lost: a third of the promised 3 %, because times of single steps scatter and the booking is only as
+// good as they are.
 constexpr double kLossShare = 0.01;
 constexpr double kLossSteps = 1.5;
-// Of an answer that is known to be short: what is left of the 3 % is for costs that are not measured yet.
+// For an answer that is known to be short: the rest of the 3 % is for costs that are not measured yet.
 constexpr double kPromisedShare = 0.02;
-// A gain must be worth the change of ways.
+// The least factor by which a width must be faster to be used.
 constexpr double kLeastGain = 1.01;
-// Until a width was measured: what a step costs more per token beyond the first, in steps of one. Low, so that it is tried; the booking
-// above bounds what that may cost.
+// The extra cost per token beyond the first, in plain steps, until a width was measured. Low, so that the width is
+// tried; the booking above bounds what that may cost.
 constexpr double kAssumedSlope = 0.05;
-// How many guesses back the shares remember, and how many guesses the prior is worth.
+// How many draft tokens back the acceptance rates remember, and how many draft tokens the prior is worth.
 constexpr double kMemory = 0.98, kPriorWeight = 4;
-// Per plain token, of what is known of a draft model: after 140 half of it.
+// Forgetting, per plain token, of what is known of a draft model: after 140 half of it.
 constexpr double kForget = 0.995;
-// Plain tokens before the first block: the first one is recorded and is no measure, and one of the others may have been held up.
+// Plain tokens before the first block: the first one is recorded and does not count, and one of the others may have
+// been delayed.
 constexpr uint32_t kLeastPlain = 4;
-// Blocks that may run before plain steps show again what blocks cost against them; every accepted draft token allows one more, up to so many.
+// Blocks that may run before plain steps measure again what blocks cost relative to them; every accepted draft token
+// allows one more, up to the second number.
 constexpr double kFewBlocks = 4, kMostBlocks = 64;
 
 constexpr size_t kPlain = 0;
 
-// The kind of steps in StepCosts.
+// The kind of a width's steps in StepCosts.
 size_t kind_of(uint32_t width) {
     const auto at = std::find(DraftLength::kWidths.begin(), DraftLength::kWidths.end(), width);
     ATLAS_CHECK(at != DraftLength::kWidths.end(), "a step of {} tokens", width);
@@ -48,7 +51,7 @@ void DraftLength::plain_took(double ms) {
     blocks_left_ = std::max(blocks_left_, kFewBlocks);
     costs_.add(kPlain, ms);
     total_ += 1;
-    // Draft tokens that are not proposed show no acceptance: in time they get another chance.
+    // A class whose draft tokens are not proposed shows no acceptance: in time it gets another chance.
     shares_[kAnyCostlyEvidence].right *= kForget;
     shares_[kAnyCostlyEvidence].tried *= kForget;
 }
@@ -58,7 +61,7 @@ void DraftLength::block_took(uint32_t width, uint32_t n_tokens, double ms, doubl
     costs_.add(kind_of(width), ms);
     const double pace = costs_.pace_ms();
     if (pace == 0) return;
-    // The median, not this step's time: what the machine held up for another reason says nothing about speculation.
+    // The median, not this step's time: a delay by the machine says nothing about speculation.
     const double spent = cost(width) + draft_ms / pace;
     total_ += spent;
     loss_ += spent - n_tokens;
@@ -97,10 +100,11 @@ double DraftLength::right_share(uint8_t evidence) const {
     return (share.right + priors_[evidence] * kPriorWeight) / (share.tried + kPriorWeight);
 }
 
-// Measured, or on the line between its measured neighbours, or beyond the widest by the slope so far.
+// Measured, or interpolated linearly between measured neighbours, or beyond the widest extrapolated by the slope so
+// far.
 double DraftLength::cost(uint32_t width) const {
     const size_t kind = kind_of(width);
-    // Less than a plain step is a pair that the machine's other work fell into.
+    // A block that seems cheaper than a plain step is a pair distorted by the machine's other work.
     if (costs_.measured(kind)) return std::max(1.0, costs_.cost(kind));
     double low_width = 1, low = 1, slope = kAssumedSlope;
     for (size_t i = 1; i < kWidths.size(); ++i) {
@@ -122,13 +126,13 @@ uint32_t DraftLength::width_for(std::span<const uint8_t> evidence, uint32_t most
         return *(std::upper_bound(kWidths.begin() + 1, kWidths.end(), limit) - 1);
     }
     if (n_plain_ < kLeastPlain || blocks_left_ < 0) return 1;
-    // After a failure comes the way back, too.
+    // A failed block also pays for the return to plain steps.
     const double resume = std::max(0.0, cost(1) - 1);
     const double at_most = std::min(kLossShare * total_ + kLossSteps, kPromisedShare * (total_ + n_more_));
     const double may_lose = at_most - loss_ - resume;
     const double draft_token_cost = ms_per_draft_token / plain_ms();
     const double recording = record_ms_ / plain_ms();
-    // Where an answer ends is not known; half-way is as good as anything.
+    // Where an answer ends is not known; half-way is as good an assumption as any.
     const double follows = std::min<double>(n_more_, total_);
     // A width is tried after one of at least half of it.
     uint32_t widest = 4;
@@ -138,7 +142,7 @@ uint32_t DraftLength::width_for(std::span<const uint8_t> evidence, uint32_t most
     const uint32_t limit = std::min({most, static_cast<uint32_t>(evidence.size()) + 1, widest});
     uint32_t best = 1;
     double best_rate = kLeastGain;
-    double chance = 1, tokens = 1;  // of all guesses so far being right; expected tokens
+    double chance = 1, tokens = 1;  // of all draft tokens so far being accepted; expected tokens
     uint32_t counted = 1;
     for (const uint32_t width : kWidths) {
         if (width > limit) break;

@@ -7,16 +7,17 @@ namespace atlas {
 
 namespace {
 
-// Between texts stand ids that no vocabulary has and that are all different, so that no match goes across.
+// Texts are separated by ids that no vocabulary has and that are all different, so that no match crosses a border.
 constexpr uint32_t kFirstSeparator = 0xF0000000u;
 
-// Behind a changed word a copy goes on: the tokens that follow are looked for so far behind the place where it stopped, for so long.
+// After a changed word a copy continues: the tokens that follow are looked for up to this far after the place where
+// it stopped, and for this many tokens.
 constexpr uint32_t kRealignWindow = 24;
-// A copy of so many tokens was one; and an end of so many equal tokens needs no help.
+// A match of kRealCopy tokens counts as a copy; a suffix of more than kShort equal tokens needs no realignment.
 constexpr uint32_t kRealCopy = 8;
 constexpr uint32_t kShort = 3;
 
-// Classes 0 .. 10: lengths up to these; 11: longer. 12, 13: realigned behind one equal token, behind more.
+// Classes 0 .. 10: lengths up to these; 11: longer. 12, 13: realigned after one equal token, after more.
 constexpr std::array<uint32_t, 11> kLengths = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64};
 constexpr std::array<double, 14> kPriors = {0.2, 0.35, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.5, 0.7};
 constexpr uint8_t kRealigned = 12;
@@ -27,7 +28,9 @@ uint8_t LookupSpeculator::evidence_of(uint32_t length) {
     return static_cast<uint8_t>(std::lower_bound(kLengths.begin(), kLengths.end(), length) - kLengths.begin());
 }
 
-void LookupSpeculator::priors(std::span<double> of_class) const { std::copy(kPriors.begin(), kPriors.end(), of_class.begin()); }
+void LookupSpeculator::priors(std::span<double> of_class) const {
+    std::copy(kPriors.begin(), kPriors.end(), of_class.begin());
+}
 
 void LookupSpeculator::append(uint32_t token) {
     text_.push_back(token);
@@ -36,14 +39,14 @@ void LookupSpeculator::append(uint32_t token) {
 
 Result<void> LookupSpeculator::add_file(std::span<const uint32_t> tokens) {
     if (file_tokens_.size() + tokens.size() >= kMostTokens) {
-        return fail(ErrorCode::limit, "lookup files of more than {} tokens: give fewer or shorter ones", kMostTokens);
+        return fail(ErrorCode::limit, "lookup files hold more than {} tokens: pass fewer or shorter ones", kMostTokens);
     }
     for (const uint32_t token : tokens) file_tokens_.push_back(token);
     file_tokens_.push_back(kFirstSeparator + n_separators_++);
     return {};
 }
 
-// Everything but the files is forgotten.
+// Forgets everything but the files.
 void LookupSpeculator::restart(std::span<const uint32_t> timeline) {
     automaton_ = {};
     text_.clear();
@@ -59,7 +62,8 @@ Result<void> LookupSpeculator::begin(std::span<const uint32_t> timeline) {
         restart(timeline);
     } else {
         const std::span<const uint32_t> known = std::span<const uint32_t>(text_).subspan(timeline_at_);
-        const bool goes_on = known.size() <= timeline.size() && std::equal(known.begin(), known.end(), timeline.begin());
+        const bool goes_on =
+            known.size() <= timeline.size() && std::equal(known.begin(), known.end(), timeline.begin());
         if (!goes_on) {
             append(kFirstSeparator + n_separators_++);
             timeline_at_ = static_cast<uint32_t>(text_.size());
@@ -81,7 +85,8 @@ Result<void> LookupSpeculator::accept(uint32_t token) {
     return {};
 }
 
-// Stays with the place that is being copied as long as it is right and no other end is longer; where a copy stops it is remembered.
+// Stays with the place that is being copied as long as it is right and no other suffix is longer; where a copy ends,
+// the place is remembered.
 void LookupSpeculator::follow(uint32_t token) {
     const auto& match = automaton_.match();
     const bool was_right = source_.length > 0 && source_.next + 1 < text_.size() && text_[source_.next] == token;
@@ -99,14 +104,17 @@ void LookupSpeculator::follow(uint32_t token) {
     source_ = {match.next, match.length, false};
 }
 
-// The last tokens once more, in the window behind the place where the copy stopped; more equal tokens first, then the nearest.
+// Looks for the last tokens again, in the window after the place where the copy ended; more equal tokens first, then
+// the nearest.
 bool LookupSpeculator::realign() {
     const auto n = static_cast<uint32_t>(text_.size());
     const uint32_t end = std::min(lost_at_ + kRealignWindow, n - 1);
     Source best;
     for (uint32_t at = lost_at_; at < end; ++at) {
         uint32_t length = 0;
-        while (length < kShort && length <= at - lost_at_ && length < lost_for_ && text_[at - length] == text_[n - 1 - length]) ++length;
+        while (length < kShort && length <= at - lost_at_ && length < lost_for_ &&
+               text_[at - length] == text_[n - 1 - length])
+            ++length;
         if (length > best.length) best = {at + 1, length, true};
     }
     if (best.length == 0) return false;
@@ -115,7 +123,7 @@ bool LookupSpeculator::realign() {
 }
 
 Result<void> LookupSpeculator::propose(uint32_t most, Proposal& proposal) {
-    // Behind other guesses it knows nothing.
+    // It knows nothing about what follows other draft tokens.
     if (!proposal.tokens.empty() || source_.length == 0) return {};
     const auto n = static_cast<uint32_t>(text_.size());
     for (uint32_t i = 0; i < most; ++i) {
@@ -125,7 +133,8 @@ Result<void> LookupSpeculator::propose(uint32_t most, Proposal& proposal) {
         if (token >= kFirstSeparator) break;
         const bool realigned = source_.realigned && source_.length + i <= kShort;
         proposal.tokens.push_back(token);
-        proposal.evidence.push_back(realigned ? static_cast<uint8_t>(kRealigned + (source_.length + i > 1 ? 1 : 0)) : evidence_of(source_.length + i));
+        proposal.evidence.push_back(realigned ? static_cast<uint8_t>(kRealigned + (source_.length + i > 1 ? 1 : 0))
+                                              : evidence_of(source_.length + i));
     }
     return {};
 }

@@ -44,12 +44,13 @@ Result<void> Speculators::propose_free(uint32_t most, Proposal& proposal) {
         const auto n = static_cast<uint32_t>(proposal.tokens.size());
         if (n < most && speculator->ms_per_token() == 0) ATLAS_TRY_VOID(speculator->propose(most - n, proposal));
     }
-    ATLAS_CHECK(proposal.tokens.size() <= most && proposal.evidence.size() == proposal.tokens.size(), "{} guesses of {}, {} reasons",
-                proposal.tokens.size(), most, proposal.evidence.size());
+    ATLAS_CHECK(proposal.tokens.size() <= most && proposal.evidence.size() == proposal.tokens.size(),
+                "{} draft tokens of at most {}, {} pieces of evidence", proposal.tokens.size(), most,
+                proposal.evidence.size());
     return {};
 }
 
-// How many guesses behind those that there are.
+// How many draft tokens to add after those that `before` stands for.
 uint32_t Speculators::wanted_of(const Speculator& speculator, uint32_t most, std::span<const uint8_t> before) const {
     if (speculator.ms_per_token() == 0 || !speculator.can_draft() || before.size() >= most) return 0;
     std::vector<uint8_t> evidence(before.begin(), before.end());
@@ -66,7 +67,8 @@ Result<void> Speculators::fill(uint32_t most, Proposal& proposal) {
     return {};
 }
 
-Result<uint32_t> Speculators::queue(uint32_t most, const Proposal& proposal, const DraftPlace& place, QueuedDrafts& queued) {
+Result<uint32_t> Speculators::queue(uint32_t most, const Proposal& proposal, const DraftPlace& place,
+                                    QueuedDrafts& queued) {
     queued.programs.clear();
     queued.recorded = false;
     for (const auto& speculator : speculators_) {
@@ -80,13 +82,19 @@ Result<uint32_t> Speculators::queue(uint32_t most, const Proposal& proposal, con
 }
 
 bool Speculators::would_fill(uint32_t most) const {
-    return std::any_of(speculators_.begin(), speculators_.end(), [&](const auto& s) { return wanted_of(*s, most, {}) > 0; });
+    return std::any_of(speculators_.begin(), speculators_.end(),
+                       [&](const auto& s) { return wanted_of(*s, most, {}) > 0; });
 }
 
-SpeculativeDecoder::SpeculativeDecoder(Session& session, Sampler& sampler, Speculators& speculation, bool choose_on_device,
-                                       std::span<const TokenId> forced)
-    : session_(session), sampler_(sampler), speculation_(speculation), on_device_(choose_on_device && session.can_choose(sampler.options())),
-      chains_(on_device_ && forced.empty()), forced_(forced), n_prompt_(static_cast<uint32_t>(session.tokens().size())) {
+SpeculativeDecoder::SpeculativeDecoder(Session& session, Sampler& sampler, Speculators& speculation,
+                                       bool choose_on_device, std::span<const TokenId> forced)
+    : session_(session),
+      sampler_(sampler),
+      speculation_(speculation),
+      on_device_(choose_on_device && session.can_choose(sampler.options())),
+      chains_(on_device_ && forced.empty()),
+      forced_(forced),
+      n_prompt_(static_cast<uint32_t>(session.tokens().size())) {
     choices_.resize(kBatchInvariantWidth);
 }
 
@@ -129,26 +137,29 @@ Result<TokenId> SpeculativeDecoder::next(uint32_t n_more) {
     return token;
 }
 
-// From one question of the caller that has to be worked for to the next: what the caller does with tokens is part of their price.
+// Books the time from one call that takes work to the next: what the caller does with tokens is part of their price.
 void SpeculativeDecoder::book(double now) {
     const double ms = now - entry_ms_ - apart_ms_;
     if (took_ == Took::nothing) return;
     DraftLength& length = speculation_.length();
     if (has_recorded_) length.recording_took(apart_ms_);
-    if (took_ == Took::plain) length.plain_took(ms);
-    else length.block_took(width_, n_got_, ms - draft_ms_, draft_ms_);
+    if (took_ == Took::plain)
+        length.plain_took(ms);
+    else
+        length.block_took(width_, n_got_, ms - draft_ms_, draft_ms_);
     const double pace = length.plain_ms();
     if (pace == 0) return;
     const bool plain = took_ == Took::plain;
     figures_.n_booked += plain ? 1 : n_got_;
-    figures_.spent_steps += (plain ? 1 : length.cost(width_) + draft_ms_ / pace) + (has_recorded_ ? apart_ms_ / pace : 0);
+    figures_.spent_steps +=
+        (plain ? 1 : length.cost(width_) + draft_ms_ / pace) + (has_recorded_ ? apart_ms_ / pace : 0);
     figures_.n_unpaired += plain || length.is_known(width_) ? 0 : 1;
 }
 
 void SpeculativeDecoder::look_ahead(uint32_t n_more) {
     uint32_t recorded = 0;
-    const uint32_t alike = session_.batch_invariant_width();
-    for (size_t i = 0; i < DraftLength::kWidths.size() && DraftLength::kWidths[i] <= alike; ++i) {
+    const uint32_t invariant_width = session_.batch_invariant_width();
+    for (size_t i = 0; i < DraftLength::kWidths.size() && DraftLength::kWidths[i] <= invariant_width; ++i) {
         if (session_.has_verify(DraftLength::kWidths[i], chooses_rows())) recorded |= 1u << i;
     }
     speculation_.length().look_ahead(n_more, recorded);
@@ -188,23 +199,28 @@ Result<void> SpeculativeDecoder::refill(uint32_t n_more) {
             }
             state_ = State::open;
             return {};
-        case State::chain: return from_chain(n_more, true);
-        case State::open: return from_open(n_more);
+        case State::chain:
+            return from_chain(n_more, true);
+        case State::open:
+            return from_open(n_more);
     }
     return {};
 }
 
-// The choice that is under way answers the first guess for nothing. Where the guesses behind it seem worth a block, no step is sent ahead.
+// The running choice verifies the first draft token at no cost. Where the draft tokens after it seem worth a block,
+// no step is submitted ahead.
 Result<void> SpeculativeDecoder::from_chain(uint32_t n_more, bool may_leave) {
     took_ = Took::plain;
     look_ahead(n_more);
     bool leave = n_more == 0;
     if (may_leave && n_more > 0) {
         proposal_.clear();
-        const uint32_t alike = session_.batch_invariant_width();
+        const uint32_t invariant_width = session_.batch_invariant_width();
         ATLAS_TRY_VOID(speculation_.propose_free(std::min(speculation_.draft_max() + 1, n_more), proposal_));
-        if (proposal_.tokens.size() > 1) leave = speculation_.length().width_for(std::span(proposal_.evidence).subspan(1), alike, 0) > 1;
-        leave = leave || (alike > 1 && speculation_.would_fill(std::min({speculation_.draft_max(), alike - 1, n_more})));
+        if (proposal_.tokens.size() > 1)
+            leave = speculation_.length().width_for(std::span(proposal_.evidence).subspan(1), invariant_width, 0) > 1;
+        leave = leave || (invariant_width > 1 &&
+                          speculation_.would_fill(std::min({speculation_.draft_max(), invariant_width - 1, n_more})));
         if (shadow_at_ == shadow_.tokens.size()) {
             std::swap(shadow_, proposal_);
             shadow_at_ = 0;
@@ -225,8 +241,8 @@ Result<void> SpeculativeDecoder::from_open(uint32_t n_more) {
     look_ahead(n_more);
     const double draft_begin = now_ms();
     proposal_.clear();
-    const uint32_t alike = session_.batch_invariant_width();
-    const uint32_t most = std::min({speculation_.draft_max(), std::max(alike, 1u) - 1, n_more});
+    const uint32_t invariant_width = session_.batch_invariant_width();
+    const uint32_t most = std::min({speculation_.draft_max(), std::max(invariant_width, 1u) - 1, n_more});
     if (most > 0) {
         ATLAS_TRY_VOID(speculation_.propose_free(most, proposal_));
         ATLAS_TRY(const bool joined, joined_block(most));
@@ -235,7 +251,7 @@ Result<void> SpeculativeDecoder::from_open(uint32_t n_more) {
     }
     draft_ms_ = now_ms() - draft_begin;
     figures_.draft_ms += draft_ms_;
-    const uint32_t width = speculation_.length().width_for(proposal_.evidence, alike, 0);
+    const uint32_t width = speculation_.length().width_for(proposal_.evidence, invariant_width, 0);
     if (width > 1) return block(width);
     if (shadow_at_ == shadow_.tokens.size()) {
         std::swap(shadow_, proposal_);
@@ -250,7 +266,7 @@ Result<void> SpeculativeDecoder::plain_step(uint32_t n_more) {
         ATLAS_TRY_VOID(session_.start_choosing(sampler_));
         state_ = State::chain;
         ATLAS_TRY_VOID(from_chain(n_more, false));
-        // Coming back to plain decoding is a cost of having left it.
+        // Returning to plain decoding is a cost of having left it.
         took_ = Took::block;
         width_ = 1;
         n_got_ = 1;
@@ -269,8 +285,8 @@ Result<void> SpeculativeDecoder::plain_step(uint32_t n_more) {
     return {};
 }
 
-// Guesses and the step that checks them in one submission. What the guesses took cannot be seen from here: it is booked as it was measured
-// where they are apart.
+// Runs draft tokens and their verify step in one submission. The time of drafting cannot be measured here: it is
+// booked as measured when the two were separate.
 Result<bool> SpeculativeDecoder::joined_block(uint32_t most) {
     if (!chooses_rows()) return false;
     const double begin = now_ms();
@@ -326,7 +342,7 @@ Result<void> SpeculativeDecoder::accept_block(uint32_t width, uint32_t n_past) {
     const bool device = chooses_rows();
     shadow_.clear();
     shadow_at_ = 0;
-    uint32_t n = 0;  // chosen tokens; all but the last were guessed
+    uint32_t n = 0;  // chosen tokens; all but the last were accepted draft tokens
     for (bool right = true; right && n < width; ++n) {
         TokenId token = choices_[n];
         if (!forced_.empty()) {

@@ -1,66 +1,73 @@
 #pragma once
-// Decoding with guesses: they are checked several in one step, and what comes out is what plain decoding would have given.
+// Decoding with draft tokens: several are verified in one step, and the text is the one that plain decoding would
+// have produced.
 //
-// Acceptance: of every checked row the sampler chooses its token, with the draw number that it would have in plain decoding; a guess is
-// right when that token is the guess. So the text is the same, token for token, at any temperature and for any seed - which is more than
-// the rejection rule of speculative sampling (arXiv:2211.17192) promises: for a proposal that is a single token, accepting it with the
-// probability that the target gives it is the same as drawing from the target and comparing.
+// Acceptance: from every verified row the sampler chooses its token, with the draw number that it would have in plain
+// decoding; a draft token is accepted when it is that token. So the text is the same, token for token, at any
+// temperature and for any seed - which is more than the rejection rule of speculative sampling (arXiv:2211.17192)
+// promises: for a proposal that is a single token, accepting it with the probability that the target gives it is the
+// same as drawing from the target and comparing.
 
 #include <memory>
 #include <vector>
 
-#include "runtime/session/speculation/draft_length.h"
 #include "runtime/session/single/session.h"
+#include "runtime/session/speculation/draft_length.h"
 #include "runtime/session/speculation/speculator.h"
 
 namespace atlas {
 
 struct SpeculationFigures {
-    uint64_t n_tokens = 0;    // handed out
-    uint64_t n_plain = 0;     // steps of one token
-    uint64_t n_blocks = 0;    // steps with guesses
-    uint64_t n_joined = 0;    // of those: the guesses were made in the same submission
-    uint64_t n_draft_tokens = 0;   // in them
-    uint64_t n_accepted = 0;  // of those
-    double total_ms = 0;      // of everything
-    double draft_ms = 0;      // making guesses
-    double verify_ms = 0;     // steps with guesses: the device's work and waiting for it
-    double record_ms = 0;     // recording steps of a new width; in spent_steps, too
-    double host_ms = 0;       // the rest of a block: choosing a width, comparing, bookkeeping
-    uint64_t n_booked = 0;    // tokens of the steps in spent_steps
+    uint64_t n_tokens = 0;        // returned to the caller
+    uint64_t n_plain = 0;         // steps of one token
+    uint64_t n_blocks = 0;        // verify steps
+    uint64_t n_joined = 0;        // of those: the draft tokens were made in the same submission
+    uint64_t n_draft_tokens = 0;  // in all verify steps
+    uint64_t n_accepted = 0;      // of those
+    double total_ms = 0;          // of everything
+    double draft_ms = 0;          // making draft tokens
+    double verify_ms = 0;         // verify steps: the device's work and waiting for it
+    double record_ms = 0;         // recording steps of a new width; also counted in spent_steps
+    double host_ms = 0;           // the rest of a block: choosing a width, comparing, bookkeeping
+    uint64_t n_booked = 0;        // tokens of the steps in spent_steps
     double spent_steps = 0;   // what those steps cost, in plain steps at the speed of the moment (DraftLength::cost)
-    uint64_t n_unpaired = 0;  // of those steps: of a width whose cost is not known well enough
+    uint64_t n_unpaired = 0;  // of those steps: the ones of a width whose cost is not known well enough
 
-    double tokens_per_step() const { return n_plain + n_blocks > 0 ? double(n_tokens) / double(n_plain + n_blocks) : 0; }
+    double tokens_per_step() const {
+        return n_plain + n_blocks > 0 ? double(n_tokens) / double(n_plain + n_blocks) : 0;
+    }
     double accepted_share() const { return n_draft_tokens > 0 ? double(n_accepted) / double(n_draft_tokens) : 0; }
-    /// Against plain decoding on a machine as busy as it was; 0: not known (no draft tokens, or too few pairs of neighbouring steps).
+    /// Speed relative to plain decoding on an equally busy machine; 0: not known (no draft tokens, or too few pairs
+    /// of neighbouring steps).
     double speed_up() const {
-        constexpr uint64_t kMostUnpaired = 10;  // one step in so many
+        constexpr uint64_t kMostUnpaired = 10;  // one step in this many
         const bool known = n_blocks > 0 && spent_steps > 0 && n_unpaired * kMostUnpaired <= n_plain + n_blocks;
         return known ? double(n_booked) / spent_steps : 0;
     }
 };
 
-/// Who guesses, in this order, and what is known of how much it pays. Lives as long as the conversation. Not thread-safe.
+/// Asks the speculators for draft tokens, in this order, and keeps what is known of how much they pay. Lives as long
+/// as the conversation. Not thread-safe.
 class Speculators {
   public:
-    /// draft_max: most guesses per step.
+    /// draft_max: most draft tokens per step.
     Speculators(std::vector<std::unique_ptr<Speculator>> speculators, uint32_t draft_max);
 
     Result<void> begin(std::span<const TokenId> timeline);
     Result<void> accept(TokenId token);
-    /// At most `most` guesses that cost nothing.
+    /// At most `most` draft tokens that cost nothing.
     Result<void> propose_free(uint32_t most, Proposal& proposal);
-    /// Puts guesses that cost something behind them, as many as seem to pay, so that there are at most `most`.
+    /// Appends draft tokens that cost time, as many as seem to pay, so that there are at most `most` in all.
     Result<void> fill(uint32_t most, Proposal& proposal);
-    /// The same where the guesses can stay on the device: puts nothing, but queues some for `place` and returns how many; 0: fill them in.
+    /// The same where the draft tokens can stay on the device: appends nothing, but queues some for `place` and
+    /// returns how many; 0: use fill instead.
     Result<uint32_t> queue(uint32_t most, const Proposal& proposal, const DraftPlace& place, QueuedDrafts& queued);
-    /// What was queued last, and ran, joins the proposal.
+    /// Appends to the proposal the draft tokens that were queued last and have run.
     Result<void> collect(Proposal& proposal) { return queued_->collect(proposal); }
     double queued_ms_per_token() const { return queued_->ms_per_token(); }
-    /// What their models hold of the device's memory, as Speculator::shrink.
+    /// Shrinks the caches of their models, as Speculator::shrink.
     Result<uint64_t> shrink(uint64_t bytes);
-    /// Whether fill would do anything behind no guesses.
+    /// Whether fill would do anything for an empty proposal.
     bool would_fill(uint32_t most) const;
 
     uint32_t draft_max() const { return draft_max_; }
@@ -75,19 +82,21 @@ class Speculators {
     DraftLength length_;
 };
 
-/// One answer. The session holds the prompt and has logits. Plain tokens are chosen by the device one step ahead of the host, as without
-/// speculation, until a guess seems worth checking.
+/// Generates one answer. The session holds the prompt and has logits. The device chooses plain tokens one step ahead
+/// of the host, as without speculation, until a draft token seems worth verifying.
 class SpeculativeDecoder {
   public:
-    /// `choose_on_device`: where it can; else the host samples. `forced`: tokens that are taken as chosen instead of the model's own, for
-    /// measuring; empty: none. All must outlive it.
-    SpeculativeDecoder(Session& session, Sampler& sampler, Speculators& speculation, bool choose_on_device, std::span<const TokenId> forced = {});
-    /// Takes back what was not handed out: the timeline is then the prompt and all tokens handed out but the last.
+    /// `choose_on_device`: let the device choose where it can; else the host samples. `forced`: tokens to take
+    /// instead of the model's own choices, for measuring; empty: none. All arguments must outlive it.
+    SpeculativeDecoder(Session& session, Sampler& sampler, Speculators& speculation, bool choose_on_device,
+                       std::span<const TokenId> forced = {});
+    /// Drops tokens that were not returned to the caller: the timeline is then the prompt and all returned tokens but
+    /// the last.
     ~SpeculativeDecoder();
     SpeculativeDecoder(const SpeculativeDecoder&) = delete;
     SpeculativeDecoder& operator=(const SpeculativeDecoder&) = delete;
 
-    /// Tells the speculators of the prompt.
+    /// Passes the prompt to the speculators.
     Result<void> start();
     /// The next token; the sampler has accepted it. `n_more`: how many more may be wanted after it.
     /// Fails: device_lost, out_of_memory, corrupt (damaged logits).
@@ -98,7 +107,7 @@ class SpeculativeDecoder {
   private:
     enum class State {
         first,  // the session has the logits of the last token
-        chain,  // a choice is under way
+        chain,  // a choice is running
         open,   // last_ is chosen and not in the timeline
     };
     enum class Took { nothing, plain, block };
@@ -127,22 +136,24 @@ class SpeculativeDecoder {
 
     State state_ = State::first;
     TokenId last_ = 0;
-    std::vector<TokenId> ready_;  // chosen; the first n_taken_ were handed out
+    std::vector<TokenId> ready_;  // chosen; the first n_taken_ were returned
     size_t n_taken_ = 0;
     uint64_t n_handed_ = 0;
     uint64_t n_chosen_ = 0;
     Proposal proposal_;
     QueuedDrafts queued_;
-    Proposal shadow_;  // guesses that were not checked, compared with what comes: it costs nothing and keeps the shares true
+    // draft tokens that were not verified, compared with the text: that costs nothing and keeps the acceptance rates
+    // up to date
+    Proposal shadow_;
     size_t shadow_at_ = 0;
     std::vector<TokenId> tokens_, choices_;
 
     Took took_ = Took::nothing;  // since entry_ms_
     double entry_ms_ = 0;
     double begin_ms_ = 0;
-    double apart_ms_ = 0;        // recording since entry_ms_
-    bool has_recorded_ = false;  // since then: a program that was not there
-    double draft_ms_ = 0;        // making guesses since entry_ms_
+    double apart_ms_ = 0;        // time of recording since entry_ms_
+    bool has_recorded_ = false;  // since then: recorded a program that was not there
+    double draft_ms_ = 0;        // making draft tokens since entry_ms_
     uint32_t width_ = 1;
     uint32_t n_got_ = 0;
     SpeculationFigures figures_;

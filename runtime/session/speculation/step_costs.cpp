@@ -50,7 +50,9 @@ void StepCosts::add(size_t kind, double ms) {
     recent_[n_steps_++ % kKept] = {kind, known(kind) || long_run ? ms / cost(kind) : 0};
 }
 
-bool StepCosts::known(size_t kind) const { return kind == reference_ ? kinds_[kind].n_runs > 0 : kinds_[kind].pairs.size() >= kEnough; }
+bool StepCosts::known(size_t kind) const {
+    return kind == reference_ ? kinds_[kind].n_runs > 0 : kinds_[kind].pairs.size() >= kEnough;
+}
 
 double StepCosts::cost(size_t kind) const {
     ATLAS_CHECK(kind < kinds_.size(), "kind {} of {}", kind, kinds_.size());
@@ -58,8 +60,6 @@ double StepCosts::cost(size_t kind) const {
     return kinds_[kind].pairs.median();
 }
 
-double StepCosts::pace_ms() const {
-    return pace_of(kKept, std::nullopt).median_ms;
-}
+double StepCosts::pace_ms() const { return pace_of(kKept, std::nullopt).median_ms; }
 
 }  // namespace atlas

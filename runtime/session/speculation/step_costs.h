@@ -1,5 +1,6 @@
 #pragma once
-// What steps of different sizes cost against each other, on a machine whose speed changes while other programs come and go.
+// What steps of different sizes cost relative to each other, on a machine whose speed changes while other programs
+// come and go.
 
 #include <array>
 #include <cstddef>
@@ -9,7 +10,8 @@
 
 namespace atlas {
 
-/// The median of the last few values: one slow sample, as of a step that the machine held up, does not count.
+/// The median of the last few values, so that one slow sample, such as a step that the machine delayed, does not
+/// count.
 class RecentMedian {
   public:
     void add(double value);
@@ -23,9 +25,10 @@ class RecentMedian {
     size_t n_ = 0, next_ = 0;
 };
 
-/// Costs of kinds of steps, in steps of the reference kind. A step's time is never compared with times from long ago: it is paired with steps
-/// of other kinds that ran just before it and whose costs are known, and a cost is the median of such pairs. So a machine that becomes three
-/// times slower for a while changes nothing. Pure: knows no clock.
+/// Costs of kinds of steps, in steps of the reference kind. A step's time is never compared with times from long ago:
+/// it is paired with steps of other kinds that ran just before it and whose costs are known, and a cost is the median
+/// of such pairs. A machine that becomes three times slower for a while therefore changes nothing. Pure: knows no
+/// clock.
 class StepCosts {
   public:
     /// Without `reference` the first kind that is measured is the reference.
@@ -34,15 +37,16 @@ class StepCosts {
     /// A step took `ms`; call it for all steps in their order.
     void add(size_t kind, double ms);
 
-    /// Whether cost() is more than an expectation; the reference is measured once one step of it ran.
+    /// Whether cost() is measured rather than expected; the reference is measured once one step of it ran.
     bool measured(size_t kind) const { return cost(kind) > 0; }
     /// Whether enough pairs were seen to rely on this kind's cost.
     bool known(size_t kind) const;
-    /// Whether a step of this kind, if it ran next, would follow steps that it can be paired with: two, as one may have been held up.
+    /// Whether a step of this kind, if it ran next, could be paired with the steps before it: two of them, because
+    /// one may have been delayed.
     bool can_pair(size_t kind) const { return neighbours(kind).n >= 2; }
     /// In steps of the reference kind; 0: no pair yet.
     double cost(size_t kind) const;
-    /// What a step of the reference kind takes at present, in milliseconds; 0: not known.
+    /// What a step of the reference kind takes now, in milliseconds; 0: not known.
     double pace_ms() const;
 
   private:
@@ -53,7 +57,8 @@ class StepCosts {
     static constexpr size_t kKept = 5;    // steps that pace_ms() looks at
     static constexpr size_t kNear = 3;    // steps back that a step is paired with
     static constexpr size_t kEnough = 3;  // pairs for known()
-    static constexpr size_t kLongRun = 8; // runs of a kind that had few chances to be paired, after which what there is must do
+    // runs of a kind that was rarely paired, after which the pairs it has must suffice
+    static constexpr size_t kLongRun = 8;
 
     struct Kind {
         RecentMedian pairs;
@@ -61,10 +66,10 @@ class StepCosts {
     };
 
     struct Pace {
-        size_t n = 0;          // steps that it is the median of, the lower one of two
+        size_t n = 0;          // how many steps median_ms is the median of (of two values, the lower one)
         double median_ms = 0;  // 0: none
     };
-    // Of the last n_steps, of those whose costs are known and that are not of kind `without`.
+    // Over the last n_steps, of those whose costs are known and that are not of kind `without`.
     Pace pace_of(size_t n_steps, std::optional<size_t> without) const;
     Pace neighbours(size_t kind) const { return pace_of(kNear, kind); }
 

@@ -4,7 +4,8 @@ namespace atlas {
 
 namespace {
 
-// How far up the links a new end is told. Shorter ends than that keep an older place: still a right one, only not the latest.
+// How far up the links a new position is propagated. Shorter suffixes keep an older position: still a correct one,
+// only not the latest.
 constexpr int kMostTold = 32;
 
 }  // namespace
@@ -16,7 +17,7 @@ uint32_t SuffixAutomaton::add_state(uint32_t length) {
     return static_cast<uint32_t>(states_.size() - 1);
 }
 
-// The slot that holds the edge or the empty one where it would go.
+// The slot that holds the edge, or the empty one where it would go.
 uint32_t SuffixAutomaton::slot_of(uint32_t state, uint32_t token) const {
     const auto mask = static_cast<uint32_t>(slots_.size() - 1);
     const uint64_t mixed = ((uint64_t{state} << 32) | token) * 0x9E3779B97F4A7C15u;
@@ -44,12 +45,14 @@ void SuffixAutomaton::add_edge(uint32_t from, uint32_t token, uint32_t to) {
     states_[from].first_edge = edge;
 }
 
-// The target of (at, token) stands for longer texts too, which end in fewer places: a state of its own for the short ones.
+// The target of (at, token) also represents longer texts, which end in fewer places: splits off a state for the short
+// ones.
 uint32_t SuffixAutomaton::split(uint32_t state, uint32_t at, uint32_t token) {
     const uint32_t copy = add_state(states_[at].length + 1);
     states_[copy].link = states_[state].link;
     states_[copy].last_end = states_[state].last_end;
-    for (uint32_t e = states_[state].first_edge; e != kNone; e = edges_[e].next) add_edge(copy, edges_[e].token, edges_[e].to);
+    for (uint32_t e = states_[state].first_edge; e != kNone; e = edges_[e].next)
+        add_edge(copy, edges_[e].token, edges_[e].to);
     for (uint32_t s = at; s != kNone; s = states_[s].link) {
         const uint32_t edge = find(s, token);
         if (edge == kNone || edges_[edge].to != state) break;
@@ -77,7 +80,8 @@ void SuffixAutomaton::append(uint32_t token) {
     states_[fresh].link = link;
     last_ = fresh;
     match_ = {states_[link].length, states_[link].last_end + 1};
-    for (int told = 0; link != 0 && link != kNone && told < kMostTold; ++told, link = states_[link].link) states_[link].last_end = position;
+    for (int told = 0; link != 0 && link != kNone && told < kMostTold; ++told, link = states_[link].link)
+        states_[link].last_end = position;
 }
 
 }  // namespace atlas

@@ -1,32 +1,33 @@
 #pragma once
-// Finds, as a text grows, the longest end of it that stood in it before.
+// Finds, as a text grows, its longest suffix that occurred before.
 
 #include <cstdint>
 #include <vector>
 
 namespace atlas {
 
-/// An online suffix automaton over token ids: append is O(1) amortized, and so is the question. About 100 bytes per token.
-/// Source: Blumer, Blumer, Haussler, Ehrenfeucht, Chen, Seiferas, "The smallest automaton recognizing the subwords of a text", 1985.
+/// An online suffix automaton over token ids: append and the query are O(1) amortized. About 100 bytes per token.
+/// Source: Blumer, Blumer, Haussler, Ehrenfeucht, Chen, Seiferas, "The smallest automaton recognizing the subwords of
+/// a text", 1985.
 class SuffixAutomaton {
   public:
     struct Match {
-        uint32_t length = 0;  // of the longest end of the text that also ends earlier; it may overlap itself
-        uint32_t next = 0;    // position of the token behind such an earlier place, a late one; with length > 0
+        uint32_t length = 0;  // of the longest suffix of the text that also ends earlier; it may overlap itself
+        uint32_t next = 0;    // position of the token after such an earlier occurrence, a late one; with length > 0
     };
 
     SuffixAutomaton();
     void append(uint32_t token);
-    /// As of the last append.
+    /// The result after the last append.
     const Match& match() const { return match_; }
     uint32_t size() const { return n_tokens_; }
 
   private:
     static constexpr uint32_t kNone = UINT32_MAX;
     struct State {
-        uint32_t length = 0;      // of the longest text that leads here
-        uint32_t link = kNone;    // where its longest shorter end that is more frequent leads
-        uint32_t last_end = 0;    // a position at which it ends
+        uint32_t length = 0;    // of the longest text that leads here
+        uint32_t link = kNone;  // the state of its longest suffix that is more frequent
+        uint32_t last_end = 0;  // a position at which it ends
         uint32_t first_edge = kNone;
     };
     struct Edge {

@@ -14,7 +14,9 @@ namespace {
 
 Value missing(Budget& budget, const Value& value, const Value& key) {
     refuse_undefined(value);
-    if (key.is_string()) return make_undefined(fmt::format("a value of type {} has no attribute {}", type_name(value), repr_of(budget, key)));
+    if (key.is_string())
+        return make_undefined(
+            fmt::format("a value of type {} has no attribute {}", type_name(value), repr_of(budget, key)));
     return make_undefined(fmt::format("a value of type {} has no item {}", type_name(value), repr_of(budget, key)));
 }
 
@@ -34,9 +36,11 @@ bool find_attribute(Budget& budget, const Value& value, std::string_view name, V
                 }
             return false;
         case Kind::loop:
-        case Kind::callable: return value.object<Callable>().attribute(budget, name, value, out);
+        case Kind::callable:
+            return value.object<Callable>().attribute(budget, name, value, out);
         case Kind::tuple:
-            if (dynamic_cast<const Group*>(&value.object<Object>()) != nullptr && (name == "grouper" || name == "list")) {
+            if (dynamic_cast<const Group*>(&value.object<Object>()) != nullptr &&
+                (name == "grouper" || name == "list")) {
                 out = value.items()[name == "list" ? 1 : 0];
                 return true;
             }
@@ -55,7 +59,8 @@ bool find_attribute(Budget& budget, const Value& value, std::string_view name, V
                 return true;
             }
             break;
-        default: break;
+        default:
+            break;
     }
     return find_method(budget, value, name, out);
 }
@@ -170,7 +175,8 @@ Value get_slice(Budget& budget, const Value& value, const Value& start, const Va
     std::vector<Value> items;
     budget.step(static_cast<uint64_t>(bounds.count));
     items.reserve(static_cast<size_t>(bounds.count));
-    for (int64_t i = 0; i < bounds.count; ++i) items.push_back(value.items()[static_cast<size_t>(bounds.start + i * bounds.step)]);
+    for (int64_t i = 0; i < bounds.count; ++i)
+        items.push_back(value.items()[static_cast<size_t>(bounds.start + i * bounds.step)]);
     return value.is(Kind::list) ? make_list(budget, std::move(items)) : make_tuple(budget, std::move(items));
 }
 
@@ -180,12 +186,23 @@ std::string escaped(Budget& budget, const Value& value) {
     std::string out;
     for (const char c : text) {
         switch (c) {
-            case '&': out += "&amp;"; break;
-            case '<': out += "&lt;"; break;
-            case '>': out += "&gt;"; break;
-            case '"': out += "&#34;"; break;
-            case '\'': out += "&#39;"; break;
-            default: out += c;
+            case '&':
+                out += "&amp;";
+                break;
+            case '<':
+                out += "&lt;";
+                break;
+            case '>':
+                out += "&gt;";
+                break;
+            case '"':
+                out += "&#34;";
+                break;
+            case '\'':
+                out += "&#39;";
+                break;
+            default:
+                out += c;
         }
     }
     budget.string_size(out.size());

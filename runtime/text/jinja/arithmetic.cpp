@@ -77,7 +77,8 @@ Value reals(std::string_view symbol, double a, double b) {
     if (symbol == "*") return Value::real(a * b);
     if (symbol == "**") {
         if (a == 0 && b < 0) raise("zero cannot be raised to a negative power");
-        if (a < 0 && std::isfinite(b) && b != std::floor(b)) raise("a negative number to a fractional power is complex");
+        if (a < 0 && std::isfinite(b) && b != std::floor(b))
+            raise("a negative number to a fractional power is complex");
         const double result = std::pow(a, b);
         if (std::isinf(result) && std::isfinite(a) && std::isfinite(b)) raise("the result of '**' is out of range");
         return Value::real(result);
@@ -96,7 +97,8 @@ Value repeat(Budget& budget, const Value& value, int64_t count) {
     if (value.is_string()) {
         const std::string& text = value.text();
         if (text.empty() || times == 0) return make_string(budget, {}, value.safe());
-        if (times > budget.limits().max_output_bytes / text.size()) budget.string_size(std::numeric_limits<size_t>::max());
+        if (times > budget.limits().max_output_bytes / text.size())
+            budget.string_size(std::numeric_limits<size_t>::max());
         std::string result;
         result.reserve(text.size() * times);
         for (uint64_t i = 0; i < times; ++i) result += text;
@@ -105,7 +107,8 @@ Value repeat(Budget& budget, const Value& value, int64_t count) {
     const auto& items = value.items();
     std::vector<Value> result;
     if (!items.empty() && times > 0) {
-        if (times > budget.limits().max_steps / items.size()) raise_limit("a list of {} times {} items is too long", times, items.size());
+        if (times > budget.limits().max_steps / items.size())
+            raise_limit("a list of {} times {} items is too long", times, items.size());
         budget.step(times * items.size());
         // Reserved memory is charged before it is taken.
         const Charge room = budget.charge(times * items.size() * sizeof(Value));
@@ -120,7 +123,8 @@ bool repeatable(const Value& value) { return value.is_string() || value.is(Kind:
 Value add(Budget& budget, const Value& left, const Value& right) {
     if (left.is_string() && right.is_string()) {
         budget.string_size(left.text().size() + right.text().size());
-        if (left.safe() || right.safe()) return make_string(budget, escaped(budget, left) + escaped(budget, right), true);
+        if (left.safe() || right.safe())
+            return make_string(budget, escaped(budget, left) + escaped(budget, right), true);
         return make_string(budget, left.text() + right.text());
     }
     if (left.kind() == right.kind() && (left.is(Kind::list) || left.is(Kind::tuple))) {
@@ -143,7 +147,8 @@ Value arithmetic(Budget& budget, std::string_view symbol, const Value& left, con
     if (symbol == "+") return add(budget, left, right);
     if (symbol == "*" && repeatable(left) && right.is_integral()) return repeat(budget, left, right.as_integer());
     if (symbol == "*" && repeatable(right) && left.is_integral()) return repeat(budget, right, left.as_integer());
-    if (symbol == "%" && left.is_string()) return make_string(budget, printf_format(budget, left.text(), right), left.safe());
+    if (symbol == "%" && left.is_string())
+        return make_string(budget, printf_format(budget, left.text(), right), left.safe());
     wrong_types(symbol, left, right);
 }
 

@@ -22,22 +22,26 @@ struct CallArguments {
 };
 
 enum class ExpressionKind : uint8_t {
-    constant,     // constant
-    name,         // text
+    constant,             // constant
+    name,                 // text
     namespace_attribute,  // text.attribute, as the target of set only
-    list, tuple,  // children
-    dict,         // children: key, value, key, value ...
-    attribute,    // children[0].text
-    item,         // children[0][children[1]]
-    slice,        // children[0][children[1] : children[2] : children[3]], absent parts are null
-    call,         // children[0](arguments)
-    filter,       // children[0] | text(arguments); children[0] is null in filter blocks
-    test,         // children[0] is text(arguments)
-    negate, plus, logical_not,  // children[0]
+    list,
+    tuple,      // children
+    dict,       // children: key, value, key, value ...
+    attribute,  // children[0].text
+    item,       // children[0][children[1]]
+    slice,      // children[0][children[1] : children[2] : children[3]], absent parts are null
+    call,       // children[0](arguments)
+    filter,     // children[0] | text(arguments); children[0] is null in filter blocks
+    test,       // children[0] is text(arguments)
+    negate,
+    plus,
+    logical_not,  // children[0]
     arithmetic,   // children[0] text children[1]
     compare,      // children[0] operators[0] children[1] operators[1] children[2] ...
     concat,       // all children as text, joined
-    logical_and, logical_or,  // children[0], children[1]
+    logical_and,
+    logical_or,   // children[0], children[1]
     conditional,  // children[1] if children[0] else children[2] (null: undefined)
 };
 
@@ -65,18 +69,19 @@ struct Signature {
 };
 
 enum class StatementKind : uint8_t {
-    data,          // text
-    output,        // expressions[0]
-    condition,     // expressions[i] -> bodies[i]; a body more than expressions is the else
-    loop,          // for expressions[0] in expressions[1] if expressions[2] (or null): bodies[0], else bodies[1]; recursive
-    assign,        // set expressions[0] = expressions[1]
+    data,       // text
+    output,     // expressions[0]
+    condition,  // expressions[i] -> bodies[i]; a body more than expressions is the else
+    loop,    // for expressions[0] in expressions[1] if expressions[2] (or null): bodies[0], else bodies[1]; recursive
+    assign,  // set expressions[0] = expressions[1]
     assign_block,  // set expressions[0], filtered by expressions[1] (or null): bodies[0]
     with,          // expressions: target, value, target, value ...; bodies[0]
     macro,         // signature, bodies[0]
     call_block,    // call(signature) expressions[0]: bodies[0]
     filter_block,  // filter expressions[0]: bodies[0]
     scope,         // bodies[0] with its own variables ({% generation %})
-    loop_break, loop_continue,
+    loop_break,
+    loop_continue,
 };
 
 struct Statement {

@@ -10,11 +10,14 @@ namespace atlas::jinja {
 constexpr uint64_t kStepsPerCheck = 4096;
 
 Budget::Budget(const TemplateLimits& limits)
-    : limits_(limits), deadline_(std::chrono::steady_clock::now() + limits.time), next_check_steps_(std::min(kStepsPerCheck, limits.max_steps)) {}
+    : limits_(limits),
+      deadline_(std::chrono::steady_clock::now() + limits.time),
+      next_check_steps_(std::min(kStepsPerCheck, limits.max_steps)) {}
 
 void Budget::check() {
     if (steps_ >= limits_.max_steps) raise_limit("the template needs more than {} steps", limits_.max_steps);
-    if (std::chrono::steady_clock::now() >= deadline_) raise_limit("the template runs longer than {} ms", limits_.time.count());
+    if (std::chrono::steady_clock::now() >= deadline_)
+        raise_limit("the template runs longer than {} ms", limits_.time.count());
     next_check_steps_ = std::min(steps_ + kStepsPerCheck, limits_.max_steps);
 }
 

@@ -11,7 +11,7 @@ namespace atlas::jinja {
 
 class Budget;
 
-/// Bytes that a live value holds; gives them back when it dies.
+/// Bytes that a live value holds; releases them when it is destroyed.
 class Charge {
   public:
     Charge() = default;
@@ -80,7 +80,7 @@ inline Charge::~Charge() {
 class Nesting {
   public:
     explicit Nesting(Budget& budget) : budget_(budget) {
-        // On failure the destructor does not run, so the level is given back here.
+        // On failure the destructor does not run, so the level is released here.
         try {
             budget_.enter();
         } catch (...) {

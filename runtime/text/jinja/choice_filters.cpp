@@ -1,4 +1,4 @@
-// map, select, reject and their kin; and the look-up of filters by name.
+// map, select, reject and similar filters; and the look-up of filters by name.
 #include <algorithm>
 #include <charconv>
 
@@ -26,10 +26,12 @@ Value map(Interpreter& interpreter, const Value& value, const Arguments& argumen
             }
         }
         if (path == nullptr) raise("map() needs the name of a filter or an attribute");
-        for (const Value& item : iterate(budget, value)) results.push_back(value_at_path(interpreter, item, *path, fallback));
+        for (const Value& item : iterate(budget, value))
+            results.push_back(value_at_path(interpreter, item, *path, fallback));
         return make_generator(budget, std::move(results));
     }
-    if (!arguments.positional[0].is_string()) raise("map() needs the name of a filter, found {}", type_name(arguments.positional[0]));
+    if (!arguments.positional[0].is_string())
+        raise("map() needs the name of a filter, found {}", type_name(arguments.positional[0]));
     const std::string name = arguments.positional[0].text();
     const Arguments rest{{arguments.positional.begin() + 1, arguments.positional.end()}, arguments.named};
     for (const Value& item : iterate(budget, value)) results.push_back(interpreter.filter(name, item, rest));
@@ -47,14 +49,17 @@ Value choose(Interpreter& interpreter, const Value& value, const Arguments& argu
     std::string name;
     Arguments rest;
     if (arguments.positional.size() > own) {
-        if (!arguments.positional[own].is_string()) raise("the name of a test is a text, found {}", type_name(arguments.positional[own]));
+        if (!arguments.positional[own].is_string())
+            raise("the name of a test is a text, found {}", type_name(arguments.positional[own]));
         name = arguments.positional[own].text();
-        rest = {{arguments.positional.begin() + static_cast<std::ptrdiff_t>(own) + 1, arguments.positional.end()}, arguments.named};
+        rest = {{arguments.positional.begin() + static_cast<std::ptrdiff_t>(own) + 1, arguments.positional.end()},
+                arguments.named};
     }
     for (Value& item : iterate(budget, value)) {
         budget.step();
         const Value tested = by_attribute ? value_at_path(interpreter, item, arguments.positional[0]) : item;
-        if ((name.empty() ? truth(tested) : interpreter.test(name, tested, rest)) == keep) kept.push_back(std::move(item));
+        if ((name.empty() ? truth(tested) : interpreter.test(name, tested, rest)) == keep)
+            kept.push_back(std::move(item));
     }
     return make_generator(budget, std::move(kept));
 }

@@ -12,7 +12,8 @@ namespace {
 
 // Exact, also where an integer does not fit a double.
 int order_numbers(const Value& a, const Value& b) {
-    if (a.is_integral() && b.is_integral()) return a.as_integer() < b.as_integer() ? -1 : a.as_integer() > b.as_integer() ? 1 : 0;
+    if (a.is_integral() && b.is_integral())
+        return a.as_integer() < b.as_integer() ? -1 : a.as_integer() > b.as_integer() ? 1 : 0;
     const double x = a.as_real(), y = b.as_real();
     if (x != y) return x < y ? -1 : 1;
     if (std::abs(x) < 9.0e15 || a.is(b.kind())) return 0;
@@ -23,7 +24,9 @@ int order_numbers(const Value& a, const Value& b) {
     return i < j ? -1 : i > j ? 1 : 0;
 }
 
-bool same(const Value& a, const Value& b) { return a.shared() != nullptr && a.shared() == b.shared() && a.is(b.kind()); }
+bool same(const Value& a, const Value& b) {
+    return a.shared() != nullptr && a.shared() == b.shared() && a.is(b.kind());
+}
 
 bool equal_items(Budget& budget, const std::vector<Value>& a, const std::vector<Value>& b) {
     if (a.size() != b.size()) return false;
@@ -56,14 +59,18 @@ bool equal(Budget& budget, const Value& a, const Value& b) {
     if (same(a, b)) return true;
     switch (a.kind()) {
         case Kind::none:
-        case Kind::undefined: return true;
+        case Kind::undefined:
+            return true;
         case Kind::string:
             budget.bytes_touched(std::min(a.text().size(), b.text().size()));
             return a.text() == b.text();
         case Kind::list:
-        case Kind::tuple: return equal_items(budget, a.items(), b.items());
-        case Kind::dict: return equal_dicts(budget, a.dict(), b.dict());
-        case Kind::range: return equal_ranges(a.object<Range>(), b.object<Range>());
+        case Kind::tuple:
+            return equal_items(budget, a.items(), b.items());
+        case Kind::dict:
+            return equal_dicts(budget, a.dict(), b.dict());
+        case Kind::range:
+            return equal_ranges(a.object<Range>(), b.object<Range>());
         case Kind::view: {
             const View &x = a.object<View>(), &y = b.object<View>();
             if (x.part != y.part || x.part == View::Part::values) return false;
@@ -73,7 +80,8 @@ bool equal(Budget& budget, const Value& a, const Value& b) {
                 if (y.dict.dict().find(budget, entry.first) == nullptr) return false;
             return true;
         }
-        default: return false;
+        default:
+            return false;
     }
 }
 
@@ -103,17 +111,22 @@ int order(Budget& budget, const Value& a, const Value& b, std::string_view symbo
 size_t hash_of(Budget& budget, const Value& value) {
     budget.step();
     switch (value.kind()) {
-        case Kind::undefined: return 17;
-        case Kind::none: return 3;
+        case Kind::undefined:
+            return 17;
+        case Kind::none:
+            return 3;
         case Kind::boolean:
-        case Kind::integer: return std::hash<int64_t>{}(value.as_integer());
+        case Kind::integer:
+            return std::hash<int64_t>{}(value.as_integer());
         case Kind::real: {
             // A whole number must find the equal integer.
             const double x = value.as_real();
             if (std::abs(x) < 9.0e18 && x == std::floor(x)) return std::hash<int64_t>{}(static_cast<int64_t>(x));
             return std::hash<double>{}(x);
         }
-        case Kind::string: budget.bytes_touched(value.text().size()); return std::hash<std::string_view>{}(value.text());
+        case Kind::string:
+            budget.bytes_touched(value.text().size());
+            return std::hash<std::string_view>{}(value.text());
         case Kind::tuple: {
             size_t hash = 7;
             for (const Value& item : value.items()) hash = hash * 1000003 + hash_of(budget, item);
@@ -121,8 +134,10 @@ size_t hash_of(Budget& budget, const Value& value) {
         }
         case Kind::list:
         case Kind::dict:
-        case Kind::view: raise("a value of type {} cannot be a key", type_name(value));
-        default: return std::hash<const void*>{}(value.shared().get());
+        case Kind::view:
+            raise("a value of type {} cannot be a key", type_name(value));
+        default:
+            return std::hash<const void*>{}(value.shared().get());
     }
 }
 
@@ -136,7 +151,8 @@ const Value* Dict::find(Budget& budget, const Value& key) const {
 const Value* Dict::find(std::string_view key) const {
     const auto [begin, end] = index.equal_range(std::hash<std::string_view>{}(key));
     for (auto row = begin; row != end; ++row)
-        if (const auto& entry = entries[row->second]; entry.first.is_string() && entry.first.text() == key) return &entry.second;
+        if (const auto& entry = entries[row->second]; entry.first.is_string() && entry.first.text() == key)
+            return &entry.second;
     return nullptr;
 }
 
@@ -145,11 +161,14 @@ bool contains(Budget& budget, const Value& container, const Value& item) {
         case Kind::string:
             if (!item.is_string()) raise("'in' a text needs a text on its left, found {}", type_name(item));
             return find_text(budget, container.text(), item.text()) != std::string::npos;
-        case Kind::dict: return container.dict().find(budget, item) != nullptr;
+        case Kind::dict:
+            return container.dict().find(budget, item) != nullptr;
         case Kind::view:
-            if (container.object<View>().part == View::Part::keys) return container.object<View>().dict.dict().find(budget, item) != nullptr;
+            if (container.object<View>().part == View::Part::keys)
+                return container.object<View>().dict.dict().find(budget, item) != nullptr;
             break;
-        default: break;
+        default:
+            break;
     }
     for (const Value& candidate : iterate(budget, container))
         if (equal(budget, candidate, item)) return true;

@@ -65,9 +65,14 @@ constexpr std::string_view kDictChanges[] = {"clear", "pop", "popitem", "setdefa
 constexpr std::string_view kListChanges[] = {"append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"};
 
 struct BoundMethod : Callable {
-    BoundMethod(Charge bytes, Value of, const Method& what) : Callable(std::move(bytes), of.depth() + 1), self(std::move(of)), method(what) {}
-    Value call(Interpreter& interpreter, Arguments arguments) const override { return method.run(interpreter, self, arguments); }
-    std::string describe() const override { return fmt::format("<built-in method {} of {} object>", method.name, type_name(self)); }
+    BoundMethod(Charge bytes, Value of, const Method& what)
+        : Callable(std::move(bytes), of.depth() + 1), self(std::move(of)), method(what) {}
+    Value call(Interpreter& interpreter, Arguments arguments) const override {
+        return method.run(interpreter, self, arguments);
+    }
+    std::string describe() const override {
+        return fmt::format("<built-in method {} of {} object>", method.name, type_name(self));
+    }
     Value self;
     const Method& method;
 };
@@ -79,12 +84,18 @@ struct TypeMethods {
 
 TypeMethods methods_of(const Value& value) {
     switch (value.kind()) {
-        case Kind::string: return {{text_methods(), text_test_methods()}, {}};
-        case Kind::dict: return {{kDictMethods, {}}, kDictChanges};
-        case Kind::list: return {{kListMethods, {}}, kListChanges};
-        case Kind::tuple: return {{kTupleMethods, {}}, {}};
-        case Kind::real: return {{kRealMethods, {}}, {}};
-        default: return {};
+        case Kind::string:
+            return {{text_methods(), text_test_methods()}, {}};
+        case Kind::dict:
+            return {{kDictMethods, {}}, kDictChanges};
+        case Kind::list:
+            return {{kListMethods, {}}, kListChanges};
+        case Kind::tuple:
+            return {{kTupleMethods, {}}, {}};
+        case Kind::real:
+            return {{kRealMethods, {}}, {}};
+        default:
+            return {};
     }
 }
 
@@ -99,7 +110,8 @@ bool find_method(Budget& budget, const Value& value, std::string_view name, Valu
     for (const auto& table : known.methods) {
         const auto found = std::ranges::find(table, name, &Method::name);
         if (found == table.end()) continue;
-        if (value.depth() >= budget.limits().max_depth) raise_limit("values are nested deeper than {} levels", budget.limits().max_depth);
+        if (value.depth() >= budget.limits().max_depth)
+            raise_limit("values are nested deeper than {} levels", budget.limits().max_depth);
         out = Value(Kind::callable, std::make_shared<BoundMethod>(budget.charge(sizeof(BoundMethod)), value, *found));
         return true;
     }

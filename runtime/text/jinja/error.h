@@ -1,6 +1,6 @@
 #pragma once
-// How the inside of the template interpreter fails. Thrown and caught within this folder and chat_template.cpp alone: an
-// interpreter unwinds from deep recursion, and passing a Result through every evaluated node would bury the meaning.
+// Exceptions of the template interpreter. Thrown and caught only within this folder and chat_template.cpp: an
+// interpreter unwinds from deep recursion, and passing a Result through every evaluated node would obscure the code.
 
 #include <fmt/format.h>
 

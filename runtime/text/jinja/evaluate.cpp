@@ -21,12 +21,18 @@ Value Interpreter::evaluate(const Expression& node) {
     at(node.offset_bytes);
     const auto child = [&](size_t index) { return evaluate(*node.children[index]); };
     switch (node.kind) {
-        case ExpressionKind::constant: return node.constant;
-        case ExpressionKind::name: return evaluate_name(node);
-        case ExpressionKind::namespace_attribute: raise("an attribute of a namespace can only be read as an expression");
-        case ExpressionKind::list: return make_list(budget_, evaluate_all(node.children));
-        case ExpressionKind::tuple: return make_tuple(budget_, evaluate_all(node.children));
-        case ExpressionKind::dict: return evaluate_dict(node);
+        case ExpressionKind::constant:
+            return node.constant;
+        case ExpressionKind::name:
+            return evaluate_name(node);
+        case ExpressionKind::namespace_attribute:
+            raise("an attribute of a namespace can only be read as an expression");
+        case ExpressionKind::list:
+            return make_list(budget_, evaluate_all(node.children));
+        case ExpressionKind::tuple:
+            return make_tuple(budget_, evaluate_all(node.children));
+        case ExpressionKind::dict:
+            return evaluate_dict(node);
         case ExpressionKind::attribute: {
             const Value value = child(0);
             at(node.offset_bytes);
@@ -38,30 +44,40 @@ Value Interpreter::evaluate(const Expression& node) {
             return get_item(budget_, value, key);
         }
         case ExpressionKind::slice: {
-            const Value value = child(0), start = evaluate_or_none(node.children[1]), stop = evaluate_or_none(node.children[2]);
+            const Value value = child(0), start = evaluate_or_none(node.children[1]),
+                        stop = evaluate_or_none(node.children[2]);
             const Value step = evaluate_or_none(node.children[3]);
             at(node.offset_bytes);
             return get_slice(budget_, value, start, stop, step);
         }
-        case ExpressionKind::call: return evaluate_call(node);
-        case ExpressionKind::filter: return evaluate_filter(node);
-        case ExpressionKind::test: return evaluate_test(node);
-        case ExpressionKind::negate: return negate(child(0));
-        case ExpressionKind::plus: return plus(child(0));
-        case ExpressionKind::logical_not: return Value::boolean(!truth(child(0)));
+        case ExpressionKind::call:
+            return evaluate_call(node);
+        case ExpressionKind::filter:
+            return evaluate_filter(node);
+        case ExpressionKind::test:
+            return evaluate_test(node);
+        case ExpressionKind::negate:
+            return negate(child(0));
+        case ExpressionKind::plus:
+            return plus(child(0));
+        case ExpressionKind::logical_not:
+            return Value::boolean(!truth(child(0)));
         case ExpressionKind::arithmetic: {
             const Value left = child(0), right = child(1);
             at(node.offset_bytes);
             return arithmetic(budget_, node.text, left, right);
         }
-        case ExpressionKind::compare: return Value::boolean(evaluate_compare(node));
-        case ExpressionKind::concat: return evaluate_concat(node);
+        case ExpressionKind::compare:
+            return Value::boolean(evaluate_compare(node));
+        case ExpressionKind::concat:
+            return evaluate_concat(node);
         case ExpressionKind::logical_and:
         case ExpressionKind::logical_or: {
             Value left = child(0);
             return truth(left) == (node.kind == ExpressionKind::logical_or) ? left : child(1);
         }
-        case ExpressionKind::conditional: return evaluate_conditional(node);
+        case ExpressionKind::conditional:
+            return evaluate_conditional(node);
     }
     return {};
 }
@@ -86,7 +102,8 @@ Arguments Interpreter::evaluate_arguments(const CallArguments& arguments) {
     result.positional = evaluate_all(arguments.positional);
     for (const auto& [name, node] : arguments.named) result.named.emplace_back(name, evaluate(*node));
     if (arguments.spread_positional)
-        for (Value& value : iterate(budget_, evaluate(*arguments.spread_positional))) result.positional.push_back(std::move(value));
+        for (Value& value : iterate(budget_, evaluate(*arguments.spread_positional)))
+            result.positional.push_back(std::move(value));
     if (arguments.spread_named) {
         const Value more = evaluate(*arguments.spread_named);
         refuse_undefined(more);
@@ -160,7 +177,8 @@ Value Interpreter::call(const Value& function, Arguments arguments) {
     const Nesting nesting(budget_);
     budget_.step();
     refuse_undefined(function);
-    if (!function.is(Kind::callable) && !function.is(Kind::loop)) raise("a value of type {} cannot be called", type_name(function));
+    if (!function.is(Kind::callable) && !function.is(Kind::loop))
+        raise("a value of type {} cannot be called", type_name(function));
     return function.object<Callable>().call(*this, std::move(arguments));
 }
 

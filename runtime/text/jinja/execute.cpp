@@ -11,7 +11,8 @@ namespace atlas::jinja {
 /// A scope inside of `outer` for the life of this object.
 class Interpreter::InnerScope {
   public:
-    InnerScope(Interpreter& interpreter, std::shared_ptr<Scope> outer) : interpreter_(interpreter), before_(interpreter.scope_) {
+    InnerScope(Interpreter& interpreter, std::shared_ptr<Scope> outer)
+        : interpreter_(interpreter), before_(interpreter.scope_) {
         interpreter.scope_ = std::make_shared<Scope>(std::move(outer));
     }
     explicit InnerScope(Interpreter& interpreter) : InnerScope(interpreter, interpreter.scope_) {}
@@ -24,7 +25,9 @@ class Interpreter::InnerScope {
     std::shared_ptr<Scope> before_;
 };
 
-Interpreter::Interpreter(Budget& budget, std::shared_ptr<Scope> globals) : budget_(budget), scope_(std::move(globals)) { keep(scope_); }
+Interpreter::Interpreter(Budget& budget, std::shared_ptr<Scope> globals) : budget_(budget), scope_(std::move(globals)) {
+    keep(scope_);
+}
 
 Interpreter::~Interpreter() {
     // Every scope and namespace is still held here, so dropping their contents one by one frees no chain of them.
@@ -57,32 +60,54 @@ Interpreter::Flow Interpreter::run(const Statement& statement, std::string& out)
     at(statement.offset_bytes);
     switch (statement.kind) {
         case StatementKind::data:
-            budget_.string_size(out.size() + statement.text.size() > budget_.limits().max_output_bytes ? out.size() + statement.text.size() : statement.text.size());
+            budget_.string_size(out.size() + statement.text.size() > budget_.limits().max_output_bytes
+                                    ? out.size() + statement.text.size()
+                                    : statement.text.size());
             out += statement.text;
             break;
-        case StatementKind::output: put(out, evaluate(*statement.expressions[0])); break;
-        case StatementKind::condition: return run_condition(statement, out);
-        case StatementKind::loop: run_loop(statement, out); break;
-        case StatementKind::assign: assign(*statement.expressions[0], evaluate(*statement.expressions[1])); break;
-        case StatementKind::assign_block: run_assign_block(statement, out); break;
-        case StatementKind::with: run_with(statement, out); break;
-        case StatementKind::macro: run_macro(statement); break;
-        case StatementKind::call_block: run_call_block(statement, out); break;
-        case StatementKind::filter_block: run_filter_block(statement, out); break;
+        case StatementKind::output:
+            put(out, evaluate(*statement.expressions[0]));
+            break;
+        case StatementKind::condition:
+            return run_condition(statement, out);
+        case StatementKind::loop:
+            run_loop(statement, out);
+            break;
+        case StatementKind::assign:
+            assign(*statement.expressions[0], evaluate(*statement.expressions[1]));
+            break;
+        case StatementKind::assign_block:
+            run_assign_block(statement, out);
+            break;
+        case StatementKind::with:
+            run_with(statement, out);
+            break;
+        case StatementKind::macro:
+            run_macro(statement);
+            break;
+        case StatementKind::call_block:
+            run_call_block(statement, out);
+            break;
+        case StatementKind::filter_block:
+            run_filter_block(statement, out);
+            break;
         case StatementKind::scope: {
             const InnerScope inner(*this);
             run(statement.bodies[0], out);
             break;
         }
-        case StatementKind::loop_break: return Flow::loop_break;
-        case StatementKind::loop_continue: return Flow::loop_continue;
+        case StatementKind::loop_break:
+            return Flow::loop_break;
+        case StatementKind::loop_continue:
+            return Flow::loop_continue;
     }
     return Flow::normal;
 }
 
 Interpreter::Flow Interpreter::run_condition(const Statement& statement, std::string& out) {
     for (size_t i = 0; i < statement.bodies.size(); ++i)
-        if (i == statement.expressions.size() || truth(evaluate(*statement.expressions[i]))) return run(statement.bodies[i], out);
+        if (i == statement.expressions.size() || truth(evaluate(*statement.expressions[i])))
+            return run(statement.bodies[i], out);
     return Flow::normal;
 }
 
@@ -108,7 +133,8 @@ void Interpreter::loop_over(const Statement& statement, std::vector<Value> items
     items = filtered(statement, std::move(items));
     const int nesting = nesting_of(budget_, items);
     Charge charge = budget_.charge(sizeof(Loop) + items.capacity() * sizeof(Value));
-    const auto loop = std::make_shared<Loop>(std::move(charge), nesting, std::move(items), statement, statement.recursive ? scope_ : nullptr, depth0);
+    const auto loop = std::make_shared<Loop>(std::move(charge), nesting, std::move(items), statement,
+                                             statement.recursive ? scope_ : nullptr, depth0);
     if (statement.recursive) keep(scope_);  // loop(...) may be called from anywhere later
     for (size_t i = 0; i < loop->items.size(); ++i) {
         budget_.step();
@@ -123,7 +149,8 @@ void Interpreter::loop_over(const Statement& statement, std::vector<Value> items
     run(statement.bodies[1], out);
 }
 
-std::string Interpreter::render_loop(const Statement& loop, const std::shared_ptr<Scope>& scope, std::vector<Value> items, int depth0) {
+std::string Interpreter::render_loop(const Statement& loop, const std::shared_ptr<Scope>& scope,
+                                     std::vector<Value> items, int depth0) {
     const InnerScope inner(*this, scope);
     std::string out;
     loop_over(loop, std::move(items), depth0, out);
@@ -171,9 +198,11 @@ void Interpreter::assign(const Expression& target, const Value& value) {
     if (target.kind == ExpressionKind::name) return scope_->set(target.text, value);
     if (target.kind == ExpressionKind::namespace_attribute) {
         const Value* space = scope_->find(target.text);
-        if (space == nullptr || !space->is(Kind::name_space)) raise("'{}' is no namespace, so its attribute '{}' cannot be set", target.text, target.attribute);
+        if (space == nullptr || !space->is(Kind::name_space))
+            raise("'{}' is no namespace, so its attribute '{}' cannot be set", target.text, target.attribute);
         auto& attributes = space->object<Namespace>().attributes;
-        const auto present = std::ranges::find_if(attributes, [&](const auto& entry) { return entry.first == target.attribute; });
+        const auto present =
+            std::ranges::find_if(attributes, [&](const auto& entry) { return entry.first == target.attribute; });
         if (present != attributes.end()) {
             present->second = value;
         } else {
@@ -182,7 +211,8 @@ void Interpreter::assign(const Expression& target, const Value& value) {
         return;
     }
     const std::vector<Value> items = iterate(budget_, value);
-    if (items.size() != target.children.size()) raise("{} values cannot be unpacked into {} names", items.size(), target.children.size());
+    if (items.size() != target.children.size())
+        raise("{} values cannot be unpacked into {} names", items.size(), target.children.size());
     for (size_t i = 0; i < items.size(); ++i) assign(*target.children[i], items[i]);
 }
 

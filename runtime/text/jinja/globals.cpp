@@ -19,8 +19,11 @@ constexpr int64_t kLongestRange = 100000;  // as jinja2's sandbox
 // A built-in function; `extra` is whatever it was made with.
 struct Function : Callable {
     using Run = Value (*)(Interpreter& interpreter, const Arguments& arguments, const Function& self);
-    Function(Charge bytes, int nesting, std::string_view called, Run what) : Callable(std::move(bytes), nesting), name(called), run(what) {}
-    Value call(Interpreter& interpreter, Arguments arguments) const override { return run(interpreter, arguments, *this); }
+    Function(Charge bytes, int nesting, std::string_view called, Run what)
+        : Callable(std::move(bytes), nesting), name(called), run(what) {}
+    Value call(Interpreter& interpreter, Arguments arguments) const override {
+        return run(interpreter, arguments, *this);
+    }
     std::string describe() const override { return fmt::format("<function {}>", name); }
 
     std::string_view name;
@@ -40,9 +43,10 @@ struct Joiner : Callable {
     mutable bool used = false;
 };
 
-// cycler(a, b, c): next() gives them in turn.
+// cycler(a, b, c): next() returns them cyclically.
 struct Cycler : Callable {
-    Cycler(Charge bytes, int nesting, std::vector<Value> values) : Callable(std::move(bytes), nesting), items(std::move(values)) {}
+    Cycler(Charge bytes, int nesting, std::vector<Value> values)
+        : Callable(std::move(bytes), nesting), items(std::move(values)) {}
     Value call(Interpreter&, Arguments) const override { raise("a cycler is not called; its next() is"); }
     std::string describe() const override { return "<cycler object>"; }
     bool attribute(Budget& budget, std::string_view name, const Value& self, Value& out) const override;
@@ -52,7 +56,8 @@ struct Cycler : Callable {
 };
 
 struct CyclerMethod : Callable {
-    CyclerMethod(Charge bytes, Value of, bool is_next) : Callable(std::move(bytes), of.depth() + 1), self(std::move(of)), next(is_next) {}
+    CyclerMethod(Charge bytes, Value of, bool is_next)
+        : Callable(std::move(bytes), of.depth() + 1), self(std::move(of)), next(is_next) {}
     Value call(Interpreter&, Arguments arguments) const override {
         const Parameters given("cycler", arguments, {});
         const auto& cycler = self.object<Cycler>();
@@ -71,8 +76,10 @@ bool Cycler::attribute(Budget& budget, std::string_view name, const Value& self,
         return true;
     }
     if (name != "next" && name != "reset") return false;
-    if (depth >= budget.limits().max_depth) raise_limit("values are nested deeper than {} levels", budget.limits().max_depth);
-    out = Value(Kind::callable, std::make_shared<CyclerMethod>(budget.charge(sizeof(CyclerMethod)), self, name == "next"));
+    if (depth >= budget.limits().max_depth)
+        raise_limit("values are nested deeper than {} levels", budget.limits().max_depth);
+    out = Value(Kind::callable,
+                std::make_shared<CyclerMethod>(budget.charge(sizeof(CyclerMethod)), self, name == "next"));
     return true;
 }
 
@@ -93,10 +100,12 @@ Value make_joiner(Interpreter& interpreter, const Arguments& arguments, const Fu
 Value make_range_value(Interpreter& interpreter, const Arguments& arguments, const Function&) {
     const Parameters given("range", arguments, {"start", "stop", "step"}, 1);
     const bool one = !given.has(1);
-    const int64_t start = one ? 0 : given.integer(0, 0), stop = given.integer(one ? 0 : 1, 0), step = given.integer(2, 1);
+    const int64_t start = one ? 0 : given.integer(0, 0), stop = given.integer(one ? 0 : 1, 0),
+                  step = given.integer(2, 1);
     // Far from the ends of 64 bits, so that differences of positions always fit.
     constexpr int64_t kFar = INT64_MAX / 4;
-    if (std::max({start, stop, step}) > kFar || std::min({start, stop, step}) < -kFar) raise_limit("range() with numbers beyond 62 bits");
+    if (std::max({start, stop, step}) > kFar || std::min({start, stop, step}) < -kFar)
+        raise_limit("range() with numbers beyond 62 bits");
     if (step == 0) raise("range() with the step 0");
     const Value range = make_range(interpreter.budget(), start, stop, step);
     if (range.object<Range>().size() > kLongestRange) raise("range() of more than {} numbers", kLongestRange);
@@ -121,7 +130,8 @@ Value make_dict_value(Interpreter& interpreter, const Arguments& arguments, cons
     if (arguments.positional.size() > 1) raise("{}() takes at most one argument without a name", self.name);
     std::vector<std::pair<Value, Value>> entries;
     if (!arguments.positional.empty()) add_pairs(interpreter.budget(), arguments.positional[0], entries);
-    for (const auto& [name, value] : arguments.named) entries.emplace_back(make_string(interpreter.budget(), name), value);
+    for (const auto& [name, value] : arguments.named)
+        entries.emplace_back(make_string(interpreter.budget(), name), value);
     return make_dict(interpreter.budget(), std::move(entries));
 }
 
@@ -162,12 +172,13 @@ std::string format_time(Budget& budget, std::string_view format, std::chrono::sy
         const std::string directive(format.substr(at, end + 1 - at));
         at = std::min(end + 1, format.size());
         if (directive == "%f") {
-            const auto since = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() % 1000000;
+            const auto since =
+                std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() % 1000000;
             out += fmt::format("{:06}", since < 0 ? since + 1000000 : since);
             continue;
         }
         char buffer[256];
-        // %p and its kind may be empty; a letter in front tells that from a failure.
+        // %p and similar directives may give nothing; a leading letter distinguishes that from a failure.
         const size_t bytes = std::strftime(buffer, sizeof buffer, ("x" + directive).c_str(), &parts);
         if (bytes == 0) raise("the time format '{}' gives too much text", directive);
         out.append(buffer + 1, bytes - 1);

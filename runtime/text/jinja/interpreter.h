@@ -14,7 +14,7 @@ namespace atlas::jinja {
 class Interpreter {
   public:
     Interpreter(Budget& budget, std::shared_ptr<Scope> globals);
-    /// Frees everything without deep recursion, also values that hold each other in circles.
+    /// Frees everything without deep recursion, also values in reference cycles.
     ~Interpreter();
     Interpreter(const Interpreter&) = delete;
     Interpreter& operator=(const Interpreter&) = delete;
@@ -34,7 +34,8 @@ class Interpreter {
     std::shared_ptr<std::vector<Value>> make_kept_values();
 
     // For loops and macros, which are called as functions.
-    std::string render_loop(const Statement& loop, const std::shared_ptr<Scope>& scope, std::vector<Value> items, int depth0);
+    std::string render_loop(const Statement& loop, const std::shared_ptr<Scope>& scope, std::vector<Value> items,
+                            int depth0);
     Value call_macro(const Statement& macro, const std::shared_ptr<Scope>& scope, Arguments arguments);
 
   private:

@@ -20,16 +20,26 @@ class Writer {
     void write(const Value& value, size_t level) {
         budget_.step();
         switch (value.kind()) {
-            case Kind::none: return put("null");
-            case Kind::boolean: return put(value.as_integer() != 0 ? "true" : "false");
-            case Kind::integer: return put(fmt::format("{}", value.as_integer()));
-            case Kind::real: return put(real(value.as_real()));
-            case Kind::string: return put(quoted(value.text()));
+            case Kind::none:
+                return put("null");
+            case Kind::boolean:
+                return put(value.as_integer() != 0 ? "true" : "false");
+            case Kind::integer:
+                return put(fmt::format("{}", value.as_integer()));
+            case Kind::real:
+                return put(real(value.as_real()));
+            case Kind::string:
+                return put(quoted(value.text()));
             case Kind::list:
-            case Kind::tuple: return array(value.items(), level);
-            case Kind::dict: return object(value.dict(), level);
-            case Kind::undefined: refuse_undefined(value); [[fallthrough]];
-            default: raise("a value of type {} cannot be written as JSON", type_name(value));
+            case Kind::tuple:
+                return array(value.items(), level);
+            case Kind::dict:
+                return object(value.dict(), level);
+            case Kind::undefined:
+                refuse_undefined(value);
+                [[fallthrough]];
+            default:
+                raise("a value of type {} cannot be written as JSON", type_name(value));
         }
     }
 
@@ -62,7 +72,8 @@ class Writer {
             } else if (c < 0x20 || (style_.ascii_only && c >= 0x7F && c < 0x10000 && c != 0x7F)) {
                 result += fmt::format("\\u{:04x}", c);
             } else if (style_.ascii_only && c >= 0x10000) {
-                result += fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + ((c - 0x10000) >> 10), 0xDC00 + ((c - 0x10000) & 0x3FF));
+                result +=
+                    fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + ((c - 0x10000) >> 10), 0xDC00 + ((c - 0x10000) & 0x3FF));
             } else {
                 result += text.substr(at, unit.bytes);
             }
@@ -91,12 +102,18 @@ class Writer {
 
     std::string key_text(const Value& key) {
         switch (key.kind()) {
-            case Kind::string: return quoted(key.text());
-            case Kind::none: return "\"null\"";
-            case Kind::boolean: return key.as_integer() != 0 ? "\"true\"" : "\"false\"";
-            case Kind::integer: return fmt::format("\"{}\"", key.as_integer());
-            case Kind::real: return fmt::format("\"{}\"", real(key.as_real()));
-            default: raise("a key of type {} cannot be written as JSON", type_name(key));
+            case Kind::string:
+                return quoted(key.text());
+            case Kind::none:
+                return "\"null\"";
+            case Kind::boolean:
+                return key.as_integer() != 0 ? "\"true\"" : "\"false\"";
+            case Kind::integer:
+                return fmt::format("\"{}\"", key.as_integer());
+            case Kind::real:
+                return fmt::format("\"{}\"", real(key.as_real()));
+            default:
+                raise("a key of type {} cannot be written as JSON", type_name(key));
         }
     }
 
@@ -105,7 +122,8 @@ class Writer {
         std::vector<const std::pair<Value, Value>*> entries;
         for (const auto& entry : dict.entries) entries.push_back(&entry);
         if (style_.sort_keys)
-            std::stable_sort(entries.begin(), entries.end(), [&](auto* a, auto* b) { return order(budget_, a->first, b->first) < 0; });
+            std::stable_sort(entries.begin(), entries.end(),
+                             [&](auto* a, auto* b) { return order(budget_, a->first, b->first) < 0; });
         put("{");
         bool first = true;
         for (const auto* entry : entries) {
@@ -130,16 +148,21 @@ Value from_json(Budget& budget, const nlohmann::ordered_json& json) {
     const Nesting nesting(budget);
     using Type = nlohmann::ordered_json::value_t;
     switch (json.type()) {
-        case Type::boolean: return Value::boolean(json.get<bool>());
-        case Type::number_integer: return Value::integer(json.get<int64_t>());
+        case Type::boolean:
+            return Value::boolean(json.get<bool>());
+        case Type::number_integer:
+            return Value::integer(json.get<int64_t>());
         case Type::number_unsigned: {
             const auto number = json.get<uint64_t>();
             if (number > static_cast<uint64_t>(INT64_MAX))
-                throw TemplateError{ErrorCode::unsupported, fmt::format("the integer {} is beyond 64 bits with a sign", number)};
+                throw TemplateError{ErrorCode::unsupported,
+                                    fmt::format("the integer {} is beyond 64 bits with a sign", number)};
             return Value::integer(static_cast<int64_t>(number));
         }
-        case Type::number_float: return Value::real(json.get<double>());
-        case Type::string: return make_string(budget, json.get_ref<const std::string&>());
+        case Type::number_float:
+            return Value::real(json.get<double>());
+        case Type::string:
+            return make_string(budget, json.get_ref<const std::string&>());
         case Type::array: {
             std::vector<Value> items;
             items.reserve(json.size());
@@ -149,10 +172,12 @@ Value from_json(Budget& budget, const nlohmann::ordered_json& json) {
         case Type::object: {
             std::vector<std::pair<Value, Value>> entries;
             entries.reserve(json.size());
-            for (const auto& [key, value] : json.items()) entries.emplace_back(make_string(budget, key), from_json(budget, value));
+            for (const auto& [key, value] : json.items())
+                entries.emplace_back(make_string(budget, key), from_json(budget, value));
             return make_dict(budget, std::move(entries));
         }
-        default: return {};
+        default:
+            return {};
     }
 }
 

@@ -14,7 +14,8 @@ constexpr std::string_view kDigits = "0123456789";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_name_char(char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           static_cast<unsigned char>(c) >= 0x80;
 }
 
 class Lexer {
@@ -79,7 +80,8 @@ class Lexer {
             return;
         }
         const char type = source_[tag + 1];
-        const char sign = tag + 2 < source_.size() && (source_[tag + 2] == '-' || source_[tag + 2] == '+') ? source_[tag + 2] : '\0';
+        const char sign =
+            tag + 2 < source_.size() && (source_[tag + 2] == '-' || source_[tag + 2] == '+') ? source_[tag + 2] : '\0';
         const size_t inside = tag + 2 + (sign != '\0' ? 1 : 0);
         add_data(at_, tag, sign, type != '{');
         if (type == '#') return comment(tag, inside);
@@ -98,7 +100,7 @@ class Lexer {
         advance_to(after_end(end + 2, sign));
     }
 
-    // Where the text goes on after the end of a block or comment.
+    // Where the text continues after the end of a block or comment.
     size_t after_end(size_t offset, char sign) const {
         if (sign == '-') return skip_space(offset);
         if (sign != '+' && at(offset, "\n")) return offset + 1;
@@ -117,7 +119,8 @@ class Lexer {
     void raw(size_t tag, size_t body) {
         if (body == source_.size()) return advance_to(body);  // jinja2 lets a template end so
         line_starting_ = source_[body - 1] == '\n';
-        for (size_t begin = source_.find("{%", body); begin != std::string_view::npos; begin = source_.find("{%", begin + 1)) {
+        for (size_t begin = source_.find("{%", body); begin != std::string_view::npos;
+             begin = source_.find("{%", begin + 1)) {
             const char next = begin + 2 < source_.size() ? source_[begin + 2] : '\0';
             const char sign = next == '-' || next == '+' ? next : '\0';
             size_t offset = skip_space(begin + 2 + (sign != '\0' ? 1 : 0));
@@ -168,7 +171,9 @@ class Lexer {
 
     // Digits with single underscores between them, from `offset`; returns the end.
     size_t digits(size_t offset, std::string_view allowed) const {
-        const auto good = [&](size_t i) { return i < source_.size() && allowed.find(source_[i]) != std::string_view::npos; };
+        const auto good = [&](size_t i) {
+            return i < source_.size() && allowed.find(source_[i]) != std::string_view::npos;
+        };
         while (good(offset) || (at(offset, "_") && good(offset + 1))) ++offset;
         return offset;
     }
@@ -182,8 +187,9 @@ class Lexer {
             return end > start + 2;
         };
         TokenKind kind = TokenKind::integer;
-        const bool prefixed = source_[start] == '0' && ((next == 'x' && radix("0123456789abcdefABCDEF")) || (next == 'o' && radix("01234567")) ||
-                                                        (next == 'b' && radix("01")));
+        const bool prefixed =
+            source_[start] == '0' && ((next == 'x' && radix("0123456789abcdefABCDEF")) ||
+                                      (next == 'o' && radix("01234567")) || (next == 'b' && radix("01")));
         if (!prefixed) {
             size_t end = digits(start, kDigits);
             // A dot before the number means an item by position, a.0.1, and no fraction.
@@ -193,7 +199,8 @@ class Lexer {
                 kind = TokenKind::real;
             }
             if (!after_dot && end < source_.size() && (source_[end] | 0x20) == 'e') {
-                const size_t sign = end + 1 < source_.size() && (source_[end + 1] == '+' || source_[end + 1] == '-') ? 1 : 0;
+                const size_t sign =
+                    end + 1 < source_.size() && (source_[end + 1] == '+' || source_[end + 1] == '-') ? 1 : 0;
                 if (end + 1 + sign < source_.size() && is_digit(source_[end + 1 + sign])) {
                     end = digits(end + 1 + sign, kDigits);
                     kind = TokenKind::real;
@@ -224,15 +231,17 @@ class Lexer {
     }
 
     void punctuation() {
-        static constexpr std::array<std::string_view, 26> kSymbols = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]",
-                                                                      "(",  ")",  "{",  "}",  ">",  "<",  "=", ".", ":", "|", ",", ";"};
+        static constexpr std::array<std::string_view, 26> kSymbols = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/",
+                                                                      "*",  "%",  "~",  "[",  "]",  "(",  ")", "{", "}",
+                                                                      ">",  "<",  "=",  ".",  ":",  "|",  ",", ";"};
         for (const std::string_view symbol : kSymbols) {
             if (!at(at_, symbol)) continue;
             if (symbol == "(" || symbol == "[" || symbol == "{") {
                 brackets_ += symbol == "(" ? ')' : symbol == "[" ? ']' : '}';
             } else if (symbol == ")" || symbol == "]" || symbol == "}") {
                 if (brackets_.empty()) fail_at(at_, fmt::format("'{}' closes nothing", symbol));
-                if (brackets_.back() != symbol[0]) fail_at(at_, fmt::format("found '{}', expected '{}'", symbol, brackets_.back()));
+                if (brackets_.back() != symbol[0])
+                    fail_at(at_, fmt::format("found '{}', expected '{}'", symbol, brackets_.back()));
                 brackets_.pop_back();
             }
             add(TokenKind::punctuation, std::string(symbol), at_);

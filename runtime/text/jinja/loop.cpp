@@ -8,9 +8,10 @@
 namespace atlas::jinja {
 namespace {
 
-// loop.cycle and loop.changed: functions that know their loop.
+// loop.cycle and loop.changed: functions bound to their loop.
 struct LoopMethod : Callable {
-    LoopMethod(Charge bytes, Value of, bool is_cycle) : Callable(std::move(bytes), of.depth() + 1), self(std::move(of)), cycle(is_cycle) {}
+    LoopMethod(Charge bytes, Value of, bool is_cycle)
+        : Callable(std::move(bytes), of.depth() + 1), self(std::move(of)), cycle(is_cycle) {}
 
     Value call(Interpreter& interpreter, Arguments arguments) const override {
         const auto& loop = self.object<Loop>();
@@ -19,7 +20,9 @@ struct LoopMethod : Callable {
         if (arguments.positional.empty()) raise("loop.cycle needs something to choose from");
         return arguments.positional[loop.index0 % arguments.positional.size()];
     }
-    std::string describe() const override { return cycle ? "<bound method LoopContext.cycle>" : "<bound method LoopContext.changed>"; }
+    std::string describe() const override {
+        return cycle ? "<bound method LoopContext.cycle>" : "<bound method LoopContext.changed>";
+    }
 
     Value self;
     bool cycle;
@@ -29,7 +32,8 @@ struct LoopMethod : Callable {
 
 bool Loop::changed(Interpreter& interpreter, const std::vector<Value>& values) const {
     bool same = last_changed != nullptr && last_changed->size() == values.size();
-    for (size_t i = 0; same && i < values.size(); ++i) same = equal(interpreter.budget(), (*last_changed)[i], values[i]);
+    for (size_t i = 0; same && i < values.size(); ++i)
+        same = equal(interpreter.budget(), (*last_changed)[i], values[i]);
     if (last_changed == nullptr) last_changed = interpreter.make_kept_values();
     *last_changed = values;
     return !same;
@@ -59,10 +63,12 @@ bool Loop::attribute(Budget& budget, std::string_view name, const Value& self, V
     } else if (name == "previtem") {
         out = at == 0 ? make_undefined("there is no item before the first") : items[index0 - 1];
     } else if (name == "nextitem") {
-        out = at + 1 == size ? make_undefined("there is no item behind the last") : items[index0 + 1];
+        out = at + 1 == size ? make_undefined("there is no item after the last") : items[index0 + 1];
     } else if (name == "cycle" || name == "changed") {
-        if (depth >= budget.limits().max_depth) raise_limit("values are nested deeper than {} levels", budget.limits().max_depth);
-        out = Value(Kind::callable, std::make_shared<LoopMethod>(budget.charge(sizeof(LoopMethod)), self, name == "cycle"));
+        if (depth >= budget.limits().max_depth)
+            raise_limit("values are nested deeper than {} levels", budget.limits().max_depth);
+        out = Value(Kind::callable,
+                    std::make_shared<LoopMethod>(budget.charge(sizeof(LoopMethod)), self, name == "cycle"));
     } else {
         return false;
     }
@@ -73,7 +79,8 @@ Value Loop::call(Interpreter& interpreter, Arguments arguments) const {
     if (scope == nullptr) raise("only a loop marked 'recursive' can be called");
     if (arguments.positional.size() != 1 || !arguments.named.empty()) raise("loop() takes one argument");
     std::vector<Value> children = iterate(interpreter.budget(), arguments.positional[0]);
-    return make_string(interpreter.budget(), interpreter.render_loop(statement, scope, std::move(children), depth0 + 1));
+    return make_string(interpreter.budget(),
+                       interpreter.render_loop(statement, scope, std::move(children), depth0 + 1));
 }
 
 std::string Loop::describe() const { return fmt::format("<LoopContext {}/{}>", index0 + 1, items.size()); }

@@ -11,8 +11,13 @@ struct Statement;
 struct Scope;
 
 struct Loop : Callable {
-    Loop(Charge bytes, int nesting, std::vector<Value> values, const Statement& statement_of, std::shared_ptr<Scope> scope_of, int level)
-        : Callable(std::move(bytes), nesting), items(std::move(values)), statement(statement_of), scope(std::move(scope_of)), depth0(level) {}
+    Loop(Charge bytes, int nesting, std::vector<Value> values, const Statement& statement_of,
+         std::shared_ptr<Scope> scope_of, int level)
+        : Callable(std::move(bytes), nesting),
+          items(std::move(values)),
+          statement(statement_of),
+          scope(std::move(scope_of)),
+          depth0(level) {}
 
     /// loop(children): renders the same loop one level deeper; only for loops marked `recursive`.
     Value call(Interpreter& interpreter, Arguments arguments) const override;
@@ -23,7 +28,8 @@ struct Loop : Callable {
 
     std::vector<Value> items;
     const Statement& statement;
-    std::shared_ptr<Scope> scope;  // where the loop was written; null unless it is recursive, so that loops never hold each other
+    std::shared_ptr<Scope>
+        scope;  // where the loop was written; null unless it is recursive, so that loops never hold each other
     int depth0;
     mutable size_t index0 = 0;
     mutable std::shared_ptr<std::vector<Value>> last_changed;  // what loop.changed saw last; kept by the interpreter

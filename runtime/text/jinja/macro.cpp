@@ -11,8 +11,11 @@ namespace atlas::jinja {
 namespace {
 
 struct Macro : Callable {
-    Macro(Charge bytes, const Statement& what, std::shared_ptr<Scope> where) : Callable(std::move(bytes)), statement(what), scope(std::move(where)) {}
-    Value call(Interpreter& interpreter, Arguments arguments) const override { return interpreter.call_macro(statement, scope, std::move(arguments)); }
+    Macro(Charge bytes, const Statement& what, std::shared_ptr<Scope> where)
+        : Callable(std::move(bytes)), statement(what), scope(std::move(where)) {}
+    Value call(Interpreter& interpreter, Arguments arguments) const override {
+        return interpreter.call_macro(statement, scope, std::move(arguments));
+    }
     std::string describe() const override { return fmt::format("<Macro '{}'>", statement.signature.name); }
     bool attribute(Budget& budget, std::string_view name, const Value&, Value& out) const override {
         const Signature& signature = statement.signature;
@@ -23,7 +26,9 @@ struct Macro : Callable {
             for (const std::string& parameter : signature.parameters) names.push_back(make_string(budget, parameter));
             out = make_tuple(budget, std::move(names));
         } else if (name == "catch_kwargs" || name == "catch_varargs" || name == "caller") {
-            out = Value::boolean(name == "caller" ? signature.uses_caller : name == "catch_kwargs" ? signature.uses_kwargs : signature.uses_varargs);
+            out = Value::boolean(name == "caller"         ? signature.uses_caller
+                                 : name == "catch_kwargs" ? signature.uses_kwargs
+                                                          : signature.uses_varargs);
         } else {
             return false;
         }
@@ -50,7 +55,9 @@ Value Interpreter::make_macro(const Statement& statement) {
     return {Kind::callable, std::make_shared<Macro>(budget_.charge(sizeof(Macro)), statement, scope_)};
 }
 
-void Interpreter::run_macro(const Statement& statement) { scope_->set(statement.signature.name, make_macro(statement)); }
+void Interpreter::run_macro(const Statement& statement) {
+    scope_->set(statement.signature.name, make_macro(statement));
+}
 
 void Interpreter::run_call_block(const Statement& statement, std::string& out) {
     const Expression& call_node = *statement.expressions[0];
@@ -103,11 +110,13 @@ Value Interpreter::call_macro(const Statement& macro, const std::shared_ptr<Scop
             raise("the macro '{}' has no parameter '{}'", signature.name, arguments.named[0].first);
         }
         const size_t taken = std::min(arguments.positional.size(), signature.parameters.size());
-        std::vector<Value> rest(arguments.positional.begin() + static_cast<std::ptrdiff_t>(taken), arguments.positional.end());
+        std::vector<Value> rest(arguments.positional.begin() + static_cast<std::ptrdiff_t>(taken),
+                                arguments.positional.end());
         if (signature.uses_varargs) {
             scope_->set("varargs", make_tuple(budget_, std::move(rest)));
         } else if (!rest.empty()) {
-            raise("the macro '{}' takes at most {} arguments, found {}", signature.name, signature.parameters.size(), arguments.positional.size());
+            raise("the macro '{}' takes at most {} arguments, found {}", signature.name, signature.parameters.size(),
+                  arguments.positional.size());
         }
         std::string out;
         run(macro.bodies[0], out);

@@ -22,7 +22,9 @@ bool without_underscores(std::string_view text, std::string& out) {
             out += text[i];
             continue;
         }
-        const auto alnum = [&](size_t at) { return at < text.size() && std::isalnum(static_cast<unsigned char>(text[at])) != 0; };
+        const auto alnum = [&](size_t at) {
+            return at < text.size() && std::isalnum(static_cast<unsigned char>(text[at])) != 0;
+        };
         if (i == 0 || !alnum(i - 1) || !alnum(i + 1)) return false;
     }
     return true;
@@ -52,7 +54,8 @@ bool parse_real(std::string_view text, double& out) {
     if (rest.starts_with("+")) rest.remove_prefix(1);
     // Only decimal digits, "inf" and "nan": no hexadecimal, which from_chars takes in another mode only.
     const auto result = std::from_chars(rest.data(), rest.data() + rest.size(), out);
-    if (result.ptr != rest.data() + rest.size() || rest.empty() || rest.find('(') != std::string_view::npos) return false;
+    if (result.ptr != rest.data() + rest.size() || rest.empty() || rest.find('(') != std::string_view::npos)
+        return false;
     if (result.ec == std::errc::result_out_of_range) out = std::strtod(std::string(rest).c_str(), nullptr);
     return true;
 }
@@ -112,12 +115,14 @@ Value round(Interpreter& interpreter, const Value& value, const Arguments& argum
     const int64_t digits = given.integer(0, 0);
     refuse_undefined(value);
     if (!value.is_number()) raise("round() needs a number, found {}", type_name(value));
-    if (method != "common" && method != "ceil" && method != "floor") raise("round(): the method is common, ceil or floor, found '{}'", method);
+    if (method != "common" && method != "ceil" && method != "floor")
+        raise("round(): the method is common, ceil or floor, found '{}'", method);
     if (method == "common") {
         if (value.is(Kind::real)) return Value::real(rounded(value.as_real(), digits));
         if (digits >= 0) return Value::integer(value.as_integer());
         if (digits < -18) return Value::integer(0);
-        const int64_t scale = arithmetic(interpreter.budget(), "**", Value::integer(10), Value::integer(-digits)).as_integer();
+        const int64_t scale =
+            arithmetic(interpreter.budget(), "**", Value::integer(10), Value::integer(-digits)).as_integer();
         const int64_t rest = ((value.as_integer() % scale) + scale) % scale, low = value.as_integer() - rest;
         const bool up = rest > scale / 2 || (rest == scale / 2 && (low / scale) % 2 != 0);
         return Value::integer(low + (up ? scale : 0));
@@ -133,7 +138,8 @@ Value sum(Interpreter& interpreter, const Value& value, const Arguments& argumen
     Value total = given.has(1) ? given[1] : Value::integer(0);
     if (total.is_string()) raise("sum() does not add texts; join() does");
     for (const Value& item : iterate(interpreter.budget(), value))
-        total = arithmetic(interpreter.budget(), "+", total, given[0].is_none() ? item : value_at_path(interpreter, item, given[0]));
+        total = arithmetic(interpreter.budget(), "+", total,
+                           given[0].is_none() ? item : value_at_path(interpreter, item, given[0]));
     return total;
 }
 
@@ -172,11 +178,13 @@ Value attribute(Interpreter& interpreter, const Value& value, const Arguments& a
     // Attributes only, no items: of a dict these are its methods.
     const Value found = get_attribute(interpreter.budget(), value, name);
     const bool item = value.is(Kind::dict) && !found.is(Kind::callable);
-    return item ? make_undefined(fmt::format("a value of type {} has no attribute '{}'", type_name(value), name)) : found;
+    return item ? make_undefined(fmt::format("a value of type {} has no attribute '{}'", type_name(value), name))
+                : found;
 }
 
-constexpr Filter kFilters[] = {{"abs", absolute}, {"attr", attribute}, {"count", count}, {"d", fallback},   {"default", fallback}, {"float", to_real},
-                               {"int", to_integer}, {"length", count}, {"round", round}, {"sum", sum}, {"wordcount", word_count}};
+constexpr Filter kFilters[] = {{"abs", absolute},     {"attr", attribute}, {"count", count},         {"d", fallback},
+                               {"default", fallback}, {"float", to_real},  {"int", to_integer},      {"length", count},
+                               {"round", round},      {"sum", sum},        {"wordcount", word_count}};
 
 }  // namespace
 

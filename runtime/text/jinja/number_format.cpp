@@ -11,7 +11,7 @@
 namespace atlas::jinja {
 namespace {
 
-constexpr int64_t kMostPrecision = 1000;  // digits; more is an attack
+constexpr int64_t kMostPrecision = 1000;  // digits; a template that asks for more is hostile
 
 std::string grouped(std::string digits, char separator, size_t every) {
     for (size_t at = digits.size(); at > every;) {
@@ -27,11 +27,20 @@ std::string integer_digits(int64_t value, const NumberStyle& style) {
     const size_t every = style.grouping == ',' || style.type == 'd' || style.type == '\0' ? 3 : 4;
     std::string digits;
     switch (style.type) {
-        case 'x': digits = fmt::format("{:x}", size); break;
-        case 'X': digits = fmt::format("{:X}", size); break;
-        case 'o': digits = fmt::format("{:o}", size); break;
-        case 'b': digits = fmt::format("{:b}", size); break;
-        default: digits = fmt::format("{}", size);
+        case 'x':
+            digits = fmt::format("{:x}", size);
+            break;
+        case 'X':
+            digits = fmt::format("{:X}", size);
+            break;
+        case 'o':
+            digits = fmt::format("{:o}", size);
+            break;
+        case 'b':
+            digits = fmt::format("{:b}", size);
+            break;
+        default:
+            digits = fmt::format("{}", size);
     }
     if (style.grouping != '\0') digits = grouped(digits, style.grouping, every);
     if (style.alternate && (style.type == 'x' || style.type == 'X' || style.type == 'o' || style.type == 'b'))
@@ -44,13 +53,27 @@ std::string real_digits(double value, const NumberStyle& style) {
     const auto precision = static_cast<int>(style.precision < 0 ? 6 : style.precision);
     std::string digits;
     switch (style.type) {
-        case 'e': digits = fmt::format("{:.{}e}", size, precision); break;
-        case 'E': digits = fmt::format("{:.{}E}", size, precision); break;
-        case 'f': digits = fmt::format("{:.{}f}", size, precision); break;
-        case 'F': digits = fmt::format("{:.{}F}", size, precision); break;
-        case 'g': digits = fmt::format("{:.{}g}", size, std::max(precision, 1)); break;
-        case 'G': digits = fmt::format("{:.{}G}", size, std::max(precision, 1)); break;
-        case '%': digits = fmt::format("{:.{}f}", size * 100, precision) + "%"; break;
+        case 'e':
+            digits = fmt::format("{:.{}e}", size, precision);
+            break;
+        case 'E':
+            digits = fmt::format("{:.{}E}", size, precision);
+            break;
+        case 'f':
+            digits = fmt::format("{:.{}f}", size, precision);
+            break;
+        case 'F':
+            digits = fmt::format("{:.{}F}", size, precision);
+            break;
+        case 'g':
+            digits = fmt::format("{:.{}g}", size, std::max(precision, 1));
+            break;
+        case 'G':
+            digits = fmt::format("{:.{}G}", size, std::max(precision, 1));
+            break;
+        case '%':
+            digits = fmt::format("{:.{}f}", size * 100, precision) + "%";
+            break;
         default:
             digits = style.precision < 0 ? repr_of_real(size) : fmt::format("{:.{}g}", size, std::max(precision, 1));
             if (style.precision >= 0 && digits.find_first_of(".en") == std::string::npos) digits += ".0";
@@ -62,13 +85,16 @@ std::string real_digits(double value, const NumberStyle& style) {
     return digits;
 }
 
-std::string laid_out(Budget& budget, const std::string& sign, const std::string& digits, const NumberStyle& style, char own_align) {
+std::string laid_out(Budget& budget, const std::string& sign, const std::string& digits, const NumberStyle& style,
+                     char own_align) {
     const char align = style.align != '\0' ? style.align : own_align;
-    if (align == '=') return sign + padded(budget, digits, style.width - static_cast<int64_t>(sign.size()), '>', style.fill);
+    if (align == '=')
+        return sign + padded(budget, digits, style.width - static_cast<int64_t>(sign.size()), '>', style.fill);
     // Centred text of a format puts the odd one right, unlike str.center.
     if (align == '^') {
         const auto size = static_cast<int64_t>(count_code_points(sign + digits));
-        const std::string left = padded(budget, sign + digits, size + std::max<int64_t>(style.width - size, 0) / 2, '>', style.fill);
+        const std::string left =
+            padded(budget, sign + digits, size + std::max<int64_t>(style.width - size, 0) / 2, '>', style.fill);
         return padded(budget, left, style.width, '<', style.fill);
     }
     return padded(budget, sign + digits, style.width, align, style.fill);
@@ -85,7 +111,8 @@ class SpecificationReader {
 
     NumberStyle read() {
         NumberStyle style;
-        if (const size_t fill = text_.empty() ? 0 : unit_at(text_, 0).bytes; fill > 0 && fill < text_.size() && is_align(text_[fill])) {
+        if (const size_t fill = text_.empty() ? 0 : unit_at(text_, 0).bytes;
+            fill > 0 && fill < text_.size() && is_align(text_[fill])) {
             style.fill = text_.substr(0, fill);
             style.align = text_[fill];
             at_ = fill + 1;
@@ -146,18 +173,23 @@ std::string styled(Budget& budget, const Value& value, const NumberStyle& style)
     const bool as_real = value.is(Kind::real) || std::string_view("eEfFgG%").find(style.type) != std::string_view::npos;
     if (as_real && style.type != '\0') {
         const bool negative = std::signbit(value.as_real()) && !std::isnan(value.as_real());
-        if (std::string_view("eEfFgG%").find(style.type) == std::string_view::npos) raise("the format '{}' does not fit a float", style.type);
+        if (std::string_view("eEfFgG%").find(style.type) == std::string_view::npos)
+            raise("the format '{}' does not fit a float", style.type);
         return laid_out(budget, sign_of(negative, style.sign), real_digits(value.as_real(), style), style, '>');
     }
-    if (as_real) return laid_out(budget, sign_of(std::signbit(value.as_real()), style.sign), real_digits(value.as_real(), style), style, '>');
-    if (std::string_view("dxXobcn").find(style.type) == std::string_view::npos && style.type != '\0') raise("the format '{}' does not fit an integer", style.type);
+    if (as_real)
+        return laid_out(budget, sign_of(std::signbit(value.as_real()), style.sign), real_digits(value.as_real(), style),
+                        style, '>');
+    if (std::string_view("dxXobcn").find(style.type) == std::string_view::npos && style.type != '\0')
+        raise("the format '{}' does not fit an integer", style.type);
     if (style.type == 'c') {
         if (value.as_integer() < 0 || value.as_integer() > 0x10FFFF) raise("{} is no character", value.as_integer());
         std::string text;
         append_utf8(text, static_cast<char32_t>(value.as_integer()));
         return laid_out(budget, "", text, style, '<');
     }
-    return laid_out(budget, sign_of(value.as_integer() < 0, style.sign), integer_digits(value.as_integer(), style), style, '>');
+    return laid_out(budget, sign_of(value.as_integer() < 0, style.sign), integer_digits(value.as_integer(), style),
+                    style, '>');
 }
 
 std::string styled(Budget& budget, const Value& value, std::string_view specification) {

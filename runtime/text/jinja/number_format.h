@@ -10,13 +10,13 @@ namespace atlas::jinja {
 
 struct NumberStyle {
     std::string fill = " ";
-    char align = '\0';      // '<' '>' '^' '=' (padding behind the sign), or '\0' for the type's own
-    char sign = '-';        // '+', ' ' or '-'
-    bool alternate = false; // 0x and its kind
+    char align = '\0';       // '<' '>' '^' '=' (padding after the sign), or '\0' for the type's own
+    char sign = '-';         // '+', ' ' or '-'
+    bool alternate = false;  // 0x and its kind
     int64_t width = 0;
-    char grouping = '\0';   // ',' or '_'
+    char grouping = '\0';  // ',' or '_'
     int64_t precision = -1;
-    char type = '\0';       // 'd' 'x' 'f' 'e' 'g' 's' ...
+    char type = '\0';  // 'd' 'x' 'f' 'e' 'g' 's' ...
 };
 
 /// The value laid out. Throws for types that do not fit and for widths beyond the limits.

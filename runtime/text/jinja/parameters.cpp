@@ -6,7 +6,8 @@
 
 namespace atlas::jinja {
 
-Parameters::Parameters(std::string_view function, const Arguments& arguments, std::initializer_list<std::string_view> names, size_t required)
+Parameters::Parameters(std::string_view function, const Arguments& arguments,
+                       std::initializer_list<std::string_view> names, size_t required)
     : function_(function), values_(names.size()), given_(names.size(), false) {
     if (arguments.positional.size() > names.size())
         raise("{}() takes at most {} arguments, found {}", function, names.size(), arguments.positional.size());

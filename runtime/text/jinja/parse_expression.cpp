@@ -8,18 +8,24 @@
 namespace atlas::jinja {
 namespace {
 
-// Binary operators that group to the left, from the loosest to the tightest. Level 2 is `not`, 3 comparisons, 5 the tilde:
-// they have functions of their own.
+// Binary operators that group to the left, from the loosest to the tightest. Level 2 is `not`, 3 comparisons, 5 the
+// tilde: they have functions of their own.
 constexpr int kOr = 0, kAnd = 1, kNot = 2, kSum = 4, kConcat = 5, kProduct = 6, kPower = 7, kUnary = 8;
 
 bool at_operator(int level, const Token& token) {
     switch (level) {
-        case kOr: return token.is_name("or");
-        case kAnd: return token.is_name("and");
-        case kSum: return token.is("+") || token.is("-");
-        case kProduct: return token.is("*") || token.is("/") || token.is("//") || token.is("%");
-        case kPower: return token.is("**");
-        default: return false;
+        case kOr:
+            return token.is_name("or");
+        case kAnd:
+            return token.is_name("and");
+        case kSum:
+            return token.is("+") || token.is("-");
+        case kProduct:
+            return token.is("*") || token.is("/") || token.is("//") || token.is("%");
+        case kPower:
+            return token.is("**");
+        default:
+            return false;
     }
 }
 
@@ -45,7 +51,8 @@ ExpressionPtr Parser::finish(ExpressionPtr node) const {
     for (const auto& [name, child] : node->arguments.named) depth = std::max(depth, depth_of(child));
     node->depth = depth + 1;
     if (node->depth > budget_.limits().max_depth)
-        raise_limit("{}: expressions are nested deeper than {} levels", describe_position(source_, node->offset_bytes), budget_.limits().max_depth);
+        raise_limit("{}: expressions are nested deeper than {} levels", describe_position(source_, node->offset_bytes),
+                    budget_.limits().max_depth);
     return node;
 }
 
@@ -71,7 +78,10 @@ ExpressionPtr Parser::binary(int level) {
     ExpressionPtr left = tighter();
     while (at_operator(level, current())) {
         const Token token = next();
-        auto node = make(level == kOr ? ExpressionKind::logical_or : level == kAnd ? ExpressionKind::logical_and : ExpressionKind::arithmetic, token);
+        auto node = make(level == kOr    ? ExpressionKind::logical_or
+                         : level == kAnd ? ExpressionKind::logical_and
+                                         : ExpressionKind::arithmetic,
+                         token);
         node->text = token.text;
         node->children.push_back(std::move(left));
         node->children.push_back(tighter());
@@ -193,7 +203,8 @@ bool Parser::at_tuple_end(std::initializer_list<std::string_view> ends) const {
     return token.kind == TokenKind::name && std::ranges::find(ends, token.text) != ends.end();
 }
 
-ExpressionPtr Parser::tuple(bool simple, bool with_condition, bool explicit_brackets, bool with_namespace, std::initializer_list<std::string_view> ends) {
+ExpressionPtr Parser::tuple(bool simple, bool with_condition, bool explicit_brackets, bool with_namespace,
+                            std::initializer_list<std::string_view> ends) {
     const Nesting nesting(budget_);
     auto node = make(ExpressionKind::tuple, current());
     bool is_tuple = false;
@@ -245,7 +256,8 @@ void Parser::check_target(const Expression& node, const Token& token) const {
         for (const auto& child : node.children) check_target(*child, token);
         return;
     }
-    if (node.kind != ExpressionKind::name && node.kind != ExpressionKind::namespace_attribute) fail_at(token, "only names can be assigned to");
+    if (node.kind != ExpressionKind::name && node.kind != ExpressionKind::namespace_attribute)
+        fail_at(token, "only names can be assigned to");
 }
 
 }  // namespace atlas::jinja

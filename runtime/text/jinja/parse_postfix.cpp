@@ -1,4 +1,4 @@
-// What stands behind an expression: attributes, items, calls, filters, tests.
+// What follows an expression: attributes, items, calls, filters, tests.
 #include <algorithm>
 #include <charconv>
 
@@ -43,7 +43,7 @@ ExpressionPtr Parser::subscript(ExpressionPtr node) {
         attribute->children.push_back(std::move(node));
         return finish(std::move(attribute));
     }
-    if (name.kind != TokenKind::integer) fail_at(name, "expected a name or a number behind the dot");
+    if (name.kind != TokenKind::integer) fail_at(name, "expected a name or a number after the dot");
     auto item = make(ExpressionKind::item, name);
     item->children.push_back(std::move(node));
     item->children.push_back(number(name));
@@ -60,7 +60,8 @@ ExpressionPtr Parser::in_brackets(ExpressionPtr node, const Token& bracket) {
         auto slice = make(ExpressionKind::slice, bracket);
         slice->children.push_back(std::move(node));
         slice->children.push_back(std::move(start));
-        for (int part = 0; part < 2; ++part) slice->children.push_back(skip(":") && !ends_part() ? expression() : nullptr);
+        for (int part = 0; part < 2; ++part)
+            slice->children.push_back(skip(":") && !ends_part() ? expression() : nullptr);
         expect("]");
         return finish(std::move(slice));
     }
@@ -94,7 +95,8 @@ CallArguments Parser::call_arguments() {
         comma = true;
         const Token token = current();
         if (skip("*")) {
-            if (arguments.spread_positional || arguments.spread_named) fail_at(token, "only one '*' argument, before '**'");
+            if (arguments.spread_positional || arguments.spread_named)
+                fail_at(token, "only one '*' argument, before '**'");
             arguments.spread_positional = expression();
         } else if (skip("**")) {
             if (arguments.spread_named) fail_at(token, "only one '**' argument");
@@ -141,10 +143,12 @@ ExpressionPtr Parser::test(ExpressionPtr node) {
     result->text = dotted_name("the name of a test");
     result->children.push_back(std::move(node));
     const Token& follow = current();
-    const bool word = follow.kind == TokenKind::name && follow.text != "else" && follow.text != "or" && follow.text != "and";
+    const bool word =
+        follow.kind == TokenKind::name && follow.text != "else" && follow.text != "or" && follow.text != "and";
     if (follow.is("(")) {
         result->arguments = call_arguments();
-    } else if (word || follow.kind == TokenKind::string || follow.kind == TokenKind::integer || follow.kind == TokenKind::real || follow.is("[") || follow.is("{")) {
+    } else if (word || follow.kind == TokenKind::string || follow.kind == TokenKind::integer ||
+               follow.kind == TokenKind::real || follow.is("[") || follow.is("{")) {
         if (follow.is_name("is")) fail_at(follow, "tests cannot be chained with 'is'");
         result->arguments.positional.push_back(postfix(primary(false)));
     }

@@ -10,14 +10,28 @@ Parser::Parser(std::string_view source, Budget& budget) : source_(source), budge
 
 Block Parser::run() { return block({}); }
 
-void Parser::fail_at(const Token& token, std::string_view what) const { raise("{}: {}", describe_position(source_, token.offset_bytes), what); }
+void Parser::fail_at(const Token& token, std::string_view what) const {
+    raise("{}: {}", describe_position(source_, token.offset_bytes), what);
+}
 
 void Parser::fail_expected(std::string_view what) const {
-    static constexpr std::array<std::string_view, 11> kNames = {"text", "'{{'", "'}}'", "'{%'", "'%}'", "the name", "a string", "the number", "the number", "", "the end of the template"};
+    static constexpr std::array<std::string_view, 11> kNames = {"text",
+                                                                "'{{'",
+                                                                "'}}'",
+                                                                "'{%'",
+                                                                "'%}'",
+                                                                "the name",
+                                                                "a string",
+                                                                "the number",
+                                                                "the number",
+                                                                "",
+                                                                "the end of the template"};
     const Token& token = current();
     const std::string_view kind = kNames[static_cast<size_t>(token.kind)];
-    const bool show = token.kind == TokenKind::name || token.kind == TokenKind::integer || token.kind == TokenKind::real || token.kind == TokenKind::punctuation;
-    const std::string found = show ? fmt::format("{}{}'{}'", kind, kind.empty() ? "" : " ", token.text) : std::string(kind);
+    const bool show = token.kind == TokenKind::name || token.kind == TokenKind::integer ||
+                      token.kind == TokenKind::real || token.kind == TokenKind::punctuation;
+    const std::string found =
+        show ? fmt::format("{}{}'{}'", kind, kind.empty() ? "" : " ", token.text) : std::string(kind);
     fail_at(token, fmt::format("expected {}, found {}", what, found));
 }
 
@@ -58,7 +72,8 @@ std::unique_ptr<Statement> Parser::make_statement(StatementKind kind, const Toke
     return statement;
 }
 
-// Statements up to a tag that starts with one of `ends`; that name is the current token afterwards. Without ends: to the end.
+// Statements up to a tag that starts with one of `ends`; that name is the current token afterwards. Without ends: to
+// the end.
 Block Parser::block(std::initializer_list<std::string_view> ends) {
     const Nesting nesting(budget_);
     Block out;
@@ -214,7 +229,7 @@ std::unique_ptr<Statement> Parser::call_block(const Token& token) {
     node->signature.name = "caller";
     if (current().is("(")) signature(node->signature);
     node->expressions.push_back(expression());
-    if (node->expressions[0]->kind != ExpressionKind::call) fail_at(token, "expected a call behind 'call'");
+    if (node->expressions[0]->kind != ExpressionKind::call) fail_at(token, "expected a call after 'call'");
     macros_.push_back(&node->signature);
     const int loops = std::exchange(loops_, 0);
     node->bodies.push_back(body_until("endcall"));

@@ -1,5 +1,5 @@
 #pragma once
-// From tokens to trees: recursive descent over jinja2's grammar. Used by parse_template alone.
+// From tokens to trees: recursive descent over jinja2's grammar. Used only by parse_template.
 
 #include <initializer_list>
 #include <string_view>
@@ -40,7 +40,8 @@ class Parser {
     ExpressionPtr unary(bool with_filters);
     ExpressionPtr primary(bool with_namespace);
     ExpressionPtr number(const Token& token) const;
-    ExpressionPtr tuple(bool simple, bool with_condition, bool explicit_brackets, bool with_namespace, std::initializer_list<std::string_view> ends = {});
+    ExpressionPtr tuple(bool simple, bool with_condition, bool explicit_brackets, bool with_namespace,
+                        std::initializer_list<std::string_view> ends = {});
     bool at_tuple_end(std::initializer_list<std::string_view> ends) const;
     ExpressionPtr list();
     ExpressionPtr dict();
@@ -76,8 +77,8 @@ class Parser {
     Budget& budget_;
     std::vector<Token> tokens_;
     size_t at_ = 0;
-    int loops_ = 0;                    // for loops around, inside of the innermost macro
-    std::vector<Signature*> macros_;   // macros around, which learn here that caller, varargs, kwargs are used
+    int loops_ = 0;                   // for loops around, inside of the innermost macro
+    std::vector<Signature*> macros_;  // macros around, which learn here that caller, varargs, kwargs are used
 };
 
 }  // namespace atlas::jinja

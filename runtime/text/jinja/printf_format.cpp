@@ -13,7 +13,8 @@ namespace {
 
 class Formatter {
   public:
-    Formatter(Budget& budget, std::string_view format, const Value& values) : budget_(budget), format_(format), values_(values) {}
+    Formatter(Budget& budget, std::string_view format, const Value& values)
+        : budget_(budget), format_(format), values_(values) {}
 
     std::string run() {
         std::string out;
@@ -25,8 +26,10 @@ class Formatter {
             budget_.string_size(out.size() > budget_.limits().max_output_bytes ? out.size() : 32);
         }
         // Of things that have items only a tuple must be used up.
-        const bool has_items = values_.is(Kind::dict) || values_.is(Kind::list) || values_.is(Kind::range) || values_.is_undefined();
-        const bool all_used = values_.is(Kind::tuple) ? next_ == values_.items().size() : next_ > 0 || mapped_ || has_items;
+        const bool has_items =
+            values_.is(Kind::dict) || values_.is(Kind::list) || values_.is(Kind::range) || values_.is_undefined();
+        const bool all_used =
+            values_.is(Kind::tuple) ? next_ == values_.items().size() : next_ > 0 || mapped_ || has_items;
         if (!all_used) raise("'%' has more values than places");
         return out;
     }
@@ -110,7 +113,8 @@ class Formatter {
             style.type = 's';
             if (style.align == '=') style.align = '>';
             style.fill = " ";
-            return styled(budget_, make_string(budget_, type == 's' ? text_of(budget_, value) : repr_of(budget_, value)), style);
+            return styled(budget_,
+                          make_string(budget_, type == 's' ? text_of(budget_, value) : repr_of(budget_, value)), style);
         }
         refuse_undefined(value);
         if (type == 'c' && value.is_string()) {
@@ -119,9 +123,13 @@ class Formatter {
         }
         if (!value.is_number()) raise("'%{}' needs a number, found {}", type, type_name(value));
         if (type == 'd' || type == 'i' || type == 'u') {
-            if (value.is(Kind::real) && !(std::abs(value.as_real()) < 9.0e18)) raise("'%d' needs a finite number of 64 bits");
+            if (value.is(Kind::real) && !(std::abs(value.as_real()) < 9.0e18))
+                raise("'%d' needs a finite number of 64 bits");
             style.type = 'd';
-            return styled(budget_, Value::integer(value.is(Kind::real) ? static_cast<int64_t>(value.as_real()) : value.as_integer()), style);
+            return styled(
+                budget_,
+                Value::integer(value.is(Kind::real) ? static_cast<int64_t>(value.as_real()) : value.as_integer()),
+                style);
         }
         if (std::string_view("xXoeEfFgGc").find(type) == std::string_view::npos) raise("'%{}' is no format", type);
         style.type = type;
@@ -138,6 +146,8 @@ class Formatter {
 
 }  // namespace
 
-std::string printf_format(Budget& budget, std::string_view format, const Value& values) { return Formatter(budget, format, values).run(); }
+std::string printf_format(Budget& budget, std::string_view format, const Value& values) {
+    return Formatter(budget, format, values).run();
+}
 
 }  // namespace atlas::jinja

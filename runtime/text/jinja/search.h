@@ -10,6 +10,7 @@ namespace atlas::jinja {
 /// Byte offset of the first match at or after `from`, or npos. An empty needle is found at `from`.
 size_t find_text(Budget& budget, std::string_view text, std::string_view needle, size_t from = 0);
 /// Byte offset of the last match that begins at or before `from`, or npos.
-size_t find_last_text(Budget& budget, std::string_view text, std::string_view needle, size_t from = std::string_view::npos);
+size_t find_last_text(Budget& budget, std::string_view text, std::string_view needle,
+                      size_t from = std::string_view::npos);
 
 }  // namespace atlas::jinja

@@ -37,7 +37,8 @@ std::vector<Keyed> keyed(Interpreter& interpreter, const Value& value, const Val
 void sort_rows(Budget& budget, std::vector<Keyed>& rows, bool descending) {
     // Equal items keep their order in both directions.
     std::stable_sort(rows.begin(), rows.end(), [&](const Keyed& a, const Keyed& b) {
-        return descending ? ordered(a.key, b.key) && order(budget, b.key, a.key) < 0 : ordered(a.key, b.key) && order(budget, a.key, b.key) < 0;
+        return descending ? ordered(a.key, b.key) && order(budget, b.key, a.key) < 0
+                          : ordered(a.key, b.key) && order(budget, a.key, b.key) < 0;
     });
 }
 
@@ -80,7 +81,8 @@ Value dict_sort(Interpreter& interpreter, const Value& value, const Arguments& a
     if (by != "key" && by != "value") raise("dictsort(): 'by' is key or value, found '{}'", by);
     std::vector<Keyed> rows;
     for (const auto& [key, entry] : value.dict().entries)
-        rows.push_back({sort_key(interpreter, by == "key" ? key : entry, Value{}, given.flag(0, false)), make_tuple(budget, {key, entry})});
+        rows.push_back({sort_key(interpreter, by == "key" ? key : entry, Value{}, given.flag(0, false)),
+                        make_tuple(budget, {key, entry})});
     sort_rows(budget, rows, given.flag(2, false));
     return items_of(budget, std::move(rows));
 }
@@ -128,9 +130,11 @@ Value group_by(Interpreter& interpreter, const Value& value, const Arguments& ar
     std::vector<Value> groups;
     for (size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
         std::vector<Value> items;
-        for (end = begin; end < rows.size() && equal(budget, rows[end].key, rows[begin].key); ++end) items.push_back(rows[end].item);
+        for (end = begin; end < rows.size() && equal(budget, rows[end].key, rows[begin].key); ++end)
+            items.push_back(rows[end].item);
         if (end == begin) ++end;  // not equal to itself: NaN
-        groups.push_back(make_group(budget, value_at_path(interpreter, rows[begin].item, given[0], fallback), make_list(budget, std::move(items))));
+        groups.push_back(make_group(budget, value_at_path(interpreter, rows[begin].item, given[0], fallback),
+                                    make_list(budget, std::move(items))));
     }
     return make_list(budget, std::move(groups));
 }
@@ -171,8 +175,9 @@ Value reverse(Interpreter& interpreter, const Value& value, const Arguments& arg
     if (value.is_string()) return get_slice(budget, value, {}, {}, Value::integer(-1));
     std::vector<Value> all = iterate(budget, value);
     std::ranges::reverse(all);
-    // What has no order of its own is made a list, everything else is walked backwards.
-    return value.is(Kind::generator) || value.is_undefined() ? make_list(budget, std::move(all)) : make_generator(budget, std::move(all));
+    // Values without an order of their own are made lists, everything else is walked backwards.
+    return value.is(Kind::generator) || value.is_undefined() ? make_list(budget, std::move(all))
+                                                             : make_generator(budget, std::move(all));
 }
 
 Value batch(Interpreter& interpreter, const Value& value, const Arguments& arguments) {
@@ -214,9 +219,10 @@ Value slice(Interpreter& interpreter, const Value& value, const Arguments& argum
     return make_generator(budget, std::move(parts));
 }
 
-constexpr Filter kFilters[] = {{"batch", batch}, {"dictsort", dict_sort}, {"first", first}, {"groupby", group_by}, {"items", items}, {"last", last},
-                               {"list", list}, {"max", extreme<true>}, {"min", extreme<false>}, {"reverse", reverse}, {"slice", slice}, {"sort", sort},
-                               {"unique", unique}};
+constexpr Filter kFilters[] = {
+    {"batch", batch}, {"dictsort", dict_sort}, {"first", first},       {"groupby", group_by},   {"items", items},
+    {"last", last},   {"list", list},          {"max", extreme<true>}, {"min", extreme<false>}, {"reverse", reverse},
+    {"slice", slice}, {"sort", sort},          {"unique", unique}};
 
 }  // namespace
 

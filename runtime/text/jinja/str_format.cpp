@@ -13,7 +13,8 @@ namespace {
 
 class Filler {
   public:
-    Filler(Budget& budget, const Arguments& arguments, bool safe) : budget_(budget), arguments_(arguments), safe_(safe) {}
+    Filler(Budget& budget, const Arguments& arguments, bool safe)
+        : budget_(budget), arguments_(arguments), safe_(safe) {}
 
     // `level` 1 is inside of a specification, where places may stand too.
     std::string fill(std::string_view format, int level) {
@@ -80,7 +81,7 @@ class Filler {
             const std::string_view key = rest.substr(1, stop - 1);
             value = item ? get_item(budget_, value, key_of(key)) : get_attribute(budget_, value, key);
             rest = rest.substr(stop + (item ? 1 : 0));
-            if (!rest.empty() && rest[0] != '.' && rest[0] != '[') raise("format(): unexpected text behind ']'");
+            if (!rest.empty() && rest[0] != '.' && rest[0] != '[') raise("format(): unexpected text after ']'");
         }
         return value;
     }
@@ -88,7 +89,8 @@ class Filler {
     Value key_of(std::string_view key) {
         int64_t number = 0;
         const auto result = std::from_chars(key.data(), key.data() + key.size(), number);
-        if (result.ec == std::errc() && result.ptr == key.data() + key.size() && key[0] != '-') return Value::integer(number);
+        if (result.ec == std::errc() && result.ptr == key.data() + key.size() && key[0] != '-')
+            return Value::integer(number);
         return make_string(budget_, std::string(key));
     }
 
@@ -106,7 +108,8 @@ class Filler {
             if (next_ > 0) raise("format(): numbered and unnumbered places are mixed");
             numbered_ = true;
             const auto result = std::from_chars(name.data(), name.data() + name.size(), index);
-            if (result.ec != std::errc() || result.ptr != name.data() + name.size()) raise("format(): '{}' is no place", name);
+            if (result.ec != std::errc() || result.ptr != name.data() + name.size())
+                raise("format(): '{}' is no place", name);
         }
         if (index >= arguments_.positional.size()) raise("format(): there is no argument number {}", index);
         return arguments_.positional[index];

@@ -14,7 +14,7 @@ int digit_value(char c, int base) {
     return value < base ? value : -1;
 }
 
-// Exactly `count` hexadecimal digits at `at`, which moves behind them.
+// Exactly `count` hexadecimal digits at `at`, which moves past them.
 char32_t hexadecimal(std::string_view text, size_t& at, size_t count) {
     char32_t value = 0;
     for (size_t i = 0; i < count; ++i, ++at) {
@@ -22,13 +22,15 @@ char32_t hexadecimal(std::string_view text, size_t& at, size_t count) {
         if (digit < 0) raise("an escape in this string needs {} hexadecimal digits", count);
         value = value * 16 + static_cast<char32_t>(digit);
     }
-    if (value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) raise("an escape in this string is no Unicode character: {:#x}", static_cast<uint32_t>(value));
+    if (value > 0x10FFFF || (value >= 0xD800 && value < 0xE000))
+        raise("an escape in this string is no Unicode character: {:#x}", static_cast<uint32_t>(value));
     return value;
 }
 
 char32_t octal(std::string_view text, size_t& at) {
     char32_t value = 0;
-    for (int i = 0; i < 3 && at < text.size() && digit_value(text[at], 8) >= 0; ++i, ++at) value = value * 8 + static_cast<char32_t>(digit_value(text[at], 8));
+    for (int i = 0; i < 3 && at < text.size() && digit_value(text[at], 8) >= 0; ++i, ++at)
+        value = value * 8 + static_cast<char32_t>(digit_value(text[at], 8));
     return value;
 }
 
@@ -66,7 +68,9 @@ std::string unescape(std::string_view text) {
             // Python writes the character as its own escape first, and this backslash then escapes that one's.
             const Unit unit = unit_at(text, at - 1);
             const auto code = static_cast<uint32_t>(unit.code_point);
-            out += code < 0x100 ? fmt::format("\\x{:02x}", code) : code < 0x10000 ? fmt::format("\\u{:04x}", code) : fmt::format("\\U{:08x}", code);
+            out += code < 0x100     ? fmt::format("\\x{:02x}", code)
+                   : code < 0x10000 ? fmt::format("\\u{:04x}", code)
+                                    : fmt::format("\\U{:08x}", code);
             at += unit.bytes - 1;
         } else {
             out += '\\';

@@ -32,8 +32,12 @@ bool is_boolean(Interpreter&, const Value& value, const Values&) {
     return value.is(Kind::boolean) && (value.as_integer() != 0) == wanted;
 }
 
-bool is_equal(Interpreter& interpreter, const Value& value, const Values& others) { return equal(interpreter.budget(), value, others[0]); }
-bool is_unequal(Interpreter& interpreter, const Value& value, const Values& others) { return !equal(interpreter.budget(), value, others[0]); }
+bool is_equal(Interpreter& interpreter, const Value& value, const Values& others) {
+    return equal(interpreter.budget(), value, others[0]);
+}
+bool is_unequal(Interpreter& interpreter, const Value& value, const Values& others) {
+    return !equal(interpreter.budget(), value, others[0]);
+}
 bool is_less(Interpreter& interpreter, const Value& value, const Values& others) {
     return ordered(value, others[0]) && order(interpreter.budget(), value, others[0], "<") < 0;
 }
@@ -92,19 +96,46 @@ constexpr Test kTests[] = {
     {"number", 0, [](Interpreter&, const Value& value, const Values&) { return value.is_number(); }},
     {"sequence", 0, [](Interpreter&, const Value& value, const Values&) { return is_sequence(value); }},
     {"iterable", 0, [](Interpreter&, const Value& value, const Values&) { return is_iterable(value); }},
-    {"callable", 0, [](Interpreter&, const Value& value, const Values&) { return value.is(Kind::callable) || value.is(Kind::loop) || value.is_undefined(); }},
+    {"callable", 0,
+     [](Interpreter&, const Value& value, const Values&) {
+         return value.is(Kind::callable) || value.is(Kind::loop) || value.is_undefined();
+     }},
     {"escaped", 0, [](Interpreter&, const Value& value, const Values&) { return value.is_string() && value.safe(); }},
-    {"odd", 0, [](Interpreter& interpreter, const Value& value, const Values&) { return divides(interpreter, value, Value::integer(2), 1); }},
-    {"even", 0, [](Interpreter& interpreter, const Value& value, const Values&) { return divides(interpreter, value, Value::integer(2), 0); }},
-    {"divisibleby", 1, [](Interpreter& interpreter, const Value& value, const Values& by) { return divides(interpreter, value, by[0], 0); }},
-    {"in", 1, [](Interpreter& interpreter, const Value& value, const Values& in) { return contains(interpreter.budget(), in[0], value); }},
+    {"odd", 0,
+     [](Interpreter& interpreter, const Value& value, const Values&) {
+         return divides(interpreter, value, Value::integer(2), 1);
+     }},
+    {"even", 0,
+     [](Interpreter& interpreter, const Value& value, const Values&) {
+         return divides(interpreter, value, Value::integer(2), 0);
+     }},
+    {"divisibleby", 1,
+     [](Interpreter& interpreter, const Value& value, const Values& by) {
+         return divides(interpreter, value, by[0], 0);
+     }},
+    {"in", 1,
+     [](Interpreter& interpreter, const Value& value, const Values& in) {
+         return contains(interpreter.budget(), in[0], value);
+     }},
     {"sameas", 1, is_same},
     {"lower", 0, is_cased<is_lower, is_upper>},
     {"upper", 0, is_cased<is_upper, is_lower>},
     {"filter", 0, has_filter},
-    {"eq", 1, is_equal}, {"equalto", 1, is_equal}, {"==", 1, is_equal}, {"ne", 1, is_unequal}, {"!=", 1, is_unequal},
-    {"lt", 1, is_less}, {"lessthan", 1, is_less}, {"<", 1, is_less}, {"le", 1, is_less_or_equal}, {"<=", 1, is_less_or_equal},
-    {"gt", 1, is_greater}, {"greaterthan", 1, is_greater}, {">", 1, is_greater}, {"ge", 1, is_greater_or_equal}, {">=", 1, is_greater_or_equal},
+    {"eq", 1, is_equal},
+    {"equalto", 1, is_equal},
+    {"==", 1, is_equal},
+    {"ne", 1, is_unequal},
+    {"!=", 1, is_unequal},
+    {"lt", 1, is_less},
+    {"lessthan", 1, is_less},
+    {"<", 1, is_less},
+    {"le", 1, is_less_or_equal},
+    {"<=", 1, is_less_or_equal},
+    {"gt", 1, is_greater},
+    {"greaterthan", 1, is_greater},
+    {">", 1, is_greater},
+    {"ge", 1, is_greater_or_equal},
+    {">=", 1, is_greater_or_equal},
 };
 
 }  // namespace
@@ -114,7 +145,8 @@ bool Interpreter::test(std::string_view name, const Value& value, const Argument
     const auto found = std::ranges::find(kTests, name, &Test::name);
     if (found == std::end(kTests)) raise("there is no test named '{}'", name);
     if (arguments.positional.size() != found->arguments || !arguments.named.empty())
-        raise("the test '{}' takes {} arguments, found {}", name, found->arguments, arguments.positional.size() + arguments.named.size());
+        raise("the test '{}' takes {} arguments, found {}", name, found->arguments,
+              arguments.positional.size() + arguments.named.size());
     return found->passes(*this, value, arguments.positional);
 }
 

@@ -27,7 +27,9 @@ size_t skip_back(std::string_view text, size_t end, bool space) {
     return end;
 }
 
-bool ends_line(char32_t c) { return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029; }
+bool ends_line(char32_t c) {
+    return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
+}
 
 }  // namespace
 
@@ -64,7 +66,8 @@ std::vector<std::string_view> split_space_right(Budget& budget, std::string_view
     return parts;
 }
 
-std::vector<std::string_view> split_text(Budget& budget, std::string_view text, std::string_view separator, int64_t most) {
+std::vector<std::string_view> split_text(Budget& budget, std::string_view text, std::string_view separator,
+                                         int64_t most) {
     std::vector<std::string_view> parts;
     size_t begin = 0;
     while (most < 0 || static_cast<int64_t>(parts.size()) < most) {
@@ -77,7 +80,8 @@ std::vector<std::string_view> split_text(Budget& budget, std::string_view text, 
     return parts;
 }
 
-std::vector<std::string_view> split_text_right(Budget& budget, std::string_view text, std::string_view separator, int64_t most) {
+std::vector<std::string_view> split_text_right(Budget& budget, std::string_view text, std::string_view separator,
+                                               int64_t most) {
     std::vector<std::string_view> parts;
     while (most < 0 || static_cast<int64_t>(parts.size()) < most) {
         const size_t at = find_last_text(budget, text, separator);
@@ -123,7 +127,7 @@ std::string replaced(Budget& budget, std::string_view text, std::string_view fro
         put(to);
         at = hit + from.size();
         if (!from.empty()) continue;
-        // Between all characters: one character goes with each match, the last match is behind the last of them.
+        // Between all characters: one character goes with each match, the last match is after the last character.
         if (at == text.size()) return out;
         const size_t bytes = unit_at(text, at).bytes;
         put(text.substr(at, bytes));
@@ -163,7 +167,9 @@ std::string padded(Budget& budget, std::string_view text, int64_t width, char si
     if (missing > budget.limits().max_output_bytes / fill.size()) budget.string_size(SIZE_MAX);
     budget.string_size(text.size() + missing * fill.size());
     // Python puts the odd one left when the width is odd.
-    const uint64_t left = side == '<' ? 0 : side == '>' ? missing : missing / 2 + (missing & static_cast<uint64_t>(width) & 1);
+    const uint64_t left = side == '<'   ? 0
+                          : side == '>' ? missing
+                                        : missing / 2 + (missing & static_cast<uint64_t>(width) & 1);
     std::string out;
     for (uint64_t i = 0; i < left; ++i) out += fill;
     out += text;

@@ -13,11 +13,14 @@ namespace atlas::jinja {
 std::vector<std::string_view> split_space(Budget& budget, std::string_view text, int64_t most);
 std::vector<std::string_view> split_space_right(Budget& budget, std::string_view text, int64_t most);
 /// Cut at every `separator` (not empty).
-std::vector<std::string_view> split_text(Budget& budget, std::string_view text, std::string_view separator, int64_t most);
-std::vector<std::string_view> split_text_right(Budget& budget, std::string_view text, std::string_view separator, int64_t most);
+std::vector<std::string_view> split_text(Budget& budget, std::string_view text, std::string_view separator,
+                                         int64_t most);
+std::vector<std::string_view> split_text_right(Budget& budget, std::string_view text, std::string_view separator,
+                                               int64_t most);
 /// Cut at every kind of line end that Python knows.
 std::vector<std::string_view> split_lines(Budget& budget, std::string_view text, bool keep_ends);
-/// Every `from` becomes `to`, `most` times at most (negative: no bound). An empty `from` is found between all characters.
+/// Every `from` becomes `to`, `most` times at most (negative: no bound). An empty `from` is found between all
+/// characters.
 std::string replaced(Budget& budget, std::string_view text, std::string_view from, std::string_view to, int64_t most);
 /// Drops characters that are in `set` from the ends.
 std::string_view strip_characters(Budget& budget, std::string_view text, std::string_view set, bool left, bool right);

@@ -17,7 +17,9 @@ namespace atlas::jinja {
 namespace {
 
 // Texts stay as they are, also marked safe; everything else becomes text.
-Value soft_text(Budget& budget, const Value& value) { return value.is_string() ? value : make_string(budget, text_of(budget, value)); }
+Value soft_text(Budget& budget, const Value& value) {
+    return value.is_string() ? value : make_string(budget, text_of(budget, value));
+}
 
 Value string(Interpreter& interpreter, const Value& value, const Arguments& arguments) {
     const Parameters given("string", arguments, {});
@@ -36,7 +38,9 @@ Value escape(Interpreter& interpreter, const Value& value, const Arguments& argu
 
 Value force_escape(Interpreter& interpreter, const Value& value, const Arguments& arguments) {
     const Parameters given("forceescape", arguments, {});
-    return make_string(interpreter.budget(), escaped(interpreter.budget(), make_string(interpreter.budget(), text_of(interpreter.budget(), value))), true);
+    return make_string(
+        interpreter.budget(),
+        escaped(interpreter.budget(), make_string(interpreter.budget(), text_of(interpreter.budget(), value))), true);
 }
 
 template <std::string (*convert)(std::string_view)>
@@ -47,7 +51,7 @@ Value converted(Interpreter& interpreter, const Value& value, const Arguments& a
     return make_string(interpreter.budget(), convert(text.text()), text.safe());
 }
 
-// Words begin behind spaces, hyphens and opening brackets; unlike str.title, an apostrophe ends none.
+// Words begin after spaces, hyphens and opening brackets; unlike str.title, an apostrophe ends none.
 Value title(Interpreter& interpreter, const Value& value, const Arguments& arguments) {
     const Parameters given("title", arguments, {});
     const std::string text = text_of(interpreter.budget(), value);
@@ -57,11 +61,13 @@ Value title(Interpreter& interpreter, const Value& value, const Arguments& argum
     const auto put_word = [&](size_t end) {
         if (begin == end) return;
         const size_t first = unit_at(text, begin).bytes;
-        out += to_upper(std::string_view(text).substr(begin, first)) + to_lower(std::string_view(text).substr(begin + first, end - begin - first));
+        out += to_upper(std::string_view(text).substr(begin, first)) +
+               to_lower(std::string_view(text).substr(begin + first, end - begin - first));
     };
     for (size_t at = 0; at < text.size();) {
         const Unit unit = unit_at(text, at);
-        if (is_space(unit.code_point) || (unit.code_point < 0x80 && std::string_view("-({[<").find(static_cast<char>(unit.code_point)) != std::string_view::npos)) {
+        if (is_space(unit.code_point) || (unit.code_point < 0x80 && std::string_view("-({[<").find(static_cast<char>(
+                                                                        unit.code_point)) != std::string_view::npos)) {
             put_word(at);
             out += text.substr(at, unit.bytes);
             begin = at + unit.bytes;
@@ -77,7 +83,9 @@ Value trim(Interpreter& interpreter, const Value& value, const Arguments& argume
     Budget& budget = interpreter.budget();
     const Value text = soft_text(budget, value);
     budget.bytes_touched(text.text().size());
-    const std::string_view stripped = given[0].is_none() ? strip_left(strip_right(text.text())) : strip_characters(budget, text.text(), given.text(0), true, true);
+    const std::string_view stripped = given[0].is_none()
+                                          ? strip_left(strip_right(text.text()))
+                                          : strip_characters(budget, text.text(), given.text(0), true, true);
     return make_string(budget, std::string(stripped), text.safe());
 }
 
@@ -85,7 +93,8 @@ Value replace(Interpreter& interpreter, const Value& value, const Arguments& arg
     const Parameters given("replace", arguments, {"old", "new", "count"}, 2);
     Budget& budget = interpreter.budget();
     const int64_t most = given[2].is_none() ? -1 : given.integer(2, -1);
-    return make_string(budget, replaced(budget, text_of(budget, value), text_of(budget, given[0]), text_of(budget, given[1]), most));
+    return make_string(
+        budget, replaced(budget, text_of(budget, value), text_of(budget, given[0]), text_of(budget, given[1]), most));
 }
 
 Value join(Interpreter& interpreter, const Value& value, const Arguments& arguments) {
@@ -108,7 +117,7 @@ Value indent(Interpreter& interpreter, const Value& value, const Arguments& argu
     refuse_undefined(value);
     if (!value.is_string()) raise("indent() needs a text, found {}", type_name(value));
     const Value text = value;
-    // With a line end behind it, so that an empty last line counts.
+    // With a line end after it, so that an empty last line counts.
     const std::string lines = text.text() + "\n";
     const std::string margin = given[0].is_string() ? given.text(0) : padded(budget, "", given.integer(0, 4), '<', " ");
     const bool blank = given.flag(2, false);
@@ -127,12 +136,14 @@ Value indent(Interpreter& interpreter, const Value& value, const Arguments& argu
 Value center(Interpreter& interpreter, const Value& value, const Arguments& arguments) {
     const Parameters given("center", arguments, {"width"});
     const Value text = soft_text(interpreter.budget(), value);
-    return make_string(interpreter.budget(), padded(interpreter.budget(), text.text(), given.integer(0, 80), '^', " "), text.safe());
+    return make_string(interpreter.budget(), padded(interpreter.budget(), text.text(), given.integer(0, 80), '^', " "),
+                       text.safe());
 }
 
 Value format(Interpreter& interpreter, const Value& value, const Arguments& arguments) {
     Budget& budget = interpreter.budget();
-    if (!arguments.positional.empty() && !arguments.named.empty()) raise("format() takes positional or named arguments, not both");
+    if (!arguments.positional.empty() && !arguments.named.empty())
+        raise("format() takes positional or named arguments, not both");
     const Value text = soft_text(budget, value);
     Value values = make_tuple(budget, arguments.positional);
     if (!arguments.named.empty()) {
@@ -171,7 +182,8 @@ Value to_json_filter(Interpreter& interpreter, const Value& value, const Argumen
     }
     if (!given[2].is_none()) {
         const std::vector<Value> parts = iterate(budget, given[2]);
-        if (parts.size() != 2 || !parts[0].is_string() || !parts[1].is_string()) raise("tojson(): the separators are two texts");
+        if (parts.size() != 2 || !parts[0].is_string() || !parts[1].is_string())
+            raise("tojson(): the separators are two texts");
         style.item_separator = parts[0].text();
         style.key_separator = parts[1].text();
     }

@@ -56,8 +56,13 @@ Value split(Interpreter& interpreter, const Value& self, const Arguments& argume
     const int64_t most = given.integer(1, -1);
     const bool on_space = given[0].is_none();
     if (!on_space && given.text(0).empty()) raise("split(): the separator is empty");
-    if (on_space) return as_list(budget, self, from_right ? split_space_right(budget, self.text(), most) : split_space(budget, self.text(), most));
-    return as_list(budget, self, from_right ? split_text_right(budget, self.text(), given.text(0), most) : split_text(budget, self.text(), given.text(0), most));
+    if (on_space)
+        return as_list(
+            budget, self,
+            from_right ? split_space_right(budget, self.text(), most) : split_space(budget, self.text(), most));
+    return as_list(budget, self,
+                   from_right ? split_text_right(budget, self.text(), given.text(0), most)
+                              : split_text(budget, self.text(), given.text(0), most));
 }
 
 template <bool from_right>
@@ -89,10 +94,11 @@ ByteRange selected(Budget& budget, const std::string& text, const Parameters& gi
     if (!given.has(1) && !given.has(2)) return {0, text.size(), 0, true};
     const auto size = static_cast<int64_t>(length(budget, make_string(budget, text)));
     const SliceBounds bounds = slice_bounds(size, given[1], given[2], Value::integer(1));
-    // A start behind the end finds nothing, not even the empty text.
+    // A start past the end finds nothing, not even the empty text.
     if (given[1].is_integral() && given[1].as_integer() > size) return {0, 0, 0, false};
     const size_t begin = byte_offset(text, static_cast<size_t>(bounds.start));
-    return {begin, begin + byte_offset(std::string_view(text).substr(begin), static_cast<size_t>(bounds.count)), static_cast<size_t>(bounds.start), true};
+    return {begin, begin + byte_offset(std::string_view(text).substr(begin), static_cast<size_t>(bounds.count)),
+            static_cast<size_t>(bounds.start), true};
 }
 
 template <bool at_start>
@@ -102,7 +108,8 @@ Value starts_or_ends(Interpreter& interpreter, const Value& self, const Argument
     const std::string_view text = std::string_view(self.text()).substr(range.begin, range.end - range.begin);
     const auto matches = [&](const Value& piece) {
         refuse_undefined(piece);
-        if (!piece.is_string()) raise("startswith() and endswith() need a text or a tuple of texts, found {}", type_name(piece));
+        if (!piece.is_string())
+            raise("startswith() and endswith() need a text or a tuple of texts, found {}", type_name(piece));
         interpreter.budget().bytes_touched(piece.text().size());
         return range.valid && (at_start ? text.starts_with(piece.text()) : text.ends_with(piece.text()));
     };
@@ -116,7 +123,9 @@ Value find(Interpreter& interpreter, const Value& self, const Arguments& argumen
     const ByteRange range = selected(interpreter.budget(), self.text(), given);
     const std::string_view text = std::string_view(self.text()).substr(range.begin, range.end - range.begin);
     size_t at = std::string::npos;
-    if (range.valid) at = last ? find_last_text(interpreter.budget(), text, given.text(0)) : find_text(interpreter.budget(), text, given.text(0));
+    if (range.valid)
+        at = last ? find_last_text(interpreter.budget(), text, given.text(0))
+                  : find_text(interpreter.budget(), text, given.text(0));
     if (at == std::string::npos && must) raise("index(): the text is not found");
     if (at == std::string::npos) return Value::integer(-1);
     return Value::integer(static_cast<int64_t>(range.first_code_point + count_code_points(text.substr(0, at))));
@@ -153,7 +162,8 @@ Value join(Interpreter& interpreter, const Value& self, const Arguments& argumen
         if (!first) out += self.text();
         first = false;
         out += self.safe() ? escaped(budget, item) : item.text();
-        budget.string_size(out.size() < budget.limits().max_output_bytes ? item.text().size() + self.text().size() : out.size());
+        budget.string_size(out.size() < budget.limits().max_output_bytes ? item.text().size() + self.text().size()
+                                                                         : out.size());
     }
     return make_string(budget, std::move(out), self.safe());
 }
@@ -163,8 +173,10 @@ Value remove_end(Interpreter& interpreter, const Value& self, const Arguments& a
     const Parameters given("removeprefix", arguments, {"prefix"}, 1);
     const std::string& text = self.text();
     const std::string& piece = given.text(0);
-    if (prefix && text.starts_with(piece)) return make_string(interpreter.budget(), text.substr(piece.size()), self.safe());
-    if (!prefix && text.ends_with(piece)) return make_string(interpreter.budget(), text.substr(0, text.size() - piece.size()), self.safe());
+    if (prefix && text.starts_with(piece))
+        return make_string(interpreter.budget(), text.substr(piece.size()), self.safe());
+    if (!prefix && text.ends_with(piece))
+        return make_string(interpreter.budget(), text.substr(0, text.size() - piece.size()), self.safe());
     return self;
 }
 
@@ -174,7 +186,8 @@ Value justify(Interpreter& interpreter, const Value& self, const Arguments& argu
     const Parameters given("ljust", arguments, {"width", "fillchar"}, 1);
     const std::string fill = given.has(1) ? given.text(1) : " ";
     if (count_code_points(fill) != 1) raise("the fill character is one character, found {} bytes", fill.size());
-    return make_string(interpreter.budget(), padded(interpreter.budget(), self.text(), given.integer(0, 0), side, fill), self.safe());
+    return make_string(interpreter.budget(), padded(interpreter.budget(), self.text(), given.integer(0, 0), side, fill),
+                       self.safe());
 }
 
 Value zfill(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
@@ -182,7 +195,10 @@ Value zfill(Interpreter& interpreter, const Value& self, const Arguments& argume
     const std::string& text = self.text();
     const bool sign = !text.empty() && (text[0] == '-' || text[0] == '+');
     const int64_t width = given.integer(0, 0) - (sign ? 1 : 0);
-    return make_string(interpreter.budget(), (sign ? text.substr(0, 1) : "") + padded(interpreter.budget(), text.substr(sign ? 1 : 0), width, '>', "0"), self.safe());
+    return make_string(
+        interpreter.budget(),
+        (sign ? text.substr(0, 1) : "") + padded(interpreter.budget(), text.substr(sign ? 1 : 0), width, '>', "0"),
+        self.safe());
 }
 
 Value format(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
@@ -199,7 +215,8 @@ Value expand_tabs(Interpreter& interpreter, const Value& self, const Arguments& 
             const int64_t spaces = width > 0 ? width - column % width : 0;
             out.append(static_cast<size_t>(spaces), ' ');
             column += spaces;
-            interpreter.budget().string_size(out.size() > interpreter.budget().limits().max_output_bytes ? out.size() : 32);
+            interpreter.budget().string_size(out.size() > interpreter.budget().limits().max_output_bytes ? out.size()
+                                                                                                         : 32);
         } else {
             out += c;
             if ((static_cast<unsigned char>(c) & 0xC0u) != 0x80u) column = c == '\n' || c == '\r' ? 0 : column + 1;

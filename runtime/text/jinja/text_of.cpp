@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "runtime/base/check.h"
-
 #include "runtime/text/jinja/dict.h"
 #include "runtime/text/jinja/error.h"
 #include "runtime/text/jinja/loop.h"
@@ -34,7 +33,9 @@ std::string quoted(std::string_view text) {
         } else if (is_printable(unit.code_point) || c == 0xFFFD) {
             out += text.substr(at, unit.bytes);
         } else {
-            out += c < 0x100 ? fmt::format("\\x{:02x}", c) : c < 0x10000 ? fmt::format("\\u{:04x}", c) : fmt::format("\\U{:08x}", c);
+            out += c < 0x100     ? fmt::format("\\x{:02x}", c)
+                   : c < 0x10000 ? fmt::format("\\u{:04x}", c)
+                                 : fmt::format("\\U{:08x}", c);
         }
         at += unit.bytes;
     }
@@ -81,7 +82,8 @@ void append_container(Budget& budget, std::string& out, const Value& value) {
             append(budget, out, "(");
             append_items(budget, out, value.items());
             return append(budget, out, value.items().size() == 1 ? ",)" : ")");
-        case Kind::dict: return append_pairs(budget, out, value.dict().entries);
+        case Kind::dict:
+            return append_pairs(budget, out, value.dict().entries);
         case Kind::view:
             append(budget, out, fmt::format("{}([", type_name(value)));
             append_items(budget, out, iterate(budget, value));
@@ -90,7 +92,8 @@ void append_container(Budget& budget, std::string& out, const Value& value) {
             append(budget, out, "<Namespace ");
             append_pairs(budget, out, value.object<Namespace>().attributes);
             return append(budget, out, ">");
-        default: ATLAS_CHECK(false, "no container: {}", type_name(value));
+        default:
+            ATLAS_CHECK(false, "no container: {}", type_name(value));
     }
 }
 
@@ -125,27 +128,38 @@ std::string repr_of_real(double value) {
         return fmt::format("{}{}{}e{}{:02}", sign, digits[0], fraction, exponent < 0 ? '-' : '+', std::abs(exponent));
     }
     if (exponent < 0) return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
-    if (count <= exponent + 1) return sign + digits + std::string(static_cast<size_t>(exponent + 1 - count), '0') + ".0";
-    return sign + digits.substr(0, static_cast<size_t>(exponent + 1)) + "." + digits.substr(static_cast<size_t>(exponent + 1));
+    if (count <= exponent + 1)
+        return sign + digits + std::string(static_cast<size_t>(exponent + 1 - count), '0') + ".0";
+    return sign + digits.substr(0, static_cast<size_t>(exponent + 1)) + "." +
+           digits.substr(static_cast<size_t>(exponent + 1));
 }
 
 void append_text(Budget& budget, std::string& out, const Value& value) {
     switch (value.kind()) {
-        case Kind::undefined: return;
-        case Kind::none: return append(budget, out, "None");
-        case Kind::boolean: return append(budget, out, value.as_integer() != 0 ? "True" : "False");
-        case Kind::integer: return append(budget, out, fmt::format("{}", value.as_integer()));
-        case Kind::real: return append(budget, out, repr_of_real(value.as_real()));
-        case Kind::string: return append(budget, out, value.text());
+        case Kind::undefined:
+            return;
+        case Kind::none:
+            return append(budget, out, "None");
+        case Kind::boolean:
+            return append(budget, out, value.as_integer() != 0 ? "True" : "False");
+        case Kind::integer:
+            return append(budget, out, fmt::format("{}", value.as_integer()));
+        case Kind::real:
+            return append(budget, out, repr_of_real(value.as_real()));
+        case Kind::string:
+            return append(budget, out, value.text());
         case Kind::range: {
             const auto& range = value.object<Range>();
             if (range.step == 1) return append(budget, out, fmt::format("range({}, {})", range.start, range.stop));
             return append(budget, out, fmt::format("range({}, {}, {})", range.start, range.stop, range.step));
         }
-        case Kind::generator: return append(budget, out, "<generator object>");
+        case Kind::generator:
+            return append(budget, out, "<generator object>");
         case Kind::loop:
-        case Kind::callable: return append(budget, out, value.object<Callable>().describe());
-        default: return append_container(budget, out, value);
+        case Kind::callable:
+            return append(budget, out, value.object<Callable>().describe());
+        default:
+            return append_container(budget, out, value);
     }
 }
 

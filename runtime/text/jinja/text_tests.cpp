@@ -1,4 +1,4 @@
-// Methods of texts that ask what kind of characters they hold.
+// Methods of texts that test what kind of characters they hold.
 #include "runtime/text/jinja/interpreter.h"
 #include "runtime/text/jinja/methods.h"
 #include "runtime/text/jinja/parameters.h"
@@ -24,7 +24,8 @@ Value all_characters(Interpreter& interpreter, const Value& self, const Argument
 bool is_alphanumeric(char32_t c) { return is_alpha(c) || is_decimal(c); }
 // Superscript and circled digits are digits without being decimals.
 bool is_digit(char32_t c) {
-    return is_decimal(c) || c == 0xB2 || c == 0xB3 || c == 0xB9 || (c >= 0x2070 && c <= 0x2089 && c != 0x2071 && (c < 0x207A || c >= 0x2080) && c != 0x2072 && c != 0x2073) ||
+    return is_decimal(c) || c == 0xB2 || c == 0xB3 || c == 0xB9 ||
+           (c >= 0x2070 && c <= 0x2089 && c != 0x2071 && (c < 0x207A || c >= 0x2080) && c != 0x2072 && c != 0x2073) ||
            (c >= 0x2460 && c <= 0x2468) || (c >= 0x2474 && c <= 0x247C) || (c >= 0x2488 && c <= 0x2490);
 }
 
@@ -58,7 +59,8 @@ Value is_identifier(Interpreter& interpreter, const Value& self, const Arguments
     interpreter.budget().step(text.size());
     for (size_t at = 0; at < text.size();) {
         const Unit unit = unit_at(text, at);
-        const bool good = is_alpha(unit.code_point) || unit.code_point == '_' || (at > 0 && is_decimal(unit.code_point));
+        const bool good =
+            is_alpha(unit.code_point) || unit.code_point == '_' || (at > 0 && is_decimal(unit.code_point));
         if (!good) return Value::boolean(false);
         at += unit.bytes;
     }

@@ -12,14 +12,14 @@ enum class TokenKind : uint8_t {
     data,            // text outside of all tags, as it will be printed
     variable_begin,  // {{
     variable_end,
-    block_begin,     // {%
+    block_begin,  // {%
     block_end,
     name,
-    string,          // text = the value, escapes resolved
+    string,  // text = the value, escapes resolved
     integer,
     real,
-    punctuation,     // text = the operator or bracket
-    end,             // after the last token
+    punctuation,  // text = the operator or bracket
+    end,          // after the last token
 };
 
 struct Token {
@@ -37,8 +37,8 @@ std::string describe_position(std::string_view source, size_t offset_bytes);
 /// Every kind of line end becomes \n, and one line end at the very end is dropped, as jinja2 does before lexing.
 std::string normalize_newlines(std::string_view source);
 
-/// Cuts a normalized source into tokens; whitespace control, trim_blocks, lstrip_blocks, comments and raw blocks are resolved here.
-/// The last token is `end`. Throws TemplateError with the position.
+/// Cuts a normalized source into tokens; whitespace control, trim_blocks, lstrip_blocks, comments and raw blocks are
+/// resolved here. The last token is `end`. Throws TemplateError with the position.
 std::vector<Token> tokenize(std::string_view source);
 
 }  // namespace atlas::jinja

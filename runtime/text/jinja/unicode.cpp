@@ -21,7 +21,8 @@ class CharacterClass {
     explicit CharacterClass(const char* pattern) {
         int code = 0;
         size_t at = 0;
-        code_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &code, &at, nullptr);
+        code_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
+                              &code, &at, nullptr);
         ATLAS_CHECK(code_ != nullptr, "pattern {} at {}", pattern, at);
     }
     ~CharacterClass() { pcre2_code_free(code_); }
@@ -31,8 +32,10 @@ class CharacterClass {
     bool has(char32_t c) const {
         std::string text;
         append_utf8(text, c);
-        const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
-        return pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0, match.get(), nullptr) >= 0;
+        const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
+            pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
+        return pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0, match.get(), nullptr) >=
+               0;
     }
 
   private:
@@ -155,7 +158,8 @@ Unit unit_at(std::string_view text, size_t offset) {
     char32_t c = 0xFFFD;
     if (bytes == 2 && lead >= 0xC2 && lead < 0xE0) c = (lead & 0x1Fu) << 6 | (byte(1) & 0x3Fu);
     if (bytes == 3 && lead >= 0xE0 && lead < 0xF0) c = (lead & 0xFu) << 12 | (byte(1) & 0x3Fu) << 6 | (byte(2) & 0x3Fu);
-    if (bytes == 4 && lead >= 0xF0 && lead < 0xF5) c = (lead & 7u) << 18 | (byte(1) & 0x3Fu) << 12 | (byte(2) & 0x3Fu) << 6 | (byte(3) & 0x3Fu);
+    if (bytes == 4 && lead >= 0xF0 && lead < 0xF5)
+        c = (lead & 7u) << 18 | (byte(1) & 0x3Fu) << 12 | (byte(2) & 0x3Fu) << 6 | (byte(3) & 0x3Fu);
     const bool overlong = (bytes == 3 && c < 0x800) || (bytes == 4 && c < 0x10000);
     if (overlong || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000)) c = 0xFFFD;
     return {c, bytes};
@@ -203,7 +207,8 @@ size_t unit_before(std::string_view text, size_t end) {
 
 bool is_space(char32_t c) {
     if (c < 0x80) return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x1F);
-    return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+    return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
+           c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 bool is_printable(char32_t c) {

@@ -1,6 +1,6 @@
 #pragma once
 // Text as Python sees it: code points of UTF-8, their classes and cases.
-// A unit is a byte with the continuation bytes behind it; broken UTF-8 is kept as it is and counts one per unit.
+// A unit is a byte with the continuation bytes after it; broken UTF-8 is kept as it is and counts one per unit.
 
 #include <cstddef>
 #include <string>

@@ -15,7 +15,8 @@ namespace {
 constexpr size_t kObjectBytes = 96;
 
 void check_depth(Budget& budget, int depth) {
-    if (depth > budget.limits().max_depth) raise_limit("values are nested deeper than {} levels", budget.limits().max_depth);
+    if (depth > budget.limits().max_depth)
+        raise_limit("values are nested deeper than {} levels", budget.limits().max_depth);
 }
 
 template <class T>
@@ -57,7 +58,8 @@ const Dict& Value::dict() const { return object<Dict>(); }
 
 int64_t Range::size() const {
     if (step > 0 ? start >= stop : start <= stop) return 0;
-    const auto distance = step > 0 ? static_cast<uint64_t>(stop) - static_cast<uint64_t>(start) : static_cast<uint64_t>(start) - static_cast<uint64_t>(stop);
+    const auto distance = step > 0 ? static_cast<uint64_t>(stop) - static_cast<uint64_t>(start)
+                                   : static_cast<uint64_t>(start) - static_cast<uint64_t>(stop);
     const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
     return static_cast<int64_t>((distance - 1) / stride + 1);
 }
@@ -75,10 +77,18 @@ Value make_string(Budget& budget, std::string text, bool safe) {
     return {Kind::string, std::make_shared<Text>(std::move(charge), std::move(text), safe)};
 }
 
-Value make_list(Budget& budget, std::vector<Value> items) { return {Kind::list, make_sequence<Sequence>(budget, std::move(items))}; }
-Value make_tuple(Budget& budget, std::vector<Value> items) { return {Kind::tuple, make_sequence<Sequence>(budget, std::move(items))}; }
-Value make_group(Budget& budget, Value key, Value items) { return {Kind::tuple, make_sequence<Group>(budget, {std::move(key), std::move(items)})}; }
-Value make_generator(Budget& budget, std::vector<Value> items) { return {Kind::generator, make_sequence<Generator>(budget, std::move(items))}; }
+Value make_list(Budget& budget, std::vector<Value> items) {
+    return {Kind::list, make_sequence<Sequence>(budget, std::move(items))};
+}
+Value make_tuple(Budget& budget, std::vector<Value> items) {
+    return {Kind::tuple, make_sequence<Sequence>(budget, std::move(items))};
+}
+Value make_group(Budget& budget, Value key, Value items) {
+    return {Kind::tuple, make_sequence<Group>(budget, {std::move(key), std::move(items)})};
+}
+Value make_generator(Budget& budget, std::vector<Value> items) {
+    return {Kind::generator, make_sequence<Generator>(budget, std::move(items))};
+}
 
 Value make_range(Budget& budget, int64_t start, int64_t stop, int64_t step) {
     return {Kind::range, std::make_shared<Range>(budget.charge(kObjectBytes), start, stop, step)};
@@ -89,15 +99,20 @@ Value make_view(Budget& budget, View::Part part, const Value& dict) {
     return {Kind::view, std::make_shared<View>(budget.charge(kObjectBytes), part, dict)};
 }
 
-Value make_undefined(std::string message) { return {Kind::undefined, std::make_shared<Undefined>(std::move(message), false)}; }
-Value make_forbidden(std::string message) { return {Kind::undefined, std::make_shared<Undefined>(std::move(message), true)}; }
+Value make_undefined(std::string message) {
+    return {Kind::undefined, std::make_shared<Undefined>(std::move(message), false)};
+}
+Value make_forbidden(std::string message) {
+    return {Kind::undefined, std::make_shared<Undefined>(std::move(message), true)};
+}
 
 Value make_dict(Budget& budget, std::vector<std::pair<Value, Value>> entries) {
     budget.step(1 + entries.size());
     int depth = 0;
     for (const auto& [key, value] : entries) depth = std::max({depth, key.depth(), value.depth()});
     check_depth(budget, depth + 1);
-    auto dict = std::make_shared<Dict>(budget.charge(kObjectBytes + entries.size() * (2 * sizeof(Value) + 48)), depth + 1);
+    auto dict =
+        std::make_shared<Dict>(budget.charge(kObjectBytes + entries.size() * (2 * sizeof(Value) + 48)), depth + 1);
     dict->entries.reserve(entries.size());
     for (auto& [key, value] : entries) {
         if (const Value* present = dict->find(budget, key)) {
@@ -112,24 +127,38 @@ Value make_dict(Budget& budget, std::vector<std::pair<Value, Value>> entries) {
 
 std::string_view type_name(const Value& value) {
     switch (value.kind()) {
-        case Kind::undefined: return "Undefined";
-        case Kind::none: return "NoneType";
-        case Kind::boolean: return "bool";
-        case Kind::integer: return "int";
-        case Kind::real: return "float";
-        case Kind::string: return value.safe() ? "Markup" : "str";
-        case Kind::list: return "list";
-        case Kind::tuple: return "tuple";
-        case Kind::dict: return "dict";
-        case Kind::range: return "range";
+        case Kind::undefined:
+            return "Undefined";
+        case Kind::none:
+            return "NoneType";
+        case Kind::boolean:
+            return "bool";
+        case Kind::integer:
+            return "int";
+        case Kind::real:
+            return "float";
+        case Kind::string:
+            return value.safe() ? "Markup" : "str";
+        case Kind::list:
+            return "list";
+        case Kind::tuple:
+            return "tuple";
+        case Kind::dict:
+            return "dict";
+        case Kind::range:
+            return "range";
         case Kind::view: {
             const auto part = value.object<View>().part;
             return part == View::Part::keys ? "dict_keys" : part == View::Part::values ? "dict_values" : "dict_items";
         }
-        case Kind::generator: return "generator";
-        case Kind::name_space: return "Namespace";
-        case Kind::loop: return "LoopContext";
-        case Kind::callable: return "function";
+        case Kind::generator:
+            return "generator";
+        case Kind::name_space:
+            return "Namespace";
+        case Kind::loop:
+            return "LoopContext";
+        case Kind::callable:
+            return "function";
     }
     return "?";
 }
@@ -137,18 +166,28 @@ std::string_view type_name(const Value& value) {
 bool truth(const Value& value) {
     switch (value.kind()) {
         case Kind::undefined:
-        case Kind::none: return false;
+        case Kind::none:
+            return false;
         case Kind::boolean:
-        case Kind::integer: return value.as_integer() != 0;
-        case Kind::real: return value.as_real() != 0;
-        case Kind::string: return !value.text().empty();
+        case Kind::integer:
+            return value.as_integer() != 0;
+        case Kind::real:
+            return value.as_real() != 0;
+        case Kind::string:
+            return !value.text().empty();
         case Kind::list:
-        case Kind::tuple: return !value.items().empty();
-        case Kind::dict: return !value.dict().entries.empty();
-        case Kind::range: return value.object<Range>().size() != 0;
-        case Kind::view: return !value.object<View>().dict.dict().entries.empty();
-        case Kind::loop: return !value.object<Loop>().items.empty();
-        default: return true;
+        case Kind::tuple:
+            return !value.items().empty();
+        case Kind::dict:
+            return !value.dict().entries.empty();
+        case Kind::range:
+            return value.object<Range>().size() != 0;
+        case Kind::view:
+            return !value.object<View>().dict.dict().entries.empty();
+        case Kind::loop:
+            return !value.object<Loop>().items.empty();
+        default:
+            return true;
     }
 }
 
@@ -158,15 +197,24 @@ void refuse_undefined(const Value& value) {
 
 size_t length(Budget& budget, const Value& value) {
     switch (value.kind()) {
-        case Kind::undefined: return 0;
-        case Kind::string: budget.bytes_touched(value.text().size()); return count_code_points(value.text());
+        case Kind::undefined:
+            return 0;
+        case Kind::string:
+            budget.bytes_touched(value.text().size());
+            return count_code_points(value.text());
         case Kind::list:
-        case Kind::tuple: return value.items().size();
-        case Kind::dict: return value.dict().entries.size();
-        case Kind::range: return static_cast<size_t>(value.object<Range>().size());
-        case Kind::view: return value.object<View>().dict.dict().entries.size();
-        case Kind::loop: return value.object<Loop>().items.size();
-        default: raise("a value of type {} has no length", type_name(value));
+        case Kind::tuple:
+            return value.items().size();
+        case Kind::dict:
+            return value.dict().entries.size();
+        case Kind::range:
+            return static_cast<size_t>(value.object<Range>().size());
+        case Kind::view:
+            return value.object<View>().dict.dict().entries.size();
+        case Kind::loop:
+            return value.object<Loop>().items.size();
+        default:
+            raise("a value of type {} has no length", type_name(value));
     }
 }
 
@@ -177,8 +225,10 @@ bool is_sequence(const Value& value) {
         case Kind::list:
         case Kind::tuple:
         case Kind::dict:
-        case Kind::range: return true;
-        default: return false;
+        case Kind::range:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -188,13 +238,20 @@ bool is_iterable(const Value& value) {
 
 std::vector<Value> iterate(Budget& budget, const Value& value) {
     switch (value.kind()) {
-        case Kind::undefined: return {};
-        case Kind::string: return iterate_text(budget, value);
+        case Kind::undefined:
+            return {};
+        case Kind::string:
+            return iterate_text(budget, value);
         case Kind::list:
-        case Kind::tuple: budget.step(value.items().size()); return value.items();
-        case Kind::dict: return iterate_view(budget, View({}, View::Part::keys, value));
-        case Kind::view: return iterate_view(budget, value.object<View>());
-        case Kind::generator: return std::exchange(value.object<Generator>().items, {});
+        case Kind::tuple:
+            budget.step(value.items().size());
+            return value.items();
+        case Kind::dict:
+            return iterate_view(budget, View({}, View::Part::keys, value));
+        case Kind::view:
+            return iterate_view(budget, value.object<View>());
+        case Kind::generator:
+            return std::exchange(value.object<Generator>().items, {});
         case Kind::range: {
             const auto& range = value.object<Range>();
             const int64_t size = range.size();
@@ -203,7 +260,8 @@ std::vector<Value> iterate(Budget& budget, const Value& value) {
             for (int64_t i = 0; i < size; ++i) items.push_back(Value::integer(range.start + i * range.step));
             return items;
         }
-        default: raise("a value of type {} cannot be iterated", type_name(value));
+        default:
+            raise("a value of type {} cannot be iterated", type_name(value));
     }
 }
 

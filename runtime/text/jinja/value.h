@@ -15,12 +15,21 @@
 namespace atlas::jinja {
 
 enum class Kind : uint8_t {
-    undefined, none, boolean, integer, real, string, list, tuple, dict, range,
-    view,        // keys(), values() or items() of a dict
-    generator,   // what map, select, batch ... give: can be walked once, has no length
+    undefined,
+    none,
+    boolean,
+    integer,
+    real,
+    string,
+    list,
+    tuple,
+    dict,
+    range,
+    view,       // keys(), values() or items() of a dict
+    generator,  // what map, select, batch ... give: can be walked once, has no length
     name_space,
-    loop,        // the variable `loop`
-    callable     // functions, macros, bound methods, cyclers, joiners
+    loop,     // the variable `loop`
+    callable  // functions, macros, bound methods, cyclers, joiners
 };
 
 /// What a value refers to.
@@ -31,7 +40,8 @@ struct Object {
     Object& operator=(const Object&) = delete;
 
     Charge charge;
-    int depth;  // levels of containers inside, so that walking and destroying a value never recurses deeper than the limit
+    int depth;  // levels of containers inside, so that walking and destroying a value never recurses deeper than the
+                // limit
 };
 
 struct Text;
@@ -61,12 +71,12 @@ class Value {
 
     int64_t as_integer() const { return integer_; }  // of integer and boolean
     double as_real() const { return kind_ == Kind::real ? real_ : static_cast<double>(integer_); }  // of every number
-    const std::string& text() const;                 // of string
-    bool safe() const;                               // a string marked as needing no escapes (Markup)
-    const std::vector<Value>& items() const;         // of list, tuple
-    const Dict& dict() const;                        // of dict
+    const std::string& text() const;                                                                // of string
+    bool safe() const;                        // a string marked as needing no escapes (Markup)
+    const std::vector<Value>& items() const;  // of list, tuple
+    const Dict& dict() const;                 // of dict
 
-    /// The object behind the value; the caller knows its type from kind().
+    /// The object that the value refers to; the caller knows its type from kind().
     template <class T>
     const T& object() const {
         return static_cast<const T&>(*object_);
@@ -86,7 +96,8 @@ class Value {
 };
 
 struct Text : Object {
-    Text(Charge bytes_charge, std::string text, bool is_safe) : Object(std::move(bytes_charge)), bytes(std::move(text)), safe(is_safe) {}
+    Text(Charge bytes_charge, std::string text, bool is_safe)
+        : Object(std::move(bytes_charge)), bytes(std::move(text)), safe(is_safe) {}
     std::string bytes;
     bool safe;
 };
@@ -98,7 +109,8 @@ struct Undefined : Object {
 };
 
 struct Sequence : Object {
-    Sequence(Charge bytes, int nesting, std::vector<Value> values) : Object(std::move(bytes), nesting), items(std::move(values)) {}
+    Sequence(Charge bytes, int nesting, std::vector<Value> values)
+        : Object(std::move(bytes), nesting), items(std::move(values)) {}
     std::vector<Value> items;
 };
 
@@ -108,24 +120,28 @@ struct Group : Sequence {
 };
 
 struct Generator : Object {
-    Generator(Charge bytes, int nesting, std::vector<Value> values) : Object(std::move(bytes), nesting), items(std::move(values)) {}
+    Generator(Charge bytes, int nesting, std::vector<Value> values)
+        : Object(std::move(bytes), nesting), items(std::move(values)) {}
     mutable std::vector<Value> items;  // emptied by the first walk
 };
 
 struct Range : Object {
-    Range(Charge bytes, int64_t from, int64_t to, int64_t by) : Object(std::move(bytes)), start(from), stop(to), step(by) {}
+    Range(Charge bytes, int64_t from, int64_t to, int64_t by)
+        : Object(std::move(bytes)), start(from), stop(to), step(by) {}
     int64_t size() const;
     int64_t start, stop, step;
 };
 
 struct View : Object {
     enum class Part : uint8_t { keys, values, items };
-    View(Charge bytes, Part which, Value of) : Object(std::move(bytes), of.depth() + 2), part(which), dict(std::move(of)) {}
+    View(Charge bytes, Part which, Value of)
+        : Object(std::move(bytes), of.depth() + 2), part(which), dict(std::move(of)) {}
     Part part;
     Value dict;
 };
 
-/// namespace(...): the one thing that templates may write to. Kept alive by the interpreter until the end, because it can hold itself.
+/// namespace(...): the one thing that templates may write to. Kept alive by the interpreter until the end, because it
+/// can hold itself.
 struct Namespace : Object {
     explicit Namespace(Charge bytes) : Object(std::move(bytes)) {}
     mutable std::vector<std::pair<std::string, Value>> attributes;

@@ -1,4 +1,4 @@
-// Files that leave out what a tokenizer needs to know: what is taken instead, and that it is said.
+// Files that leave out what a tokenizer needs to know: what is inferred instead, and that the notes report it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,9 +25,12 @@ Tables tables_of(const std::filesystem::path& path) {
     const auto types = file.integers("tokenizer.ggml.token_type");
     if (tokens) tables.tokens.assign(tokens->begin(), tokens->end());
     if (merges) tables.merges.assign(merges->begin(), merges->end());
-    if (types) std::transform(types->begin(), types->end(), std::back_inserter(tables.types), [](int64_t type) { return static_cast<int32_t>(type); });
+    if (types)
+        std::transform(types->begin(), types->end(), std::back_inserter(tables.types),
+                       [](int64_t type) { return static_cast<int32_t>(type); });
     for (const char* key : {"bos", "eos", "unknown"})
-        if (const auto id = file.u32(std::string("tokenizer.ggml.") + key + "_token_id")) tables.ids.emplace_back(key, *id);
+        if (const auto id = file.u32(std::string("tokenizer.ggml.") + key + "_token_id"))
+            tables.ids.emplace_back(key, *id);
     return tables;
 }
 
@@ -38,8 +41,8 @@ std::string held_out_text() {
 
 const std::string kTiny = std::string(ATLAS_TEST_DATA) + "/models/atlas-tiny-Q8_0.gguf";
 
-// Cut by "default" and in silence, this text had other ids.
-TEST(Guess, WithoutAPreTokenizerTheIdsStayAndTheUserIsTold) {
+// This text had other ids when it was cut by "default" without a note.
+TEST(InferredTables, WithoutAPreTokenizerTheIdsStayAndTheUserIsTold) {
     Tables tables = tables_of(kTiny);
     const std::string text = held_out_text();
     const auto named = load(tables).value();
@@ -51,7 +54,7 @@ TEST(Guess, WithoutAPreTokenizerTheIdsStayAndTheUserIsTold) {
     EXPECT_NE(drafted->notes()[0].find("tokenizer.ggml.pre"), std::string::npos) << drafted->notes()[0];
 }
 
-TEST(Guess, WithoutTokenTypesTheIdsStayAndTheUserIsTold) {
+TEST(InferredTables, WithoutTokenTypesTheIdsStayAndTheUserIsTold) {
     Tables tables = tables_of(kTiny);
     const std::string text = held_out_text();
     const auto named = load(tables).value();
@@ -66,7 +69,7 @@ TEST(Guess, WithoutTokenTypesTheIdsStayAndTheUserIsTold) {
     EXPECT_NE(drafted->notes()[0].find("tokenizer.ggml.token_type"), std::string::npos) << drafted->notes()[0];
 }
 
-TEST(Guess, SpmWithoutTokenTypesKeepsItsBytesAndControlTokens) {
+TEST(InferredTables, SpmWithoutTokenTypesKeepsItsBytesAndControlTokens) {
     Tables tables;
     tables.model = "llama";
     for (const char* spelling : {"<unk>", "<s>", "</s>"}) tables.add(spelling);
@@ -80,15 +83,15 @@ TEST(Guess, SpmWithoutTokenTypesKeepsItsBytesAndControlTokens) {
     EXPECT_EQ(tokenizer->notes().size(), 1u);
 }
 
-TEST(Guess, FingerprintsAreOfRowsThatExist) {
+TEST(InferredTables, FingerprintsAreOfRowsThatExist) {
     EXPECT_EQ(fingerprint({}), 0xCBF29CE484222325u);
     const std::vector<std::string> merges = {"a b", "ab c"};
     EXPECT_EQ(fingerprint(merges), 0xF7C54B8209DB52F4u);
 }
 
-// The right row cuts none of the tokens that were learned under it: digits one by one (Qwen2) or three at a time (Llama 3), a space that
-// belongs to the next word alone (GPT-2).
-TEST(Guess, TokensTellHowTextWasCut) {
+// The right row cuts none of the tokens that were learned under it: digits one by one (Qwen2) or three at a time (Llama
+// 3), a space that belongs to the next word alone (GPT-2).
+TEST(InferredTables, TokensTellHowTextWasCut) {
     const auto drafted = [](std::initializer_list<std::pair<const char*, const char*>> merges) {
         Tables tables = testing::byte_tables("");
         for (const auto& [left, right] : merges) testing::add_merge(tables, left, right);
@@ -104,7 +107,7 @@ TEST(Guess, TokensTellHowTextWasCut) {
 }
 
 // Real vocabularies lie beside the repository on some machines only.
-TEST(Guess, PublishedVocabulariesAreKnown) {
+TEST(InferredTables, PublishedVocabulariesAreKnown) {
     const std::filesystem::path folder = std::filesystem::path(ATLAS_TEST_DATA) / "../../shared/data/vocab";
     if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no " << folder << " here";
     for (const char* name : {"gpt-2", "starcoder", "deepseek-coder"}) {
@@ -114,13 +117,16 @@ TEST(Guess, PublishedVocabulariesAreKnown) {
         tables.merges.emplace_back("qzx qzx");  // one that a converter added
         const auto tokenizer = load(tables).value();
         ASSERT_EQ(tokenizer->notes().size(), 2u);
-        EXPECT_NE(tokenizer->notes()[0].find("'" + std::string(name) + "' is used"), std::string::npos) << tokenizer->notes()[0];
+        EXPECT_NE(tokenizer->notes()[0].find("'" + std::string(name) + "' is used"), std::string::npos)
+            << tokenizer->notes()[0];
         EXPECT_NE(tokenizer->notes()[1].find("qzx"), std::string::npos) << tokenizer->notes()[1];
         tables.merges.erase(tables.merges.begin() + 5000);  // no published vocabulary any more: by its tokens
         const auto by_tokens = load(tables).value();
         const std::string text = held_out_text();
         tables.pre = name;
-        EXPECT_EQ(by_tokens->encode(text, {.add_special = false}), load(tables).value()->encode(text, {.add_special = false})) << by_tokens->notes()[0];
+        EXPECT_EQ(by_tokens->encode(text, {.add_special = false}),
+                  load(tables).value()->encode(text, {.add_special = false}))
+            << by_tokens->notes()[0];
     }
 }
 
