@@ -53,6 +53,10 @@ Result<std::vector<uint32_t>> KeyReader::per_layer(std::string_view key, uint32_
     return counts;
 }
 
+Result<bool> KeyReader::is_list(std::string_view key) const {
+    return keys_.integers(key).map([](const std::vector<int64_t>& values) { return values.size() != 1; });
+}
+
 Result<float> KeyReader::number(std::string_view key, float low, float high) const {
     ATLAS_TRY(const float found, keys_.number(key));
     if (!(found >= low && found <= high)) {
@@ -235,17 +239,20 @@ Result<ModelConfig> read_expert_decoder_config(const KeySource& source, const De
 Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelConfig& config) {
     ATLAS_TRY(const uint32_t window, keys.count_or("attention.sliding_window", {0, kMaxContext}, 0));
     if (window == 0) return {};
-    std::vector<uint32_t> pattern{default_period};
     constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+    uint32_t period = default_period;
+    std::vector<uint32_t> flags;  // of the layers; empty: the period counts
     if (keys.has(kPattern)) {
-        ATLAS_TRY(pattern, keys.per_layer(kPattern, config.n_layer(), {0, kMaxLayers}));
+        ATLAS_TRY(const bool is_list, keys.is_list(kPattern));
+        ATLAS_TRY(flags, keys.per_layer(kPattern, config.n_layer(), {0, is_list ? 1 : kMaxLayers}));
+        if (!is_list) {
+            period = flags.front();
+            flags.clear();
+        }
     }
-    const bool is_period =
-        std::all_of(pattern.begin(), pattern.end(), [&](uint32_t n) { return n == pattern[0]; }) && pattern[0] > 1;
     for (uint32_t il = 0; il < config.n_layer(); ++il) {
-        const bool is_windowed =
-            is_period ? il % pattern[0] != pattern[0] - 1 : pattern[std::min<size_t>(il, pattern.size() - 1)] != 0;
-        if (is_windowed) config.layers[il].window = window;
+        const bool is_last_of_period = period > 0 && il % period == period - 1;
+        if (flags.empty() ? !is_last_of_period : flags[il] != 0) config.layers[il].window = window;
     }
     return {};
 }

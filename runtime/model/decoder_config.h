@@ -30,6 +30,8 @@ class KeyReader {
     /// [n_layer]: an array's numbers, or one number for all. Fails: not_found, corrupt (also: an array that is
     /// shorter).
     Result<std::vector<uint32_t>> per_layer(std::string_view key, uint32_t n_layer, KeyRange range) const;
+    /// Whether the key has more than one number. Fails: not_found, corrupt.
+    Result<bool> is_list(std::string_view key) const;
     Result<float> number(std::string_view key, float low, float high) const;
     Result<float> number_or(std::string_view key, float low, float high, float fallback) const;
     Result<std::string> text_or(std::string_view key, std::string_view fallback) const;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "runtime/model/common_weights.h"
 #include "runtime/model/decoder_config.h"
@@ -72,6 +73,15 @@ TEST(Architectures, OfGemma3HaveTwoKindsOfLayers) {
     EXPECT_EQ(listed->layers[1].window, 0u);
     EXPECT_EQ(listed->layers[2].window, 1024u);
     EXPECT_EQ(listed->layers[5].window, 1024u);
+    // A number is a period; 0: every layer has a window, 1: none.
+    for (const auto& [period, in_first, in_second] :
+         {std::tuple{0, true, true}, std::tuple{1, false, false}, std::tuple{2, true, false}}) {
+        keys.set("attention.sliding_window_pattern", period);
+        const auto by_period = architecture_named("gemma3")->read_config(keys);
+        ASSERT_TRUE(by_period) << by_period.error().message;
+        EXPECT_EQ(by_period->layers[0].window > 0, in_first) << period;
+        EXPECT_EQ(by_period->layers[1].window > 0, in_second) << period;
+    }
     keys.put("attention.sliding_window_pattern", std::vector<int64_t>{1, 0, 1});
     EXPECT_FALSE(architecture_named("gemma3")->read_config(keys)) << "three flags for twelve layers";
 }
