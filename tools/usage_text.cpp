@@ -62,8 +62,11 @@ std::string usage_text(const CLI::ParseError& error, const CLI::App* command) {
         return fmt::format("{}: expected a number, found {}", name == std::string::npos ? left : left.substr(name + 1),
                            in_quotes(right));
     }
-    if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && split(text, ": ", left, right))
-        return fmt::format("{}: expected a value, found none", left);
+    if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && split(text, ": ", left, right)) {
+        const bool has_more = right.starts_with("At Most");
+        return fmt::format("{}: {}", left,
+                           has_more ? "given more than once, expected once" : "expected a value, found none");
+    }
     if (dynamic_cast<const CLI::ValidationError*>(&error) != nullptr) return of_value(text);
     return text;
 }

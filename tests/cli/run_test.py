@@ -192,7 +192,7 @@ class Flags(Cli):
         p = str(self.file("p", b"x"))
         for words, arguments in (
                 (["--kv", "q9"], ["--kv", "q9"]), (["--memory-limit", "6X"], ["--memory-limit", "6X"]), (["--keep-free", "much"], ["--keep-free", "much"]),
-                (["--max-tokens", "from 1"], ["-n", "0"]), (["--temperature", "from 0 to 10000"], ["--temperature", "-1"]), (["--top-p", "from 0 to 1"], ["--top-p", "2"]), (["--min-p"], ["--min-p", "nan"]),
+                (["--ctx", "more than once"], ["-c", "64", "-c", "65"]), (["--max-tokens", "from 1"], ["-n", "0"]), (["--temperature", "from 0 to 10000"], ["--temperature", "-1"]), (["--top-p", "from 0 to 1"], ["--top-p", "2"]), (["--min-p"], ["--min-p", "nan"]),
                 (["--repeat-penalty"], ["--repeat-penalty", "0"]), (["--top-k"], ["--top-k", "-3"]), (["--seed", "-1"], ["--seed", "-2"]),
                 (["--max-tokens", "'many'"], ["-n", "many"]), (["--ctx", "from 1 to"], ["--ctx", "0"]), (["--ctx"], ["--ctx", "99999999999"]),
                 (["--draft-max"], ["--draft-max", "99"]), (["--parallel", "1 to 256"], ["--prompts", p, "--parallel", "0"]),
