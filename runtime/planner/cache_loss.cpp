@@ -169,10 +169,10 @@ std::string warning_of(const Catalogue& catalogue, const KvFormats& kv, const Ca
     const KvCost cost = kv_cost_of(catalogue, kv, traits);
     if (!is_hurtful(cost)) return "";
     const auto percent = [](double share) { return fmt::format("{:.{}f} %", 100 * share, share < 0.1 ? 1 : 0); };
-    const bool turned = kv == with_default_rotation(kv);
+    const bool is_default = kv == with_default_rotation(kv);
     std::string text = fmt::format(
         "a {} cache{} is {} to hurt models with keys like this one's: {}{} more perplexity ({}{}).", name_of(kv),
-        turned ? "" : " with this --kv-rotation", cost.measured ? "known" : "likely",
+        is_default ? "" : " with this --kv-rotation", cost.measured ? "known" : "likely",
         !cost.measured  ? "about "
         : cost.is_least ? "at least "
                         : "",

@@ -51,12 +51,15 @@ constexpr auto kOldNames = std::to_array<OldName>({{"n_layer", "block_count"},
                                                    {"full_every", "attention.sliding_window_pattern"},
                                                    {"kv_lora_rank", "attention.kv_lora_rank"},
                                                    {"q_lora_rank", "attention.q_lora_rank"},
-                                                   {"rope_head_dim", "rope.dimension_count"}});
+                                                   {"rope_head_dim", "rope.dimension_count"},
+                                                   {"recurrent_full_every", "full_attention_interval"},
+                                                   {"recurrent_v_heads", "ssm.time_step_rank"}});
+
+constexpr size_t kMostLayers = 1024;
 
 bool is_whole(const Json& value) { return value.is_number_integer() && value >= -1 && value <= int64_t{1} << 40; }
 
 bool is_list_of_whole(const Json& value) {
-    constexpr size_t kMostLayers = 1024;
     return value.is_array() && !value.empty() && value.size() <= kMostLayers &&
            std::all_of(value.begin(), value.end(), is_whole);
 }
@@ -76,6 +79,28 @@ void put_key(Fields& f, const std::string& key, const Json& value, KeyMap& to) {
         f.complain(("keys." + key).c_str(), "a number, a list of whole numbers, a text, true or false", value);
 }
 
+// What the old names left out: the sizes of delta nets, which were those of all known models, and the heads of layers
+// without a window.
+void complete_old_names(Fields& f, const Json& entry, KeyMap& keys) {
+    if (entry.contains("recurrent_v_heads"))
+        keys.set("ssm.conv_kernel", 4).set("ssm.state_size", 128).set("ssm.group_count", 16);
+    if (!entry.contains("full_head_dim")) return;
+    uint32_t n_layer = 0, period = 0, n_head_kv = 0, head_dim = 0, full_n_head_kv = 0, full_head_dim = 0;
+    f.count("n_layer", n_layer, kMostLayers);
+    f.count("full_every", period, kMostLayers);
+    f.count("n_head_kv", n_head_kv, 1024);
+    f.count("head_dim", head_dim, 1024);
+    f.count("full_n_head_kv", full_n_head_kv, 1024);
+    f.count("full_head_dim", full_head_dim, 1024);
+    std::vector<int64_t> heads;
+    for (uint32_t il = 0; il < n_layer; ++il)
+        heads.push_back(period > 0 && il % period == period - 1 ? full_n_head_kv : n_head_kv);
+    if (heads.empty()) return;
+    keys.put("attention.head_count_kv", std::move(heads));
+    for (const char* side : {"attention.key_length", "attention.value_length"})
+        keys.set(side, full_head_dim).set(std::string(side) + "_swa", head_dim);
+}
+
 KeyMap read_keys(Fields& f, const Json& entry) {
     KeyMap keys(f.text("arch"));
     // Keys that a plan does not depend on.
@@ -85,6 +110,7 @@ KeyMap read_keys(Fields& f, const Json& entry) {
         if (const auto found = entry.find(old.name); found != entry.end() && !found->is_null())
             put_key(f, old.key, *found, keys);
     }
+    complete_old_names(f, entry, keys);
     const Json* given = f.get("keys", false);
     if (given != nullptr && !given->is_object()) f.complain("keys", "an object", *given);
     if (given == nullptr || !given->is_object()) return keys;

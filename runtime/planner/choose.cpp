@@ -378,10 +378,10 @@ std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, 
     std::vector<KvTrade> trades;
     for (const KvFormats& kv : kTrades) {
         if (!fits_heads(kv, fit.model().config)) continue;
-        const KvFormats turned = with_default_rotation(kv);
+        const KvFormats rotated = with_default_rotation(kv);
         KvTrade trade{kv, fit.largest_context(available_bytes, fit.model().n_ctx(), kv, n_sequences), 0,
-                      kv_cost_of(catalogue, turned, traits),
-                      kv_cost_of(catalogue, turned, {true, traits.key_bias_left})};
+                      kv_cost_of(catalogue, rotated, traits),
+                      kv_cost_of(catalogue, rotated, {true, traits.key_bias_left})};
         const uint64_t far = cache_bytes(fit.model().config, 1 << 20, kv, 512),
                        near = cache_bytes(fit.model().config, 1 << 19, kv, 512);
         trade.bytes_per_token = double(far - near) / (1 << 19);

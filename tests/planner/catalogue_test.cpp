@@ -149,6 +149,29 @@ TEST(CatalogueFile, OneThatCannotBeOpenedStaysWhereItIs) {
     EXPECT_TRUE(std::filesystem::exists(path)) << warning;
 }
 
+// Additions that were written before the catalogue held a file's keys describe the same models.
+TEST(Catalogue, OldNamesOfRowsStillCount) {
+    const auto old = parse_catalogue(R"({"schema": 1, "models": [
+        {"id": "a", "arch": "qwen35", "parameters": 752393024, "n_layer": 24, "n_embd": 1024, "n_head": 8, "n_head_kv": 2, "head_dim": 256, "n_ff": 3584,
+         "n_vocab": 248320, "tied": true, "n_ctx": 262144, "recurrent_full_every": 4, "recurrent_v_heads": 16, "recurrent_bytes": 20201472},
+        {"id": "b", "arch": "gemma4", "parameters": 1, "n_layer": 30, "n_embd": 2816, "n_head": 16, "n_head_kv": 8, "head_dim": 256, "n_ff": 2112,
+         "n_expert": 128, "n_expert_used": 8, "n_ff_expert": 704, "n_ff_shared": 2112, "n_vocab": 262144, "tied": true, "n_ctx": 262144, "window": 1024,
+         "full_every": 6, "full_head_dim": 512, "full_n_head_kv": 2},
+        {"id": "c", "arch": "deepseek2", "parameters": 1, "n_layer": 27, "n_embd": 2048, "n_head": 16, "n_head_kv": 16, "head_dim": 192, "v_head_dim": 128,
+         "n_ff": 10944, "n_expert": 64, "n_expert_used": 6, "n_ff_expert": 1408, "n_ff_shared": 2816, "n_dense_layers": 1, "n_vocab": 102400, "tied": false,
+         "n_ctx": 163840, "kv_lora_rank": 512, "rope_head_dim": 64}]})",
+                                     "mine");
+    ASSERT_TRUE(old) << old.error().message;
+    const char* const ids[] = {"qwen3.5-0.8b", "gemma-4-26b-a4b-it", "deepseek-coder-v2-lite-instruct"};
+    for (size_t i = 0; i < 3; ++i) {
+        const ModelShape& mine = old->models[i].shape;
+        const ModelShape& known = catalogue().find_model(ids[i]).value()->shape;
+        EXPECT_EQ(count_parameters(mine), count_parameters(known)) << ids[i];
+        EXPECT_EQ(cache_bytes(mine.config, 65536, Format::f16, 512), cache_bytes(known.config, 65536, Format::f16, 512))
+            << ids[i];
+    }
+}
+
 // Every shape of a header or a catalogue is refused or planned; nothing aborts.
 TEST(ModelShapes, WhatIsNotRefusedCanBePlanned) {
     std::mt19937 random(24);
