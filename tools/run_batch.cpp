@@ -92,7 +92,7 @@ class BatchRun {
     }
 
     Json figures() const {
-        const BatchRunner::Counts& counts = engine_.runner().counts();
+        const StepRunner::Counts& counts = engine_.runner().counts();
         const auto rate = [&](uint64_t n) { return seconds_ > 0 ? double(n) / seconds_ : 0.0; };
         return {{"prompts", n_answers_},
                 {"prompt_tokens", prompt_tokens_},
@@ -131,14 +131,14 @@ class BatchRun {
 
     // Steps without prefill are timed separately, without those that built kernels.
     Result<void> step() {
-        const BatchRunner::Counts before = engine_.runner().counts();
+        const StepRunner::Counts before = engine_.runner().counts();
         const auto start = Clock::now();
         try {
             ATLAS_TRY_VOID(engine_.step());
         } catch (const std::bad_alloc&) {
             return fail(ErrorCode::out_of_memory, "the system has no memory left");
         }
-        const BatchRunner::Counts& after = engine_.runner().counts();
+        const StepRunner::Counts& after = engine_.runner().counts();
         const uint64_t n_tokens = after.tokens - before.tokens;
         if (after.recordings > before.recordings || n_tokens > after.timelines - before.timelines) return {};
         decode_tokens_ += n_tokens;
@@ -204,9 +204,9 @@ bool is_too_large(const Error& error) {
 }
 
 Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags,
-                                            const SpeculationFlags& speculation, const BatchShape& wish,
+                                            const SpeculationFlags& speculation, const RunnerShape& wish,
                                             uint32_t draft_contexts) {
-    BatchShape shape = wish;
+    RunnerShape shape = wish;
     ATLAS_TRY(auto draft_tokens, make_batch_speculation(speculation, open, shape.max_timelines, draft_contexts));
     shape.max_outputs = draft_tokens ? std::max(shape.max_timelines, kBatchInvariantWidth) : shape.max_timelines;
     if (flags.pool_tokens > 0) {
@@ -216,7 +216,7 @@ Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFl
     // As many whole contexts as there are places, or as many as fit; a request that finds no page waits.
     for (uint32_t contexts = shape.max_timelines;; contexts = (contexts + 1) / 2) {
         shape.pool_tokens = contexts * shape.n_ctx;
-        auto runner = BatchRunner::create(open.model, shape);
+        auto runner = StepRunner::create(open.model, shape);
         if (!runner && is_too_large(runner.error()) && contexts > 1) continue;
         if (!runner) return tl::unexpected(runner.error());
         return Engine::create(std::move(*runner), std::move(draft_tokens));
@@ -225,7 +225,7 @@ Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFl
 
 Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags,
                                             const SpeculationFlags& speculation, const std::vector<Prompt>& prompts) {
-    BatchShape shape;
+    RunnerShape shape;
     shape.kv_format = open.kv;
     shape.n_ctx = open.n_ctx;
     shape.max_timelines = std::min(flags.parallel, static_cast<uint32_t>(prompts.size()));

@@ -170,13 +170,13 @@ Result<std::unique_ptr<BatchSpeculation>> make_batch_speculation(const Speculati
     if (open.draft_file) {
         SessionShape one;
         ATLAS_TRY(const auto model, load_draft(open.draft_target(), one));
-        BatchShape shape;
+        RunnerShape shape;
         shape.n_ctx = one.n_ctx;
         shape.kv_format = one.kv_format;
         shape.pool_tokens = one.n_ctx * draft_contexts;
         shape.max_timelines = shape.max_outputs = parallel;
         shape.n_batch = std::max(512u, parallel + kPageTokens);
-        ATLAS_TRY(auto runner, BatchRunner::create(model, shape));
+        ATLAS_TRY(auto runner, StepRunner::create(model, shape));
         draft = std::make_unique<BatchDraft>(std::move(runner), open.model->config().n_vocab);
     }
     if (!lookup && !draft) return nullptr;

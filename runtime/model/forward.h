@@ -21,6 +21,11 @@ struct StepViews {
     uint32_t max_pages = 0;
     uint32_t max_kv_tokens = 0;
     U32View shared_positions = {};  // [1], see AttentionTables
+    // For layers with a state, rows of ForwardInputs::states. Tokens of a sequence follow each other; one at the
+    // position of the one before repeats it and changes no state.
+    U32View state_before = {};  // [sequences]
+    U32View state_after = {};   // [n_tokens] where to write what the layer keeps after this token; kNoState: nowhere
+    static constexpr uint32_t kNoState = UINT32_MAX;
 };
 
 struct ForwardInputs {
@@ -28,7 +33,8 @@ struct ForwardInputs {
     const Weights& weights;
     std::span<const KvLayer> kv;  // [n_layer]
     StepViews step;
-    Tensor logits;  // f32 [n_outputs, n_vocab]; empty when no output is requested
+    Tensor logits;                        // f32 [n_outputs, n_vocab]; empty when no output is requested
+    std::span<const Tensor> states = {};  // [n_layer] f32 [slots, state_bytes / 4]; empty for layers without a state
 };
 
 /// Records one step: writes the K and V of its tokens and the logits of its outputs.

@@ -22,9 +22,12 @@ struct Resolution {
     std::vector<ResolvedWeight> weights;
 };
 
-Result<Resolution> resolve(const gguf::File& file, const std::function<bool(Format)>& can_read) {
-    Resolution found;
-    ATLAS_TRY(found.architecture, find_architecture(file));
+Result<Resolution> resolve(const gguf::File& file, const std::function<bool(Format)>& can_read,
+                           const Architecture* architecture = nullptr) {
+    Resolution found{.architecture = architecture, .config = {}, .weights = {}};
+    if (architecture == nullptr) {
+        ATLAS_TRY(found.architecture, find_architecture(file));
+    }
     ATLAS_TRY(found.config, found.architecture->read_config(FileKeys(file)));
     ATLAS_TRY(found.weights, resolve_weights(file, found.architecture->weights(found.config), found.config, can_read));
     return found;
@@ -116,8 +119,10 @@ Result<void> check_storage_sizes(std::span<const ResolvedWeight> weights, const 
 
 namespace {
 
-Result<Resolution> resolve_on(const gguf::File& file, const Backend& backend) {
-    ATLAS_TRY(Resolution found, resolve(file, [&](Format format) { return backend.can_read(format); }));
+Result<Resolution> resolve_on(const gguf::File& file, const Backend& backend,
+                              const Architecture* architecture = nullptr) {
+    ATLAS_TRY(Resolution found, resolve(
+                                    file, [&](Format format) { return backend.can_read(format); }, architecture));
     for (ResolvedWeight& weight : found.weights) weight.layout = backend.weight_layout(weight.format, weight.cols);
     ATLAS_TRY_VOID(check_storage_sizes(found.weights, backend));
     return found;
@@ -133,9 +138,10 @@ Result<MemoryPlan> plan_on(const Resolution& found, const SessionShape& shape, c
 
 }  // namespace
 
-Result<std::shared_ptr<Model>> Model::prepare(const gguf::File& file, Backend& backend, const SessionShape& shape) {
+Result<std::shared_ptr<Model>> Model::prepare(const gguf::File& file, Backend& backend, const SessionShape& shape,
+                                              const Architecture* architecture) {
     const auto in_file = [&](Error error) { return fail_in(file.path().string(), std::move(error)); };
-    auto found = resolve_on(file, backend);
+    auto found = resolve_on(file, backend, architecture);
     if (!found) return in_file(std::move(found).error());
     if (const auto plan = plan_on(*found, shape, backend, 0); !plan) return in_file(plan.error());
 
@@ -177,8 +183,8 @@ Result<void> Model::take_weights(const FillWeight& fill) {
 }
 
 Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend& backend, const SessionShape& shape,
-                                                 const LoadProgress& progress) {
-    ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape));
+                                                 const LoadProgress& progress, const Architecture* architecture) {
+    ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape, architecture));
     Streamer streamer(file, model->config_, backend, model->weights_bytes_, progress);
     ModelIdentity identity(model->config_);
     const auto fill = [&](const ResolvedWeight& weight, Storage& to, uint64_t at) -> Result<void> {

@@ -18,9 +18,10 @@ class Model {
   public:
     /// Streams the file's tensors into storages of `backend`, which must outlive the model. Refuses before the first
     /// byte if the weights and one session of `shape` do not fit together. Fails: what config, weights and plan refuse;
-    /// out_of_memory, device_lost, io from the backend.
+    /// out_of_memory, device_lost, io from the backend. `architecture`: instead of the one that the file names.
     static Result<std::shared_ptr<const Model>> load(const gguf::File& file, Backend& backend,
-                                                     const SessionShape& shape = {}, const LoadProgress& progress = {});
+                                                     const SessionShape& shape = {}, const LoadProgress& progress = {},
+                                                     const Architecture* architecture = nullptr);
 
     /// As load, but every weight's content comes from `fill`; of the file only keys and tensor table are read. For
     /// measuring models whose weights are not present.
@@ -43,7 +44,8 @@ class Model {
 
   private:
     explicit Model(Backend& backend) : backend_(backend) {}
-    static Result<std::shared_ptr<Model>> prepare(const gguf::File& file, Backend& backend, const SessionShape& shape);
+    static Result<std::shared_ptr<Model>> prepare(const gguf::File& file, Backend& backend, const SessionShape& shape,
+                                                  const Architecture* architecture = nullptr);
     Result<void> take_weights(const FillWeight& fill);
 
     Backend& backend_;

@@ -28,6 +28,10 @@ Result<void> check_shape(const ModelConfig& config, const SessionShape& shape) {
         return fail(ErrorCode::invalid_argument, "{} outputs per step: expected 1 .. {} (the batch)", shape.max_outputs,
                     shape.n_batch);
     }
+    if (shape.max_timelines < 1 || shape.max_timelines > shape.n_batch) {
+        return fail(ErrorCode::invalid_argument, "{} timelines per step: expected 1 .. {} (the batch)",
+                    shape.max_timelines, shape.n_batch);
+    }
     for (const Format format : {shape.kv_format.k, shape.kv_format.v}) {
         const FormatInfo& f = info(format);
         if (!is_kv_format(format)) {
@@ -66,10 +70,12 @@ class Planner {
         MemoryPlan plan;
         plan.n_ctx = whole_pages(n_ctx);
         plan.weights_bytes = weights_bytes_;
-        plan.kv_bytes = sum(kv_storages(input_.config, plan.n_ctx, shape_.kv_format));
+        plan.kv_bytes = sum(kv_storages(input_.config, plan.n_ctx, shape_.kv_format)) +
+                        sum(state_storages(input_.config, state_slots(shape_)));
         plan.scratch_bytes = storage_bytes(scratch_peak(plan.n_ctx));
-        plan.step_bytes = sum(step_storages(plan.n_ctx, shape_.n_batch));
-        plan.output_bytes = sum(output_storages(input_.config, shape_.max_outputs));
+        const StepSizes sizes = step_sizes(shape_, plan.n_ctx);
+        plan.step_bytes = sum(step_storages(sizes));
+        plan.output_bytes = sum(output_storages(input_.config, sizes));
         plan.other_bytes = input_.overhead_bytes;
         return plan;
     }
@@ -88,15 +94,16 @@ class Planner {
                           shape_.kv_format.rotate_k,
                           shape_.kv_format.rotate_v});
         }
-        StepViews step{view(n_tokens), view(n_tokens),         view(n_tokens),
-                       view(n_tokens), view(pages_for(n_ctx)), view(n_outputs)};
-        step.max_pages = pages_for(n_ctx);
-        step.max_kv_tokens = n_ctx;
+        const uint32_t longest = step_sizes(shape_, n_ctx).timeline_tokens, n_pages = pages_for(longest);
+        StepViews step{view(n_tokens), view(n_tokens), view(n_tokens), view(n_tokens), view(n_pages), view(n_outputs)};
+        step.max_pages = n_pages;
+        step.max_kv_tokens = longest;
         step.shared_positions = view(1);
         DryOps ops;
         input_.forward({c, weights_, kv, step, {&nowhere_, Format::f32, 0, n_outputs, c.n_vocab, c.n_vocab}}, ops);
-        // after a pass, which has released all its scratch
-        ops.scratch(std::min(n_outputs, kBatchInvariantWidth), kSampleWorkWords, "sample");
+        // after a pass, which has released all its scratch; one timeline has no more rows than a verify step
+        const uint32_t n_chosen = shape_.max_timelines > 1 ? n_outputs : std::min(n_outputs, kBatchInvariantWidth);
+        ops.scratch(n_chosen, kSampleWorkWords, "sample");
         return ops.counts().scratch_peak_bytes;
     }
 
@@ -155,18 +162,39 @@ std::vector<uint64_t> kv_storages(const ModelConfig& config, uint32_t n_ctx, con
     return storages;
 }
 
-std::vector<uint64_t> step_storages(uint32_t n_ctx, uint32_t n_batch) {
-    return {storage_bytes(step_buffer_bytes(n_batch)),
-            storage_bytes(page_table_bytes(n_ctx)),
-            storage_bytes(kChainStepBytes),
-            storage_bytes(kChainStepBytes),
-            storage_bytes(kChainStateBytes),
-            storage_bytes(kVerifyParamBytes)};
+uint32_t state_slots(const SessionShape& shape) {
+    return 1 + 2 * shape.max_timelines + std::min(shape.max_outputs, kBatchInvariantWidth) + shape.max_checkpoints;
 }
 
-std::vector<uint64_t> output_storages(const ModelConfig& config, uint32_t max_outputs) {
-    return {storage_bytes(uint64_t{max_outputs} * config.n_vocab * sizeof(float)), storage_bytes(kChainResultBytes),
-            storage_bytes(kVerifyResultBytes)};
+std::vector<uint64_t> state_storages(const ModelConfig& config, uint32_t n_slots) {
+    std::vector<uint64_t> storages;
+    for (const LayerConfig& layer : config.layers) {
+        const uint64_t bytes = layer.cache().state_bytes;
+        if (bytes > 0) storages.push_back(storage_bytes(n_slots * bytes));
+    }
+    return storages;
+}
+
+StepSizes step_sizes(const SessionShape& shape, uint32_t n_ctx) {
+    const uint32_t longest = shape.timeline_tokens == 0 ? n_ctx : std::min(shape.timeline_tokens, n_ctx);
+    return {whole_pages(longest), shape.n_batch, shape.max_outputs, shape.max_timelines};
+}
+
+std::vector<uint64_t> step_storages(const StepSizes& s) {
+    const uint64_t page_table = uint64_t{s.max_timelines} * pages_for(s.timeline_tokens) * sizeof(uint32_t);
+    const uint64_t ahead = ahead_params_at(s) + s.max_timelines * kChoiceParamBytes;
+    return {storage_bytes(kPageCopyBytes),
+            storage_bytes(step_buffer_bytes(s.n_batch, s.max_timelines)),
+            storage_bytes(page_table),
+            storage_bytes(ahead),
+            storage_bytes(ahead),
+            storage_bytes(history_at(s) + (2 + kMaxHistory) * sizeof(uint32_t)),
+            storage_bytes(drafts_at(s) + kBatchInvariantWidth * kDraftWordsBytes)};
+}
+
+std::vector<uint64_t> output_storages(const ModelConfig& config, const StepSizes& s) {
+    return {storage_bytes(uint64_t{s.max_outputs} * config.n_vocab * sizeof(float)),
+            storage_bytes(2 * ahead_results_bytes(s)), storage_bytes(choice_rows(s) * kChoiceResultBytes)};
 }
 
 MemoryPlan together(const MemoryPlan& a, const MemoryPlan& b) {

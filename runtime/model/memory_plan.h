@@ -24,7 +24,18 @@ struct SessionShape {
     uint32_t n_batch = 512;  // most tokens per step; bounds scratch, not the length of a prompt
     uint32_t max_outputs = 1;  // most logit rows per step, <= n_batch
     KvFormats kv_format = {};  // of K and V; one format stands for both
+    // For many timelines that share the cache of n_ctx tokens:
+    uint32_t max_timelines = 1;    // most timelines per step, <= n_batch
+    uint32_t timeline_tokens = 0;  // longest timeline; 0: n_ctx
+    // For layers with a state instead of keys and values: how many states to keep of earlier positions, all timelines
+    // together.
+    uint32_t max_checkpoints = 8;
+    uint32_t checkpoint_every = 512;  // tokens: a text that changes is read again from such a place
 };
+
+/// States of such a layer: the one before the first token, of each timeline the one before a step and the one after it,
+/// those after each token of a verify step, and those of earlier positions.
+uint32_t state_slots(const SessionShape& shape);
 
 /// Bytes as the device hands them out: every storage rounded up to kStorageAlignmentBytes.
 struct MemoryPlan {
@@ -41,6 +52,15 @@ struct MemoryPlan {
     uint64_t session_bytes() const { return kv_bytes + scratch_bytes + step_bytes + output_bytes; }
     uint64_t total_bytes() const { return weights_bytes + session_bytes() + other_bytes; }
 };
+
+/// What the tables of a step depend on.
+struct StepSizes {
+    uint32_t timeline_tokens = 0;  // longest timeline
+    uint32_t n_batch = 0;          // most tokens per step
+    uint32_t max_outputs = 0;      // most logit rows per step
+    uint32_t max_timelines = 1;    // most timelines per step
+};
+StepSizes step_sizes(const SessionShape& shape, uint32_t n_ctx);
 
 /// What a plan needs to know of a model and its backend.
 struct PlanInput {
@@ -60,8 +80,9 @@ MemoryPlan together(const MemoryPlan& a, const MemoryPlan& b);
 std::vector<uint64_t> storages_of(std::span<const ResolvedWeight> weights, uint64_t max_storage_bytes = UINT64_MAX);
 /// The same of a session's parts but scratch: keys and values of each layer; the step's buffers; its outputs.
 std::vector<uint64_t> kv_storages(const ModelConfig& config, uint32_t n_ctx, const KvFormats& formats);
-std::vector<uint64_t> step_storages(uint32_t n_ctx, uint32_t n_batch);
-std::vector<uint64_t> output_storages(const ModelConfig& config, uint32_t max_outputs);
+std::vector<uint64_t> state_storages(const ModelConfig& config, uint32_t n_slots);
+std::vector<uint64_t> step_storages(const StepSizes& sizes);
+std::vector<uint64_t> output_storages(const ModelConfig& config, const StepSizes& sizes);
 
 /// Counts every byte, whatever memory is available. `shape.n_ctx` 0: the model's training context.
 /// Fails: invalid_argument (a shape that makes no sense: names the field).
@@ -80,22 +101,37 @@ Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape
 constexpr uint64_t shared_positions_at(uint32_t n_batch) { return 5ull * n_batch * sizeof(uint32_t); }
 
 /// Per step: tokens, positions, slots, seqs, out_rows, each at most n_batch numbers of 4 bytes; after them one for
-/// shared_positions.
-constexpr uint64_t step_buffer_bytes(uint32_t n_batch) { return shared_positions_at(n_batch) + sizeof(uint32_t); }
+/// shared_positions; then the state of each timeline before the step, and of each token after it.
+constexpr uint64_t states_at(uint32_t n_batch) { return shared_positions_at(n_batch) + sizeof(uint32_t); }
+constexpr uint64_t step_buffer_bytes(uint32_t n_batch, uint32_t max_timelines) {
+    return states_at(n_batch) + uint64_t{n_batch + max_timelines} * sizeof(uint32_t);
+}
 constexpr uint32_t pages_for(uint32_t n_tokens) { return (n_tokens + kPageTokens - 1) / kPageTokens; }
-constexpr uint64_t page_table_bytes(uint32_t n_ctx) { return pages_for(n_ctx) * sizeof(uint32_t); }
-/// For choosing tokens on the device, one step ahead of the host: two buffers of a step's words (position, slot,
-/// sequence and output row, then the sampler's parameters), the chosen token with the history of at most kMaxHistory
-/// tokens, and two places for results.
+/// The sampler's parameters and its result for a row.
+inline constexpr uint64_t kChoiceParamBytes = 16 * sizeof(uint32_t);
+inline constexpr uint64_t kChoiceResultBytes = 8 * sizeof(uint32_t);
+/// Rows that the device may choose from in one step; the parameters of all of them, then the words of
+/// kBatchInvariantWidth drafting steps of one token.
+constexpr uint64_t choice_rows(const StepSizes& s) {
+    return s.max_outputs > kBatchInvariantWidth ? s.max_outputs : kBatchInvariantWidth;
+}
+constexpr uint64_t drafts_at(const StepSizes& s) { return choice_rows(s) * kChoiceParamBytes; }
+inline constexpr uint64_t kDraftWordsBytes = step_buffer_bytes(1, 1);
+/// Steps of one token of each timeline that run one ahead of the host: their words and the sampler's parameters. The
+/// tokens that the last one chose, then a ring of at most kMaxHistory tokens that penalties look at.
 inline constexpr uint32_t kMaxHistory = 256;
-inline constexpr uint64_t kChainStepBytes = 256;
-inline constexpr uint64_t kChainStateBytes = 256 + (2 + kMaxHistory) * sizeof(uint32_t);
-inline constexpr uint64_t kChainResultBytes = 2 * 256;
-/// For verify steps: the sampler's parameters and its results, of every row. For draft tokens that stay on the device
-/// the same, and after the parameters the words of every row's step: position, slot, sequence and output row.
-inline constexpr uint64_t kDraftStepsAtBytes = kBatchInvariantWidth * 16 * sizeof(uint32_t);
-inline constexpr uint64_t kVerifyParamBytes = kDraftStepsAtBytes + kBatchInvariantWidth * 4 * sizeof(uint32_t);
-inline constexpr uint64_t kVerifyResultBytes = kBatchInvariantWidth * 8 * sizeof(uint32_t);
+constexpr uint64_t ahead_params_at(const StepSizes& s) {
+    return (step_buffer_bytes(s.max_timelines, s.max_timelines) + kChoiceParamBytes - 1) / kChoiceParamBytes *
+           kChoiceParamBytes;
+}
+constexpr uint64_t history_at(const StepSizes& s) { return storage_bytes(s.max_timelines * sizeof(uint32_t)); }
+/// One step's results; there are two, in different cache lines, because the host reads one while the other is written.
+constexpr uint64_t ahead_results_bytes(const StepSizes& s) {
+    return storage_bytes(s.max_timelines * kChoiceResultBytes);
+}
+/// Pages that are copied in one go: their numbers.
+inline constexpr uint32_t kPageCopiesPerRun = 16;
+inline constexpr uint64_t kPageCopyBytes = 2 * kPageCopiesPerRun * sizeof(uint32_t);
 /// The keys or the values of one layer, `width` elements per token (CacheShape).
 uint64_t kv_side_bytes(uint32_t width, uint32_t n_ctx, Format format);
 

@@ -104,8 +104,8 @@ TEST(Chain, AStepWritesItsWordsAndReadsItsToken) {
     f.backend.counts = {};
     for (int i = 0; i < 8; ++i) ASSERT_TRUE(running.session->next_choice(true).has_value());  // stays in the first page
     EXPECT_EQ(f.backend.counts.submits, 8);
-    EXPECT_EQ(f.backend.counts.writes, 8);
-    EXPECT_EQ(f.backend.counts.written_bytes, 8u * 128);
+    EXPECT_EQ(f.backend.counts.writes, 16) << "words, and parameters of the choice";
+    EXPECT_EQ(f.backend.counts.written_bytes, 8u * (20 + 64));
     EXPECT_EQ(f.backend.counts.reads, 8);
     EXPECT_EQ(f.backend.counts.read_bytes, 8u * 32);
     EXPECT_EQ(f.backend.counts.recordings, 0);

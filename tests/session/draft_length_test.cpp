@@ -60,9 +60,9 @@ Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
         if (width == 1) {
             const double ms = world.plain_ms * (after_block ? world.resume : 1);
             if (after_block)
-                length.block_took(1, 1, on_clock(ms));
+                length.resuming_took(on_clock(ms));
             else
-                length.plain_took(on_clock(ms));
+                length.step_took(1, 1, 1, on_clock(ms));
             // The decoder also looks at draft tokens that it does not verify.
             if (offered) length.draft_was(3, uniform(random) < world.right);
             outcome.ms += ms;
@@ -84,7 +84,7 @@ Outcome decode(const World& world, uint32_t n_tokens, uint64_t seed) {
             outcome.ms += world.recording * world.plain_ms;
             length.recording_took(on_clock(world.recording * world.plain_ms));
         }
-        length.block_took(width, n, on_clock(ms));
+        length.step_took(1, width, n, on_clock(ms));
         outcome.ms += ms;
         outcome.widest = std::max(outcome.widest, width);
         done += n;
@@ -175,15 +175,15 @@ TEST(DraftLength, WaitsUntilItKnowsWhatAPlainTokenTakes) {
     DraftLength length(priors);
     const std::vector<uint8_t> evidence(23, 0);
     EXPECT_EQ(length.width_for(evidence, 24, 0), 1u);
-    for (const double ms : {100.0, 10.0, 10.0}) length.plain_took(ms);
+    for (const double ms : {100.0, 10.0, 10.0}) length.step_took(1, 1, 1, ms);
     EXPECT_EQ(length.width_for(evidence, 24, 0), 1u);
-    length.plain_took(10);
+    length.step_took(1, 1, 1, 10);
     EXPECT_EQ(length.width_for(evidence, 24, 0), 4u) << "twice what was tried, at least 4";
     EXPECT_EQ(length.width_for(evidence, 3, 0), 3u);
     EXPECT_EQ(length.width_for(std::span(evidence).first(1), 24, 0), 2u);
     EXPECT_EQ(length.width_for({}, 24, 0), 1u);
     EXPECT_EQ(length.width_for(evidence, 24, 10), 1u) << "a draft token that costs a whole token";
-    length.block_took(4, 4, 11);
+    length.step_took(1, 4, 4, 11);
     EXPECT_EQ(length.width_for(evidence, 24, 0), 8u);
 }
 
@@ -192,13 +192,13 @@ TEST(DraftLength, OneSlowStepIsNoMeasure) {
     priors.fill(0.9);
     DraftLength length(priors);
     for (const double ms : {12.0, 12.0, 900.0, 12.0}) {
-        for (int i = 0; i < 3; ++i) length.plain_took(10);
-        length.block_took(4, 4, ms);
+        for (int i = 0; i < 3; ++i) length.step_took(1, 1, 1, 10);
+        length.step_took(1, 4, 4, ms);
     }
     EXPECT_DOUBLE_EQ(length.cost(4), 1.2);
     EXPECT_TRUE(length.is_known(4));
     EXPECT_LT(length.loss(), 0);
-    length.plain_took(5000);
+    length.step_took(1, 1, 1, 5000);
     EXPECT_DOUBLE_EQ(length.cost(4), 1.2);
 }
 
@@ -208,27 +208,27 @@ TEST(DraftLength, ManyBlocksInARowEndWithPlainStepsThatTheyAreComparedWith) {
     DraftLength length(priors);
     const std::vector<uint8_t> evidence(3, 0);
     for (int i = 0; i < 5; ++i) {
-        for (int k = 0; k < 3; ++k) length.plain_took(10);
-        length.block_took(4, 4, 12);
+        for (int k = 0; k < 3; ++k) length.step_took(1, 1, 1, 10);
+        length.step_took(1, 4, 4, 12);
     }
     uint32_t n = 0;
-    for (; n < 500 && length.width_for(evidence, 24, 0) > 1; ++n) length.block_took(4, 1, 12);
+    for (; n < 500 && length.width_for(evidence, 24, 0) > 1; ++n) length.step_took(1, 4, 1, 12);
     EXPECT_LE(n, 20u) << "these blocks gain nothing";
-    length.plain_took(10);
-    for (n = 0; n < 500 && length.width_for(evidence, 24, 0) > 1; ++n) length.block_took(4, 4, 12);
+    length.step_took(1, 1, 1, 10);
+    for (n = 0; n < 500 && length.width_for(evidence, 24, 0) > 1; ++n) length.step_took(1, 4, 4, 12);
     EXPECT_EQ(n, 500u) << "these blocks gain much";
 }
 
 TEST(DraftLength, UnknownWidthsLieOnTheLine) {
     std::array<double, kEvidenceClasses> priors{};
     DraftLength length(priors);
-    for (int i = 0; i < 3; ++i) length.plain_took(10);
+    for (int i = 0; i < 3; ++i) length.step_took(1, 1, 1, 10);
     EXPECT_DOUBLE_EQ(length.cost(1), 1);
-    length.block_took(4, 1, 16);
+    length.step_took(1, 4, 1, 16);
     EXPECT_DOUBLE_EQ(length.cost(3), 1.4);
     EXPECT_DOUBLE_EQ(length.cost(8), 2.4);
     EXPECT_FALSE(length.is_known(4));
-    length.block_took(12, 1, 16);
+    length.step_took(1, 12, 1, 16);
     EXPECT_DOUBLE_EQ(length.cost(8), 1.6);
     EXPECT_DOUBLE_EQ(length.cost(24), 1.6);
 }

@@ -99,8 +99,8 @@ TEST(DraftModelTest, AFullContextOfTheDraftEndsItsProposals) {
 TEST(DraftModelTest, AModelThatIsAlwaysWrongIsLeftAlone) {
     Fixture f;
     Speculators speculators = f.drafted_by("small.gguf", 0);
-    for (int i = 0; i < 5; ++i) speculators.length().plain_took(10);
-    speculators.length().block_took(2, 1, 12);
+    for (int i = 0; i < 5; ++i) speculators.length().step_took(1, 1, 1, 10);
+    speculators.length().step_took(1, 2, 1, 12);
     for (int i = 0; i < 60; ++i) speculators.length().draft_was(kFirstCostlyEvidence + 2, false);
     EXPECT_FALSE(speculators.would_fill(16));
     for (int i = 0; i < 60; ++i) speculators.length().draft_was(kFirstCostlyEvidence + 2, true);

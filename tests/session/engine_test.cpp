@@ -287,5 +287,47 @@ TEST_F(Engines, StepsAreReplayed) {
     EXPECT_GT(engine.runner().counts().steps, 40u);
 }
 
+// The device chooses all tokens, so that steps are submitted one ahead of the host: answers that end early, requests
+// that join or are cancelled in between, and a cache that shrinks change no answer.
+TEST_F(Engines, OneStepAheadOfTheHost) {
+    Engine& engine = start();
+    const auto ask = [&](uint32_t i, uint32_t max_tokens) {
+        EngineRequest one = request(5 + 13 * i, i, max_tokens, i % 2 == 0 ? 0.0f : 1.0f);
+        if (i == 1) one.end_tokens = {4, 9};
+        return one;
+    };
+    for (uint32_t i = 0; i < 4; ++i) submit(ask(i, 40 + 11 * i));
+    const auto cancelled = engine.submit(ask(7, 200));
+    ASSERT_TRUE(cancelled.has_value());
+    while (engine.runner().counts().steps < 12) ASSERT_TRUE(engine.step().has_value());
+    EXPECT_GT(backend_.counts.submits, 6);
+    ASSERT_GT(engine.shrink(engine.runner().pool().page_bytes() * 2).value(), 0u);
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(engine.step().has_value());
+    engine.cancel(*cancelled);
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(engine.step().has_value());
+    submit(ask(5, 30));
+    submit(ask(6, 1));
+    run_to_the_end();
+    EXPECT_EQ(results_.erase(*cancelled), 1u);
+    expect_all_as_alone();
+    EXPECT_EQ(results_.size(), 6u);
+    EXPECT_GT(backend_.counts.submits, 60);
+    EXPECT_LT(engine.runner().counts().steps, 110u);
+}
+
+TEST_F(Engines, ALostDeviceOneStepAheadEndsAllRequests) {
+    Engine& engine = start();
+    for (uint32_t i = 0; i < 3; ++i) submit(request(10, i, 50));
+    while (backend_.counts.submits < 5) ASSERT_TRUE(engine.step().has_value());
+    backend_.fail_run = backend_.counts.runs;
+    const auto lost = engine.step();
+    ASSERT_FALSE(lost.has_value());
+    EXPECT_EQ(lost.error().code, ErrorCode::device_lost);
+    collect();
+    for (const auto& [id, result] : results_) EXPECT_EQ(result.finish, EngineFinish::failed);
+    EXPECT_TRUE(engine.is_idle());
+    EXPECT_EQ(engine.runner().pool().n_in_use(), 0u);
+}
+
 }  // namespace
 }  // namespace atlas

@@ -132,12 +132,12 @@ TEST_F(GiveBack, WhatCannotMoveStaysAndIsRight) {
 
 // Requests of an engine continue with the same answers, waiting ones too.
 TEST_F(GiveBack, AnEnginesAnswersStay) {
-    const BatchShape shape{.pool_tokens = 2048,
-                           .n_ctx = 512,
-                           .n_batch = 64,
-                           .max_outputs = 8,
-                           .max_timelines = 3,
-                           .kv_format = Format::f16};
+    const RunnerShape shape{.pool_tokens = 2048,
+                            .n_ctx = 512,
+                            .n_batch = 64,
+                            .max_outputs = 8,
+                            .max_timelines = 3,
+                            .kv_format = Format::f16};
     std::map<RequestId, std::vector<TokenId>> answers[2];
     for (int i = 0; i < 2; ++i) {
         auto file = gguf::File::open(dir_ / "tiny.gguf");
@@ -182,12 +182,12 @@ TEST_F(GiveBack, AnEnginesAnswersStay) {
 
 // A draft model's cache only costs speed: it shrinks before the requests' own.
 TEST_F(GiveBack, AnEnginesDraftGivesFirst) {
-    const BatchShape shape{.pool_tokens = 2048,
-                           .n_ctx = 512,
-                           .n_batch = 64,
-                           .max_outputs = 24,
-                           .max_timelines = 3,
-                           .kv_format = Format::f16};
+    const RunnerShape shape{.pool_tokens = 2048,
+                            .n_ctx = 512,
+                            .n_batch = 64,
+                            .max_outputs = 24,
+                            .max_timelines = 3,
+                            .kv_format = Format::f16};
     std::map<RequestId, std::vector<TokenId>> answers[2];
     for (int i = 0; i < 2; ++i) {
         auto file = gguf::File::open(dir_ / "tiny.gguf");
@@ -196,9 +196,9 @@ TEST_F(GiveBack, AnEnginesDraftGivesFirst) {
             Model::load(*file, backend, {.n_ctx = 2048, .n_batch = 64, .kv_format = Format::f16}).value();
         std::unique_ptr<BatchSpeculation> speculation;
         if (i == 0) {
-            auto draft = std::make_unique<BatchDraft>(BatchRunner::create(model, shape).value(), 97);
+            auto draft = std::make_unique<BatchDraft>(StepRunner::create(model, shape).value(), 97);
             speculation = std::make_unique<BatchSpeculation>(BatchSpeculation::MakeLookup{}, std::move(draft), 4);
-            speculation->length().fill_always();
+            speculation->length().fix_width(kBatchInvariantWidth);
         }
         const auto engine = Engine::create(model, shape, std::move(speculation)).value();
         for (uint32_t r = 0; r < 3; ++r) {

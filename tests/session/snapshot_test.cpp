@@ -49,7 +49,7 @@ TEST_F(Snapshots, ComeBackInTheSamePoolAndInAnother) {
         const auto bytes = snapshot(timeline);
         ASSERT_TRUE(bytes.has_value()) << bytes.error().message;
         const auto expected = run_tokens(*batch.runner, timeline, {7});
-        for (BatchRunner* runner : {batch.runner.get(), other.runner.get()}) {
+        for (StepRunner* runner : {batch.runner.get(), other.runner.get()}) {
             auto back = restore(runner->pool(), *bytes);
             ASSERT_TRUE(back.has_value()) << back.error().message;
             EXPECT_EQ(back->tokens().size(), n);

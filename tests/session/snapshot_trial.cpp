@@ -10,7 +10,7 @@ namespace atlas::testing {
 
 namespace {
 
-BatchShape shape_of(uint32_t n_pages) {
+RunnerShape shape_of(uint32_t n_pages) {
     const uint32_t n_tokens = n_pages * kPageTokens;
     return {.pool_tokens = n_tokens,
             .n_ctx = n_tokens,
@@ -59,7 +59,7 @@ std::vector<float> SnapshotTrial::other_text() {
 }
 
 std::optional<ErrorCode> SnapshotTrial::attempt(std::span<const std::byte> sealed) {
-    BatchRunner& runner = *batch_.runner;
+    StepRunner& runner = *batch_.runner;
     KvPool& pool = runner.pool();
     const auto is_same = [&](const Timeline& timeline) {
         const auto again = snapshot(timeline);

@@ -5,19 +5,22 @@
 #include "tests/support/fitted_model.h"
 #include "tests/support/interleaving.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/toy_recurrent.h"
 
 namespace atlas {
 namespace {
 
 // A model in a pool that is too small, and the logits of a fresh session for its texts.
 struct World {
-    World(const std::filesystem::path& model, Backend& backend, const KvFormats& formats)
-        : batch(testing::start_batch(model, backend, shape_of(formats))),
-          fresh(model, backend, 4 * kPageTokens, formats),
+    World(const std::filesystem::path& model, Backend& backend, const KvFormats& formats,
+          const Architecture* architecture = nullptr)
+        : batch(testing::start_batch(model, backend, shape_of(formats), architecture)),
+          fresh(model, backend, 4 * kPageTokens, formats, architecture),
           interleaving(*batch.runner, fresh, 0) {}  // the reference sums each row on its own: equal means equal bits
-    static BatchShape shape_of(const KvFormats& formats) {
-        BatchShape shape = testing::interleaving_shape();
+    static RunnerShape shape_of(const KvFormats& formats) {
+        RunnerShape shape = testing::interleaving_shape();
         shape.kv_format = formats;
+        shape.checkpoint_every = 2 * kPageTokens;
         return shape;
     }
     testing::RunningBatch batch;
@@ -56,13 +59,33 @@ TEST(TimelineProperty, TenThousandInterleavings) {
     expect_variety(rotated_eights, 32);
 }
 
+// The same for layers with a state: it cannot be rewound to everywhere, but wherever a timeline continues from, its
+// state is the one that belongs there.
+TEST(TimelineProperty, OfLayersWithAState) {
+    TempDir dir;
+    const auto backend = make_ref_backend();
+    testing::write_tiny_model(dir / "tiny.gguf", testing::smallest_shape());
+    World world(dir / "tiny.gguf", *backend, Format::f32, &testing::kToyRecurrent);
+    world.interleaving.takes_snapshots = false;
+    StateSlots& states = world.batch.runner->pool().states();
+    ASSERT_TRUE(states.exist());
+    for (uint32_t seed = 0; seed < 10000; ++seed) {
+        world.interleaving.run(seed, 6 + seed / 32 % 24);
+        ASSERT_FALSE(::testing::Test::HasFatalFailure()) << "sequence " << seed;
+        world.batch.runner->pool().forget_kept();
+        ASSERT_EQ(states.n_free(), states.n_slots() - 1) << "a slot was lost, sequence " << seed;
+    }
+    EXPECT_GT(world.interleaving.n_probes(), 10000u);
+    EXPECT_GT(world.interleaving.n_reused(), 100u) << "no page whose state is kept was found";
+}
+
 // The same while the pool shrinks from twelve pages to six: the only effect is that less fits.
 TEST(TimelineProperty, AndWhilePagesAreGivenBack) {
     TempDir dir;
     testing::write_tiny_model(dir / "tiny.gguf", testing::smallest_shape());
     const auto backend = make_ref_backend();
     testing::FreshPrefill fresh(dir / "tiny.gguf", *backend, 4 * kPageTokens, Format::f32);
-    BatchShape shape = testing::interleaving_shape();
+    RunnerShape shape = testing::interleaving_shape();
     shape.pool_tokens = 12 * kPageTokens;
     auto file = gguf::File::open(dir / "tiny.gguf");
     const auto model = Model::load(*file, *backend,
@@ -70,7 +93,7 @@ TEST(TimelineProperty, AndWhilePagesAreGivenBack) {
                            .value();
     uint64_t n_probes = 0, n_given_back = 0, n_reused = 0, n_copied = 0;
     for (uint32_t seed = 0; seed < 1000; ++seed) {
-        const auto runner = BatchRunner::create(model, shape).value();
+        const auto runner = StepRunner::create(model, shape).value();
         testing::Interleaving interleaving(*runner, fresh, 0);
         interleaving.gives_back = true;
         interleaving.run(20000 + seed, 60);

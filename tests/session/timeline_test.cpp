@@ -17,7 +17,7 @@ using testing::run_tokens;
 class Timelines : public ::testing::Test {
   protected:
     Timelines() { testing::write_tiny_model(dir_ / "tiny.gguf", testing::smallest_shape()); }
-    void start(const BatchShape& shape) {
+    void start(const RunnerShape& shape) {
         batch_ = testing::start_batch(dir_ / "tiny.gguf", *backend_, shape);
         fresh_ = std::make_unique<testing::FreshPrefill>(dir_ / "tiny.gguf", *backend_, 256, shape.kv_format);
     }
@@ -32,12 +32,12 @@ class Timelines : public ::testing::Test {
     std::unique_ptr<Backend> backend_ = make_ref_backend();
     testing::RunningBatch batch_;
     std::unique_ptr<testing::FreshPrefill> fresh_;
-    BatchShape shape_{.pool_tokens = 512,
-                      .n_ctx = 256,
-                      .n_batch = 64,
-                      .max_outputs = 16,
-                      .max_timelines = 4,
-                      .kv_format = Format::f32};
+    RunnerShape shape_{.pool_tokens = 512,
+                       .n_ctx = 256,
+                       .n_batch = 64,
+                       .max_outputs = 16,
+                       .max_timelines = 4,
+                       .kv_format = Format::f32};
 };
 
 TEST_F(Timelines, ForksShareFullPagesAndCopyTheLastOne) {
@@ -71,7 +71,7 @@ TEST_F(Timelines, StepsOfSeveralAreStepsOfEach) {
     // A prefill chunk, one decode, a verify of three and tokens without logits, in one step.
     const std::vector<std::vector<TokenId>> more{tokens(30, 77), {5}, {6, 7, 8}, {9, 10}};
     const std::vector<uint32_t> n_outputs{1, 1, 3, 0};
-    std::vector<BatchItem> items;
+    std::vector<StepItem> items;
     for (uint32_t i = 0; i < 4; ++i) {
         ASSERT_TRUE(timelines[i].reserve(static_cast<uint32_t>(more[i].size())).value());
         items.push_back({&timelines[i], more[i], n_outputs[i]});

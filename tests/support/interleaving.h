@@ -17,7 +17,7 @@ class Interleaving {
     static constexpr size_t kLongest = 120;
 
     /// `tolerance`: by how much a logit may differ from a fresh prefill's.
-    Interleaving(BatchRunner& runner, FreshPrefill& fresh, float tolerance)
+    Interleaving(StepRunner& runner, FreshPrefill& fresh, float tolerance)
         : runner_(runner), pool_(runner.pool()), fresh_(fresh), tolerance_(tolerance) {
         for (uint64_t seed = 0; seed < 3; ++seed) texts_.push_back(tiny_tokens(kLongest + 8, kVocab, 100 + seed));
     }
@@ -41,6 +41,7 @@ class Interleaving {
     uint64_t n_restored() const { return n_restored_; }
     uint64_t n_reused() const { return n_reused_; }
     uint64_t n_given_back() const { return n_given_back_; }
+    bool takes_snapshots = true;
     bool gives_back = false;  // now and then the pool shrinks by a page or more, but never below six
 
   private:
@@ -128,6 +129,7 @@ class Interleaving {
     }
 
     void take_snapshot() {
+        if (!takes_snapshots) return;
         const Live& live = any();
         auto bytes = snapshot(live.timeline);
         ASSERT_TRUE(bytes.has_value()) << bytes.error().message;
@@ -166,10 +168,10 @@ class Interleaving {
     }
 
     void run_items(std::vector<Wanted> wanted) {
-        std::vector<BatchItem> items;
+        std::vector<StepItem> items;
         for (Wanted& w : wanted) {
             const auto n = static_cast<uint32_t>(w.tokens.size());
-            const auto reserved = w.live->timeline.reserve(n);
+            const auto reserved = w.live->timeline.reserve(n, std::min(n, w.n_outputs));
             ASSERT_TRUE(reserved.has_value());
             if (!*reserved)
                 ++n_refused_;
@@ -183,7 +185,7 @@ class Interleaving {
         for (size_t i = 0; i < items.size(); ++i) compare(items[i], runner_.logits(i));
     }
 
-    void compare(const BatchItem& item, std::span<const float> rows) {
+    void compare(const StepItem& item, std::span<const float> rows) {
         if (item.n_outputs == 0) return;
         ++n_probes_;
         const auto& expected = fresh_.logits(item.timeline->tokens());
@@ -193,7 +195,7 @@ class Interleaving {
 
     void probe_all() {
         std::vector<TokenId> tokens(live_.size());
-        std::vector<BatchItem> items;
+        std::vector<StepItem> items;
         for (size_t i = 0; i < live_.size(); ++i) {
             tokens[i] = texts_[live_[i].text][live_[i].timeline.tokens().size()];
             if (live_[i].timeline.reserve(1).value())
@@ -204,7 +206,7 @@ class Interleaving {
         for (size_t i = 0; i < items.size(); ++i) compare(items[i], runner_.logits(i));
     }
 
-    BatchRunner& runner_;
+    StepRunner& runner_;
     KvPool& pool_;
     FreshPrefill& fresh_;
     float tolerance_;
@@ -216,7 +218,7 @@ class Interleaving {
 };
 
 /// Seven pages: five timelines of up to four pages do not fit, so that refusal and eviction happen all the time.
-inline BatchShape interleaving_shape() {
+inline RunnerShape interleaving_shape() {
     return {.pool_tokens = 7 * kPageTokens,
             .n_ctx = 4 * kPageTokens,
             .n_batch = 128,

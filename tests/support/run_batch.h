@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "runtime/session/batch/batch_runner.h"
+#include "runtime/session/step/step_runner.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/tiny_model.h"
 
@@ -23,30 +23,32 @@ inline TinyShape smallest_shape() {
 
 struct RunningBatch {
     std::shared_ptr<const Model> model;
-    std::unique_ptr<BatchRunner> runner;
+    std::unique_ptr<StepRunner> runner;
 };
 
 /// The backend must outlive it. Aborts with the message on any error.
-inline RunningBatch start_batch(const std::filesystem::path& path, Backend& backend, const BatchShape& shape) {
+inline RunningBatch start_batch(const std::filesystem::path& path, Backend& backend, const RunnerShape& shape,
+                                const Architecture* architecture = nullptr) {
     auto file = gguf::File::open(path);
     ATLAS_CHECK(file.has_value(), "{}", file.error().message);
     auto model = Model::load(*file, backend,
                              {.n_ctx = shape.pool_tokens,
                               .n_batch = shape.n_batch,
                               .max_outputs = shape.max_outputs,
-                              .kv_format = shape.kv_format});
+                              .kv_format = shape.kv_format},
+                             {}, architecture);
     ATLAS_CHECK(model.has_value(), "{}", model.error().message);
-    auto runner = BatchRunner::create(*model, shape);
+    auto runner = StepRunner::create(*model, shape);
     ATLAS_CHECK(runner.has_value(), "{}", runner.error().message);
     return {*model, std::move(*runner)};
 }
 
 /// Runs one timeline's tokens; returns the rows of the last n_outputs.
-inline std::vector<float> run_tokens(BatchRunner& runner, Timeline& timeline, const std::vector<TokenId>& tokens,
+inline std::vector<float> run_tokens(StepRunner& runner, Timeline& timeline, const std::vector<TokenId>& tokens,
                                      uint32_t n_outputs = 1) {
     const auto reserved = timeline.reserve(static_cast<uint32_t>(tokens.size()));
     ATLAS_CHECK(reserved.has_value() && *reserved, "no room");
-    const BatchItem item{&timeline, tokens, n_outputs};
+    const StepItem item{&timeline, tokens, n_outputs};
     const auto done = runner.run({&item, 1});
     ATLAS_CHECK(done.has_value(), "{}", done.error().message);
     return {runner.logits(0).begin(), runner.logits(0).end()};
@@ -55,9 +57,10 @@ inline std::vector<float> run_tokens(BatchRunner& runner, Timeline& timeline, co
 /// The logits of the last token after a prefill of all tokens from an empty context. Remembers what it has computed.
 class FreshPrefill {
   public:
-    FreshPrefill(const std::filesystem::path& path, Backend& backend, uint32_t n_ctx, KvFormats formats)
-        : running_(
-              start_model(path, backend, {.n_ctx = n_ctx, .n_batch = 64, .max_outputs = 1, .kv_format = formats})) {}
+    FreshPrefill(const std::filesystem::path& path, Backend& backend, uint32_t n_ctx, KvFormats formats,
+                 const Architecture* architecture = nullptr)
+        : running_(start_model(path, backend, {.n_ctx = n_ctx, .n_batch = 64, .max_outputs = 1, .kv_format = formats},
+                               architecture)) {}
 
     const std::vector<float>& logits(const std::vector<TokenId>& tokens) {
         auto [entry, is_new] = known_.try_emplace(tokens);

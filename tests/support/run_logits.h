@@ -16,10 +16,12 @@ struct Running {
     std::unique_ptr<Session> session;
 };
 
-inline Running start_model(const std::filesystem::path& path, Backend& backend, const SessionShape& shape) {
+/// `architecture`: instead of the file's.
+inline Running start_model(const std::filesystem::path& path, Backend& backend, const SessionShape& shape,
+                           const Architecture* architecture = nullptr) {
     auto file = gguf::File::open(path);
     ATLAS_CHECK(file.has_value(), "{}", file.error().message);
-    auto model = Model::load(*file, backend, shape);
+    auto model = Model::load(*file, backend, shape, {}, architecture);
     ATLAS_CHECK(model.has_value(), "{}", model.error().message);
     auto session = Session::create(*model, shape);
     ATLAS_CHECK(session.has_value(), "{}", session.error().message);

@@ -42,7 +42,7 @@ inline std::vector<std::vector<float>> logits_along(Session& session, std::span<
 
 /// At the end of a page, in the middle of one, and across its end; other timelines' tokens do not change, and the
 /// kept branch continues as the session does.
-inline void expect_tree_as_linear(BatchRunner& runner, Session& session, uint32_t n_vocab) {
+inline void expect_tree_as_linear(StepRunner& runner, Session& session, uint32_t n_vocab) {
     const std::vector<TokenId> text = tiny_tokens(80, n_vocab, 11);
     for (const uint32_t from : {kPageTokens, 20u, kPageTokens - 2}) {
         const std::vector<TokenId> before(text.begin(), text.begin() + from);

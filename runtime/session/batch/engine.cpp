@@ -7,7 +7,7 @@ namespace atlas {
 
 namespace {
 
-Result<void> check_shape(const BatchShape& shape) {
+Result<void> check_shape(const RunnerShape& shape) {
     if (shape.max_outputs < shape.max_timelines) {
         return fail(ErrorCode::invalid_argument, "{} outputs per step for {} timelines: expected at least as many",
                     shape.max_outputs, shape.max_timelines);
@@ -21,14 +21,14 @@ Result<void> check_shape(const BatchShape& shape) {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const BatchShape& shape,
+Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const RunnerShape& shape,
                                                std::unique_ptr<BatchSpeculation> speculation) {
     ATLAS_TRY_VOID(check_shape(shape));
-    ATLAS_TRY(auto runner, BatchRunner::create(std::move(model), shape));
+    ATLAS_TRY(auto runner, StepRunner::create(std::move(model), shape));
     return create(std::move(runner), std::move(speculation));
 }
 
-Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BatchRunner> runner,
+Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<StepRunner> runner,
                                                std::unique_ptr<BatchSpeculation> speculation) {
     ATLAS_TRY_VOID(check_shape(runner->shape()));
     return std::unique_ptr<Engine>(new Engine(std::move(runner), std::move(speculation)));
@@ -81,6 +81,7 @@ void Engine::end(Running& running, EngineFinish finish, std::optional<Error> err
     if (running.has_ended) return;
     running.has_ended = true;
     running.is_admitted = false;
+    leave_ahead(running);
     running.timeline.clear();
     if (speculation_) speculation_->end(running.id);
     running.result.finish = finish;
@@ -93,12 +94,15 @@ void Engine::drop_ended() {
 }
 
 Result<void> Engine::fail_all(const Error& error) {
+    ahead_->stop();
+    ahead_requests_.clear();
     for (const auto& running : requests_) end(*running, EngineFinish::failed, error);
     drop_ended();
     return tl::unexpected(error);
 }
 
 Result<uint64_t> Engine::shrink(uint64_t bytes) {
+    ATLAS_TRY_VOID(ahead_->wait());
     uint64_t of_draft = 0;
     if (speculation_) {
         ATLAS_TRY(of_draft, speculation_->shrink(bytes));
@@ -145,7 +149,7 @@ void Engine::admit() {
 }
 
 Engine::Budget Engine::budget() const {
-    const BatchShape& shape = runner_->shape();
+    const RunnerShape& shape = runner_->shape();
     uint32_t answering = 0, prompts = 0;
     bool proposes = false;
     for (const auto& running : requests_) {
@@ -169,12 +173,24 @@ Result<void> Engine::step() {
         if (running->request.stop.stop_requested()) end(*running, EngineFinish::cancelled);
     }
     drop_ended();
+    if (ahead_->is_active()) {
+        if (auto done = step_ahead(); !done) return fail_all(done.error());
+        drop_ended();
+        return {};
+    }
     if (requests_.empty()) return {};
     admit();
     find_prefixes();
     Budget left = budget();
     const Budget whole = left;
     if (auto done = propose_drafts(left); !done) return fail_all(done.error());
+    const auto ahead = start_ahead();
+    if (!ahead) return fail_all(ahead.error());
+    if (*ahead) {
+        if (auto done = step_ahead(); !done) return fail_all(done.error());
+        drop_ended();
+        return {};
+    }
     scheduled_.clear();
     // Oldest first: a request that is preempted for another is younger, so not scheduled yet.
     for (const auto& running : requests_) {
@@ -205,26 +221,34 @@ Result<void> Engine::schedule(Running& running, Budget& left) {
     return {};
 }
 
+BatchSpeculation::Ask Engine::ask_for(const Running& running) const {
+    size_t most = runner_->shape().n_ctx - std::min<size_t>(runner_->shape().n_ctx, running.tokens.size());
+    if (running.request.max_tokens > 0)
+        most = std::min(most, running.request.max_tokens - running.result.answer.size() - 1);
+    return {running.id, running.tokens, static_cast<uint32_t>(most), {}};
+}
+
+// How many draft tokens a step of so many answers has room for.
+uint32_t Engine::draft_room(size_t n_answering) const {
+    const uint32_t widest = std::min({kBatchInvariantWidth, runner_->shape().n_batch, runner_->shape().max_outputs});
+    return n_answering < widest ? widest - static_cast<uint32_t>(n_answering) : 0;
+}
+
 // Drafts for all answers together, in steps without prefill only: prefill runs other kernels and takes long anyway.
 Result<void> Engine::propose_drafts(const Budget& budget) {
     for (const auto& running : requests_) running->draft_tokens.clear();
     if (!speculation_ || budget.prompts > 0) return {};
     std::vector<BatchSpeculation::Ask> asks;
     std::vector<Running*> asking;
-    size_t n_answering = 0;
     for (const auto& running : requests_) {
         if (!running->answers()) continue;
-        ++n_answering;
-        if (running->request.propose) continue;
-        size_t most = runner_->shape().n_ctx - std::min<size_t>(runner_->shape().n_ctx, running->tokens.size());
-        if (running->request.max_tokens > 0)
-            most = std::min(most, running->request.max_tokens - running->result.answer.size() - 1);
-        asks.push_back({running->id, running->tokens, static_cast<uint32_t>(most), {}});
+        if (running->request.propose) return {};
+        asks.push_back(ask_for(*running));
         asking.push_back(running.get());
     }
-    const uint32_t widest = std::min({kBatchInvariantWidth, runner_->shape().n_batch, runner_->shape().max_outputs});
-    if (asks.size() < n_answering || n_answering >= widest) return {};
-    ATLAS_TRY_VOID(speculation_->propose(asks, widest - static_cast<uint32_t>(n_answering)));
+    const uint32_t room = draft_room(asks.size());
+    if (room == 0) return {};
+    ATLAS_TRY_VOID(speculation_->propose(asks, room));
     for (size_t i = 0; i < asks.size(); ++i) asking[i]->draft_tokens = std::move(asks[i].proposal);
     return {};
 }
@@ -258,7 +282,7 @@ void Engine::propose(Running& running, Budget& left) {
 Result<bool> Engine::reserve(Running& running) {
     const auto n = static_cast<uint32_t>(running.step_tokens.size());
     for (;;) {
-        ATLAS_TRY(const bool reserved, running.timeline.reserve(n));
+        ATLAS_TRY(const bool reserved, running.timeline.reserve(n, 1 + running.n_proposed));
         if (reserved) return true;
         const auto youngest =
             std::find_if(requests_.rbegin(), requests_.rend(), [](const auto& r) { return r->is_admitted; });

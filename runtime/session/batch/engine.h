@@ -9,6 +9,7 @@
 
 #include "runtime/session/sampler.h"
 #include "runtime/session/speculation/batch_speculation.h"
+#include "runtime/session/step/steps_ahead.h"
 
 namespace atlas {
 
@@ -55,11 +56,11 @@ class Engine {
   public:
     /// `speculation`: proposes draft tokens for requests without a propose() of their own, in steps of pure decode,
     /// while a step has at most kBatchInvariantWidth tokens and max_outputs leaves room for them; null: none.
-    /// Fails: as BatchRunner::create; invalid_argument (fewer outputs than timelines, or no token left for prompts).
-    static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Model> model, const BatchShape& shape,
+    /// Fails: as StepRunner::create; invalid_argument (fewer outputs than timelines, or no token left for prompts).
+    static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Model> model, const RunnerShape& shape,
                                                   std::unique_ptr<BatchSpeculation> speculation = nullptr);
     /// Takes an existing runner. Fails: invalid_argument, as above.
-    static Result<std::unique_ptr<Engine>> create(std::unique_ptr<BatchRunner> runner,
+    static Result<std::unique_ptr<Engine>> create(std::unique_ptr<StepRunner> runner,
                                                   std::unique_ptr<BatchSpeculation> speculation = nullptr);
 
     /// Fails: invalid_argument (empty prompt, an id outside the vocabulary, sampler options), limit (the prompt is
@@ -78,11 +79,11 @@ class Engine {
     /// Shrinks the cache by `bytes`, in whole pages, or as far as pages are free of readers, and returns that memory
     /// to the device. The draft model's cache shrinks first, because that costs speed only. Every request continues,
     /// and the longest one has room for kLeastRoomTokens more. Requests that would become longer than the cache end
-    /// as context_full. Call it between steps only. Returns the bytes freed. Fails: as BatchRunner::shrink.
+    /// as context_full. Call it between steps only. Returns the bytes freed. Fails: as StepRunner::shrink.
     Result<uint64_t> shrink(uint64_t bytes);
     static constexpr uint32_t kLeastRoomTokens = 256;
 
-    BatchRunner& runner() { return *runner_; }
+    StepRunner& runner() { return *runner_; }
     size_t n_waiting() const { return requests_.size() - n_admitted(); }  // without a place in the steps
     size_t n_admitted() const;
     uint64_t n_preemptions() const { return n_preemptions_; }
@@ -114,8 +115,10 @@ class Engine {
         uint32_t proposals = 0;
     };
 
-    Engine(std::unique_ptr<BatchRunner> runner, std::unique_ptr<BatchSpeculation> speculation)
-        : runner_(std::move(runner)), speculation_(std::move(speculation)) {}
+    Engine(std::unique_ptr<StepRunner> runner, std::unique_ptr<BatchSpeculation> speculation)
+        : runner_(std::move(runner)),
+          speculation_(std::move(speculation)),
+          ahead_(std::make_unique<StepsAhead>(*runner_)) {}
     void end(Running& running, EngineFinish finish, std::optional<Error> error = {});
     void drop_ended();
     void admit();
@@ -136,13 +139,24 @@ class Engine {
     Result<void> take_tokens(Running& running, size_t item);
     bool push_token(Running& running, TokenId token);
     Result<void> fail_all(const Error& error);
+    BatchSpeculation::Ask ask_for(const Running& running) const;
+    uint32_t draft_room(size_t n_answering) const;
 
-    std::unique_ptr<BatchRunner> runner_;
+    // engine_ahead.cpp
+    bool only_answers() const;
+    Result<bool> start_ahead();
+    Result<bool> stays_ahead();
+    Result<void> step_ahead();
+    void leave_ahead(const Running& running);
+
+    std::unique_ptr<StepRunner> runner_;
     std::unique_ptr<BatchSpeculation> speculation_;   // or null
     std::vector<std::unique_ptr<Running>> requests_;  // oldest first
     std::vector<EngineResult> finished_;
+    std::unique_ptr<StepsAhead> ahead_;     // destroyed before the timelines
+    std::vector<Running*> ahead_requests_;  // of its sequences; null: ended
     std::vector<Running*> scheduled_;
-    std::vector<BatchItem> items_;
+    std::vector<StepItem> items_;
     RequestId next_id_ = 1;
     uint32_t n_taken_ = 0;  // tokens that the last step produced
     uint64_t n_preemptions_ = 0;

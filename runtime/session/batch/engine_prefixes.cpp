@@ -37,6 +37,7 @@ void Engine::find_prefixes() {
 // The index knows full pages only. A prompt's last page is found at requests that compute it or have just done so.
 void Engine::share_last_page(size_t i) {
     Running& running = *requests_[i];
+    if (runner_->pool().states().exist()) return;  // states are kept at the ends of pages
     const auto wanted = std::span(running.tokens).first(running.tokens.size() - 1);  // the last one runs for its logits
     const Running* best = nullptr;
     size_t most = 0, coming = 0;

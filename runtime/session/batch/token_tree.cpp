@@ -53,7 +53,7 @@ void CheckedTree::keep(uint32_t node, Timeline& timeline) {
     branches_.clear();
 }
 
-Result<CheckedTree> check_tree(BatchRunner& runner, const Timeline& timeline, const TokenTree& tree,
+Result<CheckedTree> check_tree(StepRunner& runner, const Timeline& timeline, const TokenTree& tree,
                                std::span<const ChoiceParams> choices) {
     ATLAS_CHECK(!tree.tokens.empty() && tree.parents.size() == tree.tokens.size(), "{} tokens, {} parents",
                 tree.tokens.size(), tree.parents.size());
@@ -74,12 +74,13 @@ Result<CheckedTree> check_tree(BatchRunner& runner, const Timeline& timeline, co
             checked.places_[node] = {b, row};
         }
         checked.branches_.push_back(timeline.fork());
-        ATLAS_TRY(const bool reserved, checked.branches_.back().reserve(static_cast<uint32_t>(branches[b].size())));
+        const auto n = static_cast<uint32_t>(branches[b].size());
+        ATLAS_TRY(const bool reserved, checked.branches_.back().reserve(n, n));
         if (!reserved)
             return fail(ErrorCode::limit, "no pages left for branch {} of {}: verify fewer draft tokens", b + 1,
                         branches.size());
     }
-    std::vector<BatchItem> items;
+    std::vector<StepItem> items;
     for (size_t b = 0; b < branches.size(); ++b) {
         const size_t n = tokens[b].size();
         ATLAS_CHECK(choices.empty() || choices.size() >= n, "{} choices for a branch of {}", choices.size(), n);

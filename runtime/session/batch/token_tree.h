@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "runtime/session/batch/batch_runner.h"
+#include "runtime/session/step/step_runner.h"
 
 namespace atlas {
 
@@ -37,12 +37,12 @@ class CheckedTree {
     void keep(uint32_t node, Timeline& timeline);
 
   private:
-    friend Result<CheckedTree> check_tree(BatchRunner&, const Timeline&, const TokenTree&,
+    friend Result<CheckedTree> check_tree(StepRunner&, const Timeline&, const TokenTree&,
                                           std::span<const ChoiceParams>);
     struct Place {
         uint32_t branch = 0, row = 0;
     };
-    const BatchRunner* runner_ = nullptr;
+    const StepRunner* runner_ = nullptr;
     uint32_t n_before_ = 0;
     std::vector<Timeline> branches_;
     std::vector<Place> places_;  // [nodes] the first branch that holds the node
@@ -53,8 +53,8 @@ class CheckedTree {
 /// branch has nodes]. While n_columns() is at most kBatchInvariantWidth every node gets, to the bit, what steps of
 /// one token along its branch give.
 /// Requires: n_columns() <= n_batch and max_outputs, branches <= max_timelines.
-/// Fails: as BatchRunner::run; limit (the pool has no room for the branches). Then nothing has changed.
-Result<CheckedTree> check_tree(BatchRunner& runner, const Timeline& timeline, const TokenTree& tree,
+/// Fails: as StepRunner::run; limit (the pool has no room for the branches). Then nothing has changed.
+Result<CheckedTree> check_tree(StepRunner& runner, const Timeline& timeline, const TokenTree& tree,
                                std::span<const ChoiceParams> choices = {});
 
 /// Follows the choices from the root to the nodes whose token is the one chosen after their parent. `accepted`: those

@@ -7,23 +7,31 @@ namespace atlas {
 
 namespace {
 
-constexpr uint32_t kCopiesPerRun = 16;
 constexpr uint32_t kNoPage = UINT32_MAX;
 
 }  // namespace
 
-KvPool::KvPool(std::shared_ptr<const Model> model, uint32_t n_pages, KvFormats formats, const HashSecret& secret)
-    : model_(std::move(model)), formats_(formats), pages_(n_pages), index_(n_pages, secret), links_(n_pages + 1) {
+KvPool::KvPool(std::shared_ptr<const Model> model, uint32_t n_pages, KvFormats formats,
+               const std::optional<HashSecret>& secret)
+    : model_(std::move(model)),
+      formats_(formats),
+      pages_(n_pages),
+      has_index_(secret.has_value()),
+      index_(n_pages, secret.value_or(HashSecret{})),
+      links_(n_pages + 1),
+      state_of_page_(n_pages, StateSlots::kNone) {
     links_[n_pages] = {n_pages, n_pages, false};
 }
 
 Result<std::unique_ptr<KvPool>> KvPool::create(std::shared_ptr<const Model> model, uint32_t n_pages, KvFormats formats,
-                                               const HashSecret& secret) {
+                                               std::optional<HashSecret> secret, const StateShape& states) {
     ATLAS_CHECK(model != nullptr && n_pages > 0);
     std::unique_ptr<KvPool> pool(new KvPool(std::move(model), n_pages, formats, secret));
     Backend& backend = pool->model_->backend();
-    ATLAS_TRY(pool->layers_, KvLayers::create(backend, pool->model_->config(), n_pages * kPageTokens, formats, "pool"));
-    ATLAS_TRY(pool->copy_ids_, backend.allocate(MemoryUse::step, 2 * kCopiesPerRun * sizeof(uint32_t), "pool_copies"));
+    pool->checkpoint_every_ = states.checkpoint_every;
+    ATLAS_TRY(pool->states_, StateSlots::create(backend, pool->model_->config(), states.n_slots, states.n_checkpoints));
+    ATLAS_TRY(pool->layers_, KvLayers::create(backend, pool->model_->config(), n_pages * kPageTokens, formats, "kv"));
+    ATLAS_TRY(pool->copy_ids_, backend.allocate(MemoryUse::step, kPageCopyBytes, "page_copies"));
     return pool;
 }
 
@@ -33,6 +41,35 @@ void KvPool::keep(uint32_t page) {
     links_[last].after = page;
     links_[ring].before = page;
     ++n_kept_;
+}
+
+void KvPool::unindex(uint32_t page) {
+    index_.remove(page);
+    uint32_t& slot = state_of_page_[page];
+    if (slot == StateSlots::kNone) return;
+    states_.drop(std::exchange(slot, StateSlots::kNone));
+    std::erase(pages_with_state_, page);
+}
+
+bool KvPool::forget_oldest_state() {
+    if (pages_with_state_.empty()) return false;
+    const uint32_t oldest = pages_with_state_.front();
+    pages_with_state_.erase(pages_with_state_.begin());
+    states_.drop(std::exchange(state_of_page_[oldest], StateSlots::kNone));
+    return true;
+}
+
+std::optional<uint32_t> KvPool::take_state() {
+    while (states_.n_free() == 0 && forget_oldest_state()) {
+    }
+    return states_.take();
+}
+
+void KvPool::keep_state(uint32_t page, uint32_t slot) {
+    ATLAS_CHECK(index_.knows(page) && state_of_page_[page] == StateSlots::kNone, "page {}", page);
+    states_.share(slot);
+    state_of_page_[page] = slot;
+    pages_with_state_.push_back(page);
 }
 
 void KvPool::unlink(uint32_t page) {
@@ -48,7 +85,7 @@ std::optional<uint32_t> KvPool::take() {
     const uint32_t oldest = links_[n_pages()].after;
     if (oldest == n_pages()) return std::nullopt;
     unlink(oldest);
-    index_.remove(oldest);
+    unindex(oldest);
     return oldest;  // the one reference that it was kept with becomes the reader's
 }
 
@@ -69,14 +106,14 @@ void KvPool::drop(uint32_t page) {
 
 void KvPool::forget(uint32_t page) {
     ATLAS_CHECK(!is_shared(page) && !links_[page].is_kept, "page {} has other readers", page);
-    if (index_.knows(page)) index_.remove(page);
+    if (index_.knows(page)) unindex(page);
 }
 
 void KvPool::forget_kept() {
     while (n_kept_ > 0) {
         const uint32_t page = links_[n_pages()].after;
         unlink(page);
-        index_.remove(page);
+        unindex(page);
         pages_.drop(page);
     }
 }
@@ -85,7 +122,7 @@ Result<void> KvPool::copy(uint32_t from, uint32_t to) {
     // One run copies in any order, so none of its pages may be another's source or target.
     const bool depends = std::any_of(copies_.begin(), copies_.end(),
                                      [&](const Copy& c) { return c.to == from || c.to == to || c.from == to; });
-    if (depends || copies_.size() == kCopiesPerRun) ATLAS_TRY_VOID(run_copies());
+    if (depends || copies_.size() == kPageCopiesPerRun) ATLAS_TRY_VOID(run_copies());
     copies_.push_back({from, to});
     return {};
 }
@@ -95,8 +132,8 @@ Result<void> KvPool::finish_copies() { return copies_.empty() ? Result<void>{} :
 Result<void> KvPool::run_copies() {
     Backend& backend = model_->backend();
     if (!copy_program_) {
-        const U32View from{copy_ids_.get(), 0, kCopiesPerRun},
-            to{copy_ids_.get(), kCopiesPerRun * sizeof(uint32_t), kCopiesPerRun};
+        const U32View from{copy_ids_.get(), 0, kPageCopiesPerRun},
+            to{copy_ids_.get(), kPageCopiesPerRun * sizeof(uint32_t), kPageCopiesPerRun};
         ATLAS_TRY(copy_program_, backend.record("copy pages", [this, from, to](Ops& ops) {
             for (const KvLayer& layer : layers()) {
                 for (const Tensor* side : {&layer.k, &layer.v}) {
@@ -105,11 +142,11 @@ Result<void> KvPool::run_copies() {
             }
         }));
     }
-    std::array<uint32_t, 2 * kCopiesPerRun> ids;
+    std::array<uint32_t, 2 * kPageCopiesPerRun> ids;
     ids.fill(kNoPage);
     for (size_t i = 0; i < copies_.size(); ++i) {
         ids[i] = copies_[i].from;
-        ids[kCopiesPerRun + i] = copies_[i].to;
+        ids[kPageCopiesPerRun + i] = copies_[i].to;
     }
     backend.write(*copy_ids_, 0, std::as_bytes(std::span(ids)));
     ATLAS_TRY_VOID(backend.run(*copy_program_));
@@ -152,7 +189,7 @@ Result<void> KvPool::move_page(std::unique_ptr<Storage>& stage, std::unique_ptr<
                                           out ? "page_out" : "page_in"));
     }
     if (!program) {
-        const U32View from{copy_ids_.get(), 0, 1}, to{copy_ids_.get(), kCopiesPerRun * sizeof(uint32_t), 1};
+        const U32View from{copy_ids_.get(), 0, 1}, to{copy_ids_.get(), kPageCopiesPerRun * sizeof(uint32_t), 1};
         const auto staged = staged_layers(*stage);
         ATLAS_TRY(program, backend.record(out ? "page out" : "page in", [this, from, to, staged, out](Ops& ops) {
             const auto move = [&](const Tensor& pool, const Tensor& one) {
@@ -170,7 +207,7 @@ Result<void> KvPool::move_page(std::unique_ptr<Storage>& stage, std::unique_ptr<
     }
     const uint32_t from = out ? page : 0, to = out ? 0 : page;
     backend.write(*copy_ids_, 0, std::as_bytes(std::span(&from, 1)));
-    backend.write(*copy_ids_, kCopiesPerRun * sizeof(uint32_t), std::as_bytes(std::span(&to, 1)));
+    backend.write(*copy_ids_, kPageCopiesPerRun * sizeof(uint32_t), std::as_bytes(std::span(&to, 1)));
     if (fill) fill(*stage);
     return backend.run(*program);
 }

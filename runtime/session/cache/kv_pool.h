@@ -11,19 +11,29 @@
 #include "runtime/session/cache/kv_layers.h"
 #include "runtime/session/cache/kv_pages.h"
 #include "runtime/session/cache/prefix_index.h"
+#include "runtime/session/cache/state_slots.h"
 
 namespace atlas {
 
 class Timeline;
+
+/// How many states a pool has room for (state_slots()), how many of them for earlier positions, and how often one is
+/// kept, in tokens.
+struct StateShape {
+    uint32_t n_slots = 0, n_checkpoints = 0, checkpoint_every = 512;
+};
 
 /// Not thread-safe. A page is free, read by timelines, or kept: no timeline reads a kept page, but its contents may
 /// be wanted again. Kept pages are reused when take() needs a page, least recently used first.
 class KvPool {
   public:
     /// Allocates the storages. Later only copying pages and reading them back records programs or allocates.
-    /// Fails: out_of_memory, limit (a layer's cache larger than the device's largest allocation).
+    /// `states`: slots for layers with a state. `secret`: of the index of pages; none: no index, so that no page is
+    /// kept or found (for one timeline alone). Fails: out_of_memory, limit (a layer's cache larger than the device's
+    /// largest allocation).
     static Result<std::unique_ptr<KvPool>> create(std::shared_ptr<const Model> model, uint32_t n_pages,
-                                                  KvFormats formats, const HashSecret& secret = random_secret());
+                                                  KvFormats formats, std::optional<HashSecret> secret = random_secret(),
+                                                  const StateShape& states = {});
 
     const Model& model() const { return *model_; }
     KvFormats formats() const { return formats_; }
@@ -54,8 +64,22 @@ class KvPool {
     /// Returns the bytes freed. Fails: as Backend::run and Backend::shrink; n_pages() is smaller all the same.
     Result<uint64_t> shrink(uint64_t bytes, uint32_t least_pages, std::span<Timeline* const> readers);
 
+    bool has_index() const { return has_index_; }
     PrefixIndex& index() { return index_; }
     const PrefixIndex& index() const { return index_; }
+
+    /// The states of layers without keys and values; where there are none, timelines need no slots.
+    uint32_t checkpoint_every() const { return checkpoint_every_; }
+    StateSlots& states() { return states_; }
+    const StateSlots& states() const { return states_; }
+    /// A slot for one reader. When all are taken, the index forgets the state that it has known for longest.
+    std::optional<uint32_t> take_state();
+    /// The index forgets the state that it has known for longest; false: it knows none.
+    bool forget_oldest_state();
+    /// The state after a page that the index knows: added as a reader of the slot, and found by those who take up the
+    /// page. kNone: not kept.
+    void keep_state(uint32_t page, uint32_t slot);
+    uint32_t state_of(uint32_t page) const { return state_of_page_[page]; }
 
     /// Copies a page, now or in finish_copies() at the latest. Fails: as Backend::run.
     Result<void> copy(uint32_t from, uint32_t to);
@@ -71,12 +95,14 @@ class KvPool {
     Result<void> write_page(uint32_t page, std::span<const std::byte> bytes);
 
   private:
-    KvPool(std::shared_ptr<const Model> model, uint32_t n_pages, KvFormats formats, const HashSecret& secret);
+    KvPool(std::shared_ptr<const Model> model, uint32_t n_pages, KvFormats formats,
+           const std::optional<HashSecret>& secret);
     struct Links {
         uint32_t before = 0, after = 0;
         bool is_kept = false;
     };
     void keep(uint32_t page);
+    void unindex(uint32_t page);
     void unlink(uint32_t page);
     Result<std::vector<uint32_t>> move_down(uint32_t n_pages);
     void renumber(std::span<const uint32_t> to, uint32_t n_pages);
@@ -90,10 +116,15 @@ class KvPool {
     KvLayers layers_;
 
     KvPages pages_;
+    bool has_index_;
     PrefixIndex index_;
     // [n_pages + 1] a ring of kept pages, least recently used first; the last entry is its start
     std::vector<Links> links_;
     uint32_t n_kept_ = 0;
+    StateSlots states_;
+    uint32_t checkpoint_every_ = 0;
+    std::vector<uint32_t> state_of_page_;     // [n_pages] the index reads these slots
+    std::vector<uint32_t> pages_with_state_;  // oldest first
 
     struct Copy {
         uint32_t from = 0, to = 0;

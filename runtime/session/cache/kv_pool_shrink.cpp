@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "runtime/session/batch/timeline.h"
+#include "runtime/session/cache/timeline.h"
 
 namespace atlas {
 
@@ -12,6 +12,7 @@ Result<uint64_t> KvPool::shrink(uint64_t bytes, uint32_t least_pages, std::span<
     ATLAS_CHECK_EQ(n_read, pages_.n_readers());  // a kept page has one reference
     const uint32_t before = n_pages(), least = std::clamp(n_in_use(), least_pages, before);
     const uint64_t page = page_bytes();
+    if (page == 0) return 0;  // no layer caches keys or values
     const uint32_t n =
         before - static_cast<uint32_t>(std::min<uint64_t>(before - least, bytes / page + (bytes % page > 0 ? 1 : 0)));
     if (n == before) return 0;
@@ -19,7 +20,7 @@ Result<uint64_t> KvPool::shrink(uint64_t bytes, uint32_t least_pages, std::span<
     while (n_in_use() + n_kept_ > n) {
         const uint32_t oldest = links_[before].after;
         unlink(oldest);
-        index_.remove(oldest);
+        unindex(oldest);
         pages_.drop(oldest);
     }
     ATLAS_TRY(const auto to, move_down(n));
@@ -56,6 +57,12 @@ void KvPool::renumber(std::span<const uint32_t> to, uint32_t n_pages) {
     for (uint32_t page = links_[ring].after; page != ring; page = links_[page].after) kept.push_back(to[page]);
     pages_.renumber(to, n_pages);
     index_.renumber(to, n_pages);
+    std::vector<uint32_t> states(n_pages, StateSlots::kNone);
+    for (uint32_t& page : pages_with_state_) {
+        states[to[page]] = state_of_page_[page];
+        page = to[page];
+    }
+    state_of_page_ = std::move(states);
     links_.assign(n_pages + 1, {});
     links_[n_pages] = {n_pages, n_pages, false};
     n_kept_ = 0;

@@ -68,6 +68,10 @@ Header header_for(const KvPool& pool, uint32_t n_tokens) {
 using Sink = std::function<Result<void>(std::span<const std::byte>)>;
 
 Result<void> write_snapshot(const Timeline& timeline, const Sink& sink) {
+    if (timeline.pool().states().exist()) {
+        return fail(ErrorCode::unsupported, "snapshots of {} models are not supported: their layers have states",
+                    timeline.pool().model().config().architecture);
+    }
     Sha256 hash;
     const auto put = [&](std::span<const std::byte> bytes) {
         hash.add(bytes.data(), bytes.size());

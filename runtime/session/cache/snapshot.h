@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "runtime/session/batch/timeline.h"
+#include "runtime/session/cache/timeline.h"
 
 namespace atlas {
 

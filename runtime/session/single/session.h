@@ -7,23 +7,12 @@
 #include <stop_token>
 #include <vector>
 
-#include "runtime/model/load.h"
-#include "runtime/session/cache/kv_layers.h"
-#include "runtime/session/cache/kv_pages.h"
-#include "runtime/session/sampler.h"
-#include "runtime/session/speculation/speculator.h"
+#include "runtime/session/step/steps_ahead.h"
 
 namespace atlas {
 
-/// A token that the device chose.
-struct Choice {
-    uint32_t token = 0;
-    double logprob = 0;  // natural logarithm of its probability at temperature 1, after penalties; 0 unless requested
-};
-
-using TokenId = uint32_t;
-
-/// Not thread-safe; one thread at a time. The backend and its scratch serve one running session at a time.
+/// A runner with one timeline, and the logits of its last tokens. Not thread-safe; one thread at a time. The backend
+/// and its scratch serve one running session at a time.
 class Session {
   public:
     /// Allocates the KV cache, scratch, step and output storages; nothing is allocated later.
@@ -31,14 +20,14 @@ class Session {
     /// KvLayers::create).
     static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const SessionShape& shape);
 
-    uint32_t n_ctx() const { return plan_.n_ctx; }
+    uint32_t n_ctx() const { return runner_->shape().n_ctx; }
     uint32_t n_ctx_at_first() const { return n_ctx_at_first_; }  // larger than n_ctx() once the cache has shrunk
     uint32_t n_batch() const { return shape_.n_batch; }          // most tokens per step
     uint32_t max_outputs() const { return shape_.max_outputs; }  // most logit rows per step
-    const MemoryPlan& plan() const { return plan_; }
-    const Model& model() const { return *model_; }
+    const MemoryPlan& plan() const { return runner_->plan(); }
+    const Model& model() const { return runner_->model(); }
     /// The tokens whose K and V are in the cache.
-    const std::vector<TokenId>& tokens() const { return tokens_; }
+    const std::vector<TokenId>& tokens() const { return timeline_->tokens(); }
 
     struct SyncOptions {
         std::stop_token stop = {};
@@ -61,7 +50,7 @@ class Session {
 
     /// Whether the device can choose by these options; otherwise the host samples from logits(). The tokens are the
     /// same.
-    bool can_choose(const SamplerOptions& options) const;
+    bool can_choose(const SamplerOptions& options) const { return StepsAhead::can_choose(*runner_, options); }
     /// Starts to choose from the logits of the last token, with the state that `sampler` has now. Requires
     /// has_logits(), which is false afterwards, and can_choose().
     /// Fails: device_lost, out_of_memory.
@@ -72,9 +61,9 @@ class Session {
     /// Fails: device_lost, corrupt (damaged logits). After a failure only stop_choosing may follow.
     Result<Choice> next_choice(bool go_on);
     /// Waits for the running step and drops its result: the token that was chosen last leaves the timeline again.
-    void stop_choosing();
+    void stop_choosing() { ahead_->stop(); }
 
-    // Several tokens in one step (session_extend.cpp).
+    // Several tokens in one step (verify steps: session_extend.cpp).
 
     /// Appends tokens, at most n_batch; logits_rows() are then those of the last n_outputs of them, at most
     /// max_outputs; 0: none.
@@ -95,13 +84,13 @@ class Session {
     /// The first half of a verify step whose draft tokens the device has yet to choose. Of n_tokens the host knows
     /// the first ones, `known`; the programs `before` compute the rest and write them into draft_place(known.size()),
     /// in the same submission. Waits for its end; call take_verified next.
-    Result<void> verify_behind(std::span<Program* const> before, std::span<const TokenId> known, uint32_t n_tokens,
-                               const Sampler& sampler);
+    Result<void> verify_drafted(std::span<Program* const> before, std::span<const TokenId> known, uint32_t n_tokens,
+                                const Sampler& sampler);
     /// The second half: returns the choices as verify does. `tokens`: all tokens of the step, those that the device
     /// chose included; they join the timeline. Fails: as verify.
     Result<void> take_verified(std::span<const TokenId> tokens, std::span<TokenId> choices);
-    /// The words that the next verify_behind reads its tokens from, of which n_known are known.
-    DraftPlace draft_place(uint32_t n_known) const { return {&model_->backend(), step_storage_, n_known}; }
+    /// The words that the next verify_drafted reads its tokens from, of which n_known are known.
+    DraftPlace draft_place(uint32_t n_known) const { return runner_->draft_place(n_known); }
     /// Whether prepare_verify would have nothing to record.
     bool has_verify(uint32_t n_tokens, bool choose) const;
     /// Records what a verify step, or an extend with logits of all, of n tokens needs at this position; true if there
@@ -109,7 +98,7 @@ class Session {
     Result<bool> prepare_verify(uint32_t n_tokens, bool choose);
 
     // Draft tokens for a step of another session of the same backend; they go there without the host
-    // (session_draft.cpp).
+    // (session_extend.cpp, step/drafting_steps.cpp).
 
     /// Appends to `queued` the programs that bring this timeline to `tokens` and then choose n draft tokens, each the
     /// likeliest token with an id below n_known_ids after the one before, into words [place.first, place.first + n).
@@ -125,7 +114,7 @@ class Session {
     /// Fails: corrupt (damaged logits).
     Result<void> take_drafts(std::span<const TokenId> tokens, std::span<Choice> draft_tokens);
 
-    // Shrinking, when other programs need memory (session_shrink.cpp).
+    // Shrinking, when other programs need memory.
 
     /// Shrinks the cache by `bytes`, in whole pages of every layer, or as far as it can while the timeline (with the
     /// tokens of a running sync) and kLeastRoomTokens more fit, and returns that memory to the device. n_ctx() is
@@ -140,8 +129,11 @@ class Session {
     std::span<const float> logits() const;
     bool has_logits() const { return has_logits_; }
 
-    /// Keeps the first n_tokens (at most as many as there are) and drops the rest.
-    void rewind(uint32_t n_tokens);
+    /// Keeps the first n_tokens (at most as many as there are) and drops the rest; fewer where layers have a state that
+    /// was not kept there. Returns how many.
+    uint32_t rewind(uint32_t n_tokens);
+    /// As Timeline::checkpoint.
+    void checkpoint() { timeline_->checkpoint(); }
 
     /// Starts over with `tokens` and passes the logits of every one of them to the sink, in order: rows [first, first
     /// + logits.size() / n_vocab). A chunk holds at most max_outputs tokens. The sink may fail; that stops the run.
@@ -154,107 +146,21 @@ class Session {
     Session& operator=(const Session&) = delete;
 
   private:
-    explicit Session(std::shared_ptr<const Model> model);
+    Session(std::unique_ptr<StepRunner> runner, const SessionShape& shape);
 
-    /// What a recorded step depends on; everything else is in the step storages.
-    struct StepKey {
-        uint32_t n_tokens = 0;
-        uint32_t n_outputs = 0;
-        uint32_t max_kv_tokens = 0;
-        // 1 or 2: reads chain buffer 0 or 1 and chooses at the end; n_tokens 0: chooses from the existing logits
-        uint32_t chain = 0;
-        uint32_t n_history = 0;    // tokens of the history that a choice reads
-        bool choose_rows = false;  // a verify step: the device chooses from every row
-        bool operator==(const StepKey&) const = default;
-    };
-    struct RecordedStep {
-        StepKey key;
-        uint64_t last_use = 0;
-        std::unique_ptr<Program> program;
-    };
-
-    /// A program that chooses a draft token and writes it; its step reads the word before.
-    struct DraftKey {
-        uint32_t word = 0;           // number of the word in the place
-        uint32_t max_kv_tokens = 0;  // of the step before the choice; 0: no step, there are logits
-        uint32_t n_known_ids = 0;
-        std::shared_ptr<Storage> words = nullptr;
-        bool operator==(const DraftKey&) const = default;
-    };
-    struct RecordedDraft {
-        DraftKey key;
-        uint64_t last_use = 0;
-        std::unique_ptr<Program> program;
-    };
-
-    Result<void> allocate();
     Result<void> check_tokens(std::span<const TokenId> tokens, uint32_t first) const;
-    Result<void> run_step(std::span<const TokenId> tokens, uint32_t n_outputs);
-    Result<Program*> program_for(const StepKey& key);
-    StepViews views_of(const StepKey& key) const;
-    void extend_pages(uint32_t n_tokens);
-    /// `tokens` are the first of the step's n_tokens; the device chooses the others.
-    void write_step(std::span<const TokenId> tokens, uint32_t n_tokens, uint32_t n_outputs);
-    void keep_logits(uint32_t n_outputs);
-    uint32_t kv_bucket(uint32_t n_kv_tokens) const;  // how many keys a step is recorded for
-
-    // session_extend.cpp
+    Result<void> run_step(const StepItem& item, uint32_t n_states = 1, std::span<Program* const> before = {});
     StepKey verify_key(uint32_t n_tokens, bool choose) const;
-    void record_row_choices(const StepKey& key, Ops& ops) const;
 
-    // session_draft.cpp
-    Result<Program*> draft_program(const DraftKey& key, QueuedDrafts& queued);
-    void record_draft(const DraftKey& key, Ops& ops) const;
-    void write_draft_steps(uint32_t n_past, uint32_t first, uint32_t n);
-
-    // session_chain.cpp
-    StepViews chain_views(const StepKey& key) const;
-    SampleTables choice_tables(const StepKey& key) const;
-    void record_choice(const StepKey& key, Ops& ops) const;
-    Result<void> submit_choice(uint32_t n_tokens);
-    Result<Choice> read_choice(uint32_t buffer);
-    Result<Choice> choice_of(std::span<const uint32_t> result) const;
-
-    std::shared_ptr<const Model> model_;
     SessionShape shape_;
-    MemoryPlan plan_;
-    KvLayers kv_;
-    std::shared_ptr<Storage> step_storage_;  // programs of a session that drafts for this one write into it
-    std::unique_ptr<Storage> page_table_storage_;
-    std::unique_ptr<Storage> output_storage_;
-    std::unique_ptr<Storage> verify_params_;   // [kBatchInvariantWidth * kParamWords]
-    std::unique_ptr<Storage> verify_results_;  // [kBatchInvariantWidth * kResultWords]
-
-    KvPages pages_{0};
-    std::vector<uint32_t> page_table_;  // pages of this timeline, in order
-    std::vector<TokenId> tokens_;
-    std::vector<uint32_t> step_words_;  // [5 * n_batch] copied into the step storage
+    std::unique_ptr<StepRunner> runner_;
+    std::unique_ptr<Timeline> timeline_;
+    std::unique_ptr<StepsAhead> ahead_;
     uint32_t n_logit_rows_ = 0;
     bool has_logits_ = false;
     uint32_t n_ctx_at_first_ = 0;
-    uint32_t n_announced_ = 0;  // how many tokens the running call will hold when it ends
-    // [max_outputs, n_vocab], read from the device on first use
-    mutable std::vector<float> logits_;
-    mutable bool logits_read_ = false;
-
-    struct Chain {
-        std::array<std::unique_ptr<Storage>, 2> steps;  // see kChainStepBytes: words 0-3, parameters from word 16
-        std::unique_ptr<Storage> state;                 // the chosen token at byte 0, the history at byte 256
-        std::unique_ptr<Storage> results;               // of buffer i at byte 256 i
-        std::array<uint32_t, 16 + sampling::kParamWords> words{};
-        uint64_t draw = 0;
-        uint64_t ticket = 0;
-        uint32_t buffer = 0;  // of the running choice
-        uint32_t n_history = 0;
-        bool active = false;
-        bool pending = false;  // a choice is running
-        bool stepped = false;  // the last token of the timeline was chosen here and its step is submitted
-    };
-    Chain chain_;
-    std::vector<RecordedStep> recorded_;          // a small LRU
-    std::vector<RecordedDraft> recorded_drafts_;  // the same for drafts
-    uint32_t first_draft_ = 0;                    // word of the first draft token that was queued last
-    uint64_t n_uses_ = 0;
+    uint32_t n_announced_ = 0;          // how many tokens the running call will hold when it ends
+    std::vector<ChoiceParams> params_;  // of a verify step
 };
 
 }  // namespace atlas

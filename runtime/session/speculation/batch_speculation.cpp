@@ -12,15 +12,9 @@ double ms_since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// draft_length.cpp explains these constants.
-constexpr double kLossShare = 0.01, kLossSteps = 1.5, kLeastGain = 1.01, kAssumedSlope = 0.05;
 // All draft tokens of the small model are one class: its steps of many timelines return no probabilities.
 constexpr uint8_t kDraftEvidence = kFirstCostlyEvidence;
 constexpr double kDraftPrior = 0.7;
-constexpr uint32_t kMostRounds = 8;
-
-// Steps are recorded for some sizes only; a step costs what the next such size costs.
-uint32_t runs_as(uint32_t n_columns) { return std::min(step_size_bucket(n_columns), kBatchInvariantWidth); }
 
 std::array<double, kEvidenceClasses> priors_of(const BatchSpeculation::MakeLookup& make_lookup) {
     std::array<double, kEvidenceClasses> priors;
@@ -31,99 +25,6 @@ std::array<double, kEvidenceClasses> priors_of(const BatchSpeculation::MakeLooku
 }
 
 }  // namespace
-
-void BatchLength::step_took(uint32_t n_sequences, uint32_t n_columns, uint32_t n_tokens, double ms, double draft_ms) {
-    ATLAS_CHECK(n_sequences >= 1 && n_columns >= n_sequences, "{} columns for {} sequences", n_columns, n_sequences);
-    if (n_columns > kBatchInvariantWidth) return;
-    costs_.add(runs_as(n_columns), ms);
-    const double pace = costs_.pace_ms();
-    if (pace == 0) return;
-    const double spent = cost_of(n_columns) + draft_ms / pace;
-    total_ += spent;
-    if (n_columns == n_sequences) {
-        shares_.plain_took(ms);
-        loss_ += draft_ms / pace;
-        return;
-    }
-    loss_ += spent - cost_of(n_sequences) * n_tokens / n_sequences;
-}
-
-bool BatchLength::is_measured(uint32_t n_columns) const { return costs_.measured(runs_as(n_columns)); }
-
-bool BatchLength::may_run(uint32_t n_columns) const {
-    return costs_.known(runs_as(n_columns)) || costs_.can_pair(runs_as(n_columns));
-}
-
-double BatchLength::cost_of(uint32_t n_columns) const {
-    ATLAS_CHECK(n_columns <= kBatchInvariantWidth, "a step of {} columns", n_columns);
-    n_columns = runs_as(n_columns);
-    if (costs_.measured(n_columns)) return costs_.cost(n_columns);
-    uint32_t below = n_columns, above = n_columns;
-    while (below > 0 && !costs_.measured(below)) --below;
-    while (above <= kBatchInvariantWidth && !costs_.measured(above)) ++above;
-    const bool has_above = above <= kBatchInvariantWidth;
-    if (below == 0) return has_above ? costs_.cost(above) : 0;
-    const double low = costs_.cost(below);
-    if (!has_above) return low * (1 + kAssumedSlope * (n_columns - below));
-    return low + std::max(0.0, costs_.cost(above) - low) * (n_columns - below) / (above - below);
-}
-
-bool BatchLength::may_cost(uint32_t n_sequences, double extra) const {
-    return extra <= kLossShare * total_ + kLossSteps * cost_of(n_sequences) - loss_;
-}
-
-std::vector<uint32_t> BatchLength::counts(std::span<const Proposal> of_sequences, uint32_t room) const {
-    const auto n = static_cast<uint32_t>(of_sequences.size());
-    std::vector<uint32_t> best(n, 0), taken(n, 0);
-    room = n < kBatchInvariantWidth ? std::min(room, kBatchInvariantWidth - n) : 0;
-    if (n == 0 || room == 0 || (!always_ && !is_measured(n))) return best;
-    std::vector<double> chance(n, 1);  // that all scheduled draft tokens of a sequence are accepted
-    double tokens = n, best_rate = always_ ? 0 : kLeastGain * n / cost_of(n);
-    for (uint32_t columns = n + 1; columns <= n + room; ++columns) {
-        uint32_t next = n;
-        double next_chance = 0;
-        for (uint32_t i = 0; i < n; ++i) {
-            if (taken[i] == of_sequences[i].evidence.size()) continue;
-            const double c = chance[i] * shares_.right_share(of_sequences[i].evidence[taken[i]]);
-            if (c > next_chance) next = i, next_chance = c;
-        }
-        if (next == n) break;
-        ++taken[next];
-        chance[next] = next_chance;
-        tokens += next_chance;
-        if (always_) {
-            best = taken;
-            continue;
-        }
-        const double cost = cost_of(columns);
-        if (!may_run(columns) || !may_cost(n, cost - cost_of(n)) || tokens / cost <= best_rate) continue;
-        best = taken;
-        best_rate = tokens / cost;
-    }
-    return best;
-}
-
-uint32_t BatchLength::rounds(uint32_t n_sequences, uint32_t n_asking, uint32_t room, double ms_per_round) const {
-    if (n_asking == 0 || n_sequences >= kBatchInvariantWidth) return 0;
-    room = std::min(room, kBatchInvariantWidth - n_sequences);
-    const uint32_t most = std::min(kMostRounds, room / n_asking);
-    if (always_) return most;
-    if (!is_measured(n_sequences)) return 0;
-    const double per_round = ms_per_round / costs_.pace_ms();
-    uint32_t best = 0;
-    double tokens = n_sequences, chance = 1, best_rate = kLeastGain * n_sequences / cost_of(n_sequences);
-    for (uint32_t r = 1; r <= most; ++r) {
-        chance *= shares_.right_share(kAnyCostlyEvidence);
-        tokens += n_asking * chance;
-        const double cost = cost_of(n_sequences + r * n_asking) + r * per_round;
-        if (!may_run(n_sequences + r * n_asking) || !may_cost(n_sequences, cost - cost_of(n_sequences)) ||
-            tokens / cost <= best_rate)
-            continue;
-        best = r;
-        best_rate = tokens / cost;
-    }
-    return best;
-}
 
 // Brings the timeline to all tokens except those that the first round runs. False: there is no place for it.
 Result<bool> BatchDraft::catch_up(const Ask& ask, Reader& reader) {
@@ -150,7 +51,7 @@ Result<bool> BatchDraft::catch_up(const Ask& ask, Reader& reader) {
             timeline.clear();
             return false;
         }
-        const BatchItem item{&timeline, piece, 0};
+        const StepItem item{&timeline, piece, 0};
         ATLAS_TRY_VOID(runner_->run({&item, 1}));
     }
     const auto rest = ask.tokens.subspan(timeline.tokens().size());
@@ -160,7 +61,7 @@ Result<bool> BatchDraft::catch_up(const Ask& ask, Reader& reader) {
 
 Result<void> BatchDraft::round(std::vector<Reader>& readers) {
     static const ChoiceParams greedy = sample_params({.temperature = 0}, 0, false, false);
-    std::vector<BatchItem> items;
+    std::vector<StepItem> items;
     for (size_t i = 0; i < readers.size();) {
         const size_t end = readers[i].timeline->tokens().size() + readers[i].tokens.size();
         const bool fits = end <= runner_->shape().n_ctx;
@@ -221,7 +122,7 @@ BatchSpeculation::BatchSpeculation(MakeLookup make_lookup, std::unique_ptr<Batch
     : make_lookup_(std::move(make_lookup)),
       draft_(std::move(draft)),
       draft_max_(draft_max),
-      length_(priors_of(make_lookup_)) {}
+      length_(priors_of(make_lookup_), std::nullopt) {}
 
 Result<void> BatchSpeculation::look_up(Ask& ask) {
     Drafter& drafter = drafters_[ask.id];
@@ -269,6 +170,25 @@ Result<void> BatchSpeculation::propose(std::span<Ask> asks, uint32_t room) {
         asks[i].proposal.evidence.resize(counts[i]);
     }
     return {};
+}
+
+Result<bool> BatchSpeculation::would_propose(std::span<Ask> asks, uint32_t room) {
+    const auto n = static_cast<uint32_t>(asks.size());
+    if (draft_ && length_.rounds(n, std::min(n, draft_->most_asks()), room, draft_->ms_per_round()) > 0) return true;
+    if (!make_lookup_) return false;
+    std::vector<Proposal> proposals(n);
+    for (uint32_t i = 0; i < n; ++i) {
+        Ask& ask = asks[i];
+        const uint32_t most = std::min(ask.most > 0 ? ask.most - 1 : 0, draft_max_);
+        if (most == 0) continue;
+        ask.most = most + 1;
+        ATLAS_TRY_VOID(look_up(ask));
+        if (ask.proposal.tokens.size() < 2) continue;
+        proposals[i].tokens.assign(ask.proposal.tokens.begin() + 1, ask.proposal.tokens.end());
+        proposals[i].evidence.assign(ask.proposal.evidence.begin() + 1, ask.proposal.evidence.end());
+    }
+    const auto counts = length_.counts(proposals, room);
+    return std::any_of(counts.begin(), counts.end(), [](uint32_t count) { return count > 0; });
 }
 
 void BatchSpeculation::was_checked(const Proposal& proposal, uint32_t n_right) {

@@ -7,58 +7,17 @@
 #include <span>
 #include <vector>
 
-#include "runtime/session/batch/batch_runner.h"
 #include "runtime/session/speculation/draft_length.h"
 #include "runtime/session/speculation/speculator.h"
+#include "runtime/session/step/step_runner.h"
 
 namespace atlas {
-
-/// Knows what a step of n columns costs and how many tokens draft tokens gain in it. Pure: knows no clock and no
-/// device.
-/// Like DraftLength it keeps accounts: draft tokens may lose at most 1 % of what was spent so far and one and a half
-/// steps without them, and costs are medians of pairs of neighbouring steps.
-class BatchLength {
-  public:
-    /// `priors`: [kEvidenceClasses], as DraftLength.
-    explicit BatchLength(std::span<const double> priors) : shares_(priors) {}
-
-    /// A step of n_sequences answers and n_columns - n_sequences draft tokens produced n_tokens tokens; drafting took
-    /// draft_ms of it.
-    void step_took(uint32_t n_sequences, uint32_t n_columns, uint32_t n_tokens, double ms, double draft_ms);
-    void draft_was(uint8_t evidence, bool right) { shares_.draft_was(evidence, right); }
-
-    /// How many draft tokens of each sequence to verify, at most `room` in all. Those that are likeliest to be
-    /// reached and accepted go first.
-    std::vector<uint32_t> counts(std::span<const Proposal> of_sequences, uint32_t room) const;
-    /// How many draft tokens per sequence a draft model should make that takes `ms_per_round` for one draft token of
-    /// each of `n_asking` of the sequences.
-    uint32_t rounds(uint32_t n_sequences, uint32_t n_asking, uint32_t room, double ms_per_round) const;
-    /// Uses all room from now on, whatever that costs: for tests and measurements.
-    void fill_always() { always_ = true; }
-
-    /// The cost of a step of n columns relative to the first size that ran: measured, or interpolated between
-    /// measured sizes; 0: nothing is measured.
-    double cost_of(uint32_t n_columns) const;
-    double loss() const { return loss_; }
-
-  private:
-    bool may_cost(uint32_t n_sequences, double extra) const;
-    /// Whether the step's cost was measured, not interpolated.
-    bool is_measured(uint32_t n_columns) const;
-    /// Whether a step with draft tokens is worth running: its cost is known, or running it would measure it.
-    bool may_run(uint32_t n_columns) const;
-
-    StepCosts costs_{kBatchInvariantWidth + 1};  // by columns
-    DraftLength shares_;
-    double total_ = 0, loss_ = 0;  // in steps of the kind that ran first
-    bool always_ = false;
-};
 
 /// Drafts for many timelines at once with a smaller model: each of its steps holds one token of each timeline.
 class BatchDraft {
   public:
     /// `n_vocab`: of the larger model: ids beyond it are never proposed.
-    BatchDraft(std::unique_ptr<BatchRunner> runner, uint32_t n_vocab) : runner_(std::move(runner)), n_vocab_(n_vocab) {}
+    BatchDraft(std::unique_ptr<StepRunner> runner, uint32_t n_vocab) : runner_(std::move(runner)), n_vocab_(n_vocab) {}
 
     struct Ask {
         uint64_t id = 0;
@@ -88,7 +47,7 @@ class BatchDraft {
     Result<bool> catch_up(const Ask& ask, Reader& reader);
     Result<void> round(std::vector<Reader>& readers);
 
-    std::unique_ptr<BatchRunner> runner_;
+    std::unique_ptr<StepRunner> runner_;
     uint32_t n_vocab_;
     std::map<uint64_t, Timeline> timelines_;
     RecentMedian round_ms_;
@@ -112,6 +71,8 @@ class BatchSpeculation {
     /// Proposes the draft tokens that seem worth verifying in the next step, for all answers in it, at most `room` in
     /// all. Fails: device errors (device_lost, out_of_memory, corrupt).
     Result<void> propose(std::span<Ask> asks, uint32_t room);
+    /// Whether propose() would probably find draft tokens after one more token of each, which is not known yet.
+    Result<bool> would_propose(std::span<Ask> asks, uint32_t room);
     /// Reports that the first n tokens of a proposal were accepted.
     void was_checked(const Proposal& proposal, uint32_t n_right);
     /// Reports a step of pure decode, for which the last propose() was.
@@ -120,7 +81,7 @@ class BatchSpeculation {
     /// As Speculator::shrink, for the draft model.
     Result<uint64_t> shrink(uint64_t bytes) { return draft_ ? draft_->shrink(bytes) : Result<uint64_t>(0); }
 
-    BatchLength& length() { return length_; }
+    DraftLength& length() { return length_; }
 
   private:
     struct Drafter {
@@ -134,7 +95,7 @@ class BatchSpeculation {
     std::unique_ptr<BatchDraft> draft_;
     uint32_t draft_max_;
     std::map<uint64_t, Drafter> drafters_;
-    BatchLength length_;
+    DraftLength length_;
     double draft_ms_ = 0;  // since the last step
 };
 

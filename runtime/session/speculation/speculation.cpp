@@ -143,17 +143,18 @@ void SpeculativeDecoder::book(double now) {
     if (took_ == Took::nothing) return;
     DraftLength& length = speculation_.length();
     if (has_recorded_) length.recording_took(apart_ms_);
-    if (took_ == Took::plain)
-        length.plain_took(ms);
+    if (took_ == Took::resuming)
+        length.resuming_took(ms - draft_ms_, draft_ms_);
     else
-        length.block_took(width_, n_got_, ms - draft_ms_, draft_ms_);
-    const double pace = length.plain_ms();
+        length.step_took(1, width_, n_got_, ms - draft_ms_, draft_ms_);
+    const double pace = length.pace_ms();
     if (pace == 0) return;
-    const bool plain = took_ == Took::plain;
-    figures_.n_booked += plain ? 1 : n_got_;
-    figures_.spent_steps +=
-        (plain ? 1 : length.cost(width_) + draft_ms_ / pace) + (has_recorded_ ? apart_ms_ / pace : 0);
-    figures_.n_unpaired += plain || length.is_known(width_) ? 0 : 1;
+    const bool resuming = took_ == Took::resuming;
+    figures_.n_booked += n_got_;
+    figures_.spent_steps += (resuming ? length.resuming_cost() : length.cost(width_)) + draft_ms_ / pace +
+                            (has_recorded_ ? apart_ms_ / pace : 0);
+    const bool known = took_ == Took::plain || (resuming ? length.is_resuming_known() : length.is_known(width_));
+    figures_.n_unpaired += known ? 0 : 1;
 }
 
 void SpeculativeDecoder::look_ahead(uint32_t n_more) {
@@ -211,6 +212,7 @@ Result<void> SpeculativeDecoder::refill(uint32_t n_more) {
 // no step is submitted ahead.
 Result<void> SpeculativeDecoder::from_chain(uint32_t n_more, bool may_leave) {
     took_ = Took::plain;
+    width_ = n_got_ = 1;
     look_ahead(n_more);
     bool leave = n_more == 0;
     if (may_leave && n_more > 0) {
@@ -266,13 +268,11 @@ Result<void> SpeculativeDecoder::plain_step(uint32_t n_more) {
         ATLAS_TRY_VOID(session_.start_choosing(sampler_));
         state_ = State::chain;
         ATLAS_TRY_VOID(from_chain(n_more, false));
-        // Returning to plain decoding is a cost of having left it.
-        took_ = Took::block;
-        width_ = 1;
-        n_got_ = 1;
+        took_ = Took::resuming;
         return {};
     }
     took_ = Took::plain;
+    width_ = n_got_ = 1;
     ++figures_.n_plain;
     if (!forced_.empty()) {
         ATLAS_TRY_VOID(session_.verify(std::span(&last_, 1), sampler_, std::span(choices_).first(1)));
@@ -304,7 +304,7 @@ Result<bool> SpeculativeDecoder::joined_block(uint32_t most) {
     tokens_.assign(1, last_);
     tokens_.insert(tokens_.end(), proposal_.tokens.begin(), proposal_.tokens.end());
     const auto n_past = static_cast<uint32_t>(session_.tokens().size());
-    ATLAS_TRY_VOID(session_.verify_behind(queued_.programs, tokens_, width, sampler_));
+    ATLAS_TRY_VOID(session_.verify_drafted(queued_.programs, tokens_, width, sampler_));
     ATLAS_TRY_VOID(speculation_.collect(proposal_));
     tokens_.insert(tokens_.end(), proposal_.tokens.begin() + n_known - 1, proposal_.tokens.end());
     ATLAS_TRY_VOID(session_.take_verified(tokens_, std::span(choices_).first(width)));

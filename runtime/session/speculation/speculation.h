@@ -110,7 +110,12 @@ class SpeculativeDecoder {
         chain,  // a choice is running
         open,   // last_ is chosen and not in the timeline
     };
-    enum class Took { nothing, plain, block };
+    enum class Took {
+        nothing,
+        plain,
+        resuming,  // the plain step after a block: a cost of having left plain decoding
+        block,
+    };
 
     Result<void> refill(uint32_t n_more);
     Result<void> from_chain(uint32_t n_more, bool may_leave);
