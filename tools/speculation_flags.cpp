@@ -143,8 +143,8 @@ Result<std::unique_ptr<DraftModel>> make_draft(const DraftTarget& target) {
     if (target.draft_file == nullptr) return nullptr;
     SessionShape shape;
     ATLAS_TRY(auto model, load_draft(target, shape));
-    ATLAS_TRY(auto session, Session::create(std::move(model), shape));
-    return std::make_unique<DraftModel>(std::move(session), target.model.config().n_vocab);
+    ATLAS_TRY(auto runner, StepRunner::create(std::move(model), RunnerShape::of_one(shape)));
+    return std::make_unique<DraftModel>(std::move(runner), target.model.config().n_vocab);
 }
 
 Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& flags, const OpenModel& open) {
@@ -166,7 +166,7 @@ Result<std::unique_ptr<BatchSpeculation>> make_batch_speculation(const Speculati
             return std::make_unique<LookupSpeculator>(*first);
         };
     }
-    std::unique_ptr<BatchDraft> draft;
+    std::unique_ptr<DraftModel> draft;
     if (open.draft_file) {
         SessionShape one;
         ATLAS_TRY(const auto model, load_draft(open.draft_target(), one));
@@ -177,7 +177,7 @@ Result<std::unique_ptr<BatchSpeculation>> make_batch_speculation(const Speculati
         shape.max_timelines = shape.max_outputs = parallel;
         shape.n_batch = std::max(512u, parallel + kPageTokens);
         ATLAS_TRY(auto runner, StepRunner::create(model, shape));
-        draft = std::make_unique<BatchDraft>(std::move(runner), open.model->config().n_vocab);
+        draft = std::make_unique<DraftModel>(std::move(runner), open.model->config().n_vocab);
     }
     if (!lookup && !draft) return nullptr;
     return std::make_unique<BatchSpeculation>(std::move(lookup), std::move(draft), flags.draft_max);

@@ -2,6 +2,7 @@
 // How much memory a model and one session need, before a byte is allocated. Pure: the same numbers with and without a
 // device.
 
+#include <bit>
 #include <functional>
 #include <span>
 #include <vector>
@@ -117,6 +118,13 @@ constexpr uint64_t choice_rows(const StepSizes& s) {
 }
 constexpr uint64_t drafts_at(const StepSizes& s) { return choice_rows(s) * kChoiceParamBytes; }
 inline constexpr uint64_t kDraftWordsBytes = step_buffer_bytes(1, 1);
+/// The number of tokens that a step for n tokens of many timelines is recorded for: the smallest size >= n, where the
+/// sizes are 1 .. 8 and then four between powers of two.
+constexpr uint32_t step_size_bucket(uint32_t n) {
+    if (n <= 8) return n;
+    const uint32_t unit = std::bit_floor(n - 1) / 4;
+    return (n + unit - 1) / unit * unit;
+}
 /// Steps of one token of each timeline that run one ahead of the host: their words and the sampler's parameters. The
 /// tokens that the last one chose, then a ring of at most kMaxHistory tokens that penalties look at.
 inline constexpr uint32_t kMaxHistory = 256;

@@ -7,7 +7,7 @@
 #include "runtime/session/speculation/draft_model.h"
 #include "runtime/session/speculation/lookup.h"
 #include "tests/end_to_end/validated_backend.h"
-#include "tests/support/run_logits.h"
+#include "tests/support/run_batch.h"
 #include "tests/support/wish.h"
 
 namespace atlas {
@@ -28,9 +28,9 @@ struct Speaker {
     }
     /// The same model in other blocks drafts: mostly accepted, not always.
     Speculators drafted(uint32_t width, DraftModel::Submission submission, bool with_lookup = false) {
-        auto small = testing::start_model(kModels / "atlas-tiny-Q8_0.gguf", vulkan(), {.n_ctx = n_ctx, .n_batch = 32});
-        draft = small.session.get();
-        auto drafter = std::make_unique<DraftModel>(std::move(small.session), running.model->config().n_vocab);
+        auto drafter = testing::start_draft(kModels / "atlas-tiny-Q8_0.gguf", vulkan(), {.n_ctx = n_ctx, .n_batch = 32},
+                                            running.model->config().n_vocab);
+        draft = drafter.get();
         drafter->submit_as(submission);
         std::vector<std::unique_ptr<Speculator>> who;
         if (with_lookup) who.push_back(std::make_unique<LookupSpeculator>());
@@ -57,7 +57,7 @@ struct Speaker {
     }
     uint32_t n_ctx;
     testing::Running running;
-    Session* draft = nullptr;
+    DraftModel* draft = nullptr;
     std::shared_ptr<const Tokenizer> tokenizer;
     std::vector<TokenId> prompt;
     SpeculationFigures figures;

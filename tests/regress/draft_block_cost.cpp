@@ -45,8 +45,10 @@ class Measurement {
         const uint32_t n_ctx = kPrompt + n_tokens + kBatchInvariantWidth;
         const SessionShape shape{.n_ctx = n_ctx, .n_batch = 32, .max_outputs = kBatchInvariantWidth};
         ATLAS_TRY(made->session_, made->open(model, shape));
-        ATLAS_TRY(auto small, made->open(draft, {.n_ctx = n_ctx, .n_batch = 32}));
-        auto drafter = std::make_unique<DraftModel>(std::move(small), made->session_->model().config().n_vocab);
+        const SessionShape small{.n_ctx = n_ctx, .n_batch = 32};
+        ATLAS_TRY(const auto draft_model, made->load(draft, small));
+        ATLAS_TRY(auto runner, StepRunner::create(draft_model, RunnerShape::of_one(small)));
+        auto drafter = std::make_unique<DraftModel>(std::move(runner), made->session_->model().config().n_vocab);
         made->draft_ = drafter.get();
         std::vector<std::unique_ptr<Speculator>> who;
         who.push_back(std::move(drafter));
@@ -120,9 +122,12 @@ class Measurement {
         return {};
     }
     Result<std::unique_ptr<Session>> open(const char* path, const SessionShape& shape) {
-        ATLAS_TRY(const gguf::File file, gguf::File::open(path));
-        ATLAS_TRY(const auto model, Model::load(file, *backend_, shape));
+        ATLAS_TRY(const auto model, load(path, shape));
         return Session::create(model, shape);
+    }
+    Result<std::shared_ptr<const Model>> load(const char* path, const SessionShape& shape) {
+        ATLAS_TRY(const gguf::File file, gguf::File::open(path));
+        return Model::load(file, *backend_, shape);
     }
 
     uint32_t n_tokens_ = 0;

@@ -76,10 +76,10 @@ class Comparison {
             ATLAS_TRY(const gguf::File draft_file, gguf::File::open(wish.draft));
             const SessionShape shape{.n_ctx = kContext, .n_batch = 128};
             ATLAS_TRY(const auto draft_model, Model::load(draft_file, *made->backend_, shape));
-            ATLAS_TRY(auto draft_session, Session::create(draft_model, shape));
+            ATLAS_TRY(auto runner, StepRunner::create(draft_model, RunnerShape::of_one(shape)));
             std::vector<std::unique_ptr<Speculator>> both;
             both.push_back(std::make_unique<LookupSpeculator>());
-            both.push_back(std::make_unique<DraftModel>(std::move(draft_session), made->model_->config().n_vocab));
+            both.push_back(std::make_unique<DraftModel>(std::move(runner), made->model_->config().n_vocab));
             made->speculators_.emplace("lookup and draft", Speculators(std::move(both), kBatchInvariantWidth - 1));
         }
         std::vector<std::unique_ptr<Speculator>> lookup;

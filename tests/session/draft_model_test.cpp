@@ -7,7 +7,7 @@
 #include "runtime/session/speculation/speculation.h"
 #include "tests/reference/ref_backend.h"
 #include "tests/support/draft_models.h"
-#include "tests/support/run_logits.h"
+#include "tests/support/run_batch.h"
 #include "tests/support/temp_dir.h"
 
 namespace atlas {
@@ -20,11 +20,10 @@ struct Fixture {
                                      {.n_ctx = 96, .n_batch = 24, .max_outputs = 24, .kv_format = Format::f32});
     }
     Speculators drafted_by(const char* name, uint32_t width, uint32_t n_ctx = 96, bool with_lookup = false) {
-        auto small =
-            testing::start_model(dir / name, *backend, {.n_ctx = n_ctx, .n_batch = 24, .kv_format = Format::f32});
         std::vector<std::unique_ptr<Speculator>> who;
         if (with_lookup) who.push_back(std::make_unique<LookupSpeculator>());
-        who.push_back(std::make_unique<DraftModel>(std::move(small.session), 97));
+        who.push_back(
+            testing::start_draft(dir / name, *backend, {.n_ctx = n_ctx, .n_batch = 24, .kv_format = Format::f32}, 97));
         Speculators speculators(std::move(who), 23);
         speculators.length().fix_width(width);
         return speculators;

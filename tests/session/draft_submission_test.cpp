@@ -6,7 +6,7 @@
 #include "runtime/session/speculation/lookup.h"
 #include "runtime/session/speculation/speculation.h"
 #include "tests/support/draft_models.h"
-#include "tests/support/run_logits.h"
+#include "tests/support/run_batch.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/watched_backend.h"
 
@@ -31,12 +31,12 @@ class DraftSubmission : public ::testing::Test {
     }
     Speculators drafted_on(Backend& backend, const char* name, uint32_t width, Submission submission, uint32_t n_ctx,
                            bool with_lookup) {
-        auto small =
-            testing::start_model(dir_ / name, backend, {.n_ctx = n_ctx, .n_batch = 24, .kv_format = Format::f32});
-        draft_ = small.session.get();
         std::vector<std::unique_ptr<Speculator>> who;
         if (with_lookup) who.push_back(std::make_unique<LookupSpeculator>());
-        auto model = std::make_unique<DraftModel>(std::move(small.session), target_.model->config().n_vocab);
+        auto model =
+            testing::start_draft(dir_ / name, backend, {.n_ctx = n_ctx, .n_batch = 24, .kv_format = Format::f32},
+                                 target_.model->config().n_vocab);
+        draft_ = model.get();
         model->submit_as(submission);
         who.push_back(std::move(model));
         Speculators speculators(std::move(who), 23);
@@ -77,7 +77,7 @@ class DraftSubmission : public ::testing::Test {
     TempDir dir_;
     testing::WatchedBackend backend_;
     testing::Running target_;
-    Session* draft_ = nullptr;
+    DraftModel* draft_ = nullptr;
     SpeculationFigures figures_;
 };
 
@@ -174,7 +174,7 @@ TEST_F(DraftSubmission, EitherGivesMemoryBackBetweenBlocks) {
     EXPECT_EQ(drafted(9, 0.8f, 80, one, shrinking), expected);
     EXPECT_GT(n_bytes, 0u);
     EXPECT_GT(figures_.n_joined, 10u);
-    EXPECT_LT(draft_->n_ctx(), 4096u);
+    EXPECT_LT(draft_->runner().shape().n_ctx, 4096u);
 }
 
 // The words for the draft tokens belong to a session that no longer exists; the draft model continues with another
@@ -209,14 +209,14 @@ TEST_F(DraftSubmission, ALostDeviceLeavesBothTimelinesAsTheyWere) {
         Result<TokenId> token = 0;
         for (uint32_t i = 0; i < 40 && token; ++i) {
             if (i == 20) backend_.fail_run = backend_.counts.runs;
-            before = draft_->tokens();
+            before = draft_->cached_tokens();
             token = decoder.next(60);
         }
         ASSERT_FALSE(token);
         EXPECT_EQ(token.error().code, ErrorCode::device_lost);
     }
-    ASSERT_LE(draft_->tokens().size(), before.size());
-    EXPECT_TRUE(std::equal(draft_->tokens().begin(), draft_->tokens().end(), before.begin()));
+    ASSERT_LE(draft_->cached_tokens().size(), before.size());
+    EXPECT_TRUE(std::equal(draft_->cached_tokens().begin(), draft_->cached_tokens().end(), before.begin()));
     // After a passing error of the device everything would continue from there.
     EXPECT_EQ(drafted(15, 0, 40, one), expected);
 }

@@ -315,6 +315,27 @@ TEST_F(Engines, OneStepAheadOfTheHost) {
     EXPECT_LT(engine.runner().counts().steps, 110u);
 }
 
+// Steps of more than eight timelines are padded otherwise.
+TEST_F(Engines, OneStepAheadOfTheHostWithManyTimelines) {
+    for (const uint32_t n : {9u, 10u, 11u, 13u}) {
+        for (const uint32_t max_outputs : {n, 16u}) {
+            Engine& engine = start({.pool_tokens = 2048,
+                                    .n_ctx = 512,
+                                    .n_batch = 64,
+                                    .max_outputs = max_outputs,
+                                    .max_timelines = n,
+                                    .kv_format = Format::f32});
+            wanted_.clear();
+            results_.clear();
+            session_.reset();
+            for (uint32_t i = 0; i < n; ++i) submit(request(3 + i, i, 40, i % 3 == 0 ? 0.0f : 1.0f));
+            run_to_the_end();
+            expect_all_as_alone();
+            EXPECT_LT(engine.runner().counts().steps, 60u) << n;
+        }
+    }
+}
+
 TEST_F(Engines, ALostDeviceOneStepAheadEndsAllRequests) {
     Engine& engine = start();
     for (uint32_t i = 0; i < 3; ++i) submit(request(10, i, 50));

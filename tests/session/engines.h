@@ -40,7 +40,7 @@ class Engines : public ::testing::Test {
     std::unique_ptr<BatchSpeculation> speculation() {
         if (speculates_ == Speculates::no) return nullptr;
         const auto lookup = [] { return std::make_unique<LookupSpeculator>(); };
-        std::unique_ptr<BatchDraft> draft;
+        std::unique_ptr<DraftModel> draft;
         if (speculates_ == Speculates::lookup_and_draft) {
             const RunnerShape small{.pool_tokens = 4 * kPageTokens,
                                     .n_ctx = 128,
@@ -48,7 +48,7 @@ class Engines : public ::testing::Test {
                                     .max_outputs = 8,
                                     .max_timelines = 8,
                                     .kv_format = Format::f32};
-            draft = std::make_unique<BatchDraft>(StepRunner::create(model_, small).value(), kVocab);
+            draft = std::make_unique<DraftModel>(StepRunner::create(model_, small).value(), kVocab);
         }
         auto made = std::make_unique<BatchSpeculation>(lookup, std::move(draft), 6);
         if (fill_always_) made->length().fix_width(kBatchInvariantWidth);

@@ -196,7 +196,7 @@ TEST_F(GiveBack, AnEnginesDraftGivesFirst) {
             Model::load(*file, backend, {.n_ctx = 2048, .n_batch = 64, .kv_format = Format::f16}).value();
         std::unique_ptr<BatchSpeculation> speculation;
         if (i == 0) {
-            auto draft = std::make_unique<BatchDraft>(StepRunner::create(model, shape).value(), 97);
+            auto draft = std::make_unique<DraftModel>(StepRunner::create(model, shape).value(), 97);
             speculation = std::make_unique<BatchSpeculation>(BatchSpeculation::MakeLookup{}, std::move(draft), 4);
             speculation->length().fix_width(kBatchInvariantWidth);
         }

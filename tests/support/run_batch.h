@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "runtime/session/speculation/draft_model.h"
 #include "runtime/session/step/step_runner.h"
 #include "tests/support/run_logits.h"
 #include "tests/support/tiny_model.h"
@@ -19,6 +20,18 @@ inline TinyShape smallest_shape() {
     shape.n_ff = 8;
     shape.n_vocab = 13;
     return shape;
+}
+
+/// A draft model on the oracle's or another backend, for one text. Aborts with the message on any error.
+inline std::unique_ptr<DraftModel> start_draft(const std::filesystem::path& path, Backend& backend,
+                                               const SessionShape& shape, uint32_t n_vocab) {
+    auto file = gguf::File::open(path);
+    ATLAS_CHECK(file.has_value(), "{}", file.error().message);
+    auto model = Model::load(*file, backend, shape);
+    ATLAS_CHECK(model.has_value(), "{}", model.error().message);
+    auto runner = StepRunner::create(*model, RunnerShape::of_one(shape));
+    ATLAS_CHECK(runner.has_value(), "{}", runner.error().message);
+    return std::make_unique<DraftModel>(std::move(*runner), n_vocab);
 }
 
 struct RunningBatch {

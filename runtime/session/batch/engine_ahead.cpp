@@ -31,7 +31,8 @@ Result<bool> Engine::start_ahead() {
         if (!running->is_admitted) continue;
         ATLAS_TRY(const bool reserved, running->timeline.reserve(1));
         ATLAS_CHECK(reserved, "no page left of {}", runner_->pool().n_available());
-        sequences.push_back({&running->timeline, running->tokens.back(), &running->request.sampler, running->n_draws});
+        sequences.push_back({&running->timeline, std::span<const TokenId>(running->tokens).last(1),
+                             sample_params(running->request.sampler, 0, false, false), running->n_draws});
         ahead_requests_.push_back(running.get());
     }
     ATLAS_TRY_VOID(ahead_->start(sequences));

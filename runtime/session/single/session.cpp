@@ -32,14 +32,7 @@ Session::Session(std::unique_ptr<StepRunner> runner, const SessionShape& shape)
 Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionShape& shape) {
-    ATLAS_TRY(auto runner, StepRunner::create(std::move(model), {.pool_tokens = shape.n_ctx,
-                                                                 .n_batch = shape.n_batch,
-                                                                 .max_outputs = shape.max_outputs,
-                                                                 .max_timelines = 1,
-                                                                 .kv_format = shape.kv_format,
-                                                                 .max_checkpoints = shape.max_checkpoints,
-                                                                 .checkpoint_every = shape.checkpoint_every,
-                                                                 .is_single = true}));
+    ATLAS_TRY(auto runner, StepRunner::create(std::move(model), RunnerShape::of_one(shape)));
     return std::unique_ptr<Session>(new Session(std::move(runner), shape));
 }
 

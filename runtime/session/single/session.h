@@ -97,23 +97,6 @@ class Session {
     /// was something to record.
     Result<bool> prepare_verify(uint32_t n_tokens, bool choose);
 
-    // Draft tokens for a step of another session of the same backend; they go there without the host
-    // (session_extend.cpp, step/drafting_steps.cpp).
-
-    /// Appends to `queued` the programs that bring this timeline to `tokens` and then choose n draft tokens, each the
-    /// likeliest token with an id below n_known_ids after the one before, into words [place.first, place.first + n).
-    /// Together with the words before them they are at most kBatchInvariantWidth. Submit the programs in this order,
-    /// before those that read the words; then call take_drafts, with no other call in between. If they are not
-    /// submitted or fail, the timeline is the common prefix with `tokens`. Tokens that the timeline lacks are run at
-    /// once where they are more than a short step. Requires can_choose() of greedy options, place.first > 0,
-    /// tokens.size() + n at most n_ctx(). Fails: as sync.
-    Result<void> queue_drafts(std::span<const TokenId> tokens, uint32_t n, uint32_t n_known_ids,
-                              const DraftPlace& place, QueuedDrafts& queued);
-    /// Returns the chosen draft tokens; `tokens` as before. The timeline is then `tokens` and all draft tokens but
-    /// the last; there are no logits.
-    /// Fails: corrupt (damaged logits).
-    Result<void> take_drafts(std::span<const TokenId> tokens, std::span<Choice> draft_tokens);
-
     // Shrinking, when other programs need memory.
 
     /// Shrinks the cache by `bytes`, in whole pages of every layer, or as far as it can while the timeline (with the

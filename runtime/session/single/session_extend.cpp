@@ -1,4 +1,4 @@
-// Verify steps, and draft tokens for the verify steps of another session.
+// Verify steps.
 #include <algorithm>
 
 #include "runtime/session/single/session.h"
@@ -58,36 +58,6 @@ Result<void> Session::take_verified(std::span<const TokenId> tokens, std::span<T
     if (has_logits_) return {};
     timeline_->append(tokens);
     has_logits_ = true;
-    return {};
-}
-
-Result<void> Session::queue_drafts(std::span<const TokenId> tokens, uint32_t n, uint32_t n_known_ids,
-                                   const DraftPlace& place, QueuedDrafts& queued) {
-    ATLAS_CHECK(!ahead_->is_active(), "drafting while choosing");
-    ATLAS_CHECK(tokens.size() + n <= n_ctx(), "{} draft tokens after {} tokens of {}", n, tokens.size(), n_ctx());
-    ATLAS_TRY_VOID(check_tokens(tokens, 0));
-    const auto& there = timeline_->tokens();
-    const auto differ = std::mismatch(tokens.begin(), tokens.end(), there.begin(), there.end());
-    const auto same = static_cast<uint32_t>(differ.first - tokens.begin());
-    const bool ready = has_logits_ && n_logit_rows_ == 1 && same == tokens.size() && same == there.size();
-    uint32_t reused = ready ? same : std::min(same, static_cast<uint32_t>(tokens.size()) - 1);
-    reused = rewind(reused);
-    auto rest = tokens.subspan(reused);
-    if (rest.size() > std::min(kBatchInvariantWidth, shape_.n_batch)) {
-        ATLAS_TRY_VOID(sync(tokens));
-        rest = {};
-    }
-    const auto n_more = static_cast<uint32_t>(rest.size()) + n - 1;
-    ATLAS_TRY(const bool reserved, timeline_->reserve(n_more, n));
-    ATLAS_CHECK(reserved, "no page left for {} draft tokens after {} of {}", n, tokens.size(), n_ctx());
-    has_logits_ = false;
-    return runner_->queue_drafts(*timeline_, rest, n, n_known_ids, place, queued);
-}
-
-Result<void> Session::take_drafts(std::span<const TokenId> tokens, std::span<Choice> draft_tokens) {
-    ATLAS_TRY_VOID(runner_->read_drafts(draft_tokens));
-    timeline_->append(tokens.subspan(timeline_->tokens().size()));
-    for (size_t i = 0; i + 1 < draft_tokens.size(); ++i) timeline_->append({&draft_tokens[i].token, 1});
     return {};
 }
 

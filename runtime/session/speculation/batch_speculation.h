@@ -8,51 +8,10 @@
 #include <vector>
 
 #include "runtime/session/speculation/draft_length.h"
+#include "runtime/session/speculation/draft_model.h"
 #include "runtime/session/speculation/speculator.h"
-#include "runtime/session/step/step_runner.h"
 
 namespace atlas {
-
-/// Drafts for many timelines at once with a smaller model: each of its steps holds one token of each timeline.
-class BatchDraft {
-  public:
-    /// `n_vocab`: of the larger model: ids beyond it are never proposed.
-    BatchDraft(std::unique_ptr<StepRunner> runner, uint32_t n_vocab) : runner_(std::move(runner)), n_vocab_(n_vocab) {}
-
-    struct Ask {
-        uint64_t id = 0;
-        std::span<const TokenId> tokens;
-        Proposal* proposal = nullptr;  // empty before the call
-    };
-    /// Makes `rounds` draft tokens for each; fewer where a context or the pool is full.
-    /// Fails: device errors (device_lost, out_of_memory, corrupt).
-    Result<void> propose(std::span<const Ask> asks, uint32_t rounds);
-    void end(uint64_t id) { timelines_.erase(id); }
-    /// As Speculator::shrink; all timelines together keep room for kLeastRoomTokens more.
-    Result<uint64_t> shrink(uint64_t bytes);
-    static constexpr uint32_t kLeastRoomTokens = 256;
-    uint32_t most_asks() const { return runner_->shape().max_timelines; }
-    /// Time of the steps after the one that reads the new tokens; 0: not measured yet.
-    double ms_per_round() const { return round_ms_.median(); }
-    /// What the rounds of the last propose() took, without prefill and recording, which are not part of a draft
-    /// token's cost.
-    double last_ms() const { return last_ms_; }
-
-  private:
-    struct Reader {
-        Timeline* timeline = nullptr;
-        std::vector<TokenId> tokens;  // to run
-        Proposal* proposal = nullptr;
-    };
-    Result<bool> catch_up(const Ask& ask, Reader& reader);
-    Result<void> round(std::vector<Reader>& readers);
-
-    std::unique_ptr<StepRunner> runner_;
-    uint32_t n_vocab_;
-    std::map<uint64_t, Timeline> timelines_;
-    RecentMedian round_ms_;
-    double last_ms_ = 0;
-};
 
 /// One per engine. Not thread-safe.
 class BatchSpeculation {
@@ -60,7 +19,7 @@ class BatchSpeculation {
     using MakeLookup = std::function<std::unique_ptr<Speculator>()>;
     /// `make_lookup`: makes a lookup of its own for every request, or null; its draft tokens cost nothing. `draft`:
     /// or null. `draft_max`: most draft tokens per request and step.
-    BatchSpeculation(MakeLookup make_lookup, std::unique_ptr<BatchDraft> draft, uint32_t draft_max);
+    BatchSpeculation(MakeLookup make_lookup, std::unique_ptr<DraftModel> draft, uint32_t draft_max);
 
     struct Ask {
         uint64_t id = 0;
@@ -92,7 +51,7 @@ class BatchSpeculation {
     Result<void> draft_for(std::span<Ask> asks, uint32_t room);
 
     MakeLookup make_lookup_;
-    std::unique_ptr<BatchDraft> draft_;
+    std::unique_ptr<DraftModel> draft_;
     uint32_t draft_max_;
     std::map<uint64_t, Drafter> drafters_;
     DraftLength length_;

@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include "runtime/base/check.h"
-#include "runtime/ops/dry_ops.h"
-#include "runtime/session/step/step_size.h"
+#include "runtime/model/memory_plan.h"
 
 namespace atlas {
 

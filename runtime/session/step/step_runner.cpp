@@ -24,6 +24,17 @@ constexpr uint32_t kMostLogits = 1u << 20;  // limit of the sample operation
 
 }  // namespace
 
+RunnerShape RunnerShape::of_one(const SessionShape& shape) {
+    return {.pool_tokens = shape.n_ctx,
+            .n_batch = shape.n_batch,
+            .max_outputs = shape.max_outputs,
+            .max_timelines = 1,
+            .kv_format = shape.kv_format,
+            .max_checkpoints = shape.max_checkpoints,
+            .checkpoint_every = shape.checkpoint_every,
+            .is_single = true};
+}
+
 StepRunner::StepRunner(std::shared_ptr<const Model> model, const RunnerShape& shape)
     : model_(std::move(model)), shape_(shape), steps_(kMaxSteps), drafting_steps_(kMaxDraftingSteps) {}
 StepRunner::~StepRunner() = default;

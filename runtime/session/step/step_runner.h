@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "runtime/session/step/program_cache.h"
-#include "runtime/session/step/step_size.h"
 #include "runtime/session/step/step_tables.h"
 
 namespace atlas {
@@ -22,6 +21,8 @@ struct RunnerShape {
     uint32_t checkpoint_every = 512;  // as SessionShape
     /// There is only one timeline: steps are recorded for exactly their tokens, and the pool has no index of pages.
     bool is_single = false;
+
+    static RunnerShape of_one(const SessionShape& shape);
 };
 
 /// Owns the pool and everything else that a step needs. Not thread-safe; the backend and its scratch serve one

@@ -115,7 +115,7 @@ SampleTables StepTables::choices(const StepKey& key) const {
     tables.params = {params.storage, params.bytes, n * kParamWords};
     tables.results = {results.storage, results.bytes, n * kResultWords};
     if (drafts) tables.next_tokens = {key.words.get(), key.word * kWord, 1};
-    if (is_ahead(key.place)) tables.next_tokens = {ahead_state_.get(), 0, n};
+    if (key.feeds) tables.next_tokens = {ahead_state_.get(), 0, n};
     if (key.n_history > 0) tables.history = {ahead_state_.get(), history_at(sizes_), kHistoryHead + key.n_history};
     return tables;
 }

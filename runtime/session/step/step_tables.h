@@ -52,7 +52,8 @@ struct StepKey {
     uint32_t max_kv_tokens = 0;  // attention reads up to this many keys
     StepPlace place = StepPlace::here;
     bool chooses = false;    // from every row; without a pass from the last one
-    bool continues = false;  // its tokens are the ones that the step before it chose; otherwise the host's
+    bool feeds = false;      // its choices are the tokens of the step after it
+    bool continues = false;  // its tokens are such choices; otherwise the host's
     uint32_t n_history = 0;  // tokens that penalties look at; then there is one row
     // of StepPlace::drafts
     uint32_t word = 0;         // the choice goes there; the step's token is the word before it

@@ -6,20 +6,11 @@ namespace atlas {
 
 using namespace sampling;
 
-namespace {
-
-// Every start takes the same place, so that its program is recorded once.
-constexpr StepPlace kBefore = StepPlace::ahead_b;
-
-StepPlace other(StepPlace place) { return place == StepPlace::ahead_a ? StepPlace::ahead_b : StepPlace::ahead_a; }
-
-}  // namespace
-
 StepsAhead::StepsAhead(StepRunner& runner) : runner_(runner) {
     const uint32_t most = runner.shape().max_timelines;
     sequences_.reserve(most);
     items_.reserve(most);
-    params_.reserve(step_size_bucket(most));
+    params_.reserve(most);
     results_.reserve(most);
 }
 
@@ -46,39 +37,39 @@ Result<void> StepsAhead::start(Timeline& timeline, const Sampler& sampler, uint3
     StepKey key;
     key.n_outputs = n_rows;
     key.chooses = true;
+    key.place = StepPlace::ahead_a;
     has_stepped_ = false;
-    place_ = kBefore;
     ATLAS_TRY_VOID(submit(key));
     is_active_ = true;
     return {};
 }
 
 Result<void> StepsAhead::start(std::span<const Sequence> sequences) {
-    ATLAS_CHECK(!is_active_ && !sequences.empty() && sequences.size() <= runner_.shape().max_timelines,
-                "start() twice, or with {} sequences", sequences.size());
+    ATLAS_CHECK(!is_active_ && !sequences.empty(), "start() twice, or with {} sequences", sequences.size());
     sequences_.clear();
+    items_.clear();
     n_history_ = 0;
     has_stepped_ = false;
-    place_ = kBefore;
-    items_.clear();
-    size_t n_keys = 0;
+    uint32_t n_tokens = 0;
     for (const Sequence& sequence : sequences) {
-        ATLAS_CHECK(runner_.can_choose(*sequence.options), "options that the device cannot choose by");
-        sequences_.push_back({sequence.timeline, sample_params(*sequence.options, 0, false, false), sequence.n_draws});
-        items_.push_back({sequence.timeline, {&sequence.last, 1}, 1});
-        n_keys = std::max(n_keys, sequence.timeline->tokens().size() + 1);
+        sequences_.push_back({sequence.timeline, sequence.params, sequence.n_draws});
+        items_.push_back({sequence.timeline, sequence.tokens, 1});
+        n_tokens += static_cast<uint32_t>(sequence.tokens.size());
     }
     ATLAS_TRY_VOID(runner_.check(items_));
-    const auto n = static_cast<uint32_t>(sequences.size());
-    ATLAS_TRY_VOID(submit(runner_.key_for(n, n, static_cast<uint32_t>(n_keys), true)));
-    for (const Sequence& sequence : sequences) sequence.timeline->append({&sequence.last, 1});
+    StepKey key = runner_.key_of(items_);
+    key.n_outputs = static_cast<uint32_t>(sequences.size());
+    if (n_tokens == key.n_outputs) key.n_tokens = n_tokens;
+    key.chooses = true;
+    ATLAS_TRY_VOID(submit(key));
+    for (const Sequence& sequence : sequences) sequence.timeline->append(sequence.tokens);
     is_active_ = true;
     return {};
 }
 
-// On the other place; the step or choice that is running may still read its own.
+// A step has exactly as many rows as there are sequences, in their order: the next one reads the choices as its tokens.
 Result<void> StepsAhead::submit(StepKey key) {
-    key.place = other(place_);
+    key.feeds = true;
     key.n_history = n_history_;
     ATLAS_TRY(Program * program, runner_.program_for(key));
     ATLAS_TRY_VOID(runner_.pool_->finish_copies());
@@ -93,8 +84,6 @@ Result<void> StepsAhead::submit(StepKey key) {
         ++sequence.draw;
         params_.push_back(sequence.params);
     }
-    // rows that repeat the last token repeat its choice
-    if (key.n_tokens > params_.size()) params_.resize(key.n_tokens, params_.back());
     runner_.tables_.write_choices(key, params_);
     ATLAS_TRY(ticket_, runner_.model().backend().submit(*program));
     place_ = key.place;
@@ -119,9 +108,12 @@ Result<void> StepsAhead::submit_step() {
         items_.push_back({sequence.timeline, {}, 1, {}, 1});
         n_keys = std::max(n_keys, sequence.timeline->tokens().size() + 1);
     }
-    const auto n = static_cast<uint32_t>(items_.size());
-    StepKey key = runner_.key_for(n, n, static_cast<uint32_t>(n_keys), true);
-    key.continues = true;
+    StepKey key;
+    key.n_tokens = key.n_outputs = static_cast<uint32_t>(items_.size());
+    key.max_kv_tokens = runner_.kv_bucket(static_cast<uint32_t>(n_keys));
+    key.chooses = key.continues = true;
+    // the step that is running may still read its own place
+    key.place = place_ == StepPlace::ahead_a ? StepPlace::ahead_b : StepPlace::ahead_a;
     return submit(key);
 }
 

@@ -22,15 +22,16 @@ class StepsAhead {
     /// Starts to choose from the last of the n_rows rows of logits of the last run, with the state that `sampler` has
     /// now. Requires can_choose(). Fails: device_lost, out_of_memory.
     Result<void> start(Timeline& timeline, const Sampler& sampler, uint32_t n_rows, bool logprobs);
-    /// One sequence of many: its timeline, its last token, which is not in the timeline yet, and how the n-th next
-    /// token is chosen: as draw n_draws + n of the options, which have no penalties.
+    /// One sequence of many: its timeline, its tokens that are not in the timeline yet (at least one), and how the n-th
+    /// next token is chosen: by sample_params() without penalties, with draw n_draws + n.
     struct Sequence {
         Timeline* timeline = nullptr;
-        TokenId last = 0;
-        const SamplerOptions* options = nullptr;
+        std::span<const TokenId> tokens;
+        ChoiceParams params;
         uint64_t n_draws = 0;
     };
-    /// Submits a step of their last tokens; the timelines have reserved room for it. Fails: as above.
+    /// Submits a step of these tokens; the timelines have reserved room for them. Fails: as above; limit (a timeline
+    /// would be too long).
     Result<void> start(std::span<const Sequence> sequences);
 
     /// Waits for the next token of every sequence. With `go_on` and room for all their step is already running
