@@ -21,7 +21,7 @@ Result<void> StepRunner::allocate(KvFormats kv) {
         return storages_.back().get();
     };
     ATLAS_TRY(kv_, KvLayers::create(backend, config, n_rows, kv, "bench"));
-    ATLAS_TRY(step_, take(MemoryUse::step, step_buffer_bytes(largest_.n_tokens()), "bench step"));
+    ATLAS_TRY(step_, take(MemoryUse::step, step_buffer_bytes(largest_.n_tokens(), largest_.n_seqs), "bench step"));
     ATLAS_TRY(pages_, take(MemoryUse::step, 4ull * pages_per_seq_ * largest_.n_seqs, "bench pages"));
     ATLAS_TRY(output_, take(MemoryUse::output, 4ull * largest_.n_tokens() * config.n_vocab, "bench logits"));
     return {};
