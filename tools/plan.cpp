@@ -1,7 +1,5 @@
 // atlas-vk plan: which model, at which quantization, with how much context, and how fast, on this machine's card or any
 // other.
-#include "tools/plan.h"
-
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -23,6 +21,7 @@
 #include "tools/model_path.h"
 #include "tools/models/catalogue.h"
 #include "tools/models/environment.h"
+#include "tools/plan_report.h"
 #include "tools/plan_target.h"
 #include "tools/subcommands.h"
 
