@@ -96,8 +96,8 @@ Result<void> write_shape(const ShapeWish& wish, const std::filesystem::path& pat
     ATLAS_TRY(const auto tensors, quantized_tensors(wish.shape, wish.quantization, false));
     gguf::Writer writer;
     add_keys(wish, writer);
-    for (const QuantizedTensor& t : tensors) {
-        writer.add_tensor(t.tensor.name, t.tensor.shape, t.format, [](std::span<std::byte>) {});
+    for (const gguf::TensorInfo& t : tensors) {
+        writer.add_tensor(t.name, t.shape, *t.format, [](std::span<std::byte>) {});
     }
     return writer.write_without_data(path);
 }

@@ -17,16 +17,16 @@
 #include "runtime/base/json_text.h"
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/os.h"
-#include "runtime/base/user_dirs.h"
 #include "runtime/model/limits.h"
+#include "tools/context_choice.h"
 #include "tools/fit_cache_text.h"
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
-#include "tools/models/environment.h"
-#include "tools/open_model.h"
+#include "tools/open_device.h"
 #include "tools/output_file.h"
+#include "tools/speculation_flags.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -216,14 +216,9 @@ Result<void> measure(BenchFlags& flags) {
         show_progress("measuring what the device can do");
         ATLAS_TRY(result.limits, bench::measure_limits(flags.device));
     }
-    VkBackendOptions backend_options;
-    backend_options.device = flags.device;
+    VkBackendOptions backend_options = device_options(flags.device);
     backend_options.profile = flags.profile;
     backend_options.self_test = result.checked = !flags.no_check;
-    if (const auto dirs = user_dirs(system_environment)) {
-        backend_options.pipeline_cache = dirs->cache / "pipelines";
-        backend_options.choices_folder = dirs->cache / "kernels";
-    }
     Bench bench;
     ATLAS_TRY(bench.backend, make_vk_backend(backend_options));
     VkBackend& backend = *bench.backend;

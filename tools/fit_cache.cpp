@@ -10,7 +10,6 @@
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/mapped_file.h"
-#include "runtime/base/user_dirs.h"
 #include "runtime/gguf/writer.h"
 #include "runtime/session/fit/cache_rotation_fit.h"
 #include "runtime/text/tokenizer.h"
@@ -20,8 +19,7 @@
 #include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/model_rewrite.h"
-#include "tools/models/environment.h"
-#include "tools/open_model.h"
+#include "tools/open_device.h"
 #include "tools/output_file.h"
 #include "tools/progress_bar.h"
 #include "tools/subcommands.h"
@@ -62,14 +60,7 @@ Result<Turns> fit(const gguf::File& file, const FitFlags& flags) {
     ATLAS_TRY(const auto tokenizer, Tokenizer::load(file));
     for (const std::string& line : tokenizer->notes()) print_note(line);
     ATLAS_TRY(const auto tokens, tokens_of(flags, *tokenizer));
-    VkBackendOptions options;
-    options.device = flags.device;
-    options.self_test = true;
-    if (const auto dirs = user_dirs(system_environment)) {
-        options.pipeline_cache = dirs->cache / "pipelines";
-        options.choices_folder = dirs->cache / "kernels";
-    }
-    ATLAS_TRY(const auto backend, make_vk_backend(options));
+    ATLAS_TRY(const auto backend, make_vk_backend(device_options(flags.device)));
     ATLAS_TRY(const auto model, load(file, *backend, static_cast<uint32_t>(tokens.size())));
     ProgressBar bar("fitting", {.unit = "steps", .quiet_for = kQuietFor, .line_every = kLineEvery});
     return fit_cache_rotations(*model, tokens, {{}, [&bar](uint32_t done, uint32_t total) { bar.show(done, total); }});

@@ -14,7 +14,6 @@
 #include "tools/flag_checks.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
-#include "tools/open_model.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {

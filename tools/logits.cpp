@@ -17,9 +17,9 @@
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
+#include "tools/model_flags.h"
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
-#include "tools/open_model.h"
 #include "tools/output_file.h"
 #include "tools/subcommands.h"
 

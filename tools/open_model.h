@@ -9,17 +9,12 @@
 #include "runtime/gguf/reader.h"
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/planner/budget_watch.h"
-#include "runtime/planner/context.h"
 #include "runtime/session/single/session.h"
 #include "runtime/text/tokenizer.h"
 #include "tools/model_flags.h"
 #include "tools/speculation_flags.h"
 
 namespace atlas::tools {
-
-/// How much context the file gets on the backend, beside a draft if there is one. Fails: as choose_context.
-Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backend, const SessionShape& shape,
-                                  const std::string& keep_free, const gguf::File* draft = nullptr);
 
 /// Everything a conversation needs; destroyed in the right order.
 struct OpenModel {
@@ -51,8 +46,5 @@ using CheckFiles = std::function<Result<void>(const OpenModel&)>;
 /// The same without a session and its cache, for callers that hold many timelines.
 Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation,
                                        const CheckFiles& on_files);
-
-/// Prints what the validation layers said (--validate); fails if they said anything.
-Result<void> check_validation(const ModelFlags& flags, OpenModel& open);
 
 }  // namespace atlas::tools

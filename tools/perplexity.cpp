@@ -12,6 +12,7 @@
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
+#include "tools/open_device.h"
 #include "tools/open_model.h"
 #include "tools/output_file.h"
 #include "tools/subcommands.h"
@@ -134,7 +135,7 @@ Result<void> measure(PerplexityFlags flags) {
         fmt::print("{}\n", json_of(*result, flags, n_ctx));
     else
         print_result(*result, n_ctx);
-    return check_validation(flags.model, open);
+    return check_validation(flags.model, *open.backend);
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 // atlas-vk plan: which model, at which quantization, with how much context, and how fast, on this machine's card or any
 // other.
-#include "tools/plan.h"
-
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -23,6 +21,7 @@
 #include "tools/model_path.h"
 #include "tools/models/catalogue.h"
 #include "tools/models/environment.h"
+#include "tools/plan_report.h"
 #include "tools/plan_target.h"
 #include "tools/subcommands.h"
 
@@ -208,7 +207,7 @@ int print_plan(const Catalogue& catalogue, const PlanFlags& flags, const Chosen&
     const auto fit =
         request.file != nullptr ? Result<ModelFit>(*request.file) : ModelFit::create(best.model->shape, best.quant);
     if (!fit) return print_error(fit.error());
-    const auto trades = kv_trades(catalogue, *fit, request.available_bytes, request.n_sequences);
+    const auto trades = kv_trades(catalogue, *fit, request.room, request.n_sequences);
     if (flags.json) {
         fmt::print("{}\n", choices_json(*choices, trades, chosen, flags.prices, flags.file));
         return 0;
@@ -240,8 +239,7 @@ int run_plan(const PlanFlags& flags) {
         choose_target(*catalogue, wishes->target, dirs ? dirs->cache / "speed.json" : std::filesystem::path());
     if (!chosen) return print_error(chosen.error());
     PlanRequest& request = (*asked)->request;
-    request.available_bytes = chosen->target.available_bytes;
-    request.max_storage_bytes = chosen->target.max_storage_bytes;
+    request.room = {chosen->target.available_bytes, chosen->target.max_storage_bytes};
     request.speed = chosen->speed;
     return print_plan(*catalogue, flags, *chosen, request);
 }

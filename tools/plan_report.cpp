@@ -1,3 +1,5 @@
+#include "tools/plan_report.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -9,7 +11,6 @@
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
-#include "tools/plan.h"
 
 namespace atlas::tools {
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "tools/plan.h"
+#include "tools/plan_report.h"
 
 namespace atlas::tools {
 

@@ -7,6 +7,7 @@
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
+#include "tools/open_device.h"
 #include "tools/open_model.h"
 #include "tools/progress_bar.h"
 #include "tools/prompt.h"
@@ -100,7 +101,7 @@ Result<void> run(const RunFlags& flags) {
     ATLAS_TRY(const GenerateReport report, answer(flags, open, tokens, interrupt.token()));
     explain_short_context(report, *open.session);
     if (!flags.report.quiet) print_report(report, flags.report.verbose);
-    ATLAS_TRY_VOID(check_validation(flags.model, open));
+    ATLAS_TRY_VOID(check_validation(flags.model, *open.backend));
     if (report.finish == FinishReason::cancelled) return fail(ErrorCode::cancelled, "stopped");
     return {};
 }

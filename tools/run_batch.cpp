@@ -16,6 +16,7 @@
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
+#include "tools/open_device.h"
 #include "tools/output_file.h"
 #include "tools/progress_bar.h"
 #include "tools/prompt.h"
@@ -364,7 +365,7 @@ Result<void> run_batch(const Batch& batch, const PromptTokens& tokens_of) {
     if (!lines.can_write()) done = fail(ErrorCode::io, "cannot write the answers to stdout");
     const std::string missing = fmt::format("{} of {} prompts have no whole answer", lines.n_failed(), texts.size());
     if (!done) return fail_in(missing, done.error());
-    ATLAS_TRY_VOID(check_validation(batch.model, open));
+    ATLAS_TRY_VOID(check_validation(batch.model, *open.backend));
     if (interrupt.requested()) return fail(ErrorCode::cancelled, "stopped");
     if (lines.n_failed() > 0) return fail(ErrorCode::limit, "{}; their lines say why", missing);
     return {};

@@ -6,6 +6,7 @@
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/mapped_file.h"
+#include "runtime/planner/context.h"
 #include "runtime/serve/draft_vocabulary.h"
 #include "tools/flag_checks.h"
 #include "tools/messages.h"
@@ -108,7 +109,8 @@ DraftFile find_draft(const gguf::File& target, const Tokenizer& tokenizer) {
 }
 
 Result<std::shared_ptr<const Model>> load_draft(const DraftTarget& target, SessionShape& shape) {
-    ATLAS_TRY(shape, draft_session(*target.draft_file, target.n_ctx, target.kv));
+    ATLAS_TRY(const ResolvedFile draft, resolve_file(*target.draft_file));
+    shape = draft_session(draft.config, target.n_ctx, target.kv);
     auto model = Model::load(*target.draft_file, target.backend, shape);
     if (!model) return fail_in("--draft", model.error());
     return model;

@@ -20,7 +20,6 @@
 #include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
-#include "tools/open_model.h"
 #include "tools/output_file.h"
 #include "tools/subcommands.h"
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace atlas {
@@ -16,6 +17,21 @@ uint32_t largest_fitting(uint32_t low, uint32_t high, Fits&& fits) {
             high = middle - 1;
     }
     return low;
+}
+
+/// The same number, searched for from a guess on: calls fits about 2 log2(error of the guess) times.
+template <class Fits>
+uint32_t largest_fitting_near(uint32_t guess, uint32_t low, uint32_t high, Fits&& fits) {
+    guess = std::clamp(guess, low, high);
+    const bool upwards = guess == low || fits(guess);
+    (upwards ? low : high) = upwards ? guess : guess - 1;
+    for (uint32_t step = 1; low < high; step *= 2) {
+        const uint32_t next = upwards ? low + std::min(step, high - low) : high - std::min(step - 1, high - low - 1);
+        const bool does = fits(next);
+        (does ? low : high) = does ? next : next - 1;
+        if (does != upwards) break;  // it is between low and high
+    }
+    return largest_fitting(low, high, fits);
 }
 
 }  // namespace atlas

@@ -3,8 +3,6 @@
 #include <algorithm>
 
 #include "quant/codec.h"
-#include "runtime/base/in_quotes.h"
-#include "runtime/base/units.h"
 #include "runtime/gguf/intact.h"
 #include "runtime/gguf/stream.h"
 #include "runtime/model/identity.h"
@@ -15,23 +13,6 @@
 namespace atlas {
 
 namespace {
-
-struct Resolution {
-    const Architecture* architecture = nullptr;
-    ModelConfig config;
-    std::vector<ResolvedWeight> weights;
-};
-
-Result<Resolution> resolve(const gguf::File& file, const std::function<bool(Format)>& can_read,
-                           const Architecture* architecture = nullptr) {
-    Resolution found{.architecture = architecture, .config = {}, .weights = {}};
-    if (architecture == nullptr) {
-        ATLAS_TRY(found.architecture, find_architecture(file));
-    }
-    ATLAS_TRY(found.config, found.architecture->read_config(FileKeys(file)));
-    ATLAS_TRY(found.weights, resolve_weights(file, found.architecture->weights(found.config), found.config, can_read));
-    return found;
-}
 
 class Streamer {
   public:
@@ -104,60 +85,29 @@ class Streamer {
     uint64_t first_byte_ = 0;  // of the weight in its storage
 };
 
-Result<void> check_storage_sizes(std::span<const ResolvedWeight> weights, const Backend& backend) {
-    for (const ResolvedWeight& weight : weights) {
-        if (weight.bytes() <= backend.max_storage_bytes()) continue;
-        return fail(ErrorCode::unsupported,
-                    "{}: {} bytes ({}), but this device allocates at most {} bytes ({}) in one piece",
-                    weight.source->name, weight.bytes(), bytes_text(weight.bytes()), backend.max_storage_bytes(),
-                    bytes_text(backend.max_storage_bytes()));
-    }
-    return {};
-}
-
-}  // namespace
-
-namespace {
-
-Result<Resolution> resolve_on(const gguf::File& file, const Backend& backend,
-                              const Architecture* architecture = nullptr) {
-    ATLAS_TRY(Resolution found, resolve(
-                                    file, [&](Format format) { return backend.can_read(format); }, architecture));
-    for (ResolvedWeight& weight : found.weights) weight.layout = backend.weight_layout(weight.format, weight.cols);
-    ATLAS_TRY_VOID(check_storage_sizes(found.weights, backend));
-    return found;
-}
-
-Result<MemoryPlan> plan_on(const Resolution& found, const SessionShape& shape, const Backend& backend,
-                           uint64_t keep_free_bytes) {
-    const uint64_t there = backend.budget().available_bytes;
-    return plan_within({found.config, found.weights, found.architecture->forward, backend.overhead_bytes(),
-                        backend.scratch_bytes(), backend.max_storage_bytes()},
-                       shape, there - std::min(there, keep_free_bytes));
-}
-
 }  // namespace
 
 Result<std::shared_ptr<Model>> Model::prepare(const gguf::File& file, Backend& backend, const SessionShape& shape,
                                               const Architecture* architecture) {
     const auto in_file = [&](Error error) { return fail_in(file.path().string(), std::move(error)); };
-    auto found = resolve_on(file, backend, architecture);
+    auto found = resolve_file(file, backend, architecture);
     if (!found) return in_file(std::move(found).error());
-    if (const auto plan = plan_on(*found, shape, backend, 0); !plan) return in_file(plan.error());
+    if (const auto plan = plan_within(found->plan_input(backend), shape, room_on(backend)); !plan)
+        return in_file(plan.error());
 
     std::shared_ptr<Model> model(new Model(backend));
-    model->architecture_ = found->architecture;
-    model->config_ = std::move(found->config);
-    model->resolved_ = std::move(found->weights);
-    model->weights_bytes_ = total_bytes(model->resolved_);
-    std::sort(model->resolved_.begin(), model->resolved_.end(), [](const ResolvedWeight& a, const ResolvedWeight& b) {
+    model->resolved_ = std::move(*found);
+    auto& weights = model->resolved_.weights;
+    model->weights_bytes_ = total_bytes(weights);
+    std::sort(weights.begin(), weights.end(), [](const ResolvedWeight& a, const ResolvedWeight& b) {
         return std::pair(a.source->part, a.source->offset_bytes) < std::pair(b.source->part, b.source->offset_bytes);
     });  // as they lie on the disk
     return model;
 }
 
 Result<void> Model::take_weights(const FillWeight& fill) {
-    const WeightPlaces places = place_weights(resolved_, backend_.max_storage_bytes());
+    std::vector<ResolvedWeight>& resolved = resolved_.weights;
+    const WeightPlaces places = place_weights(resolved, backend_.max_storage_bytes());
     std::vector<uint64_t> sizes;
     for (const WeightPlaces::Piece& piece : places.storages) sizes.push_back(piece.bytes);
     backend_.expect(MemoryUse::weights, sizes);
@@ -165,28 +115,28 @@ Result<void> Model::take_weights(const FillWeight& fill) {
         ATLAS_TRY(auto storage, backend_.allocate(MemoryUse::weights, piece.bytes, piece.name));
         storages_.push_back(std::move(storage));
     }
-    for (size_t i = 0; i < resolved_.size(); ++i) {
+    for (size_t i = 0; i < resolved.size(); ++i) {
         const WeightPlaces::Place& place = places.of[i];
-        if (auto done = fill(resolved_[i], *storages_[place.storage], place.offset_bytes); !done) {
-            return fail_in(resolved_[i].source->name, std::move(done).error());
+        if (auto done = fill(resolved[i], *storages_[place.storage], place.offset_bytes); !done) {
+            return fail_in(resolved[i].source->name, std::move(done).error());
         }
     }
     ATLAS_TRY_VOID(backend_.finish_uploads());
     size_t next = 0;
-    weights_ = assemble_weights(config_, resolved_, [&](const ResolvedWeight& weight) {
+    weights_ = assemble_weights(resolved_.config, resolved, [&](const ResolvedWeight& weight) {
         const WeightPlaces::Place& place = places.of[next++];
         return dense(*storages_[place.storage], weight.format, weight.rows, weight.cols, place.offset_bytes,
                      weight.layout);
     });
-    for (ResolvedWeight& weight : resolved_) weight.source = nullptr;
+    for (ResolvedWeight& weight : resolved) weight.source = nullptr;
     return {};
 }
 
 Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend& backend, const SessionShape& shape,
                                                  const LoadProgress& progress, const Architecture* architecture) {
     ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape, architecture));
-    Streamer streamer(file, model->config_, backend, model->weights_bytes_, progress);
-    ModelIdentity identity(model->config_);
+    Streamer streamer(file, model->config(), backend, model->weights_bytes_, progress);
+    ModelIdentity identity(model->config());
     const auto fill = [&](const ResolvedWeight& weight, Storage& to, uint64_t at) -> Result<void> {
         const gguf::TensorInfo& source = *weight.source;
         ATLAS_TRY_VOID(file.populate(source, 0, std::min(source.bytes, ModelIdentity::kSampleBytes)));
@@ -204,7 +154,7 @@ Result<std::shared_ptr<const Model>> Model::load(const gguf::File& file, Backend
 Result<std::shared_ptr<const Model>> Model::load_filled(const gguf::File& file, Backend& backend,
                                                         const SessionShape& shape, const FillWeight& fill) {
     ATLAS_TRY(const std::shared_ptr<Model> model, prepare(file, backend, shape));
-    ModelIdentity identity(model->config_);
+    ModelIdentity identity(model->config());
     ATLAS_TRY_VOID(model->take_weights([&](const ResolvedWeight& weight, Storage& to, uint64_t at) {
         identity.add(weight, {});
         return fill(weight, to, at);
@@ -214,32 +164,9 @@ Result<std::shared_ptr<const Model>> Model::load_filled(const gguf::File& file, 
 }
 
 Result<MemoryPlan> Model::plan_session(const SessionShape& shape) const {
-    return plan_within({config_, resolved_, architecture_->forward, backend_.overhead_bytes(), backend_.scratch_bytes(),
-                        backend_.max_storage_bytes()},
-                       shape, backend_.budget().available_bytes, true);
-}
-
-Result<MemoryPlan> plan_file_on(const gguf::File& file, const SessionShape& shape, const Backend& backend,
-                                uint64_t keep_free_bytes) {
-    const auto in_file = [&](Error error) { return fail_in(file.path().string(), std::move(error)); };
-    auto found = resolve_on(file, backend);
-    if (!found) return in_file(std::move(found).error());
-    auto plan = plan_on(*found, shape, backend, keep_free_bytes);
-    if (!plan) return in_file(std::move(plan).error());
-    return plan;
-}
-
-Result<void> check_model_file(const gguf::File& file) {
-    SessionShape smallest;
-    smallest.n_ctx = smallest.n_batch = 1;
-    const auto plan = plan_file(file, smallest);
-    if (plan || plan.error().code == ErrorCode::unsupported) return {};
-    return fail_in(in_quotes(file.path().string(), 400), plan.error());
-}
-
-Result<MemoryPlan> plan_file(const gguf::File& file, const SessionShape& shape) {
-    ATLAS_TRY(const Resolution found, resolve(file, [](Format) { return true; }));
-    return plan_memory({found.config, found.weights, found.architecture->forward}, shape);
+    Room room = room_on(backend_);
+    room.weights_loaded = true;
+    return plan_within(resolved_.plan_input(backend_), shape, room);
 }
 
 }  // namespace atlas

@@ -4,8 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "runtime/model/memory_plan.h"
-#include "runtime/model/registry.h"
+#include "runtime/model/file_plan.h"
 
 namespace atlas {
 
@@ -28,8 +27,8 @@ class Model {
     static Result<std::shared_ptr<const Model>> load_filled(const gguf::File& file, Backend& backend,
                                                             const SessionShape& shape, const FillWeight& fill);
 
-    const ModelConfig& config() const { return config_; }
-    const Architecture& architecture() const { return *architecture_; }
+    const ModelConfig& config() const { return resolved_.config; }
+    const Architecture& architecture() const { return *resolved_.architecture; }
     const Weights& weights() const { return weights_; }
     uint64_t weights_bytes() const { return weights_bytes_; }
     /// See ModelIdentity.
@@ -49,26 +48,11 @@ class Model {
     Result<void> take_weights(const FillWeight& fill);
 
     Backend& backend_;
-    ModelConfig config_;
-    const Architecture* architecture_ = nullptr;
+    ResolvedFile resolved_;  // its weights without `source`: the file may be closed
     std::vector<std::unique_ptr<Storage>> storages_;
-    std::vector<ResolvedWeight> resolved_;  // without `source`: the file may be closed
     Weights weights_;
     uint64_t weights_bytes_ = 0;
     std::string identity_;
 };
-
-/// What a file needs, without a device: config, table and plan. Fails: as Model::load, without the memory checks.
-Result<MemoryPlan> plan_file(const gguf::File& file, const SessionShape& shape);
-
-/// Whether the keys and the tensors of a file can be a model's, for callers that do not load it: refuses what
-/// Model::load refuses as not_found or corrupt. Intact files that this build does not support pass, and so do other
-/// architectures. Fails: not_found, corrupt (both name the file).
-Result<void> check_model_file(const gguf::File& file);
-
-/// What a file needs on this backend as it is now, with `keep_free_bytes` left to others; with n_ctx 0 the largest
-/// context that fits, at most the model's own. Fails: as Model::load before its first byte.
-Result<MemoryPlan> plan_file_on(const gguf::File& file, const SessionShape& shape, const Backend& backend,
-                                uint64_t keep_free_bytes);
 
 }  // namespace atlas

@@ -4,8 +4,6 @@
 #include <limits>
 #include <numeric>
 
-#include "runtime/base/largest_fitting.h"
-#include "runtime/base/units.h"
 #include "runtime/model/limits.h"
 #include "runtime/model/weight_places.h"
 #include "runtime/ops/dry_ops.h"
@@ -16,51 +14,15 @@ namespace {
 
 constexpr uint32_t kMaxBatch = 1u << 16;
 
-Result<void> check_shape(const ModelConfig& config, const SessionShape& shape) {
-    if (shape.n_ctx > kMaxContext) {
-        return fail(ErrorCode::invalid_argument, "context of {} tokens: at most {} are possible", shape.n_ctx,
-                    kMaxContext);
-    }
-    if (shape.n_batch < 1 || shape.n_batch > kMaxBatch) {
-        return fail(ErrorCode::invalid_argument, "batch of {} tokens: expected 1 .. {}", shape.n_batch, kMaxBatch);
-    }
-    if (shape.max_outputs < 1 || shape.max_outputs > shape.n_batch) {
-        return fail(ErrorCode::invalid_argument, "{} outputs per step: expected 1 .. {} (the batch)", shape.max_outputs,
-                    shape.n_batch);
-    }
-    if (shape.max_timelines < 1 || shape.max_timelines > shape.n_batch) {
-        return fail(ErrorCode::invalid_argument, "{} timelines per step: expected 1 .. {} (the batch)",
-                    shape.max_timelines, shape.n_batch);
-    }
-    for (const Format format : {shape.kv_format.k, shape.kv_format.v}) {
-        const FormatInfo& f = info(format);
-        if (!is_kv_format(format)) {
-            return fail(ErrorCode::invalid_argument,
-                        "KV cache of {}: expected f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0", f.name);
-        }
-        for (const LayerConfig& layer : config.layers) {
-            const CacheShape cache = layer.cache();
-            const uint32_t head = cache.k_head % f.block_elems != 0 ? cache.k_head : cache.v_head;
-            if (head % f.block_elems == 0) continue;
-            return fail(ErrorCode::invalid_argument,
-                        "KV cache of {}: its blocks of {} do not fit this model's heads of {}; take f16", f.name,
-                        f.block_elems, head);
-        }
-    }
-    return {};
-}
-
-uint64_t sum(const std::vector<uint64_t>& storages) {
-    return std::accumulate(storages.begin(), storages.end(), uint64_t{0});
-}
-
 uint32_t whole_pages(uint32_t n_tokens) { return pages_for(n_tokens) * kPageTokens; }
 
 class Planner {
   public:
     Planner(const PlanInput& input, const SessionShape& shape)
         : input_(input), shape_(shape), nowhere_("dry", std::numeric_limits<uint64_t>::max()) {
-        weights_bytes_ = sum(storages_of(input.weights, input.max_storage_bytes));
+        const auto storages = storages_of(input.weights, input.max_storage_bytes);
+        weights_bytes_ = sum_of(storages);
+        largest_bytes_ = storages.empty() ? 0 : *std::max_element(storages.begin(), storages.end());
         weights_ = assemble_weights(input.config, input.weights, [&](const ResolvedWeight& w) {
             return Tensor{&nowhere_, w.format, 0, w.rows, w.cols, w.cols, w.layout};
         });
@@ -70,13 +32,16 @@ class Planner {
         MemoryPlan plan;
         plan.n_ctx = whole_pages(n_ctx);
         plan.weights_bytes = weights_bytes_;
-        plan.kv_bytes = sum(kv_storages(input_.config, plan.n_ctx, shape_.kv_format)) +
-                        sum(state_storages(input_.config, state_slots(shape_)));
+        auto cache = kv_storages(input_.config, plan.n_ctx, shape_.kv_format);
+        for (const uint64_t bytes : state_storages(input_.config, state_slots(shape_))) cache.push_back(bytes);
+        plan.kv_bytes = sum_of(cache);
         plan.scratch_bytes = storage_bytes(scratch_peak(plan.n_ctx));
         const StepSizes sizes = step_sizes(shape_, plan.n_ctx);
-        plan.step_bytes = sum(step_storages(sizes));
-        plan.output_bytes = sum(output_storages(input_.config, sizes));
+        plan.step_bytes = sum_of(step_storages(sizes));
+        plan.output_bytes = sum_of(output_storages(input_.config, sizes));
         plan.other_bytes = input_.overhead_bytes;
+        plan.largest_storage_bytes = largest_bytes_;
+        for (const uint64_t bytes : cache) plan.largest_storage_bytes = std::max(plan.largest_storage_bytes, bytes);
         return plan;
     }
 
@@ -122,24 +87,48 @@ class Planner {
     Storage nowhere_;
     Weights weights_;
     uint64_t weights_bytes_ = 0;
+    uint64_t largest_bytes_ = 0;  // of their storages
 };
 
-// The part of a plan that is still to be allocated.
-uint64_t missing_bytes(const MemoryPlan& plan, const PlanInput& input, bool weights_loaded) {
-    const uint64_t all = weights_loaded ? plan.session_bytes() + plan.other_bytes : plan.total_bytes();
-    return all - std::min(plan.scratch_bytes, input.reserved_scratch_bytes);
-}
-
-// The largest context of at most `most` tokens that needs at most `available` bytes; 0: not even one page.
-uint32_t largest_context(Planner& planner, const PlanInput& input, uint32_t most, uint64_t available,
-                         bool weights_loaded) {
-    const auto fits = [&](uint32_t pages) {
-        return missing_bytes(planner.at(pages * kPageTokens), input, weights_loaded) <= available;
-    };
-    return largest_fitting(0, pages_for(most), fits) * kPageTokens;
-}
-
 }  // namespace
+
+Result<void> check_shape(const ModelConfig& config, const SessionShape& shape) {
+    if (shape.n_ctx > kMaxContext) {
+        return fail(ErrorCode::invalid_argument, "context of {} tokens: at most {} are possible", shape.n_ctx,
+                    kMaxContext);
+    }
+    if (shape.n_batch < 1 || shape.n_batch > kMaxBatch) {
+        return fail(ErrorCode::invalid_argument, "batch of {} tokens: expected 1 .. {}", shape.n_batch, kMaxBatch);
+    }
+    if (shape.max_outputs < 1 || shape.max_outputs > shape.n_batch) {
+        return fail(ErrorCode::invalid_argument, "{} outputs per step: expected 1 .. {} (the batch)", shape.max_outputs,
+                    shape.n_batch);
+    }
+    if (shape.max_timelines < 1 || shape.max_timelines > shape.n_batch) {
+        return fail(ErrorCode::invalid_argument, "{} timelines per step: expected 1 .. {} (the batch)",
+                    shape.max_timelines, shape.n_batch);
+    }
+    for (const Format format : {shape.kv_format.k, shape.kv_format.v}) {
+        const FormatInfo& f = info(format);
+        if (!is_kv_format(format)) {
+            return fail(ErrorCode::invalid_argument,
+                        "KV cache of {}: expected f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0", f.name);
+        }
+        for (const LayerConfig& layer : config.layers) {
+            const CacheShape cache = layer.cache();
+            const uint32_t head = cache.k_head % f.block_elems != 0 ? cache.k_head : cache.v_head;
+            if (head % f.block_elems == 0) continue;
+            return fail(ErrorCode::invalid_argument,
+                        "KV cache of {}: its blocks of {} do not fit this model's heads of {}; take f16", f.name,
+                        f.block_elems, head);
+        }
+    }
+    return {};
+}
+
+uint64_t sum_of(std::span<const uint64_t> storages) {
+    return std::accumulate(storages.begin(), storages.end(), uint64_t{0});
+}
 
 uint64_t kv_side_bytes(uint32_t width, uint32_t n_ctx, Format format) {
     return uint64_t{whole_pages(n_ctx)} * kv_row_bytes(format, width);
@@ -205,37 +194,13 @@ MemoryPlan together(const MemoryPlan& a, const MemoryPlan& b) {
     both.output_bytes += b.output_bytes;
     both.scratch_bytes = std::max(a.scratch_bytes, b.scratch_bytes);
     both.other_bytes += b.other_bytes;
+    both.largest_storage_bytes = std::max(a.largest_storage_bytes, b.largest_storage_bytes);
     return both;
 }
 
 Result<MemoryPlan> plan_memory(const PlanInput& input, const SessionShape& shape) {
     ATLAS_TRY_VOID(check_shape(input.config, shape));
     return Planner(input, shape).at(shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx);
-}
-
-Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape, uint64_t available_bytes,
-                               bool weights_loaded) {
-    ATLAS_TRY_VOID(check_shape(input.config, shape));
-    Planner planner(input, shape);
-    const uint32_t wanted = shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx;
-    const MemoryPlan plan = planner.at(wanted);
-    const uint64_t needed = missing_bytes(plan, input, weights_loaded);
-    if (needed <= available_bytes) return plan;
-
-    const uint32_t fitting = largest_context(planner, input, wanted, available_bytes, weights_loaded);
-    if (shape.n_ctx == 0 && fitting > 0) return planner.at(fitting);
-    const std::string weights_part = weights_loaded ? "" : fmt::format("weights {}, ", bytes_text(plan.weights_bytes));
-    const std::string hint = fitting > 0
-                                 ? fmt::format("a context of {} tokens would fit", fitting)
-                                 : std::string("no context fits: take a smaller model or a smaller quantization");
-    return fail(ErrorCode::out_of_memory,
-                "not enough device memory for a context of {} tokens: {} bytes are needed ({}: {}KV cache {}, scratch "
-                "{}, the rest {}), "
-                "{} bytes ({}) are there; {}",
-                plan.n_ctx, needed, bytes_text(needed), weights_part, bytes_text(plan.kv_bytes),
-                bytes_text(plan.scratch_bytes - std::min(plan.scratch_bytes, input.reserved_scratch_bytes)),
-                bytes_text(plan.step_bytes + plan.output_bytes + plan.other_bytes), available_bytes,
-                bytes_text(available_bytes), hint);
 }
 
 }  // namespace atlas

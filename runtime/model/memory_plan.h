@@ -44,9 +44,10 @@ struct MemoryPlan {
     uint64_t weights_bytes = 0;
     uint64_t kv_bytes = 0;
     uint64_t scratch_bytes = 0;
-    uint64_t step_bytes = 0;    // what a step reads: tokens, positions, page tables, the sampler's state
-    uint64_t output_bytes = 0;  // logits and chosen tokens
-    uint64_t other_bytes = 0;   // allocated by the backend while it loads and runs (Backend::overhead_bytes)
+    uint64_t step_bytes = 0;             // what a step reads: tokens, positions, page tables, the sampler's state
+    uint64_t output_bytes = 0;           // logits and chosen tokens
+    uint64_t other_bytes = 0;            // allocated by the backend while it loads and runs (Backend::overhead_bytes)
+    uint64_t largest_storage_bytes = 0;  // of weights and cache: devices limit a single allocation
 
     /// All but weights and cache.
     uint64_t working_bytes() const { return scratch_bytes + step_bytes + output_bytes + other_bytes; }
@@ -69,7 +70,6 @@ struct PlanInput {
     std::span<const ResolvedWeight> weights;
     Forward forward = nullptr;
     uint64_t overhead_bytes = 0;              // Backend::overhead_bytes
-    uint64_t reserved_scratch_bytes = 0;      // Backend::scratch_bytes: there already
     uint64_t max_storage_bytes = UINT64_MAX;  // Backend::max_storage_bytes
 };
 
@@ -77,6 +77,8 @@ struct PlanInput {
 /// memory counts twice, as it will when the second one is loaded, because its pipelines differ.
 MemoryPlan together(const MemoryPlan& a, const MemoryPlan& b);
 
+/// What storages take together.
+uint64_t sum_of(std::span<const uint64_t> storages);
 /// Storages of the weights (place_weights), as the device hands them out.
 std::vector<uint64_t> storages_of(std::span<const ResolvedWeight> weights, uint64_t max_storage_bytes = UINT64_MAX);
 /// The same of a session's parts but scratch: keys and values of each layer; the step's buffers; its outputs.
@@ -85,16 +87,12 @@ std::vector<uint64_t> state_storages(const ModelConfig& config, uint32_t n_slots
 std::vector<uint64_t> step_storages(const StepSizes& sizes);
 std::vector<uint64_t> output_storages(const ModelConfig& config, const StepSizes& sizes);
 
-/// Counts every byte, whatever memory is available. `shape.n_ctx` 0: the model's training context.
-/// Fails: invalid_argument (a shape that makes no sense: names the field).
-Result<MemoryPlan> plan_memory(const PlanInput& input, const SessionShape& shape);
+/// Fails: invalid_argument (a session that makes no sense for this model: names the field).
+Result<void> check_shape(const ModelConfig& config, const SessionShape& shape);
 
-/// The same, compared with `available_bytes` (`weights_loaded`: the weights are already allocated). With n_ctx 0 the
-/// largest context that fits, at most the model's own.
-/// Fails: invalid_argument; out_of_memory with the bytes needed, the bytes there, and the largest context that would
-/// fit, if any does.
-Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape, uint64_t available_bytes,
-                               bool weights_loaded = false);
+/// Counts every byte, whatever memory is available: runtime/model/room.h compares. `shape.n_ctx` 0: the model's
+/// training context. Fails: as check_shape.
+Result<MemoryPlan> plan_memory(const PlanInput& input, const SessionShape& shape);
 
 // The layout of step storages, shared by plan and session.
 

@@ -29,7 +29,7 @@ Result<Card> read_card(const Json& entry, const std::string& where) {
     card.fp32_tflops = f.number("fp32_tflops", 0, 1e5, false);
     card.matrix_tflops = f.number("matrix_tflops", 0, 1e6, false);
     card.watts = f.number("watts", 0, 1e4, false);
-    if (f.get("budget_share", false) != nullptr) card.budget_share = f.number("budget_share", 0.5, 1);
+    f.number_or("budget_share", 0.5, 1, card.budget_share);
     card.source = f.text("source", false);
     if (const Json* price = f.get("price_usd", false)) {
         Fields p(*price, where + " price_usd");
@@ -42,9 +42,10 @@ Result<Card> read_card(const Json& entry, const std::string& where) {
     return card;
 }
 
-Result<SpeedBand> read_band(const Json* entry, const std::string& where) {
+// `otherwise` where there is no entry.
+Result<SpeedBand> read_band(const Json* entry, const SpeedBand& otherwise, const std::string& where) {
+    if (entry == nullptr) return otherwise;
     SpeedBand band;
-    if (entry == nullptr) return band;
     Fields f(*entry, where);
     band.low = f.number("low", 0.01, 1);
     band.high = f.number("high", 1, 100);
@@ -59,7 +60,7 @@ Result<SpeedClass> read_class(const Json& entry, const std::string& where) {
     made.arch_prefix = f.text("arch", false);
     made.efficiency = f.number("efficiency", 0.05, 1);
     made.ms_per_layer = f.number("ms_per_layer", 0, 10);
-    if (f.get("recurrent_factor", false) != nullptr) made.recurrent_factor = f.number("recurrent_factor", 1, 100);
+    f.number_or("recurrent_factor", 1, 100, made.recurrent_factor);
     made.prefill_share = f.number("prefill_share", 0.01, 4);
     f.flag("estimated", made.estimated);
     made.source = f.text("source");
@@ -67,11 +68,9 @@ Result<SpeedClass> read_class(const Json& entry, const std::string& where) {
     const Json* other = f.get("band_other", false);
     const Json* prefill = f.get("prefill_band", false);
     ATLAS_FIELDS_DONE(f);
-    ATLAS_TRY(made.band, read_band(band, where + " band"));
-    ATLAS_TRY(made.band_other, read_band(other != nullptr ? other : band, where + " band_other"));
-    if (prefill != nullptr) {
-        ATLAS_TRY(made.prefill_band, read_band(prefill, where + " prefill_band"));
-    }
+    ATLAS_TRY(made.band, read_band(band, made.band, where + " band"));
+    ATLAS_TRY(made.band_other, read_band(other, made.band, where + " band_other"));
+    ATLAS_TRY(made.prefill_band, read_band(prefill, made.prefill_band, where + " prefill_band"));
     return made;
 }
 
@@ -81,7 +80,7 @@ Result<SpeedFacts> read_speed(const Json& entry, const std::string& where) {
     facts.kv_efficiency = f.number("kv_efficiency", 0.01, 1);
     facts.moe_layer_factor = f.number("moe_layer_factor", 1, 10);
     facts.band_calibrated = f.number("band_calibrated", 0, 1);
-    if (f.get("slow_host_factor", false) != nullptr) facts.slow_host_factor = f.number("slow_host_factor", 1, 100);
+    f.number_or("slow_host_factor", 1, 100, facts.slow_host_factor);
     facts.source = f.text("source");
     const Json* classes = f.get("classes", true);
     if (classes != nullptr && !classes->is_array()) f.complain("classes", "a list", *classes);

@@ -75,13 +75,11 @@ struct SpeedBand {
     double low = 0.5, high = 1.4;
 };
 
-/// Decode by class of card: time = bytes / (efficiency * bandwidth) + ms_per_layer * layers + KV bytes / (kv_efficiency
-/// * bandwidth).
-struct SpeedClass {
-    std::string vendor;
-    std::string arch_prefix;  // empty: all of the vendor
-    double efficiency = 0;
-    double ms_per_layer = 0;
+/// The parameters of the roofline that a class of cards shares, or that were measured on a device. Decode time = bytes
+/// / (efficiency * bandwidth) + ms_per_layer * layers + KV bytes / (kv_efficiency * bandwidth).
+struct SpeedParameters {
+    double efficiency = 0;        // share of the bandwidth that weights are read at
+    double ms_per_layer = 0;      // fixed cost
     double recurrent_factor = 2;  // fixed cost of a layer with recurrent state, in those of a dense one
     double prefill_share = 0;  // of the matrix peak; over 1 where 8-bit dot products are faster than the peak that the
                                // card has without matrices
@@ -89,7 +87,13 @@ struct SpeedClass {
     SpeedBand band_other;      // layers of experts or with recurrent state
     SpeedBand prefill_band{0.35, 1.8};
     bool estimated = false;  // no card of this class was measured: its numbers lie between those of others
-    std::string source;
+    std::string source;      // where they come from, for people
+};
+
+/// A class of cards.
+struct SpeedClass : SpeedParameters {
+    std::string vendor;
+    std::string arch_prefix;  // empty: all of the vendor
 };
 
 struct SpeedFacts {
@@ -134,8 +138,5 @@ Result<Catalogue> parse_catalogue(std::string_view json, std::string_view where)
 /// are used, and `warning` says what was wrong with it and where it is now. Fails: corrupt (the built-in one: a bug of
 /// ours).
 Result<Catalogue> load_catalogue(const std::filesystem::path& additions, std::string* warning = nullptr);
-
-/// The entries nearest to `wanted` by edit distance, nearest first, at most `most`.
-std::vector<std::string> nearest_names(std::string_view wanted, const std::vector<std::string>& names, size_t most);
 
 }  // namespace atlas

@@ -49,6 +49,10 @@ class Fields {
         }
         return found->get<double>();
     }
+    /// Leaves `to` as it is where the field is missing.
+    void number_or(const char* key, double low, double high, double& to) {
+        if (get(key, false) != nullptr) to = number(key, low, high);
+    }
     template <class Int>
     void count(const char* key, Int& to, double high, bool required = true) {
         const nlohmann::json* found = get(key, required);

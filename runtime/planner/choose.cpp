@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 
-#include "runtime/base/largest_fitting.h"
 #include "runtime/base/units.h"
 
 namespace atlas {
@@ -17,7 +16,6 @@ constexpr auto kOffered =
 constexpr double kPenaltyOfEstimates = 5;
 constexpr uint32_t kTypicalDepth = 4096;
 constexpr double kDraftMustGain = 1.15;  // at an acceptance of 0.6; a smaller gain is not worth the draft's memory
-constexpr double kAcceptances[] = {0.4, 0.6, 0.8};
 
 std::string in_capitals(std::string_view text) {
     std::string upper(text);
@@ -51,26 +49,27 @@ class Line {
     double n_ = 0, sx_ = 0, sy_ = 0, sxx_ = 0, sxy_ = 0;
 };
 
-std::vector<std::string> quants_of(const PlanRequest& request, const CatalogueModel& model) {
-    if (request.file != nullptr) return {request.file->quant()};
-    if (!request.quant.empty()) return {request.quant};
-    if (!model.native_quant.empty()) return {model.native_quant};
-    return {kOffered.begin(), kOffered.end()};
-}
-
-Result<ModelFit> fit_of(const PlanRequest& request, const CatalogueModel& model, const std::string& quant) {
-    if (request.file != nullptr) return *request.file;
-    return ModelFit::create(model.shape, quant);
-}
-
-std::vector<KvFormats> caches_of(const Catalogue& catalogue, const PlanRequest& request, const ModelShape& model) {
-    std::vector<KvFormats> all;
-    for (const Format format : {Format::f16, Format::q8_0}) {
-        const bool hurts = is_hurtful(kv_cost_of(catalogue, with_default_rotation(format), cache_traits(model)));
-        if (!request.kv && !hurts && fits_heads({format, format}, model.config)) all.push_back({format, format});
+// Calls `visit` with every quantization and every cache of it in which the request allows this model.
+template <class Visit>
+Result<void> each_way(const Catalogue& catalogue, const PlanRequest& request, const CatalogueModel& model,
+                      Visit&& visit) {
+    std::vector<std::string> quants{kOffered.begin(), kOffered.end()};
+    if (!model.native_quant.empty()) quants = {model.native_quant};
+    if (!request.quant.empty()) quants = {request.quant};
+    if (request.file != nullptr) quants = {request.file->quant()};
+    std::vector<KvFormats> caches{Format::f16, Format::q8_0};
+    const CacheTraits traits = cache_traits(model.shape);
+    std::erase_if(caches, [&](const KvFormats& kv) {
+        return is_hurtful(kv_cost_of(catalogue, with_default_rotation(kv), traits));
+    });
+    if (request.kv) caches = {*request.kv};
+    std::erase_if(caches, [&](const KvFormats& kv) { return !fits_heads(kv, model.shape.config); });
+    for (const std::string& quant : quants) {
+        ATLAS_TRY(const ModelFit fit,
+                  request.file != nullptr ? Result<ModelFit>(*request.file) : ModelFit::create(model.shape, quant));
+        for (const KvFormats& kv : caches) ATLAS_TRY_VOID(visit(fit, kv));
     }
-    if (request.kv && fits_heads(*request.kv, model.config)) all.push_back(*request.kv);
-    return all;
+    return {};
 }
 
 void add_speeds(const Catalogue& catalogue, const PlanRequest& request, const ModelFit& fit, PlanChoice& choice) {
@@ -92,52 +91,32 @@ bool same_vocabulary(const ModelShape& a, const ModelShape& b) {
     return a.arch == b.arch && larger - smaller <= 1024;
 }
 
-// The footprint of target and draft with n_ctx tokens each.
-struct Pair {
-    const PlanRequest& request;
-    const ModelFit& target;
-    const ModelFit& draft;
-    KvFormats kv, draft_kv;
-
-    MemoryPlan alone(uint32_t n_ctx) const { return target.at(n_ctx, kv, request.n_sequences); }
-    uint64_t total(uint32_t n_ctx) const {
-        return together(alone(n_ctx), draft.at(n_ctx, draft_kv, request.n_sequences)).total_bytes();
-    }
-    bool fits(uint32_t n_ctx) const { return total(n_ctx) <= request.available_bytes; }
-    /// The longest context from `least` to `most` that both have room for; 0: none.
-    uint32_t longest(uint32_t least, uint32_t most) const {
-        if (fits(most)) return most;
-        const uint32_t low = pages_for(least), high = most / kPageTokens;  // pages; `high` does not fit
-        if (low >= high || !fits(low * kPageTokens)) return 0;
-        return largest_fitting(low, high - 1, [&](uint32_t pages) { return fits(pages * kPageTokens); }) * kPageTokens;
-    }
-};
-
 Result<std::optional<DraftChoice>> draft_for(const Catalogue& catalogue, const PlanRequest& request,
                                              const PlanChoice& choice, const CatalogueModel& candidate,
                                              const ModelFit& target) {
     const std::string quant = choice.model->shape.config.n_embd == candidate.shape.config.n_embd ? "Q4_0" : "Q4_K_M";
     ATLAS_TRY(const ModelFit fit, ModelFit::create(candidate.shape, quant));
     const KvFormats kv = fits_heads(choice.kv, candidate.shape.config) ? choice.kv : KvFormats(Format::f16);
-    const Pair pair{request, target, fit, choice.kv, kv};
+    const auto alone = [&](uint32_t n_ctx) { return target.at(n_ctx, choice.kv, request.n_sequences); };
     const bool stays = request.n_ctx > 0 || request.max_context;
-    const uint32_t n_ctx =
-        pair.longest(stays ? choice.n_ctx : std::min(choice.n_ctx, request.min_context), choice.n_ctx);
-    if (n_ctx == 0) return std::optional<DraftChoice>();
+    const auto both =
+        longest_fitting(request.room, stays ? choice.n_ctx : std::min(choice.n_ctx, request.min_context), choice.n_ctx,
+                        [&](uint32_t n_ctx) { return together(alone(n_ctx), fit.at(n_ctx, kv, request.n_sequences)); });
+    if (!both) return std::optional<DraftChoice>();
     DraftChoice draft{.model = &candidate,
                       .quant = quant,
-                      .n_ctx = n_ctx,
+                      .n_ctx = both->n_ctx,
                       .kv = kv,
-                      .bytes = pair.total(n_ctx) - pair.alone(n_ctx).total_bytes()};
-    const uint32_t depth = std::min(n_ctx, kTypicalDepth);
+                      .bytes = both->total_bytes() - alone(both->n_ctx).total_bytes()};
+    const uint32_t depth = std::min(draft.n_ctx, kTypicalDepth);
     const auto ms = [&](const ModelFit& of) {
         return decode_ms(catalogue.speed, request.speed,
                          decode_load(of.model(), of.size(), double(cache_read_bytes(of.model().config, depth, kv))));
     };
     draft.cost = ms(fit) / ms(target);
-    draft.speedup_low = best_speculation(kAcceptances[0], draft.cost).speedup;
-    draft.speedup_middle = best_speculation(kAcceptances[1], draft.cost).speedup;
-    draft.speedup_high = best_speculation(kAcceptances[2], draft.cost).speedup;
+    draft.speedup_low = best_speculation(0.4, draft.cost).speedup;
+    draft.speedup_middle = best_speculation(0.6, draft.cost).speedup;
+    draft.speedup_high = best_speculation(0.8, draft.cost).speedup;
     return std::optional(draft);
 }
 
@@ -222,43 +201,39 @@ class Chooser {
   private:
     Result<std::optional<PlanChoice>> best_with_least(const CatalogueModel& model) const {
         std::optional<PlanChoice> best;
-        for (const std::string& quant : quants_of(request_, model)) {
-            ATLAS_TRY(const ModelFit fit, fit_of(request_, model, quant));
-            for (const KvFormats& kv : caches_of(catalogue_, request_, model.shape)) {
-                const auto choice = try_one(model, fit, quant, kv);
-                if (choice && (!best || better(*choice, *best))) best = choice;
+        std::optional<ModelFit> its_fit;
+        ATLAS_TRY_VOID(each_way(catalogue_, request_, model, [&](const ModelFit& fit, const KvFormats& kv) {
+            const auto choice = try_one(model, fit, kv);
+            if (choice && (!best || better(*choice, *best))) {
+                best = choice;
+                its_fit = fit;
             }
-        }
+            return Result<void>();
+        }));
         if (best) {
-            ATLAS_TRY(const ModelFit fit, fit_of(request_, model, best->quant));
-            ATLAS_TRY_VOID(add_draft(catalogue_, request_, fit, *best));
+            ATLAS_TRY_VOID(add_draft(catalogue_, request_, *its_fit, *best));
             best->reason = reason_of(catalogue_, request_, *best);
         }
         return best;
     }
 
-    std::optional<PlanChoice> try_one(const CatalogueModel& model, const ModelFit& fit, const std::string& quant,
-                                      const KvFormats& kv) const {
+    std::optional<PlanChoice> try_one(const CatalogueModel& model, const ModelFit& fit, const KvFormats& kv) const {
         const uint32_t native = model.shape.n_ctx();
         const uint32_t least = std::min(native, request_.n_ctx > 0 ? request_.n_ctx : request_.min_context);
         const uint32_t most = request_.n_ctx > 0 ? std::min(native, request_.n_ctx) : native;
         if (request_.n_ctx > native) return std::nullopt;
-        if (fit.at(least, kv, request_.n_sequences).total_bytes() > request_.available_bytes) return std::nullopt;
+        const auto plan = fit.longest(request_.room, least, most, kv, request_.n_sequences);
+        if (!plan) return std::nullopt;
         PlanChoice choice;
         choice.model = &model;
-        choice.quant = quant;
+        choice.quant = fit.quant();
         choice.kv = kv;
         choice.n_sequences = request_.n_sequences;
-        choice.n_ctx = fit.largest_context(request_.available_bytes, most, kv, request_.n_sequences);
-        if (choice.n_ctx < least) choice.n_ctx = least;
-        while (choice.n_ctx > least && fit.largest_storage_bytes(choice.n_ctx, kv) > request_.max_storage_bytes) {
-            choice.n_ctx = std::max(least, choice.n_ctx - std::min(choice.n_ctx, kPageTokens));
-        }
-        if (fit.largest_storage_bytes(choice.n_ctx, kv) > request_.max_storage_bytes) return std::nullopt;
-        choice.footprint = fit.at(choice.n_ctx, kv, request_.n_sequences);
+        choice.n_ctx = plan->n_ctx;
+        choice.footprint = *plan;
         choice.runs = can_run(model.shape);
         choice.estimated = score_of(catalogue_, model, request_.purpose).estimated;
-        const auto quality = quality_of(catalogue_, model, request_.purpose, quant, kv);
+        const auto quality = quality_of(catalogue_, model, request_.purpose, choice.quant, kv);
         if (!quality && request_.quant.empty() && request_.file == nullptr) return std::nullopt;
         choice.quality = quality.value_or(score_of(catalogue_, model, request_.purpose).points);
         add_speeds(catalogue_, request_, fit, choice);
@@ -342,19 +317,18 @@ Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& 
         const CatalogueModel& model = *candidate;
         if (longest == nullptr || model.shape.n_ctx() > longest->shape.n_ctx()) longest = &model;
         if (request.n_ctx > model.shape.n_ctx()) continue;
-        for (const std::string& quant : quants_of(request, model)) {
-            ATLAS_TRY(const ModelFit fit, fit_of(request, model, quant));
-            for (const KvFormats& kv : caches_of(catalogue, request, model.shape)) {
-                PlanChoice choice;
-                choice.model = &model;
-                choice.quant = quant;
-                choice.kv = kv;
-                const uint32_t least = request.may_be_shorter ? kPageTokens : request.min_context;
-                choice.n_ctx = std::min(model.shape.n_ctx(), request.n_ctx > 0 ? request.n_ctx : least);
-                choice.footprint = fit.at(choice.n_ctx, kv, request.n_sequences);
-                if (!smallest || choice.total_bytes() < smallest->total_bytes()) smallest = choice;
-            }
-        }
+        const uint32_t least = request.may_be_shorter ? kPageTokens : request.min_context;
+        const uint32_t n_ctx = std::min(model.shape.n_ctx(), request.n_ctx > 0 ? request.n_ctx : least);
+        ATLAS_TRY_VOID(each_way(catalogue, request, model, [&](const ModelFit& fit, const KvFormats& kv) {
+            PlanChoice choice;
+            choice.model = &model;
+            choice.quant = fit.quant();
+            choice.kv = kv;
+            choice.n_ctx = n_ctx;
+            choice.footprint = fit.at(n_ctx, kv, request.n_sequences);
+            if (!smallest || choice.total_bytes() < smallest->total_bytes()) smallest = choice;
+            return Result<void>();
+        }));
     }
     if (!smallest && longest != nullptr && request.n_ctx > longest->shape.n_ctx()) {
         return fail(ErrorCode::invalid_argument, "{} tokens of context: {} was made for {}{}", request.n_ctx,
@@ -367,7 +341,7 @@ Result<PlanChoice> smallest_need(const Catalogue& catalogue, const PlanRequest& 
     return *smallest;
 }
 
-std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, uint64_t available_bytes,
+std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, const Room& room,
                                uint32_t n_sequences) {
     constexpr auto kTrades = std::to_array<KvFormats>({{Format::f16, Format::f16},
                                                        {Format::q8_0, Format::q8_0},
@@ -379,8 +353,8 @@ std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, 
     for (const KvFormats& kv : kTrades) {
         if (!fits_heads(kv, fit.model().config)) continue;
         const KvFormats rotated = with_default_rotation(kv);
-        KvTrade trade{kv, fit.largest_context(available_bytes, fit.model().n_ctx(), kv, n_sequences), 0,
-                      kv_cost_of(catalogue, rotated, traits),
+        const auto longest = fit.longest(room, kPageTokens, fit.model().n_ctx(), kv, n_sequences);
+        KvTrade trade{kv, longest ? longest->n_ctx : 0, 0, kv_cost_of(catalogue, rotated, traits),
                       kv_cost_of(catalogue, rotated, {true, traits.key_bias_left})};
         const uint64_t far = cache_bytes(fit.model().config, 1 << 20, kv, 512),
                        near = cache_bytes(fit.model().config, 1 << 19, kv, 512);

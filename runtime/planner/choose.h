@@ -30,8 +30,7 @@ inline constexpr double kUsefulTokensPerS = 3;
 
 /// What a person asked for.
 struct PlanRequest {
-    uint64_t available_bytes = 0;             // budget less the margin and less what must stay free
-    uint64_t max_storage_bytes = UINT64_MAX;  // the device's largest single allocation
+    Room room;  // the budget less the margin and less what must stay free
     SpeedFactors speed;
     Purpose purpose = Purpose::coding;
     const CatalogueModel* model = nullptr;  // null: any
@@ -109,7 +108,6 @@ struct KvTrade {
     KvCost
         cost_fitted;  // of the file that fit-cache would write; the same where it is one, or where fitting does nothing
 };
-std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, uint64_t available_bytes,
-                               uint32_t n_sequences);
+std::vector<KvTrade> kv_trades(const Catalogue& catalogue, const ModelFit& fit, const Room& room, uint32_t n_sequences);
 
 }  // namespace atlas

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "runtime/model/load.h"
+#include "runtime/model/file_plan.h"
 #include "runtime/planner/catalogue.h"
 
 namespace atlas {
@@ -24,8 +24,8 @@ struct ContextChoice {
 };
 
 /// The session of a draft beside a target with this context and cache: as long a context, at most the draft's own; the
-/// same formats where its heads allow them, else f16. Fails: what reading the draft's config can.
-Result<SessionShape> draft_session(const gguf::File& draft, uint32_t n_ctx, const KvFormats& kv);
+/// same formats where its heads allow them, else f16.
+SessionShape draft_session(const ModelConfig& draft, uint32_t n_ctx, const KvFormats& kv);
 
 /// Without a request, what fits comfortably is:
 /// - on a card with memory of its own: the largest context that leaves a sixteenth of the card's memory free, at most

@@ -5,7 +5,7 @@
 
 #include <optional>
 
-#include "runtime/model/memory_plan.h"
+#include "runtime/model/room.h"
 #include "runtime/planner/sizes.h"
 
 namespace atlas {
@@ -34,12 +34,9 @@ class ModelFit {
     const ModelSize& size() const { return size_; }
     /// n_sequences timelines of n_ctx tokens each; recurrent state counts as cache. `model` must outlive this.
     MemoryPlan at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences = 1) const;
-    /// The largest context of whole pages, at most `most`, with at(ctx).total_bytes() <= available; 0 if not one page
-    /// fits.
-    uint32_t largest_context(uint64_t available, uint32_t most, const KvFormats& kv, uint32_t n_sequences = 1) const;
-
-    /// The largest storage that one matrix, or the keys or values of one layer, needs: devices have a limit for one.
-    uint64_t largest_storage_bytes(uint32_t n_ctx, const KvFormats& kv) const;
+    /// As longest_fitting.
+    std::optional<MemoryPlan> longest(const Room& room, uint32_t least, uint32_t most, const KvFormats& kv,
+                                      uint32_t n_sequences = 1) const;
 
   private:
     Result<void> prepare_scratch();

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "runtime/model/common_weights.h"
 #include "runtime/model/decoder_config.h"
@@ -11,20 +13,6 @@
 namespace atlas {
 
 namespace {
-
-WeightRules plain_layer_weights(const ModelConfig&, const LayerConfig& layer) {
-    return join_rules({attention_weights(),
-                       {norm_weight(kFfnNorm)},
-                       layer.experts.n > 0 ? expert_weights(layer) : gated_feed_forward_weights()});
-}
-
-// Stands in for architectures that this build does not know.
-constexpr Architecture kAnyDecoder = {"", read_any_config, model_weights, plain_layer_weights};
-
-const Architecture& architecture_of(std::string_view name) {
-    const Architecture* known = architecture_named(name);
-    return known != nullptr ? *known : kAnyDecoder;
-}
 
 bool is_there(const ModelShape& model, const WeightRule& rule) {
     if (rule.content != Content::as_stored) return false;  // made of another rule's tensor
@@ -68,8 +56,6 @@ Result<LayerConfig> any_layer(const KeyReader& keys, uint32_t n_embd, uint32_t n
     return layer;
 }
 
-}  // namespace
-
 Result<ModelConfig> read_any_config(const KeySource& source) {
     const KeyReader keys(source);
     ModelConfig config;
@@ -99,10 +85,30 @@ Result<ModelConfig> read_any_config(const KeySource& source) {
     return config;
 }
 
+WeightRules plain_layer_weights(const ModelConfig&, const LayerConfig& layer) {
+    return join_rules({attention_weights(),
+                       {norm_weight(kFfnNorm)},
+                       layer.experts.n > 0 ? expert_weights(layer) : gated_feed_forward_weights()});
+}
+
+// Stands in for architectures that this build does not know.
+constexpr Architecture kAnyDecoder = {"", read_any_config, model_weights, plain_layer_weights};
+
+const Architecture& architecture_of(std::string_view name) {
+    const Architecture* known = architecture_named(name);
+    return known != nullptr ? *known : kAnyDecoder;
+}
+
+}  // namespace
+
+Result<ModelConfig> config_of_keys(const KeySource& keys) {
+    return architecture_of(keys.architecture()).read_config(keys);
+}
+
 Result<ModelShape> shape_of_keys(KeyMap keys, std::string_view where) {
     ModelShape shape;
     shape.arch = keys.architecture();
-    auto config = architecture_of(shape.arch).read_config(keys);
+    auto config = config_of_keys(keys);
     if (!config) return fail_in(where, std::move(config).error());
     shape.config = std::move(*config);
     shape.id = shape.config.name;
@@ -124,19 +130,19 @@ ExpertsConfig ModelShape::experts() const {
 uint32_t ModelShape::n_head() const { return largest(config, &LayerConfig::n_head); }
 uint32_t ModelShape::n_head_kv() const { return largest(config, &LayerConfig::n_head_kv); }
 
-uint64_t TensorShape::elems() const {
-    uint64_t product = 1;
-    for (const uint64_t extent : shape) product *= extent;
-    return product;
+uint64_t elems_of(const gguf::TensorInfo& tensor) {
+    return std::accumulate(tensor.shape.begin(), tensor.shape.end(), uint64_t{1}, std::multiplies<>());
 }
 
-std::vector<TensorShape> tensors_of(const ModelShape& model) {
+std::vector<gguf::TensorInfo> tensors_of(const ModelShape& model) {
     const WeightTable table = architecture_of(model.arch).weights(model.config);
-    std::vector<TensorShape> tensors;
+    std::vector<gguf::TensorInfo> tensors;
     const auto add = [&](const WeightRule& rule, std::string_view prefix, const LayerConfig& layer) {
         if (!is_there(model, rule)) return;
         const Dims dims = rule.dims(model.config, layer);
-        tensors.push_back({std::string(prefix) + std::string(rule.tensor()), {dims.span().begin(), dims.span().end()}});
+        gguf::TensorInfo& tensor = tensors.emplace_back();
+        tensor.name = std::string(prefix) + std::string(rule.tensor());
+        tensor.shape.assign(dims.span().begin(), dims.span().end());
     };
     for (const WeightRule& rule : table.model) add(rule, "", model.config.layers.front());
     for (uint32_t il = 0; il < model.n_layer(); ++il) {
@@ -154,8 +160,8 @@ bool has_key_bias(const ModelShape& model) {
 
 uint64_t count_parameters(const ModelShape& model) {
     uint64_t sum = 0;
-    for (const TensorShape& tensor : tensors_of(model)) {
-        if (tensor.name != kRopeFreqs.name) sum += tensor.elems();
+    for (const gguf::TensorInfo& tensor : tensors_of(model)) {
+        if (tensor.name != kRopeFreqs.name) sum += elems_of(tensor);
     }
     return sum;
 }

@@ -44,18 +44,15 @@ struct ModelShape {
 /// The shape that the rules of their architecture make of these keys; an unknown architecture counts as a plain
 /// decoder. `where` begins every message. Fails: what read_config refuses.
 Result<ModelShape> shape_of_keys(KeyMap keys, std::string_view where);
-/// The config of any model whose keys are the usual ones, layer by layer. Fails: not_found, corrupt.
-Result<ModelConfig> read_any_config(const KeySource& keys);
+/// The config that an architecture makes of its keys; of one that this build does not know, what the usual keys say,
+/// layer by layer. Fails: not_found, corrupt.
+Result<ModelConfig> config_of_keys(const KeySource& keys);
 
-struct TensorShape {
-    std::string name;             // GGUF's
-    std::vector<uint64_t> shape;  // outermost first
-    uint64_t elems() const;
-};
-
-/// Every tensor of the model's GGUF file, in no particular order, by the rules of its architecture. A test checks for
-/// every model of the catalogue that the elements sum up to the published parameter count.
-std::vector<TensorShape> tensors_of(const ModelShape& model);
+/// Every tensor of the model's GGUF file, in no particular order and without a format, by the rules of its
+/// architecture. A test checks for every model of the catalogue that the elements sum up to the published parameter
+/// count.
+std::vector<gguf::TensorInfo> tensors_of(const ModelShape& model);
+uint64_t elems_of(const gguf::TensorInfo& tensor);
 
 /// Whether keys have a bias.
 bool has_key_bias(const ModelShape& model);

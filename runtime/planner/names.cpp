@@ -11,24 +11,6 @@ namespace atlas {
 
 namespace {
 
-// Letters and digits in lower case: "RX 7900-GRE" and "rx7900gre" are the same name.
-std::string plain(std::string_view name) {
-    std::string text;
-    for (const char c : name) {
-        if (std::isalnum(static_cast<unsigned char>(c)) || c == '.')
-            text += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    }
-    return text;
-}
-
-std::string bare_model(std::string_view name) {
-    std::string text = plain(name);
-    for (const std::string_view ending : {"instruct", "it"}) {
-        if (text.size() > ending.size() && text.ends_with(ending)) text.resize(text.size() - ending.size());
-    }
-    return text;
-}
-
 std::vector<std::string> words_of(std::string_view name) {
     std::vector<std::string> words(1);
     for (const char c : name) {
@@ -39,6 +21,17 @@ std::vector<std::string> words_of(std::string_view name) {
     }
     if (words.back().empty()) words.pop_back();
     return words;
+}
+
+// "RX 7900-GRE" and "rx7900gre" are the same name.
+std::string plain(std::string_view name) { return fmt::format("{}", fmt::join(words_of(name), "")); }
+
+std::string bare_model(std::string_view name) {
+    std::string text = plain(name);
+    for (const std::string_view ending : {"instruct", "it"}) {
+        if (text.size() > ending.size() && text.ends_with(ending)) text.resize(text.size() - ending.size());
+    }
+    return text;
 }
 
 bool has_all_words(std::string_view name, std::string_view wanted) {
@@ -88,8 +81,7 @@ bool is_memory_size(std::string_view text) {
     return text.size() > 2 && text.ends_with("gb") && text.find_first_not_of("0123456789") == text.size() - 2;
 }
 
-}  // namespace
-
+// The entries nearest to `wanted` by edit distance, nearest first, at most `most`.
 std::vector<std::string> nearest_names(std::string_view wanted, const std::vector<std::string>& names, size_t most) {
     std::vector<std::pair<double, std::string>> ranked;
     const std::string want = plain(wanted);
@@ -105,6 +97,8 @@ std::vector<std::string> nearest_names(std::string_view wanted, const std::vecto
     for (size_t i = 0; i < std::min(most, ranked.size()); ++i) nearest.push_back(ranked[i].second);
     return nearest;
 }
+
+}  // namespace
 
 Result<const CatalogueModel*> Catalogue::find_model(std::string_view name) const {
     const std::string want = plain(name);

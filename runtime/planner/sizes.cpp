@@ -37,17 +37,25 @@ bool same_name(std::string_view a, std::string_view b) {
                       [](unsigned char x, unsigned char y) { return std::toupper(x) == std::toupper(y); });
 }
 
-Format mxfp4_mix(const TensorShape& tensor) {
+Format mxfp4_mix(const gguf::TensorInfo& tensor) {
     if (tensor.shape.size() < 2 || tensor.name.ends_with(".bias") || tensor.name.find("gate_inp") != std::string::npos)
         return Format::f32;
     const Format format = tensor.name.find("_exps.") != std::string::npos ? Format::mxfp4 : Format::q8_0;
     return tensor.shape.back() % info(format).block_elems == 0 ? format : Format::f16;
 }
 
+// Smallest quantization first.
+std::vector<std::string> known_quantizations() {
+    std::vector<std::string> names;
+    for (const Recipe& recipe : recipes()) names.emplace_back(recipe.name);
+    names.emplace_back(kMxfp4Mix);
+    return names;
+}
+
 }  // namespace
 
-Result<std::vector<QuantizedTensor>> quantized_tensors(const ModelShape& model, std::string_view quant,
-                                                       bool has_importance) {
+Result<std::vector<gguf::TensorInfo>> quantized_tensors(const ModelShape& model, std::string_view quant,
+                                                        bool has_importance) {
     const bool mxfp4 = same_name(quant, kMxfp4Mix) || same_name(quant, kMxfp4MixElsewhere);
     const Recipe* recipe = find_recipe(quant);
     if (recipe == nullptr && !mxfp4) {
@@ -60,42 +68,37 @@ Result<std::vector<QuantizedTensor>> quantized_tensors(const ModelShape& model, 
                        .n_expert = experts.n,
                        .tied_output = model.tied,
                        .has_importance = has_importance};
-    std::vector<QuantizedTensor> tensors;
-    for (TensorShape& tensor : tensors_of(model)) {
-        QuantizedTensor quantized;
-        quantized.format =
+    std::vector<gguf::TensorInfo> tensors = tensors_of(model);
+    for (gguf::TensorInfo& tensor : tensors) {
+        tensor.format =
             mxfp4 ? mxfp4_mix(tensor) : format_in(*recipe, mix, tensor.name, tensor.shape).value_or(Format::f32);
-        quantized.bytes = bytes_of(quantized.format, tensor.elems());
-        quantized.tensor = std::move(tensor);
-        tensors.push_back(std::move(quantized));
+        tensor.bytes = bytes_of(*tensor.format, elems_of(tensor));
     }
     return tensors;
 }
 
-Result<ModelSize> size_of(const ModelShape& model, std::string_view quant, bool has_importance) {
-    ATLAS_TRY(const auto tensors, quantized_tensors(model, quant, has_importance));
+ModelSize size_of(std::span<const gguf::TensorInfo> tensors, const ModelShape& model) {
     ModelSize size;
     double elems = 0, step = 0;
     const ExpertsConfig experts = model.experts();
-    for (const QuantizedTensor& t : tensors) {
-        size.tensor_bytes += t.bytes;
-        size.largest_tensor_bytes = std::max(size.largest_tensor_bytes, t.bytes);
-        elems += double(t.tensor.elems());
-        if (t.tensor.name == "token_embd.weight" && !model.tied) continue;
-        const bool is_expert = experts.n > 0 && t.tensor.name.find("_exps.") != std::string::npos;
-        step += double(t.bytes) * (is_expert ? double(experts.n_used) / experts.n : 1.0);
+    for (const gguf::TensorInfo& tensor : tensors) {
+        size.tensor_bytes += tensor.bytes;
+        size.largest_tensor_bytes = std::max(size.largest_tensor_bytes, tensor.bytes);
+        elems += double(elems_of(tensor));
+        if (tensor.name == "token_embd.weight" && !model.tied) continue;
+        const bool is_expert = experts.n > 0 && tensor.name.find("_exps.") != std::string::npos;
+        step += double(tensor.bytes) * (is_expert ? double(experts.n_used) / experts.n : 1.0);
     }
-    size.file_bytes = size.tensor_bytes + metadata_bytes(model.config.n_vocab);
     size.step_bytes = static_cast<uint64_t>(step);
-    size.bits_per_weight = 8.0 * double(size.tensor_bytes) / elems;
+    size.bits_per_weight = elems > 0 ? 8 * double(size.tensor_bytes) / elems : 0;
     return size;
 }
 
-std::vector<std::string> known_quantizations() {
-    std::vector<std::string> names;
-    for (const Recipe& recipe : recipes()) names.emplace_back(recipe.name);
-    names.emplace_back(kMxfp4Mix);
-    return names;
+Result<ModelSize> size_of(const ModelShape& model, std::string_view quant, bool has_importance) {
+    ATLAS_TRY(const auto tensors, quantized_tensors(model, quant, has_importance));
+    ModelSize size = size_of(tensors, model);
+    size.file_bytes = size.tensor_bytes + metadata_bytes(model.config.n_vocab);
+    return size;
 }
 
 }  // namespace atlas

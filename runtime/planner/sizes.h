@@ -10,19 +10,12 @@
 
 namespace atlas {
 
-/// One tensor as a file of this quantization holds it.
-struct QuantizedTensor {
-    TensorShape tensor;
-    Format format = Format::f32;
-    uint64_t bytes = 0;
-};
-
-/// The tensors of the model's GGUF in this quantization. `quant`: a recipe's name in any letter case ("Q4_K_M"), or
-/// "MXFP4" (also "MXFP4_MOE": experts in MXFP4, the rest in Q8_0, as some models are published). has_importance: made
-/// with an importance matrix, which changes some formats. Fails: not_found (an unknown quantization: names the known
-/// ones).
-Result<std::vector<QuantizedTensor>> quantized_tensors(const ModelShape& model, std::string_view quant,
-                                                       bool has_importance);
+/// The tensors of the model's GGUF in this quantization, with formats and bytes. `quant`: a recipe's name in any letter
+/// case ("Q4_K_M"), or "MXFP4" (also "MXFP4_MOE": experts in MXFP4, the rest in Q8_0, as some models are published).
+/// has_importance: made with an importance matrix, which changes some formats. Fails: not_found (an unknown
+/// quantization: names the known ones).
+Result<std::vector<gguf::TensorInfo>> quantized_tensors(const ModelShape& model, std::string_view quant,
+                                                        bool has_importance);
 
 struct ModelSize {
     uint64_t tensor_bytes = 0;
@@ -33,10 +26,9 @@ struct ModelSize {
     uint64_t largest_tensor_bytes = 0;
 };
 
+/// Of these tensors, a file's or those that a quantization makes; without file_bytes.
+ModelSize size_of(std::span<const gguf::TensorInfo> tensors, const ModelShape& model);
 /// Fails: as quantized_tensors.
 Result<ModelSize> size_of(const ModelShape& model, std::string_view quant, bool has_importance);
-
-/// The names that size_of accepts, smallest quantization first.
-std::vector<std::string> known_quantizations();
 
 }  // namespace atlas

@@ -38,14 +38,7 @@ SpeedFactors factors_of(const Catalogue& catalogue, const Card& card) {
     for (const SpeedClass& row : catalogue.speed.classes) {
         if (!row.vendor.empty() && row.vendor != card.vendor) continue;
         if (!card.arch.starts_with(row.arch_prefix)) continue;
-        factors.efficiency = row.efficiency;
-        factors.ms_per_layer = row.ms_per_layer;
-        factors.recurrent_factor = row.recurrent_factor;
-        factors.prefill_share = row.prefill_share;
-        factors.band = row.band;
-        factors.band_other = row.band_other;
-        factors.prefill_band = row.prefill_band;
-        factors.estimated = row.estimated;
+        static_cast<SpeedParameters&>(factors) = row;
         factors.source = fmt::format("{} {}{}{} ({}; {})", row.estimated ? "estimated class" : "class",
                                      row.vendor.empty() ? "any" : row.vendor, row.arch_prefix.empty() ? "" : " ",
                                      row.arch_prefix, row.source, catalogue.speed.source);
@@ -115,33 +108,6 @@ Speculation best_speculation(double acceptance, double draft_cost) {
     for (uint32_t length = 1; length <= 16; ++length) {
         const double speedup = speculation_speedup(acceptance, length, verify_cost_of(length + 1), draft_cost);
         if (speedup > best.speedup) best = {length, speedup};
-    }
-    return best;
-}
-
-bool is_plain_decoding(const MeasuredDecode& row) {
-    return row.load.weight_bytes * row.tokens_per_s <= row.bandwidth_gbps * 1e9 && row.file_bytes <= row.memory_bytes;
-}
-
-SpeedFactors fit_factors(const SpeedFacts& facts, double recurrent_factor, std::span<const MeasuredDecode> rows) {
-    SpeedFactors best;
-    double least = INFINITY;
-    for (int e = 40; e <= 100; ++e) {
-        for (int c = 0; c <= 200; c += 2) {
-            SpeedFactors tried;
-            tried.efficiency = e / 100.0;
-            tried.ms_per_layer = c / 1000.0;
-            tried.recurrent_factor = recurrent_factor;
-            double sum = 0;
-            for (const MeasuredDecode& row : rows) {
-                if (!is_plain_decoding(row)) continue;
-                tried.bandwidth_gbps = row.bandwidth_gbps;
-                sum += std::abs(std::log(decode_ms(facts, tried, row.load) * row.tokens_per_s / 1000));
-            }
-            if (sum >= least) continue;
-            least = sum;
-            best = tried;
-        }
     }
     return best;
 }

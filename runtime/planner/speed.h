@@ -4,26 +4,18 @@
 // bytes.
 
 #include <optional>
-#include <span>
 
 #include "runtime/planner/catalogue.h"
 #include "runtime/planner/sizes.h"
 
 namespace atlas {
 
-/// The parameters of the roofline for a device and its driver.
-struct SpeedFactors {
+/// The roofline of a device and its driver.
+struct SpeedFactors : SpeedParameters {
     double bandwidth_gbps = 0;
-    double efficiency = 0;        // share of the bandwidth that weights are read at
-    double ms_per_layer = 0;      // fixed cost
-    double recurrent_factor = 2;  // of the fixed cost, for layers with recurrent state
     double matrix_tflops = 0;
-    double prefill_share = 0;                  // of matrix_tflops
-    SpeedBand band, band_other, prefill_band;  // see SpeedClass
-    bool calibrated = false;                   // measured on this device and driver
-    bool estimated = false;                    // of a class of which no card was measured
-    bool unknown = false;                      // the bandwidth is not known: speeds serve to rank and are not shown
-    std::string source;                        // where the factors come from, for people
+    bool calibrated = false;  // measured on this device and driver
+    bool unknown = false;     // the bandwidth is not known: speeds serve to rank and are not shown
 };
 
 /// From the card's data sheet and the class it belongs to.
@@ -71,23 +63,6 @@ struct Speculation {
     double speedup = 1;
 };
 Speculation best_speculation(double acceptance, double draft_cost);
-
-/// One measured row: what the factors are fitted on.
-struct MeasuredDecode {
-    double bandwidth_gbps = 0;
-    double memory_bytes = 0;  // of the card
-    double file_bytes = 0;
-    double tokens_per_s = 0;
-    DecodeLoad load;
-};
-/// Whether a row can be what it claims: plain decoding from the card's own memory. It cannot where the tokens would
-/// need more bytes than the memory delivers at its full bandwidth (then several tokens shared a pass over the weights:
-/// speculation, or a smaller model than the one named), nor where the file is larger than the memory (then the speed is
-/// the host's).
-bool is_plain_decoding(const MeasuredDecode& row);
-/// The efficiency and cost per layer with the least sum of |log(predicted / measured)| over the rows that are plain
-/// decoding (grid search: efficiency 0.40 .. 1.00, cost 0 .. 0.20 ms).
-SpeedFactors fit_factors(const SpeedFacts& facts, double recurrent_factor, std::span<const MeasuredDecode> rows);
 
 /// Joules per generated token at the card's board power, and what a million tokens cost at a tariff.
 struct Energy {

@@ -76,11 +76,11 @@ TEST_F(Planning, TheLargestContextThatFitsIsTheLargest) {
     const uint64_t budget = plan_memory(input(), shape).value().total_bytes();
     shape.n_ctx = 0;
     config_.n_ctx_train = 100000;
-    EXPECT_EQ(plan_within(input(), shape, budget).value().n_ctx, 1024u);
-    EXPECT_EQ(plan_within(input(), shape, budget - 1).value().n_ctx, 1024u - kPageTokens);
+    EXPECT_EQ(plan_within(input(), shape, {budget}).value().n_ctx, 1024u);
+    EXPECT_EQ(plan_within(input(), shape, {budget - 1}).value().n_ctx, 1024u - kPageTokens);
     shape.n_ctx = 1024;
-    EXPECT_TRUE(plan_within(input(), shape, budget).has_value());
-    const auto refused = plan_within(input(), shape, budget - 1);
+    EXPECT_TRUE(plan_within(input(), shape, {budget}).has_value());
+    const auto refused = plan_within(input(), shape, {budget - 1});
     ASSERT_FALSE(refused.has_value());
     EXPECT_EQ(refused.error().code, ErrorCode::out_of_memory);
     const std::string& message = refused.error().message;
@@ -90,28 +90,63 @@ TEST_F(Planning, TheLargestContextThatFitsIsTheLargest) {
 }
 
 TEST_F(Planning, WithoutAContextTheModelsOwnIsTaken) {
-    EXPECT_EQ(plan_within(input(), {.n_ctx = 0}, uint64_t{1} << 40).value().n_ctx, 256u);
+    EXPECT_EQ(plan_within(input(), {.n_ctx = 0}, {uint64_t{1} << 40}).value().n_ctx, 256u);
 }
 
 TEST_F(Planning, LoadedWeightsAreNotCountedTwice) {
     const SessionShape shape{.n_ctx = 64, .n_batch = 8};
     const MemoryPlan plan = plan_memory(input(), shape).value();
-    EXPECT_TRUE(plan_within(input(), shape, plan.session_bytes(), true).has_value());
-    EXPECT_FALSE(plan_within(input(), shape, plan.session_bytes() - 1, true).has_value());
-    EXPECT_FALSE(plan_within(input(), shape, plan.session_bytes(), false).has_value());
+    Room room{.available_bytes = plan.session_bytes(), .weights_loaded = true};
+    EXPECT_TRUE(plan_within(input(), shape, room).has_value());
+    EXPECT_FALSE(plan_within(input(), shape, {plan.session_bytes()}).has_value());
+    room.available_bytes -= 1;
+    EXPECT_FALSE(plan_within(input(), shape, room).has_value());
 }
 
 TEST_F(Planning, ScratchThatIsThereIsNotAskedForAgain) {
     const SessionShape shape{.n_ctx = 64, .n_batch = 8};
     const MemoryPlan plan = plan_memory(input(), shape).value();
     ASSERT_GT(plan.scratch_bytes, 100u);
-    PlanInput beside = input();
-    beside.reserved_scratch_bytes = plan.scratch_bytes - 100;
-    EXPECT_TRUE(plan_within(beside, shape, plan.total_bytes() - beside.reserved_scratch_bytes).has_value());
-    EXPECT_FALSE(plan_within(beside, shape, plan.total_bytes() - beside.reserved_scratch_bytes - 1).has_value());
-    beside.reserved_scratch_bytes = plan.scratch_bytes + 100;
-    EXPECT_TRUE(plan_within(beside, shape, plan.total_bytes() - plan.scratch_bytes).has_value());
-    EXPECT_FALSE(plan_within(beside, shape, plan.total_bytes() - plan.scratch_bytes - 1).has_value());
+    for (const uint64_t reserved : {plan.scratch_bytes - 100, plan.scratch_bytes + 100}) {
+        const uint64_t needed = plan.total_bytes() - std::min(reserved, plan.scratch_bytes);
+        Room room{.available_bytes = needed, .reserved_scratch_bytes = reserved};
+        EXPECT_TRUE(plan_within(input(), shape, room).has_value());
+        room.available_bytes -= 1;
+        EXPECT_FALSE(plan_within(input(), shape, room).has_value());
+    }
+}
+
+// A device limits a single allocation: the context is as long as its largest storage may be, not only its sum.
+TEST_F(Planning, AStorageIsNoLargerThanTheDeviceAllows) {
+    SessionShape shape{.n_ctx = 65536, .n_batch = 8};
+    const uint64_t page_bytes = 32 * 24 * 2;  // of the keys of a layer
+    Room room{.available_bytes = uint64_t{1} << 40, .max_storage_bytes = 1000 * page_bytes};
+    const auto refused = plan_within(input(), shape, room);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::limit);
+    EXPECT_NE(refused.error().message.find("65536 tokens need 3145728 bytes"), std::string::npos)
+        << refused.error().message;
+    shape.n_ctx = 0;
+    config_.n_ctx_train = 65536;
+    EXPECT_EQ(plan_within(input(), shape, room).value().n_ctx, 1000u * kPageTokens);
+}
+
+// Every length is the answer for some room, and where not one page fits there is none.
+TEST_F(Planning, TheLongestContextIsFoundFromAnyGuess) {
+    const auto at = [](uint32_t n_ctx) {
+        MemoryPlan plan;
+        plan.n_ctx = (n_ctx + kPageTokens - 1) / kPageTokens * kPageTokens;
+        plan.kv_bytes = 1000 + uint64_t{plan.n_ctx} * plan.n_ctx;  // so far from a line that the guess is far off
+        return plan;
+    };
+    for (uint32_t pages = 1; pages <= 300; ++pages) {
+        const uint64_t needed = at(pages * kPageTokens).total_bytes();
+        EXPECT_EQ(longest_fitting({needed}, 1, 300 * kPageTokens, at)->n_ctx, pages * kPageTokens);
+        const auto less = longest_fitting({needed - 1}, 1, 300 * kPageTokens, at);
+        EXPECT_EQ(less ? less->n_ctx : 0, (pages - 1) * kPageTokens);
+        EXPECT_FALSE(longest_fitting({needed - 1}, pages * kPageTokens, 300 * kPageTokens, at));
+        EXPECT_EQ(longest_fitting({needed}, pages * kPageTokens, 300 * kPageTokens, at)->n_ctx, pages * kPageTokens);
+    }
 }
 
 TEST_F(Planning, NonsenseIsNamed) {

@@ -18,7 +18,7 @@ const Catalogue& catalogue() {
 PlanRequest request_for(std::string_view card_name, uint64_t reserve = kGiB) {
     const Card& card = *catalogue().find_card(card_name).value();
     PlanRequest request;
-    request.available_bytes = card.memory_bytes - reserve;
+    request.room.available_bytes = card.memory_bytes - reserve;
     request.speed = factors_of(catalogue(), card);
     return request;
 }
@@ -31,7 +31,7 @@ TEST(Choose, EveryUsualCardGetsAModelWith16kTokens) {
         ASSERT_FALSE(choices->empty()) << card;
         for (const PlanChoice& choice : *choices) {
             EXPECT_GE(choice.n_ctx, 16384u);
-            EXPECT_LE(choice.total_bytes(), request.available_bytes);
+            EXPECT_LE(choice.total_bytes(), request.room.available_bytes);
             EXPECT_TRUE(choice.runs);
             EXPECT_GT(choice.decode.low, 0);
             EXPECT_LT(choice.decode.low, choice.decode.high);
@@ -69,7 +69,7 @@ TEST(Choose, NothingExceedsTheBudgetIn2000RandomRequests) {
     int empty = 0;
     for (int i = 0; i < 2000; ++i) {
         PlanRequest request;
-        request.available_bytes = (256 + random() % 48000) * kMiB;
+        request.room.available_bytes = (256 + random() % 48000) * kMiB;
         request.speed = factors_of(catalogue(), catalogue().cards[random() % catalogue().cards.size()]);
         request.purpose = any(Purpose::coding, Purpose::chat);
         request.model = &catalogue().models[random() % catalogue().models.size()];
@@ -84,7 +84,8 @@ TEST(Choose, NothingExceedsTheBudgetIn2000RandomRequests) {
         ASSERT_TRUE(choices) << choices.error().message;
         empty += choices->empty();
         for (const PlanChoice& choice : *choices) {
-            ASSERT_LE(choice.total_bytes(), request.available_bytes) << choice.model->shape.id << " " << choice.quant;
+            ASSERT_LE(choice.total_bytes(), request.room.available_bytes)
+                << choice.model->shape.id << " " << choice.quant;
             if (request.n_ctx > 0) {
                 ASSERT_EQ(choice.n_ctx, (request.n_ctx + 31) / 32 * 32);
             }
@@ -96,13 +97,13 @@ TEST(Choose, NothingExceedsTheBudgetIn2000RandomRequests) {
 
 TEST(Choose, ABudgetTooSmallForAnythingSaysWhatTheSmallestNeeds) {
     PlanRequest request = request_for("RTX 3090");
-    request.available_bytes = 10 * kMiB;
+    request.room.available_bytes = 10 * kMiB;
     EXPECT_TRUE(choose(catalogue(), request, 3).value().empty());
     const auto need = smallest_need(catalogue(), request);
     ASSERT_TRUE(need);
     EXPECT_EQ(need->model->shape.id, "smollm2-135m-instruct");
     EXPECT_GT(need->total_bytes(), 50 * kMiB);
-    request.available_bytes = need->total_bytes();
+    request.room.available_bytes = need->total_bytes();
     request.min_context = need->n_ctx;
     EXPECT_FALSE(choose(catalogue(), request, 3).value().empty()) << "and that much is enough";
 }
@@ -132,7 +133,7 @@ TEST(Choose, ADraftTakesRoomFromTheContextButNotBelowTheWantedOne) {
     EXPECT_EQ(with.model, alone.model);
     EXPECT_LT(with.n_ctx, alone.n_ctx) << "the card was full";
     EXPECT_GE(with.n_ctx, request.min_context);
-    EXPECT_LE(with.total_bytes(), request.available_bytes);
+    EXPECT_LE(with.total_bytes(), request.room.available_bytes);
     // A context that was asked for stays, and so the draft does not come in; nor where steps are shared.
     request.n_ctx = alone.n_ctx;
     EXPECT_FALSE(choose(catalogue(), request, 1).value().at(0).draft);
@@ -165,7 +166,7 @@ TEST(Choose, MoreContextThanAnyModelWasMadeForIsSaid) {
 
 TEST(Choose, TheCacheIsShownAsATrade) {
     const ModelFit fit = ModelFit::create(catalogue().find_model("qwen2.5-coder-14b").value()->shape, "Q4_K_M").value();
-    const auto trades = kv_trades(catalogue(), fit, 11 * kGiB, 1);
+    const auto trades = kv_trades(catalogue(), fit, {11 * kGiB}, 1);
     ASSERT_EQ(trades.size(), 5u);
     EXPECT_EQ(trades[0].bytes_per_token, 196608);
     for (size_t i = 1; i < trades.size(); ++i) {
@@ -219,9 +220,9 @@ TEST(Choose, ADeviceThatGivesSmallPiecesGetsNoLargeOnes) {
     request.model = catalogue().find_model("qwen2.5-coder-7b").value();
     request.quant = "Q4_K_M";
     request.kv = KvFormats(Format::f16);
-    request.max_storage_bytes = 512 * kMiB;
+    request.room.max_storage_bytes = 512 * kMiB;
     EXPECT_EQ(choose(catalogue(), request, 1).value().at(0).n_ctx, 32768u);
-    request.max_storage_bytes = 400 * kMiB;  // the output matrix has 427 MiB
+    request.room.max_storage_bytes = 400 * kMiB;  // the output matrix has 427 MiB
     EXPECT_TRUE(choose(catalogue(), request, 1).value().empty());
 }
 

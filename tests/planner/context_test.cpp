@@ -89,6 +89,18 @@ TEST_F(ContextChoosing, KeepFreeIsKept) {
         << refused.error().message;
 }
 
+// Regression: a context was chosen whose keys no device allocation could hold, and then the session failed.
+TEST_F(ContextChoosing, NoStorageIsLargerThanTheDeviceAllows) {
+    backend_.largest_bytes = 128 * kMiB;  // the keys of one layer: 256 bytes per token
+    EXPECT_EQ(choose(100 * kGiB, 90 * kGiB, {}).value().plan.n_ctx, 1u << 19);
+    ContextWish wish;
+    wish.shape.n_ctx = 1 << 20;
+    const auto refused = choose(100 * kGiB, 90 * kGiB, wish);
+    ASSERT_FALSE(refused);
+    for (const char* word : {"at most 128 MiB in one piece", "need 256 MiB", "--ctx 524288 --kv f16"})
+        EXPECT_NE(refused.error().message.find(word), std::string::npos) << word << " in: " << refused.error().message;
+}
+
 TEST_F(ContextChoosing, ACardWithRoomForASmallerModelNamesIt) {
     ContextWish wish;
     wish.shape.n_ctx = 1 << 17;
@@ -124,12 +136,12 @@ TEST_F(ContextChoosing, ADraftIsReckonedWith) {
     small.n_ctx_train = 65536;
     testing::write_tiny_model(dir_ / "small.gguf", small);
     const auto draft = gguf::File::open(dir_ / "small.gguf").value();
+    const ModelConfig config = resolve_file(draft).value().config;
     const auto both_bytes = [&](uint32_t n_ctx) {
         SessionShape shape;
         shape.n_ctx = n_ctx;
         const MemoryPlan target = plan_file(*file_, shape).value();
-        return together(target, plan_file(draft, draft_session(draft, n_ctx, Format::f16).value()).value())
-            .total_bytes();
+        return together(target, plan_file(draft, draft_session(config, n_ctx, Format::f16)).value()).total_bytes();
     };
     ContextWish wish;
     wish.draft = &draft;
@@ -140,8 +152,8 @@ TEST_F(ContextChoosing, ADraftIsReckonedWith) {
     EXPECT_EQ(choice.left_free_bytes, 300 * kMiB - both_bytes(n_ctx));
     EXPECT_GE(choice.left_free_bytes, 20 * kMiB);
     EXPECT_GT(both_bytes(n_ctx + kPageTokens), 280 * kMiB) << "a page more would take of the sixteenth";
-    EXPECT_EQ(draft_session(draft, 100000, Format::q8_0).value().n_ctx, 65536u) << "at most the draft's own";
-    EXPECT_EQ(draft_session(draft, 100000, Format::q8_0).value().kv_format, KvFormats(Format::q8_0));
+    EXPECT_EQ(draft_session(config, 100000, Format::q8_0).n_ctx, 65536u) << "at most the draft's own";
+    EXPECT_EQ(draft_session(config, 100000, Format::q8_0).kv_format, KvFormats(Format::q8_0));
 
     wish.shape.n_ctx = 200000;
     const uint64_t needed = both_bytes(200000);

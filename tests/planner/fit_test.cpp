@@ -77,7 +77,8 @@ TEST(Fit, LargestContextIsTheLargest) {
         const auto fit = ModelFit::create(model.shape, "Q4_K_M").value();
         const uint64_t available = fit.size().tensor_bytes + (random() % 8192) * kMiB;
         const uint32_t most = model.shape.n_ctx();
-        const uint32_t n_ctx = fit.largest_context(available, most, kQ8);
+        const auto longest = fit.longest({available}, kPageTokens, most, kQ8);
+        const uint32_t n_ctx = longest ? longest->n_ctx : 0;
         if (n_ctx > 0) {
             EXPECT_LE(fit.at(n_ctx, kQ8).total_bytes(), available) << model.shape.id;
         }

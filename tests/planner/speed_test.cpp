@@ -9,6 +9,7 @@
 #include <iostream>
 #include <map>
 #include <set>
+#include <span>
 #include <sstream>
 
 #include "tests/planner/published_speeds.h"
@@ -19,6 +20,47 @@ namespace {
 const Catalogue& catalogue() {
     static const Catalogue loaded = *load_catalogue({});
     return loaded;
+}
+
+// One measured row: what the factors are fitted on.
+struct MeasuredDecode {
+    double bandwidth_gbps = 0;
+    double memory_bytes = 0;  // of the card
+    double file_bytes = 0;
+    double tokens_per_s = 0;
+    DecodeLoad load;
+};
+// Whether a row can be what it claims: plain decoding from the card's own memory. It cannot where the tokens would
+// need more bytes than the memory delivers at its full bandwidth (then several tokens shared a pass over the weights:
+// speculation, or a smaller model than the one named), nor where the file is larger than the memory (then the speed is
+// the host's).
+bool is_plain_decoding(const MeasuredDecode& row) {
+    return row.load.weight_bytes * row.tokens_per_s <= row.bandwidth_gbps * 1e9 && row.file_bytes <= row.memory_bytes;
+}
+
+// The efficiency and cost per layer with the least sum of |log(predicted / measured)| over the rows that are plain
+// decoding (grid search: efficiency 0.40 .. 1.00, cost 0 .. 0.20 ms).
+SpeedFactors fit_factors(const SpeedFacts& facts, double recurrent_factor, std::span<const MeasuredDecode> rows) {
+    SpeedFactors best;
+    double least = INFINITY;
+    for (int e = 40; e <= 100; ++e) {
+        for (int c = 0; c <= 200; c += 2) {
+            SpeedFactors tried;
+            tried.efficiency = e / 100.0;
+            tried.ms_per_layer = c / 1000.0;
+            tried.recurrent_factor = recurrent_factor;
+            double sum = 0;
+            for (const MeasuredDecode& row : rows) {
+                if (!is_plain_decoding(row)) continue;
+                tried.bandwidth_gbps = row.bandwidth_gbps;
+                sum += std::abs(std::log(decode_ms(facts, tried, row.load) * row.tokens_per_s / 1000));
+            }
+            if (sum >= least) continue;
+            least = sum;
+            best = tried;
+        }
+    }
+    return best;
 }
 
 struct Row {

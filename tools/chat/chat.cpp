@@ -10,6 +10,7 @@
 #include "tools/messages.h"
 #include "tools/models/environment.h"
 #include "tools/offer_pull.h"
+#include "tools/open_device.h"
 #include "tools/open_model.h"
 #include "tools/subcommands.h"
 #include "tools/terminal.h"
@@ -61,7 +62,7 @@ Result<void> chat(const ChatFlags& flags) {
     options.resume_command = fmt::format("atlas-vk chat -m {} --resume", printable(flags.model.model, 200));
     while_loading.reset();
     ATLAS_TRY_VOID(Dialogue(options, replies, kept, interrupt, editor).run());
-    return check_validation(flags.model, open);
+    return check_validation(flags.model, *open.backend);
 }
 
 }  // namespace

@@ -9,7 +9,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMostShownPath = 400;
 constexpr size_t kMostListed = 3;
 
 // GGUF files in a directory, to be named in a message.

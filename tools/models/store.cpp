@@ -12,7 +12,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kNote = "model.json";  // written last: its presence says that the model is complete
-constexpr size_t kMostShownPath = 400;
 
 // Calls `visit` with every entry of a folder. Fails: io.
 Result<void> for_each_entry(const fs::path& folder, const std::function<void(const fs::directory_entry&)>& visit) {

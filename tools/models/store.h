@@ -12,6 +12,9 @@
 
 namespace atlas::tools {
 
+/// Bytes of a path that messages show.
+inline constexpr size_t kMostShownPath = 400;
+
 struct StoredModel {
     std::string name;
     std::filesystem::path folder;

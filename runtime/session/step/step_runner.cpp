@@ -171,11 +171,8 @@ Result<uint64_t> StepRunner::shrink(uint64_t bytes, uint32_t least_tokens, std::
     shape_.pool_tokens = pool_->n_pages() * kPageTokens;
     shape_.n_ctx = std::min(shape_.n_ctx, shape_.pool_tokens);
     plan_.n_ctx = shape_.pool_tokens;
-    const auto total = [](const std::vector<uint64_t>& storages) {
-        return std::accumulate(storages.begin(), storages.end(), uint64_t{0});
-    };
-    plan_.kv_bytes = total(kv_storages(model_->config(), plan_.n_ctx, shape_.kv_format)) +
-                     total(state_storages(model_->config(), pool_->states().n_slots()));
+    plan_.kv_bytes = sum_of(kv_storages(model_->config(), plan_.n_ctx, shape_.kv_format)) +
+                     sum_of(state_storages(model_->config(), pool_->states().n_slots()));
     return given;
 }
 
