@@ -7,6 +7,7 @@
 #include "runtime/base/user_dirs.h"
 #include "runtime/planner/cache_loss.h"
 #include "runtime/vk/instance.h"
+#include "tools/interactive_backend.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/models/catalogue.h"
@@ -26,6 +27,7 @@ Result<std::unique_ptr<VkBackend>> make_backend(const ModelFlags& flags) {
         ATLAS_TRY(options.memory_limit_bytes, parse_bytes(flags.memory_limit));
     }
     options.self_test = true;
+    make_interactive(options);
     if (const auto dirs = user_dirs(system_environment)) {
         options.pipeline_cache = dirs->cache / "pipelines";
         options.choices_folder = dirs->cache / "kernels";
@@ -77,9 +79,13 @@ Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backe
 
 namespace {
 
-// Reports the context: its length where it was chosen here; where it was requested, only that it is too long.
-void tell_of_context(const ModelFlags& flags, const ContextChoice& choice, const KvFormats& kv) {
+// Reports the context: its length where it was chosen here; where it was requested, only that it is another or too
+// long.
+// `measures`: the command takes as much of the context as it was told to, whatever its length.
+void tell_of_context(const ModelFlags& flags, const ContextChoice& choice, const KvFormats& kv, bool measures) {
     if (flags.n_ctx == 0) print_note(describe(choice, kv));
+    const std::string rounded = rounded_context_text(flags.n_ctx);
+    if (!measures && !rounded.empty()) print_note(rounded);
     if (flags.n_ctx <= choice.n_ctx_native) return;
     warning(
         "--ctx {} is more than the {} tokens that the model was trained for: beyond them its answers get worse, often "
@@ -145,7 +151,7 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
         if (fitted) note("--draft auto: the draft does not fit beside the model");
     }
     ATLAS_TRY(const ContextChoice choice, std::move(fitted));
-    tell_of_context(flags, choice, shape.kv_format);
+    tell_of_context(flags, choice, shape.kv_format, speculation == nullptr);
     shape.n_ctx = open.n_ctx = choice.plan.n_ctx;
     open.kv = shape.kv_format;
     ATLAS_TRY(open.model, load_weights(*open.file, *open.backend, shape));
