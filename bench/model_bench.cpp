@@ -160,16 +160,26 @@ uint32_t context_for(const BenchOptions& options) {
     return largest(options.depths) + std::max(largest(options.prefill), largest(options.decode) + 3);
 }
 
-Result<void> measure_model(std::shared_ptr<const Model> model, const BenchOptions& options, BenchResult& result) {
+namespace {
+
+Result<void> measure_all(const std::shared_ptr<const Model>& model, const BenchOptions& options, BenchResult& result) {
     if (!options.prefill.empty() || !options.decode.empty()) {
         ModelBench bench(model, options, result);
         ATLAS_TRY_VOID(bench.measure_session());
     }
     ModelBench bench(model, options, result);
     ATLAS_TRY_VOID(bench.measure_widths());
-    ATLAS_TRY_VOID(measure_kernels(*model, options, result));
+    return measure_kernels(*model, options, result);
+}
+
+}  // namespace
+
+Result<void> measure_model(std::shared_ptr<const Model> model, const BenchOptions& options, BenchResult& result) {
+    auto done = measure_all(model, options, result);
     result.cancelled = options.stop.stop_requested();
-    return {};
+    // A stop within a measurement drops that one.
+    if (!done && done.error().code == ErrorCode::cancelled) return {};
+    return done;
 }
 
 }  // namespace atlas::bench

@@ -76,7 +76,8 @@ struct BenchResult {
 /// The most tokens that the options need in a session.
 uint32_t context_for(const BenchOptions& options);
 
-/// Adds prefill, decode, verify, batch and kernels to the result. Stops between measurements when asked to. Fails: as
+/// Adds prefill, decode, verify, batch and kernels to the result. Stops when asked to; a measurement that
+/// was not finished is left out. Fails: as
 /// Session and Backend.
 Result<void> measure_model(std::shared_ptr<const Model> model, const BenchOptions& options, BenchResult& result);
 

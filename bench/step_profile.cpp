@@ -41,7 +41,9 @@ Result<std::vector<ProfileRow>> profile_steps(VkBackend& backend, const Model& m
         for (const uint32_t columns : options.verify) {
             if (options.stop.stop_requested()) return rows;
             if (options.progress) options.progress(fmt::format("profile of {} tokens at {}", columns, depth));
-            ATLAS_TRY(const auto more, profile_step(backend, *runner, {1, columns, depth}, options.repetitions));
+            auto of_step = profile_step(backend, *runner, {1, columns, depth}, options.repetitions);
+            if (!of_step && of_step.error().code == ErrorCode::cancelled) return rows;
+            ATLAS_TRY(const auto more, std::move(of_step));
             rows.insert(rows.end(), more.begin(), more.end());
         }
     }

@@ -46,7 +46,9 @@ class Tuner {
         for (const MatmulShape& shape : shapes) {
             if (out_of_time()) break;
             ATLAS_TRY_VOID(make_weights(shape));
-            ATLAS_TRY_VOID(tune_shape(shape));
+            // What was finished before a stop counts.
+            if (auto done = tune_shape(shape); !done && done.error().code != ErrorCode::cancelled)
+                return tl::unexpected(std::move(done).error());
         }
         result_.complete = !out_of_time();
         result_.seconds = watch_.seconds();

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/units.h"
+#include "tools/fit_columns.h"
 #include "tools/messages.h"
 #include "tools/progress_bar.h"
 
@@ -47,11 +49,13 @@ void explain_short_context(const GenerateReport& report, const Session& session)
 }
 
 std::string report_line(const GenerateReport& report) {
-    std::string line = fmt::format("{} token{}", report.answer_tokens, report.answer_tokens == 1 ? "" : "s");
+    std::string line = count_of(report.answer_tokens, "token");
     if (report.answer_tokens > 0 && report.decode_ms > 0)
         line += fmt::format(", {:.1f} tokens/s", report.decode_tokens_per_s());
-    const bool drafted = report.speculation && report.speculation->n_blocks > 0 && report.speculation->speed_up() > 0;
-    if (drafted) line += fmt::format(", drafting {:.1f}x", report.speculation->speed_up());
+    // A gain only: what is none is among the figures of -v.
+    const bool gained =
+        report.speculation && report.speculation->n_blocks > 0 && report.speculation->speed_up() >= 1.05;
+    if (gained) line += fmt::format(", drafting {:.1f}x", report.speculation->speed_up());
     if (report.finish != FinishReason::end_of_generation && report.finish != FinishReason::stop_string)
         line += fmt::format(" ({})", words_for(report.finish));
     return line;
@@ -60,13 +64,14 @@ std::string report_line(const GenerateReport& report) {
 std::string verbose_report_line(const GenerateReport& report) {
     const std::string drafts = report.speculation ? speculation_text(*report.speculation) : "";
     const std::string reused = report.reused_tokens > 0 ? fmt::format(" ({} reused)", report.reused_tokens) : "";
-    return fmt::format("prompt {} tokens{}, {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s{}; {}",
-                       report.prompt_tokens, reused, report.prefill_tokens_per_s(), report.answer_tokens,
-                       report.decode_tokens_per_s(), drafts, words_for(report.finish));
+    return fmt::format("prompt {}{}, {:.1f} tokens/s; answer {}, {:.1f} tokens/s{}; {}",
+                       count_of(report.prompt_tokens, "token"), reused, report.prefill_tokens_per_s(),
+                       count_of(report.answer_tokens, "token"), report.decode_tokens_per_s(), drafts,
+                       words_for(report.finish));
 }
 
 void print_report(const GenerateReport& report, bool verbose) {
-    write_stderr(fmt::format("[{}]\n", verbose ? verbose_report_line(report) : report_line(report)));
+    write_stderr(fitted_to_stderr(fmt::format("[{}]\n", verbose ? verbose_report_line(report) : report_line(report))));
 }
 
 }  // namespace atlas::tools

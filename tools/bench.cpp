@@ -20,6 +20,7 @@
 #include "runtime/model/limits.h"
 #include "tools/context_choice.h"
 #include "tools/fit_cache_text.h"
+#include "tools/fit_columns.h"
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
@@ -139,6 +140,7 @@ void show_progress(const std::string& what) {
 }
 
 Result<std::vector<TokenId>> tokens_of(const std::string& path, const Tokenizer& tokenizer) {
+    const Interrupt::AtOnce nothing_to_lose;
     ATLAS_TRY(const MappedFile file, MappedFile::open(path));
     const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
     auto tokens = tokenizer.encode(text, {.add_special = false, .parse_special = false});
@@ -179,7 +181,7 @@ Result<void> measure_drafts(BenchFlags& flags, const Bench& bench) {
             return fail(ErrorCode::invalid_argument, "nothing to draft with: give --lookup on or a --draft");
     }
     ATLAS_TRY(const auto rows, bench::measure_speculation(bench.model, flags.options.kv, wish));
-    fmt::print("{}", bench::markdown(rows));
+    print_fitted(bench::markdown(rows));
     return {};
 }
 
@@ -238,7 +240,7 @@ Result<void> measure(BenchFlags& flags) {
     ATLAS_TRY_VOID(measured);
     if (!flags.csv.empty()) ATLAS_TRY_VOID(put(flags.csv, bench::csv(result)));
     if (!flags.json.empty()) ATLAS_TRY_VOID(put(flags.json, json_text(to_json(result), 1) + "\n"));
-    if (flags.csv != "-" && flags.json != "-") fmt::print("{}", bench::markdown(result));
+    if (flags.csv != "-" && flags.json != "-") print_fitted(bench::markdown(result));
     if (result.cancelled) return fail(ErrorCode::cancelled, "stopped; what is above was measured before");
     return {};
 }

@@ -9,8 +9,10 @@ namespace atlas::tools {
 
 namespace {
 
-void tell_of_context(const ModelFlags& flags, const ContextChoice& choice, const KvFormats& kv) {
+void tell_of_context(const ModelFlags& flags, const ContextChoice& choice, const KvFormats& kv, bool measures) {
     if (flags.n_ctx == 0) print_note(describe(choice, kv));
+    const std::string rounded = rounded_context_text(flags.n_ctx);
+    if (!measures && !rounded.empty()) print_note(rounded);
     if (flags.n_ctx <= choice.n_ctx_native) return;
     warning(
         "--ctx {} is more than the {} tokens that the model was trained for: beyond them its answers get worse, often "
@@ -34,14 +36,15 @@ Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backe
 }
 
 Result<ContextChoice> fit_context(const gguf::File& file, const VkBackend& backend, const SessionShape& shape,
-                                  const ModelFlags& flags, std::unique_ptr<gguf::File>& draft, bool auto_draft) {
+                                  const ModelFlags& flags, std::unique_ptr<gguf::File>& draft, bool auto_draft,
+                                  bool measures) {
     auto fitted = fit_context(file, backend, shape, flags.keep_free, draft.get());
     if (!fitted && draft && auto_draft && fitted.error().code == ErrorCode::out_of_memory) {
         draft.reset();
         fitted = fit_context(file, backend, shape, flags.keep_free);
         if (fitted) note("--draft auto: the draft does not fit beside the model");
     }
-    if (fitted) tell_of_context(flags, *fitted, shape.kv_format);
+    if (fitted) tell_of_context(flags, *fitted, shape.kv_format, measures);
     return fitted;
 }
 

@@ -97,8 +97,8 @@ std::string coopmat2_text(const vk::CoopMat2Caps& caps) {
 void print_row(size_t index, const Row& row, const vk::DeviceChoice* choice) {
     const vk::DeviceCaps& caps = row.entry->caps;
     const bool chosen = choice && choice->index == index;
-    fmt::print("{}: {}{}\n", index, printable(caps.name, 256),
-               chosen ? fmt::format("   <- used: {}", printable(choice->reason, 1000)) : "");
+    print_fitted(fmt::format("{}: {}{}\n", index, printable(caps.name, 256),
+                             chosen ? fmt::format("   <- used: {}", printable(choice->reason, 1000)) : ""));
     auto line = [](std::string_view name, std::string_view text) {
         print_fitted(fmt::format("   {:<10} {}\n", name, printable(text, 4000)));
     };

@@ -10,10 +10,12 @@
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/mapped_file.h"
+#include "runtime/base/units.h"
 #include "runtime/gguf/writer.h"
 #include "runtime/session/fit/cache_rotation_fit.h"
 #include "runtime/text/tokenizer.h"
 #include "tools/fit_cache_text.h"
+#include "tools/fit_columns.h"
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
@@ -98,8 +100,8 @@ Result<void> fit_cache(const FitFlags& flags) {
     ATLAS_TRY_VOID(check_model_file(file));
     ATLAS_TRY(const Turns turns, fit(file, flags));
     ATLAS_TRY_VOID(write_fitted(file, turns, flags, interrupt));
-    fmt::print("{}: keys and values of {} layers have fitted rotations, used where --kv-rotation rotates\n",
-               printable(flags.out, 400), turns.size());
+    print_fitted(fmt::format("{}: keys and values of {} have fitted rotations, used where --kv-rotation rotates\n",
+                             printable(flags.out, 400), count_of(turns.size(), "layer")));
     return {};
 }
 

@@ -3,7 +3,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <vector>
 
 namespace atlas::tools {
 
@@ -47,9 +49,66 @@ std::string fit_line(std::string_view line, size_t columns) {
 
 }  // namespace
 
+namespace {
+
+// The lines of a Markdown table at the beginning of the text, or nothing.
+std::string_view table_at(std::string_view text) {
+    size_t end = 0;
+    while (end < text.size() && text[end] == '|') end = std::min(text.find('\n', end), text.size() - 1) + 1;
+    const std::string_view lines = text.substr(0, end);
+    const bool has_titles = lines.substr(std::min(lines.find('\n'), lines.size())).starts_with("\n|-");
+    return has_titles ? lines : std::string_view();
+}
+
+bool has_line_over(std::string_view text, size_t columns) {
+    for (size_t begin = 0; begin < text.size();) {
+        const size_t end = std::min(text.find('\n', begin), text.size());
+        if (end - begin > columns) return true;
+        begin = end + 1;
+    }
+    return false;
+}
+
+// "| a | b |" as "a" and "b".
+std::vector<std::string_view> cells_of(std::string_view line) {
+    std::vector<std::string_view> cells;
+    for (size_t begin = line.find('|') + 1, end = 0; (end = line.find('|', begin)) != kNone; begin = end + 1) {
+        std::string_view cell = line.substr(begin, end - begin);
+        cell.remove_prefix(std::min(cell.find_first_not_of(' '), cell.size()));
+        cell.remove_suffix(cell.size() - std::min(cell.find_last_not_of(' ') + 1, cell.size()));
+        cells.push_back(cell);
+    }
+    return cells;
+}
+
+// A table that is too wide, row by row: the first cell, and the others with their titles.
+std::string stacked(std::string_view table, size_t columns) {
+    std::string text;
+    std::vector<std::string_view> titles;
+    for (size_t number = 0; !table.empty(); ++number) {
+        const size_t end = std::min(table.find('\n'), table.size());
+        const auto cells = cells_of(table.substr(0, end));
+        table.remove_prefix(std::min(end + 1, table.size()));
+        if (number == 0) titles = cells;
+        if (number < 2 || cells.empty()) continue;
+        std::string rest;
+        for (size_t i = 1; i < std::min(cells.size(), titles.size()); ++i)
+            rest.append(rest.empty() ? "  " : ", ").append(titles[i]).append(" ").append(cells[i]);
+        text.append(fit_line(cells[0], columns)).append("\n").append(fit_line(rest, columns)).append("\n");
+    }
+    return text;
+}
+
+}  // namespace
+
 std::string fit_columns(std::string_view text, size_t columns) {
     std::string fitted;
     while (!text.empty()) {
+        if (const auto table = table_at(text); has_line_over(table, columns)) {
+            fitted += stacked(table, columns);
+            text.remove_prefix(table.size());
+            continue;
+        }
         const size_t end = text.find('\n');
         fitted += fit_line(text.substr(0, end), columns);
         if (end == kNone) break;

@@ -59,9 +59,10 @@ FlagCheck byte_size() {
 
 FlagCheck input_file() {
     return [](const std::string& text) -> std::string {
+        if (text.empty()) return "expected a value, found an empty one";
         std::error_code error;
         const auto status = std::filesystem::status(text, error);
-        if (!std::filesystem::exists(status)) return fmt::format("{}: there is no such file", in_quotes(text, 400));
+        if (!std::filesystem::exists(status)) throw NotThere(fmt::format("{}: no such file", in_quotes(text, 400)));
         return std::filesystem::is_directory(status)
                    ? fmt::format("{} is a folder: expected a file", in_quotes(text, 400))
                    : "";

@@ -6,11 +6,17 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <stdexcept>
 #include <string>
 
 namespace atlas::tools {
 
 using FlagCheck = std::function<std::string(const std::string&)>;
+
+/// What a check throws where the flag is right and what it names is not there: exit code 1, not wrong usage.
+struct NotThere : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
 
 /// A whole number in this range; `high` at its type's maximum is not mentioned.
 FlagCheck whole_number(uint64_t low, uint64_t high = std::numeric_limits<uint32_t>::max());
@@ -18,7 +24,7 @@ FlagCheck whole_number(uint64_t low, uint64_t high = std::numeric_limits<uint32_
 FlagCheck number(double low, double high = std::numeric_limits<double>::infinity());
 /// A number of bytes as people type it: 6G, 800M; a bare number below 4096 means GiB (parse_bytes).
 FlagCheck byte_size();
-/// A file or a pipe that is there.
+/// A file or a pipe that is there; throws NotThere.
 FlagCheck input_file();
 /// The same, or - for stdin.
 FlagCheck input_file_or_stdin();

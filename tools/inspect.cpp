@@ -11,6 +11,7 @@
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
+#include "tools/fit_columns.h"
 #include "tools/inspect_report.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
@@ -34,10 +35,10 @@ void add_summary(const gguf::File& file, std::string& out) {
     const InspectReport report = inspect_report(file);
     uint32_t n_parts = 1;
     for (const gguf::TensorInfo& tensor : file.tensors()) n_parts = std::max(n_parts, tensor.part + 1);
-    out += fmt::format("{}\n  {:<16}GGUF version {}, {}{}, {} keys, {} tensors\n", printable(file.path().string(), 400),
-                       "file", file.version(), bytes_text(file.file_bytes()),
-                       n_parts > 1 ? fmt::format(" in {} parts", n_parts) : "", file.key_values().size(),
-                       file.tensors().size());
+    out += fmt::format("{}\n  {:<16}GGUF version {}, {}{}, {}, {}\n", printable(file.path().string(), 400), "file",
+                       file.version(), bytes_text(file.file_bytes()),
+                       n_parts > 1 ? fmt::format(" in {} parts", n_parts) : "",
+                       count_of(file.key_values().size(), "key"), count_of(file.tensors().size(), "tensor"));
     for (const auto& [label, words] : report.facts) out += fmt::format("  {:<16}{}\n", label, words);
     if (report.formats.empty()) return;
     out += fmt::format("\nformats\n  {:<10}{:>9}{:>12}{:>12}{:>14}\n", "format", "tensors", "weights", "size",
@@ -93,7 +94,7 @@ Result<std::string> inspect_text(const InspectFlags& flags) {
     if (all || flags.keys) add_keys(file, out);
     if (flags.keys && flags.tensors) out += "\n";
     if (flags.tensors) add_tensors(file, out);
-    return out;
+    return output_columns() > 0 ? fit_columns(out, output_columns()) : out;
 }
 
 Result<void> inspect(const InspectFlags& flags) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <mutex>
 #include <string_view>
@@ -13,6 +14,8 @@
 #include <thread>
 
 #include "runtime/base/check.h"
+#include "runtime/base/crash_note.h"
+#include "tools/ends_soon.h"
 
 namespace atlas::tools {
 
@@ -27,12 +30,15 @@ sem_t g_wake;
 std::atomic<int> g_at_once{0};
 std::atomic<void (*)()> g_before_exit{nullptr};
 std::atomic<bool> g_terminal{false};
+std::atomic<int> g_end_soon{0};
+std::atomic<bool> g_keeps_work{false};
 std::mutex g_mutex;
 std::stop_source g_source;
 
 // Safe in a handler. Begins a new line, because the terminal's last line may hold progress or half an answer.
 [[noreturn]] void end_now(int number) {
     if (const auto hook = g_before_exit.load()) hook();
+    take_back_crash_notes();
     constexpr std::string_view kWipe = "\r\033[K", kText = "atlas-vk: stopped\n";
     if (g_terminal) [[maybe_unused]]
         const auto wiped = write(STDERR_FILENO, kWipe.data(), kWipe.size());
@@ -73,12 +79,25 @@ void restore_handlers() {
     for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &g_before[i], nullptr);
 }
 
+// Leaves a driver alone that does not return, after a second.
+void end_soon() {
+    constexpr auto kPause = std::chrono::milliseconds(50);
+    for (int i = 0; i < 20; ++i) {
+        if (g_ended || g_keeps_work || g_end_soon == 0) return;
+        std::this_thread::sleep_for(kPause);
+    }
+    if (g_end_soon > 0) end_now(g_signal);
+}
+
 void watch() {
     for (;;) {
         if (sem_wait(&g_wake) != 0) continue;  // EINTR
         if (g_ended) return;
-        const std::scoped_lock lock(g_mutex);
-        g_source.request_stop();
+        {
+            const std::scoped_lock lock(g_mutex);
+            g_source.request_stop();
+        }
+        end_soon();
     }
 }
 
@@ -136,6 +155,10 @@ Interrupt::AtOnce::AtOnce() {
 }
 
 Interrupt::AtOnce::~AtOnce() { --g_at_once; }
+
+EndsSoon::EndsSoon() { ++g_end_soon; }
+EndsSoon::~EndsSoon() { --g_end_soon; }
+void keep_finished_work() { g_keeps_work = true; }
 
 void Interrupt::reset() {
     const std::scoped_lock lock(g_mutex);

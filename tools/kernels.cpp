@@ -10,7 +10,9 @@
 #include "bench/every_kernel.h"
 #include "bench/model_shapes.h"
 #include "runtime/base/in_quotes.h"
+#include "runtime/base/units.h"
 #include "runtime/vk/device_title.h"
+#include "tools/fit_columns.h"
 #include "tools/flag_checks.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
@@ -72,8 +74,8 @@ Result<void> report(const KernelsFlags& flags) {
     }
     std::vector<bench::KernelReport> reports;
     for (const bench::CompiledKernel& kernel : kernels) reports.push_back(kernel.report);
-    fmt::print("{}: {} kernels\n{}", printable(vk::device_title(caps), 512), kernels.size(),
-               bench::table_text(reports));
+    print_fitted(fmt::format("{}: {}\n", printable(vk::device_title(caps), 512), count_of(kernels.size(), "kernel")));
+    fmt::print("{}", bench::table_text(reports));
     if (!caps.pipeline_executable_properties) note("this driver says nothing about compiled kernels");
     return {};
 }

@@ -14,7 +14,9 @@
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/session/measure/logits_file.h"
+#include "tools/ends_soon.h"
 #include "tools/flag_checks.h"
+#include "tools/interactive_backend.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_flags.h"
@@ -62,6 +64,7 @@ Result<void> write_logits(const LogitsFlags& flags, const Interrupt& interrupt) 
     ATLAS_TRY(const gguf::File file, gguf::File::open(path));
     ATLAS_TRY_VOID(check_tokens(tokens, file));
     VkBackendOptions options;
+    make_interactive(options);
     options.device = flags.device;
     options.forced_matmul = flags.matmul;
     options.tune_for_gpu = !flags.matmul.empty();  // a software device is not offered every kernel
@@ -81,6 +84,7 @@ Result<void> write_logits(const LogitsFlags& flags, const Interrupt& interrupt) 
     }
     ATLAS_TRY(const auto session, Session::create(model, shape));
     nothing_to_lose.reset();
+    keep_finished_work();  // the unfinished file is removed
     ATLAS_TRY_VOID(write_logits_file(*session, tokens, flags.out, {}, interrupt.token()));
     if (!flags.quiet)
         fmt::print(stderr, "{}: f32 [{}, {}]\n", printable(flags.out, 400), tokens.size(), model->config().n_vocab);

@@ -24,10 +24,12 @@
 #include "runtime/base/in_quotes.h"
 #include "runtime/vk/abandoned.h"
 #include "tools/fit_columns.h"
+#include "tools/flag_checks.h"
 #include "tools/foreign_flags.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/nearest_name.h"
+#include "tools/progress_bar.h"
 #include "tools/subcommands.h"
 #include "tools/usage_text.h"
 #include "tools/version.h"
@@ -105,6 +107,24 @@ int explain_unknown(const App& app, const std::string& typed) {
                                            fmt::format("there is no command {}. {}", atlas::in_quotes(typed), instead));
 }
 
+// Explains a flag where a command was expected. CLI11 alone would say that the subcommand is missing.
+int explain_unknown_flag(App& app, const std::string& typed) {
+    const std::string flag = typed.substr(0, typed.find('='));
+    const std::string shown = atlas::printable(flag);
+    for (const Group& group : groups()) {
+        for (const char* name : group.commands) {
+            const App* command = find_command(app, name);
+            if (command == nullptr || command->get_option_no_throw(flag) == nullptr) continue;
+            return atlas::tools::print_wrong_usage(
+                "", fmt::format("{} goes after the command, as in 'atlas-vk {} {}'", shown, name, shown));
+        }
+    }
+    const std::array<std::string, 2> ours = {"--help", "--version"};
+    const auto meant = atlas::tools::nearest_name(flag, ours);
+    return atlas::tools::print_wrong_usage(
+        "", fmt::format("there is no flag {}{}", shown, meant.empty() ? "" : fmt::format("; did you mean {}?", meant)));
+}
+
 // The flag of the command that was meant, in words, or nothing.
 std::string flag_near(const App& command, const std::vector<std::string>& extra) {
     std::vector<std::string> names;
@@ -117,23 +137,29 @@ std::string flag_near(const App& command, const std::vector<std::string>& extra)
     return meant.empty() ? "" : fmt::format("; did you mean {}?", meant);
 }
 
+// "--system=" as "--system" and "": otherwise the parser would take the next word as the value.
+std::vector<std::string> with_empty_values_apart(const App& command, const std::vector<std::string>& arguments) {
+    std::vector<std::string> apart;
+    bool is_over = false;
+    for (const std::string& argument : arguments) {
+        is_over = is_over || argument == "--";
+        const std::string flag = argument.substr(0, argument.size() - 1);
+        const bool is_empty = !is_over && argument.starts_with("--") && argument.ends_with('=') &&
+                              command.get_option_no_throw(flag) != nullptr;
+        apart.push_back(is_empty ? flag : argument);
+        if (is_empty) apart.emplace_back();
+    }
+    return apart;
+}
+
 int parse(App& app, std::vector<std::string> arguments) {
     App* command = arguments.empty() ? nullptr : find_command(app, arguments.front());
     const std::string name = command != nullptr ? command->get_name() : "";
     if (command != nullptr) {
         auto ours = atlas::tools::in_our_spelling(*command, {arguments.begin() + 1, arguments.end()});
         if (!ours) return atlas::tools::print_wrong_usage(name, ours.error().message);
-        // Otherwise the parser would take the next word as the value.
-        const auto is_empty = [&](const std::string& text) {
-            return text.starts_with("--") && text.ends_with('=') &&
-                   command->get_option_no_throw(text.substr(0, text.size() - 1)) != nullptr;
-        };
-        if (const auto empty = std::find_if(ours->begin(), ours->end(), is_empty); empty != ours->end()) {
-            return atlas::tools::print_wrong_usage(
-                name, fmt::format("{}: expected a value, found an empty one", empty->substr(0, empty->size() - 1)));
-        }
         arguments.resize(1);
-        arguments.insert(arguments.end(), ours->begin(), ours->end());
+        for (const std::string& argument : with_empty_values_apart(*command, *ours)) arguments.push_back(argument);
     }
     try {
         std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
@@ -143,6 +169,8 @@ int parse(App& app, std::vector<std::string> arguments) {
         const int exit_code = app.exit(help, text, text);
         atlas::tools::print_fitted(text.str());
         return exit_code;
+    } catch (const atlas::tools::NotThere& error) {
+        return atlas::tools::print_error({atlas::ErrorCode::not_found, error.what()});
     } catch (const CLI::ParseError& error) {
         const std::string near = command != nullptr ? flag_near(*command, command->remaining()) : "";
         return atlas::tools::print_wrong_usage(name,
@@ -156,18 +184,22 @@ int run(int argc, char** argv) {
     app.set_version_flag("--version", atlas::tools::version_text(), "Print version, commit and compiler and exit");
     app.set_help_flag("-h,--help", "Print this help and exit; 'atlas-vk COMMAND --help' explains one command");
     app.require_subcommand(1);
-    app.footer("Exit codes: 0 done, 1 error (the reason goes to stderr), 2 wrong usage.");
+    app.footer(
+        "Exit codes: 0 done, 1 what the command line names fails (a file, the network, the device), 2 it is wrong "
+        "itself.");
     int exit_code = 0;
     for (const auto& add : atlas::tools::kSubcommands) add(app, exit_code);
     sort_into_groups(app);
     refuse_empty_values(app);
 
     if (argc < 2) {
-        std::fputs(app.help().c_str(), stderr);
+        atlas::tools::write_stderr(atlas::tools::fit_columns(app.help(), atlas::tools::terminal_columns()));
         return 2;
     }
     const std::string first = argv[1];
     if (!first.starts_with("-") && !find_command(app, first)) return explain_unknown(app, first);
+    if (first.starts_with("-") && !app.get_option_no_throw(first.substr(0, first.find('='))))
+        return explain_unknown_flag(app, first);
     const int wrong = parse(app, {argv + 1, argv + argc});
     return wrong != 0 ? wrong : exit_code;
 }

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "runtime/model/limits.h"
+#include "runtime/model/memory_plan.h"
 #include "tools/flag_checks.h"
 #include "tools/offer_pull.h"
 
@@ -81,6 +82,12 @@ Number number_in(const std::string& text) {
 }
 
 }  // namespace
+
+std::string rounded_context_text(uint32_t n_ctx) {
+    const uint64_t rounded = uint64_t{pages_for(n_ctx)} * kPageTokens;
+    if (rounded == n_ctx) return "";
+    return fmt::format("--ctx {} gives {} tokens of context: it consists of pages of {}", n_ctx, rounded, kPageTokens);
+}
 
 void add_sampling_flags(CLI::App& command, SamplingFlags& flags) {
     const std::string group = "Sampling";

@@ -31,6 +31,8 @@ void add_model_flags(CLI::App& command, ModelFlags& flags);
 Result<KvFormats> kv_formats(std::string_view formats, std::string_view rotation);
 /// The options --kv, also spelled --kv-type, and --kv-rotation.
 void add_kv_flags(CLI::App& command, std::string& kv_type, std::string& rotation);
+/// "--ctx 3 gives 32 tokens of context: ..."; empty where it gives what it says.
+std::string rounded_context_text(uint32_t n_ctx);
 /// The option --keep-free.
 void add_keep_free_flag(CLI::App& command, std::string& keep_free);
 

@@ -3,6 +3,7 @@
 #include "runtime/base/units.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/vk/instance.h"
+#include "tools/interactive_backend.h"
 #include "tools/messages.h"
 #include "tools/models/environment.h"
 
@@ -10,6 +11,7 @@ namespace atlas::tools {
 
 VkBackendOptions device_options(const std::string& device) {
     VkBackendOptions options;
+    make_interactive(options);
     options.device = device;
     options.self_test = true;
     if (const auto dirs = user_dirs(system_environment)) {

@@ -61,8 +61,8 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
     if (on_files) ATLAS_TRY_VOID(on_files(open));
     ATLAS_TRY(open.backend, open_device(flags));
     const bool auto_draft = speculation != nullptr && speculation->draft == "auto";
-    ATLAS_TRY(const ContextChoice choice,
-              fit_context(*open.file, *open.backend, shape, flags, open.draft_file, auto_draft));
+    ATLAS_TRY(const ContextChoice choice, fit_context(*open.file, *open.backend, shape, flags, open.draft_file,
+                                                      auto_draft, speculation == nullptr));
     shape.n_ctx = open.n_ctx = choice.plan.n_ctx;
     open.kv = shape.kv_format;
     ATLAS_TRY(open.model, load_weights(*open.file, *open.backend, shape));

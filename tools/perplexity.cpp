@@ -8,6 +8,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/units.h"
+#include "tools/ends_soon.h"
+#include "tools/fit_columns.h"
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
@@ -34,6 +37,7 @@ struct PerplexityFlags {
 constexpr uint32_t kMostRows = 64;
 
 Result<std::vector<TokenId>> tokens_of(const std::string& path, const Tokenizer& tokenizer) {
+    const Interrupt::AtOnce nothing_to_lose;
     ATLAS_TRY(const MappedFile file, MappedFile::open(path));
     const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
     auto tokens = tokenizer.encode(text, {.add_special = true, .parse_special = false});
@@ -83,12 +87,12 @@ std::string json_of(const PerplexityResult& r, const PerplexityFlags& flags, uin
 }
 
 void print_result(const PerplexityResult& r, uint32_t n_ctx) {
-    fmt::print("perplexity {:.4f} +/- {:.4f} ({} chunks of {} tokens, {} tokens scored)\n", r.perplexity,
-               r.perplexity_error, r.n_chunks, n_ctx, r.n_scored);
+    print_fitted(fmt::format("perplexity {:.4f} +/- {:.4f} ({} of {} tokens, {} scored)\n", r.perplexity,
+                             r.perplexity_error, count_of(r.n_chunks, "chunk"), n_ctx, count_of(r.n_scored, "token")));
     if (const auto& d = r.divergence) {
         fmt::print("base perplexity {:.4f}, ratio {:.5f}\n", d->base_perplexity, r.perplexity / d->base_perplexity);
-        fmt::print("KL divergence mean {:.6f} +/- {:.6f}, median {:.6f}, 99 % {:.6f}, max {:.6f} nats\n", d->mean,
-                   d->mean_error, d->median, d->percentile_99, d->max);
+        print_fitted(fmt::format("KL divergence mean {:.6f} +/- {:.6f}, median {:.6f}, 99 % {:.6f}, max {:.6f} nats\n",
+                                 d->mean, d->mean_error, d->median, d->percentile_99, d->max));
         fmt::print("same most likely token {:.2f} %\n", 100 * d->same_top);
     }
 }
@@ -98,6 +102,7 @@ Result<void> measure(PerplexityFlags flags) {
     if (flags.text.empty() && flags.base.empty())
         return fail(ErrorCode::invalid_argument, "give a text (-f), or a base (--kl-base) that holds one");
     ATLAS_TRY_VOID(check_base_to_save(flags));
+    if (!flags.save_base.empty()) keep_finished_work();  // the unfinished file is removed
     std::optional<KlBase> base;
     if (!flags.base.empty()) {
         ATLAS_TRY(KlBase opened, KlBase::open(flags.base));

@@ -191,6 +191,7 @@ Result<Wishes> check_flags(const PlanFlags& flags) {
     wishes.max_context = flags.context == "max";
     if (!wishes.max_context && !flags.context.empty()) {
         ATLAS_TRY(wishes.n_ctx, parse_context(flags.context));
+        if (const auto rounded = rounded_context_text(wishes.n_ctx); !rounded.empty()) print_note(rounded);
     }
     if (!flags.kv.empty()) {
         ATLAS_TRY(wishes.kv, parse_kv_formats(flags.kv));

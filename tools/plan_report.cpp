@@ -37,7 +37,9 @@ std::vector<Part> parts_of(const PlanChoice& choice) {
 std::string speed_text(const Range& speed, bool unknown) {
     if (unknown) return "unknown";
     const int decimals = speed.low >= 10 ? 0 : speed.low >= 1 ? 1 : 2;
-    return fmt::format("{:.{}f}-{:.{}f}", speed.low, decimals, speed.high, decimals);
+    const std::string low = fmt::format("{:.{}f}", speed.low, decimals),
+                      high = fmt::format("{:.{}f}", speed.high, decimals);
+    return low == high ? low : low + "-" + high;
 }
 
 // Shell lines, indented; a command that does not fit on its line continues after a backslash.

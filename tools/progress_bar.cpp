@@ -123,6 +123,7 @@ namespace {
 // Guards all bars and the state of stderr's last line.
 std::mutex g_mutex;
 const ProgressBar* g_shown = nullptr;
+const ProgressBar* g_front = nullptr;
 constexpr std::chrono::milliseconds kRedraw{200};
 
 // Unlike fmt::print it does not throw when the terminal is closed.
@@ -146,6 +147,10 @@ ProgressBar::ProgressBar(std::string label, ProgressStyle style)
       terminal_(isatty(STDERR_FILENO) != 0),
       start_(Clock::now()),
       last_line_(start_) {
+    if (style_.in_front) {
+        const std::scoped_lock lock(g_mutex);
+        g_front = this;
+    }
     if (terminal_) drawer_ = std::jthread([this](const std::stop_token& stop) { draw_from_time_to_time(stop); });
 }
 
@@ -155,6 +160,8 @@ ProgressBar::~ProgressBar() {
         drawer_.join();
     }
     wipe();
+    const std::scoped_lock lock(g_mutex);
+    if (g_front == this) g_front = nullptr;
 }
 
 void ProgressBar::start(std::string label) {
@@ -199,7 +206,8 @@ void ProgressBar::draw_from_time_to_time(const std::stop_token& stop) {
     std::unique_lock lock(g_mutex);
     while (!stop.stop_requested()) {
         never.wait_for(lock, stop, kRedraw, [] { return false; });
-        if (!stop.stop_requested() && is_active_ && Clock::now() - start_ >= style_.quiet_for) draw();
+        const bool is_covered = g_front != nullptr && g_front != this;
+        if (!stop.stop_requested() && is_active_ && !is_covered && Clock::now() - start_ >= style_.quiet_for) draw();
     }
 }
 

@@ -16,6 +16,7 @@ struct ProgressStyle {
     std::string unit;                           // of what is counted, "tokens"; empty: bytes
     std::chrono::milliseconds quiet_for{1000};  // short work shows nothing
     std::chrono::milliseconds line_every{0};    // where stderr is no terminal: print a line this often; 0: none
+    bool in_front = false;                      // while it lives, the others draw nothing
 };
 
 struct Progress {

@@ -38,11 +38,14 @@ Result<std::string> read_all(int descriptor, std::string_view name) {
         const ssize_t got = read(descriptor, buffer.data(), buffer.size());
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fail(ErrorCode::io, "{}: cannot be read: {}", name, std::strerror(errno));
-        if (got == 0) return text;
+        if (got == 0) break;
         text.append(buffer.data(), static_cast<size_t>(got));
         if (text.size() > kMostBytes)
             return fail(ErrorCode::limit, "{}: longer than {}, the most that is read", name, bytes_text(kMostBytes));
     }
+    if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+        return fail(ErrorCode::corrupt, "{} is UTF-16: expected UTF-8 (iconv -f UTF-16 -t UTF-8 writes it)", name);
+    return text;
 }
 
 Result<std::string> read_stdin() {

@@ -11,10 +11,12 @@ namespace atlas::tools {
 namespace {
 
 constexpr std::string_view kMark = "\xEF\xBB\xBF";
+constexpr size_t kMostShownBytes = 60;  // of a line that is no prompt
 
 PromptLine prompt_of(std::string_view line, const std::string& where) {
     if (line.front() != '{') return {std::string(line), ""};
-    const PromptLine none{std::string(line), where + ": expected a text or an object with a string \"prompt\""};
+    const PromptLine none{printable(line, kMostShownBytes),
+                          where + ": expected a text or an object with a string \"prompt\""};
     try {
         const auto parsed = nlohmann::json::parse(line);
         if (!parsed.is_object() || !parsed.contains("prompt") || !parsed["prompt"].is_string()) return none;
@@ -32,8 +34,6 @@ PromptLine prompt_of(std::string_view line, const std::string& where) {
 Result<std::vector<PromptLine>> read_prompts(const std::string& path) {
     ATLAS_TRY(const std::string text, read_text(path));
     const std::string name = path == "-" ? "stdin" : in_quotes(path, 400);
-    if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
-        return fail(ErrorCode::corrupt, "{} is UTF-16: expected UTF-8", name);
     std::vector<PromptLine> prompts;
     std::string_view rest = text;
     for (int number = 1; !rest.empty(); ++number) {
@@ -46,7 +46,7 @@ Result<std::vector<PromptLine>> read_prompts(const std::string& path) {
         if (line.empty()) continue;
         prompts.push_back(prompt_of(line, fmt::format("{}, line {}", name, number)));
     }
-    if (prompts.empty()) return fail(ErrorCode::invalid_argument, "{}: no prompts: expected one on each line", name);
+    if (prompts.empty()) return fail(ErrorCode::corrupt, "{}: no prompts: expected one on each line", name);
     return prompts;
 }
 

@@ -81,8 +81,9 @@ int run(const PullFlags& flags) {
             {"name", model->name}, {"path", model->path.string()}, {"bytes", model->bytes}, {"source", model->source}};
         fmt::print("{}\n", json_text(out));
     } else {
-        fmt::print(stderr, "{}: {} in {}\n", printable(model->name), bytes_text(model->bytes),
-                   duration_text(std::chrono::duration<double>(Clock::now() - start).count()));
+        const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+        fmt::print(stderr, "{}: {}{}\n", printable(model->name), bytes_text(model->bytes),
+                   model->was_there ? ", already here" : " in " + duration_text(seconds));
         fmt::print("{}\n", shown_path(model->path));
     }
     return 0;

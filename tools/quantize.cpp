@@ -15,6 +15,7 @@
 #include "runtime/gguf/reader.h"
 #include "runtime/gguf/writer.h"
 #include "runtime/model/load.h"
+#include "tools/fit_columns.h"
 #include "tools/flag_checks.h"
 #include "tools/importance.h"
 #include "tools/interrupt.h"
@@ -58,7 +59,7 @@ void copy_keys(const gguf::File& file, const Recipe& recipe, gguf::Writer& write
 void print_lines(const QuantizePlan& plan) {
     std::string lines;
     for (size_t at = 0; at < plan.tensors.size(); ++at) lines += tensor_line(plan, at);
-    write_stderr(lines);
+    write_stderr(fitted_to_stderr(lines));
 }
 
 Result<void> write_model(const gguf::File& file, const Recipe& recipe, const QuantizePlan& plan,
@@ -100,10 +101,11 @@ Result<void> quantize(const QuantizeFlags& flags) {
         ATLAS_TRY_VOID(write_model(file, *recipe, plan, flags, interrupt));
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fmt::print("{}: {} weights, tensors {} -> {} ({:.2f} bits per weight){}\n", recipe->name, count_text(plan.n_elems),
-               bytes_text(plan.in_bytes), bytes_text(plan.out_bytes),
-               8.0 * static_cast<double>(plan.out_bytes) / static_cast<double>(std::max<uint64_t>(plan.n_elems, 1)),
-               flags.dry_run ? ", nothing written" : ", " + duration_text(seconds));
+    print_fitted(fmt::format(
+        "{}: {} weights, tensors {} -> {} ({:.2f} bits per weight){}\n", recipe->name, count_text(plan.n_elems),
+        bytes_text(plan.in_bytes), bytes_text(plan.out_bytes),
+        8.0 * static_cast<double>(plan.out_bytes) / static_cast<double>(std::max<uint64_t>(plan.n_elems, 1)),
+        flags.dry_run ? ", nothing written" : ", " + duration_text(seconds)));
     return {};
 }
 

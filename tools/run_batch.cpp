@@ -10,9 +10,11 @@
 
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/json_text.h"
+#include "runtime/base/units.h"
 #include "runtime/model/limits.h"
 #include "runtime/session/batch/engine.h"
 #include "tools/answer_lines.h"
+#include "tools/ends_soon.h"
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
@@ -273,17 +275,17 @@ namespace {
 void print_figures(const Json& figures, bool verbose) {
     const auto n = [&](const char* name) { return figures[name].get<uint64_t>(); };
     const auto real = [&](const char* name) { return figures[name].get<double>(); };
-    const std::string prompts = fmt::format("{} prompt{}", n("prompts"), n("prompts") == 1 ? "" : "s");
+    const std::string prompts = count_of(n("prompts"), "prompt");
     if (!verbose) {
-        write_stderr(fmt::format("[{}, {} tokens, {:.1f} tokens/s]\n", prompts, n("answer_tokens"),
+        write_stderr(fmt::format("[{}, {}, {:.1f} tokens/s]\n", prompts, count_of(n("answer_tokens"), "token"),
                                  real("answer_tokens_per_s")));
         return;
     }
-    write_stderr(
-        fmt::format("[{}, {} tokens ({} reused); answers {} tokens, {:.1f} tokens/s; {} of {} draft tokens accepted, "
-                    "{} steps; {:.1f} s]\n",
-                    prompts, n("prompt_tokens"), n("reused_tokens"), n("answer_tokens"), real("answer_tokens_per_s"),
-                    n("accepted_tokens"), n("draft_tokens"), n("steps"), real("seconds")));
+    write_stderr(fmt::format("[{}, {} ({} reused); answers {}, {:.1f} tokens/s; {} of {} accepted, {}; {:.1f} s]\n",
+                             prompts, count_of(n("prompt_tokens"), "token"), n("reused_tokens"),
+                             count_of(n("answer_tokens"), "token"), real("answer_tokens_per_s"), n("accepted_tokens"),
+                             count_of(n("draft_tokens"), "draft token"), count_of(n("steps"), "step"),
+                             real("seconds")));
 }
 
 // The prompts that can become tokens; the others get their lines here.
@@ -359,6 +361,7 @@ Result<void> run_batch(const Batch& batch, const PromptTokens& tokens_of) {
                   return check_figures_file(batch, &files);
               }));
     AnswerLines lines(texts, stdout);
+    keep_finished_work();
     auto prompts = encode(open, read, tokens_of, lines);
     auto done = answer(batch, open, std::move(prompts), lines, interrupt.token());
     lines.fail_rest(done ? "" : done.error().message);

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <functional>
 #include <optional>
+#include <utility>
 
 #include "tools/interrupt.h"
 #include "tools/messages.h"
@@ -39,16 +40,33 @@ Result<StoredModel> with_progress(
     DownloadOptions options;
     options.authorities = authorities_of(system_environment);
     options.stop = *stop;
-    options.on_progress = [&](uint64_t done, std::optional<uint64_t> total) { bar.show(done, total); };
+    std::string shown_label = label;
+    bool is_checking = false;
+    options.on_progress = [&](uint64_t done, std::optional<uint64_t> total) {
+        if (std::exchange(is_checking, false)) bar.start(shown_label);  // what was checked is fetched again
+        bar.show(done, total);
+    };
+    options.on_check = [&](uint64_t done, uint64_t total) {
+        if (!std::exchange(is_checking, true)) {
+            bar.keep();
+            bar.start("checking SHA-256");
+        }
+        bar.show(done, total);
+        if (done == total) bar.wipe();
+    };
     options.on_note = [&](const std::string& text) {
         bar.wipe();
         print_note(text);
     };
     auto model = work(options, [&](const std::string& file_name, size_t number, size_t count) {
-        bar.keep();
-        bar.start(count > 1 ? fmt::format("{} ({} of {})", file_name, number, count) : file_name);
+        if (!std::exchange(is_checking, false)) bar.keep();
+        shown_label = count > 1 ? fmt::format("{} ({} of {})", file_name, number, count) : file_name;
+        bar.start(shown_label);
     });
-    bar.keep();
+    if (is_checking)
+        bar.wipe();
+    else
+        bar.keep();
     if (!model && model.error().code == ErrorCode::cancelled)
         note("what was received is kept; the same command continues from there");
     return model;

@@ -9,6 +9,7 @@
 #include "runtime/planner/context.h"
 #include "runtime/serve/draft_vocabulary.h"
 #include "tools/flag_checks.h"
+#include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
 #include "tools/open_model.h"
@@ -22,9 +23,11 @@ bool is_word(const std::vector<std::string>& values, const char* word) {
 }
 
 std::string check_draft(const std::string& name) {
-    if (name == "auto" || name == "none") return "";
+    if (name == "auto" || name == "none" || name.empty()) return "";  // an empty one is refused for all flags
     const auto found = find_model(name);
-    return found ? "" : found.error().message;
+    if (found) return "";
+    if (found.error().code == ErrorCode::not_found) throw NotThere("--draft: " + found.error().message);
+    return found.error().message;
 }
 
 }  // namespace
@@ -150,6 +153,7 @@ Result<std::unique_ptr<DraftModel>> make_draft(const DraftTarget& target) {
 }
 
 Result<std::unique_ptr<Speculators>> make_speculation(const SpeculationFlags& flags, const OpenModel& open) {
+    const Interrupt::AtOnce nothing_to_lose;
     std::vector<std::unique_ptr<Speculator>> who;
     ATLAS_TRY(auto lookup, make_lookup(flags, *open.tokenizer));
     ATLAS_TRY(auto draft, make_draft(open.draft_target()));

@@ -13,9 +13,12 @@
 #include "bench/model_shapes.h"
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/json_text.h"
+#include "runtime/base/units.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/kernels/select/kernel_choices_file.h"
+#include "tools/fit_columns.h"
 #include "tools/flag_checks.h"
+#include "tools/interactive_backend.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/model_path.h"
@@ -59,18 +62,28 @@ Result<std::filesystem::path> keep(const VkBackend& backend, const bench::TuneRe
     return path;
 }
 
+// A line per product; on a terminal that is too narrow for that, its kernel has a line of its own.
 void print_table(const bench::TuneResult& result) {
-    fmt::print("{:<34} {:<36} {:>10} {:>10} {:>7}\n", "product", "kernel", "us", "untuned", "gain");
+    constexpr size_t kColumns = 101;
+    const bool is_narrow = output_columns() > 0 && output_columns() < kColumns;
+    const auto print_row = [is_narrow](std::string_view product, std::string_view kernel, std::string_view us,
+                                       std::string_view untuned, std::string_view gain) {
+        const std::string figures = fmt::format("{:>10} {:>10} {:>7}", us, untuned, gain);
+        if (is_narrow)
+            fmt::print("{:<34} {}\n  {}\n", product, figures, kernel);
+        else
+            fmt::print("{:<34} {:<36} {}\n", product, kernel, figures);
+    };
+    print_row("product", "kernel", "us", "untuned", "gain");
     const auto microseconds = [](double seconds) {
         return seconds > 0 ? fmt::format("{:.1f}", seconds * 1e6) : std::string("-");
     };
     for (const bench::TunedProduct& p : result.products) {
         const bool known = p.first_draft_seconds > 0 && !p.winner.empty();
-        fmt::print("{:<34} {:<36} {:>10} {:>10} {:>7}\n", tuning_key(p.shape),
-                   p.winner.empty() ? "(default)" : p.winner, microseconds(p.winner_seconds),
-                   microseconds(p.first_draft_seconds),
-                   known ? fmt::format("{:.2f}", p.first_draft_seconds / p.winner_seconds) : "-");
-        for (const std::string& wrong : p.wrong) fmt::print("  wrong numbers here: {}\n", wrong);
+        print_row(tuning_key(p.shape), p.winner.empty() ? "(default)" : p.winner, microseconds(p.winner_seconds),
+                  microseconds(p.first_draft_seconds),
+                  known ? fmt::format("{:.2f}", p.first_draft_seconds / p.winner_seconds) : "-");
+        for (const std::string& wrong : p.wrong) print_fitted(fmt::format("  wrong numbers here: {}\n", wrong));
     }
 }
 
@@ -114,6 +127,7 @@ Result<void> run_tune(TuneFlags& flags) {
         if (terminal) fmt::print(stderr, "\r\033[K{}", what);
     };
     VkBackendOptions options;
+    make_interactive(options);
     options.device = flags.device;
     ATLAS_TRY(const UserDirs dirs, user_dirs(system_environment));
     options.pipeline_cache = dirs.cache / "pipelines";
@@ -131,8 +145,8 @@ Result<void> run_tune(TuneFlags& flags) {
         ATLAS_TRY_VOID(file.commit());
     }
     ATLAS_TRY(const auto path, keep(*backend, result, dirs.cache / "kernels"));
-    note("{}: {} measurements in {:.1f} s{}; kept in {}", backend->describe(), result.n_measured, result.seconds,
-         result.complete ? "" : ", not complete: what is missing keeps its default", path.string());
+    note("{}: {} in {:.1f} s{}; kept in {}", backend->describe(), count_of(result.n_measured, "measurement"),
+         result.seconds, result.complete ? "" : ", not complete: what is missing keeps its default", path.string());
     if (interrupt.requested()) return fail(ErrorCode::cancelled, "stopped; what was finished is kept");
     return {};
 }

@@ -1,6 +1,9 @@
 #include "runtime/base/crash_note.h"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <fstream>
 #include <random>
 #include <utility>
@@ -21,6 +24,35 @@ std::string beginning_of(const std::filesystem::path& path) { return "." + path.
 
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
+using Clock = std::chrono::steady_clock;  // async-signal-safe: clock_gettime
+
+/// What a signal handler needs of a note.
+struct Place {
+    enum State { free, changing, taken };
+    std::atomic<State> state{free};
+    os::FileHandle handle = os::kNoFile;
+    std::array<char, 4096> path{};
+    Clock::time_point since;
+};
+// Signals belong to the process, and so does this. A process has one note at a time; more than fit are not taken back.
+std::array<Place, 4> g_places;
+static_assert(std::atomic<Place::State>::is_always_lock_free);
+
+int take_place(const std::string& path, os::FileHandle handle) {
+    if (path.size() >= g_places[0].path.size()) return -1;
+    for (size_t i = 0; i < g_places.size(); ++i) {
+        Place& place = g_places[i];
+        Place::State expected = Place::free;
+        if (!place.state.compare_exchange_strong(expected, Place::changing)) continue;
+        place.handle = handle;
+        *std::copy(path.begin(), path.end(), place.path.begin()) = '\0';
+        place.since = Clock::now();
+        place.state = Place::taken;
+        return static_cast<int>(i);
+    }
+    return -1;
+}
+
 }  // namespace
 
 Result<CrashNote> CrashNote::leave(const std::filesystem::path& path, std::string_view text) {
@@ -34,16 +66,31 @@ Result<CrashNote> CrashNote::leave(const std::filesystem::path& path, std::strin
     return note;
 }
 
+CrashNote::CrashNote(std::filesystem::path file, os::FileHandle handle)
+    : file_(std::move(file)), handle_(handle), place_(take_place(file_.string(), handle)) {}
+
 CrashNote::CrashNote(CrashNote&& other) noexcept
-    : file_(std::move(other.file_)), handle_(std::exchange(other.handle_, os::kNoFile)) {}
+    : file_(std::move(other.file_)),
+      handle_(std::exchange(other.handle_, os::kNoFile)),
+      place_(std::exchange(other.place_, -1)) {}
 
 CrashNote::~CrashNote() {
     if (handle_ == os::kNoFile) return;
+    if (place_ >= 0) g_places[static_cast<size_t>(place_)].state = Place::free;
     // In this order: a process that has the file open when the name disappears finds this text in it.
     (void)os::write_file(handle_, bytes_of(kDone), file_);
     std::error_code ignored;
     std::filesystem::remove(file_, ignored);
     (void)os::close_file(handle_, file_);
+}
+
+void take_back_crash_notes() noexcept {
+    const auto now = Clock::now();
+    for (Place& place : g_places) {
+        if (place.state != Place::taken) continue;
+        if (now - place.since > std::chrono::seconds(kMostSecondsOfNotesTakenBack)) continue;
+        os::take_back_file(place.handle, kDone, place.path.data());
+    }
 }
 
 std::vector<std::string> take_crash_notes(const std::filesystem::path& path) {

@@ -23,10 +23,16 @@ class CrashNote {
     ~CrashNote();
 
   private:
-    CrashNote(std::filesystem::path file, os::FileHandle handle) : file_(std::move(file)), handle_(handle) {}
+    CrashNote(std::filesystem::path file, os::FileHandle handle);
     std::filesystem::path file_;
     os::FileHandle handle_;
+    int place_ = -1;  // among those that a signal takes back
 };
+
+/// Takes back the notes of this process, as their destructors would, except those that are older: what takes so
+/// long may hang. For a handler of signals by which the user ends the process. Async-signal-safe.
+inline constexpr int kMostSecondsOfNotesTakenBack = 20;
+void take_back_crash_notes() noexcept;
 
 /// The texts of notes beside `path` whose processes ended without removing them. Each is returned once: the notes are
 /// then removed.

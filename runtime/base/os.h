@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "runtime/base/error.h"
 #include "runtime/base/user_dirs.h"
@@ -54,6 +55,8 @@ Result<FileHandle> create_file(const std::filesystem::path& path, bool owner_onl
 void remove_abandoned(const std::filesystem::path& path);
 Result<void> write_file(FileHandle file, std::span<const std::byte> bytes, const std::filesystem::path& shown);
 Result<void> sync_file(FileHandle file, const std::filesystem::path& shown);
+/// Appends the text and removes the file's name. Async-signal-safe; failures are ignored.
+void take_back_file(FileHandle file, std::string_view text, const char* path) noexcept;
 Result<void> close_file(FileHandle file, const std::filesystem::path& shown);
 /// Gives `from` the name `to`, replacing what was there in one step, and waits until that is on the disk.
 Result<void> replace_file(const std::filesystem::path& from, const std::filesystem::path& to);

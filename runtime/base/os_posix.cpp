@@ -182,6 +182,11 @@ Result<void> write_file(FileHandle file, std::span<const std::byte> bytes, const
     return {};
 }
 
+void take_back_file(FileHandle file, std::string_view text, const char* path) noexcept {
+    [[maybe_unused]] const ssize_t written = ::write(static_cast<int>(file), text.data(), text.size());
+    ::unlink(path);
+}
+
 Result<void> sync_file(FileHandle file, const std::filesystem::path& shown) {
     if (::fsync(static_cast<int>(file)) == 0) return {};
     return fail(ErrorCode::io, "cannot store {} on the disk: {}", in_quotes(shown.string(), 400), reason(errno));

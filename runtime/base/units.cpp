@@ -44,6 +44,10 @@ std::string count_text(uint64_t count) {
     return scaled(count, 1000.0, kUnits);
 }
 
+std::string count_of(uint64_t count, std::string_view noun) {
+    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 std::string duration_text(double seconds) {
     if (seconds < 0.9995) return fmt::format("{} ms", three_digits(seconds * 1000.0));
     if (seconds < 59.95) return fmt::format("{} s", three_digits(seconds));

@@ -23,6 +23,9 @@ Result<uint64_t> parse_bytes(std::string_view text);
 /// "999", "12.3K", "134M", "7.62B": decimal units, for parameters and tokens.
 std::string count_text(uint64_t count);
 
+/// "1 token", "2 tokens": of a noun whose plural ends in s.
+std::string count_of(uint64_t count, std::string_view noun);
+
 /// "0.42 ms", "380 ms", "12.3 s", "4 min 05 s", "2 h 10 min".
 std::string duration_text(double seconds);
 

@@ -195,7 +195,9 @@ Result<DispatchPlan> VkBackend::plan(std::string_view name, const std::function<
         choices().attention_log = nullptr;
         if (made.error) return fail_in(name, *made.error);
         if (!test) return made;
-        ATLAS_TRY(const bool tested, state_->tested->test_new(*this, choices(), used, attention));
+        const auto tests = state_->tested->test_new(*this, choices(), used, attention);
+        if (state_->options.kernel_progress) state_->options.kernel_progress(0, 0);
+        ATLAS_TRY(const bool tested, tests);
         if (tested) continue;
         ATLAS_TRY(const bool again, state_->tested->conclude(choices(), used, attention));
         if (!again) return made;
@@ -207,7 +209,11 @@ Result<std::unique_ptr<Program>> VkBackend::record(std::string_view name, const 
     ATLAS_TRY_VOID(state_->upload_constants());
 
     vk::Device& device = state_->device();
-    ATLAS_TRY_VOID(device.kernels().build_all(plan.kernels));
+    const bool is_of_test = choices().only || choices().only_attention != nullptr;  // which shows its own progress
+    const auto& progress = state_->options.kernel_progress;
+    const auto built = device.kernels().build_all(plan.kernels, is_of_test ? vk::KernelCache::Progress{} : progress);
+    if (progress && !is_of_test) progress(0, 0);
+    ATLAS_TRY_VOID(built);
     std::vector<const vk::Kernel*> kernels;
     for (const vk::KernelSpec& spec : plan.kernels) {
         ATLAS_TRY(const vk::Kernel* kernel, device.kernels().get(spec));
@@ -249,8 +255,8 @@ Result<uint64_t> VkBackend::submit_all(std::span<Program* const> programs) {
 Result<void> VkBackend::wait(uint64_t ticket) { return state_->device().queue().wait(ticket); }
 
 Result<void> VkBackend::run(Program& program) {
-    ATLAS_TRY(const uint64_t ticket, submit(program));
-    return wait(ticket);
+    if (state_->host_access_error) return tl::unexpected(*state_->host_access_error);
+    return state_->device().queue().run(vulkan(program).recording);
 }
 
 void VkBackend::write(Storage& to, uint64_t offset_bytes, std::span<const std::byte> bytes) {
@@ -327,6 +333,7 @@ Result<std::unique_ptr<VkBackend>> make_vk_backend(const VkBackendOptions& optio
     device_options.pipeline_cache = options.pipeline_cache;
     device_options.memory_limit_bytes = options.memory_limit_bytes;
     device_options.submission_limit_ms = options.submission_limit_ms;
+    device_options.stop_requested = options.stop_requested;
     ATLAS_TRY(state->holder->device,
               vk::Device::create(state->holder->instance, entries[choice.index], device_options));
     vk::Device& device = state->device();
@@ -341,6 +348,8 @@ Result<std::unique_ptr<VkBackend>> make_vk_backend(const VkBackendOptions& optio
     if (keep) tested.file = choices_file(options.choices_folder, device.caps());
     if (keep || options.self_test) tested.owner = choices_owner(device.caps());
     tested.sabotage = options.sabotage;
+    tested.stop_requested = options.stop_requested;
+    tested.progress = options.kernel_progress;
     state->tested = std::make_unique<TestedVariants>(std::move(tested));
     state->tested->load(state->context.choices);
     return std::make_unique<VkBackend>(std::move(state));

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,12 @@ struct VkBackendOptions {
     bool self_test = false;               // kernel variants are tested before their first use; wrong ones are not used
     std::filesystem::path
         choices_folder;  // keeps the verdicts, and what was tuned, in a file per device; empty: nothing is kept
+    /// Asked between kernels that are compiled or tested and between the submissions of a program; true: record() and
+    /// run() fail with `cancelled`. Thread: any. Empty: never.
+    std::function<bool()> stop_requested;
+    /// Of compiling and testing kernels, which takes long at the first start on a device. A total of 0: it is over.
+    /// Thread: any.
+    std::function<void(size_t done, size_t total)> kernel_progress;
     std::function<void(const MatmulUse&, std::span<std::byte> weights)>
         sabotage;  // tests: damages what a self-test gives a variant
 };
@@ -65,7 +72,8 @@ class VkBackend final : public Backend {
     Result<void> reserve_scratch(uint64_t bytes) override;
     uint64_t scratch_bytes() const override;
     /// The pass is run once to plan its dispatches; its pipelines are then built on several threads, and the plan is
-    /// recorded. Fails as well: limit (a row or a layer's cache larger than a binding), unsupported, out_of_memory.
+    /// recorded. Fails as well: limit (a row or a layer's cache larger than a binding), unsupported, out_of_memory,
+    /// cancelled.
     Result<std::unique_ptr<Program>> record(std::string_view name, const std::function<void(Ops&)>& pass) override;
     Result<void> run(Program& program) override;
     Result<uint64_t> submit(Program& program) override;

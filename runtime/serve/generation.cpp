@@ -81,6 +81,14 @@ class NextToken {
     std::optional<SpeculativeDecoder> decoder_;
 };
 
+// Whether it failed because the user asked to stop, within a step: then the answer has ended, if it had begun.
+template <class T>
+bool ends_answer(const Result<T>& done, GenerateReport& report) {
+    if (done || done.error().code != ErrorCode::cancelled || report.answer_tokens == 0) return false;
+    report.finish = FinishReason::cancelled;
+    return true;
+}
+
 // How many tokens may follow the next one. `n_held`: prompt and answer so far.
 uint32_t tokens_behind(const GenerateReport& report, const GenerateOptions& options, size_t n_held, uint32_t n_ctx) {
     const auto room = static_cast<uint32_t>(n_ctx - std::min<size_t>(n_ctx, n_held));
@@ -134,7 +142,9 @@ Result<GenerateReport> generate(Session& session, const std::shared_ptr<const To
         const bool is_last = options.max_tokens > 0 && report.answer_tokens + 1 >= options.max_tokens;
         const size_t n_held = n_prompt + answer_tokens.size();
         const bool is_full = n_held >= session.n_ctx();
-        ATLAS_TRY(const TokenId token, next->choose(tokens_behind(report, options, n_held, session.n_ctx())));
+        const auto chosen = next->choose(tokens_behind(report, options, n_held, session.n_ctx()));
+        if (ends_answer(chosen, report)) break;
+        ATLAS_TRY(const TokenId token, chosen);
         if (tokenizer->is_end_of_generation(token)) {
             report.finish = FinishReason::end_of_generation;
             break;
@@ -155,7 +165,9 @@ Result<GenerateReport> generate(Session& session, const std::shared_ptr<const To
             break;
         }
         if (!is_full) {
-            ATLAS_TRY_VOID(next->step(token));
+            const auto done = next->step(token);
+            if (ends_answer(done, report)) break;
+            ATLAS_TRY_VOID(done);
             continue;
         }
         const auto moving_start = Clock::now();

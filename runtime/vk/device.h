@@ -2,6 +2,7 @@
 // The logical device and the objects that belong to it. One thread uses a Device; only KernelCache builds on several.
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -24,6 +25,9 @@ struct DeviceOptions {
     std::optional<double> submission_limit_ms = {};  // overrides the quirk
     double timeout_ms = 60'000;       // after which a submission counts as hung; software devices get ten times that
     bool capture_statistics = false;  // pipelines keep VK_KHR_pipeline_executable_properties statistics
+    /// Asked between two pipelines of KernelCache::build_all and between two submissions of Queue::run, by any thread;
+    /// true: what is left of them is not begun, and they fail with `cancelled`. Empty: never.
+    std::function<bool()> stop_requested = {};
 };
 
 class Device {
@@ -43,6 +47,7 @@ class Device {
     const DeviceCaps& caps() const;
     const Quirks& quirks() const;
     const DeviceOptions& options() const;
+    bool stop_requested() const { return options().stop_requested && options().stop_requested(); }
 
     Memory& memory();
     Uploader& uploader();

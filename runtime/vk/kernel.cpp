@@ -256,7 +256,7 @@ Result<const Kernel*> KernelCache::get(const KernelSpec& spec) {
     return place->second.get();
 }
 
-Result<void> KernelCache::build_all(std::span<const KernelSpec> specs) {
+Result<void> KernelCache::build_all(std::span<const KernelSpec> specs, const Progress& progress) {
     std::map<Key, const KernelSpec*> missing;
     for (const KernelSpec& spec : specs) {
         if (!state_->find(key_of(spec))) missing.emplace(key_of(spec), &spec);
@@ -264,12 +264,20 @@ Result<void> KernelCache::build_all(std::span<const KernelSpec> specs) {
     std::vector<const KernelSpec*> work;
     for (const auto& [key, spec] : missing) work.push_back(spec);
     std::vector<Result<void>> results(work.size());
-    std::atomic<size_t> next = 0;
+    if (work.empty()) return {};
+    std::atomic<size_t> next = 0, n_done = 0;
+    if (progress) progress(0, work.size());
     const auto n_threads =
         static_cast<uint32_t>(std::min<size_t>(work.size(), std::max(1u, std::thread::hardware_concurrency())));
     on_threads(n_threads, [&] {
         for (size_t i = next++; i < work.size(); i = next++) {
+            if (state_->device.stop_requested()) {
+                results[i] = fail(ErrorCode::cancelled, "stopped while kernels were compiled");
+                return;
+            }
             if (auto kernel = get(*work[i]); !kernel) results[i] = tl::unexpected(std::move(kernel).error());
+            const size_t done = ++n_done;
+            if (progress) progress(done, work.size());
         }
     });
     for (auto& result : results) ATLAS_TRY_VOID(std::move(result));

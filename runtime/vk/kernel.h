@@ -2,6 +2,7 @@
 // Compute pipelines: one per SPIR-V module and set of specialization constants.
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -60,7 +61,10 @@ class KernelCache {
     /// Thread: any.
     Result<const Kernel*> get(const KernelSpec& spec);
     /// Builds what is missing on several threads; get() then only looks up. All are tried; returns the first failure.
-    Result<void> build_all(std::span<const KernelSpec> specs);
+    /// `progress`: called after each by the thread that built it, and before the first. Fails: as get; cancelled (see
+    /// DeviceOptions), what was built until then stays.
+    using Progress = std::function<void(size_t done, size_t total)>;
+    Result<void> build_all(std::span<const KernelSpec> specs, const Progress& progress = {});
 
     size_t n_built() const;  // since the start
     bool loaded() const;     // the file existed and was accepted

@@ -232,7 +232,28 @@ Result<void> Queue::wait(uint64_t value, double timeout_ms) {
     return {};
 }
 
+// So many that the device always has the next one, and so few that a stop waits for little.
+constexpr size_t kMostAhead = 3;
+
+Result<void> Queue::run_stoppable(const Recording& recording) {
+    const auto& parts = recording.state().parts;
+    const uint64_t before = last_submitted();
+    for (size_t i = 0; i < parts.size(); ++i) {
+        if (i > 0 && state_->device.stop_requested()) {
+            // Its commands and what they use must be free when this returns.
+            ATLAS_TRY_VOID(wait(last_submitted()));
+            return fail(ErrorCode::cancelled, "stopped");
+        }
+        if (i >= kMostAhead) ATLAS_TRY_VOID(wait(before + i + 1 - kMostAhead));
+        ATLAS_TRY_VOID(check_usable());
+        state_->add_part(parts[i].commands, parts[i].what);
+        ATLAS_TRY_VOID(state_->submit_parts().map([](uint64_t) {}));
+    }
+    return parts.empty() ? Result<void>{} : wait(last_submitted());
+}
+
 Result<void> Queue::run(const Recording& recording) {
+    if (state_->device.options().stop_requested) return run_stoppable(recording);
     ATLAS_TRY(const uint64_t last, submit(recording));
     return last == 0 ? Result<void>{} : wait(last);
 }

@@ -19,8 +19,9 @@ class Queue {
     static Result<std::unique_ptr<Queue>> create(Device& device);
     ~Queue();
 
-    /// Submits every part of the recording, each as a submission of its own, and waits for the last.
-    /// Fails: device_lost (with what was running and what to do), out_of_memory.
+    /// Submits every part of the recording, each as a submission of its own, and waits for the last. Where a stop may
+    /// be requested (DeviceOptions), only a few parts are submitted ahead; after a stop the rest is not.
+    /// Fails: device_lost (with what was running and what to do), out_of_memory, cancelled.
     Result<void> run(const Recording& recording);
     /// The same without waiting, in one call of the driver. The value is reached when the last part is done; until then
     /// the recording must stay as it is. Allocates nothing once as many parts were submitted before. Fails: as run.
@@ -51,6 +52,7 @@ class Queue {
   private:
     struct State;
     Result<void> check_usable() const;
+    Result<void> run_stoppable(const Recording& recording);
     explicit Queue(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };

@@ -281,6 +281,32 @@ class Commands(Chat):
         self.assertEqual(terminal.kept(), [])
 
 
+class ReadingFiles(Chat):
+    def test_a_file_is_queued_once_and_can_be_dropped(self):
+        one, two = self.folder / "one.py", self.folder / "two.py"
+        one.write_text("first = 1\n")
+        two.write_text("second = 2\n")
+        terminal = self.open(*self.SHORT)
+        terminal.send("/unread\r")
+        terminal.expect("no file")
+        terminal.send(f"/read {one}\r")
+        terminal.expect("/unread")
+        one.write_text("first = 11\n")
+        terminal.send(f"/read {one}\r")
+        terminal.expect("once,")
+        terminal.send(f"/read {two}\r")
+        terminal.expect("/unread")
+        terminal.send(f"/unread {two}\r")
+        terminal.expect("1 file dropped")
+        terminal.send(f"/unread {two}\r")
+        terminal.expect("alone")
+        terminal.send("tell\r")
+        question = terminal.wait_for_messages(2)[0]["content"]
+        self.assertEqual(question.count("first = 11"), 1, question)
+        self.assertNotIn("first = 1\n", question)
+        self.assertNotIn("second", question)
+
+
 class Stopping(Chat):
     def test_what_follows_ctrl_c_in_one_write_is_read(self):
         for text in ("\x03/bye\r", "to be dropped\x03/bye\r"):

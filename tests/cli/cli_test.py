@@ -79,6 +79,16 @@ class Help(Cli):
         self.fails(2, [], "run", "-m", TINY, "--no-such-flag", "x")
         self.fails(2, [], "run", "-m", TINY, "--ctx", "-5", "x")
 
+    def test_a_flag_without_a_command_is_named(self):
+        self.fails(2, ["there is no flag --nope"], "--nope")
+        self.fails(2, ["did you mean --version?"], "--versoin")
+        self.fails(2, ["-m goes after the command, as in 'atlas-vk run -m'"], "-m", "x", "run")
+        self.fails(2, ["--temperature goes after the command"], "--temperature=1", "run")
+
+    def test_help_without_a_command_is_wrapped(self):
+        for line in atlas()[2].splitlines():
+            self.assertLessEqual(len(line), 80)
+
     def test_version(self):
         code, out, _ = atlas("--version")
         self.assertEqual(code, 0)
@@ -104,6 +114,42 @@ class Help(Cli):
                 continue
             check = subprocess.run([shell, "-n", self.file(shell, script.encode())], capture_output=True, text=True, timeout=60)
             self.assertEqual((check.returncode, check.stderr), (0, ""), shell)
+
+
+class ExitCodes(Cli):
+    """2: the command line is wrong, whatever files, network and devices there are. 1: what it names fails. README says so."""
+
+    def test_the_rule(self):
+        folder, target = Path(self.folder.name), Path(self.folder.name) / "out"
+        utf16, empty = self.file("utf16", "hi\n".encode("utf-16")), self.file("empty", b"")
+        nothing, run = folder / "nothing", ("run", "-m", TINY)
+        for code, commands in {
+            1: (("run", "-m", nothing, "x"), ("run", "-m", "no-such-model", "x"), ("run", "-y", "-m", "no-such-model", "x"),
+                (*run, "-f", nothing), (*run, "--prompts", nothing), (*run, "--lookup", nothing, "x"), (*run, "--draft", nothing, "x"),
+                (*run, "-f", utf16), (*run, "--prompts", utf16), (*run, "--prompts", empty),
+                ("chat", "-m", nothing), ("tokenize", "-m", nothing, "x"), ("logits", "-m", nothing, "--tokens", "1", "-o", target),
+                ("perplexity", "-m", nothing, "-f", utf16), ("perplexity", "-m", TINY, "-f", nothing), ("perplexity", "-m", TINY, "--kl-base", nothing),
+                ("bench", "-m", nothing), ("bench", "-m", TINY, "--text", nothing), ("tune", "-m", nothing), ("inspect", nothing), ("plan", "--file", nothing),
+                ("quantize", nothing, target, "Q8_0"), ("quantize", TINY, folder / "no" / "folder", "Q8_0"), ("fit-cache", nothing, target),
+                ("rm", "-y", "no-such-model"), ("pull", folder / "nothing.gguf"), ("chat", "-m", TINY, "--draft", nothing)),
+            2: ((), ("nosuch",), ("--nosuch",), ("run", "x"), (*run, "--nosuch", "x"), (*run, "--kv", "q9", "x"), (*run, "-f", folder), (*run, "--prompts", folder),
+                ("run", "-m", folder, "x"), ("inspect", folder), ("pull", folder), (*run, "--device", "nosuch", "x"), (*run, "--device", "77", "x"),
+                ("pull", "no-such-model"), ("pull", "hf:"), ("pull", "http://example.org/m.gguf"), ("pull", "pypi:x"),
+                ("plan", "--card", "nosuch"), ("plan", "--vram", "12G", "--model", "nosuch"), ("plan", "--size-of", "nosuch"), ("plan", "--vram", "12X"),
+                ("bench", "--shape", "nosuch:q4_0"), ("tune", "--shape", "nosuch:q4_0"), ("quantize", TINY, target, "Q99"), ("quantize", TINY, utf16, "Q8_0"),
+                ("completion", "nosuch"), ("rm", ""), (*run, "--system", "x", "--raw", "x")),
+        }.items():
+            for arguments in commands:
+                with self.subTest(arguments):
+                    err = self.fails(code, ["atlas-vk: error: "] if arguments else [], *arguments)
+                    if code == 1:
+                        self.assertNotIn("--help' for more", err, "the command line is right")
+
+    def test_what_is_no_model_says_where_to_look(self):
+        for flags in ((), ("-y",)):
+            err = self.fails(1, ["not in the catalogue", "'atlas-vk pull --help'", "hf:owner/repo"], "run", *flags, "-m", "no-such-model", "x",
+                             env={"XDG_CACHE_HOME": self.folder.name})
+            self.assertNotIn("did you mean", err)
 
 
 class WrongFiles(Cli):
@@ -173,7 +219,7 @@ class Running(Cli):
                 self.assertEqual(line["answer"].strip(), expected.strip())
                 self.assertIn(line["finish"], ("max_tokens", "complete"))
             self.assertEqual(json.loads(figures.read_text())["prompts"], 4)
-        self.fails(2, ["no-such-file"], "run", "-m", TINY, "--prompts", "no-such-file")
+        self.fails(1, ["no-such-file"], "run", "-m", TINY, "--prompts", "no-such-file")
         self.fails(2, ["--prompts"], "run", "-m", TINY, "--parallel", "4", "x")
 
     def test_prompt_longer_than_the_context(self):

@@ -150,6 +150,19 @@ class Models(unittest.TestCase):
         self.assertEqual(code, 0, shown)
         self.assertTrue((self.store / "a--x-q4_0/model.json").exists(), shown)
 
+    def test_what_is_there_is_said_to_be(self):
+        _, err = self.atlas("pull", "a/x:Q4_0")
+        self.assertRegex(err, r"a--x-q4_0: [\d.]+ MiB in ")
+        _, err = self.atlas("pull", "a/x:Q4_0")
+        self.assertRegex(err, r"^a--x-q4_0: [\d.]+ MiB, already here\n$")
+
+    def test_rm_takes_every_name_that_list_shows(self):
+        self.atlas("pull", "a/x:Q4_0")
+        (self.store / "a--x-q4_0").rename(self.store / "-x")
+        self.assertIn("-x", self.atlas("list")[0])
+        self.atlas("rm", "--yes", "--", "-x")
+        self.assertFalse((self.store / "-x").exists())
+
     def test_the_bar_fits_80_columns(self):
         # The second half comes when the bar has been seen: on a fast machine, too.
         code, shown = self.at_terminal("", "pull", "held/x:Q4_0", "--name", "a-name-that-is-rather-long-for-a-terminal",

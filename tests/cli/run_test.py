@@ -79,7 +79,7 @@ class WhereThePromptComesFrom(Cli):
     def answer(self, *arguments, **options):
         code, out, err = atlas(*run_flags("-v", *arguments), **options)
         self.assertEqual(code, 0, err)
-        return out, re.search(r"prompt (\d+) tokens", err).group(1)
+        return out, re.search(r"prompt (\d+) tokens?", err).group(1)
 
     def test_stdin_is_added_to_the_words(self):
         whole = self.answer("explain\n\ndef f():\n    pass\n")
@@ -147,6 +147,8 @@ class ManyPrompts(Cli):
             self.assertEqual([line["finish"] for line in lines], ["max_tokens", "failed", "max_tokens"], lines)
             self.assertIn("line 2", lines[1]["error"])
             self.assertIn("1 of 3", err)
+        lines, _ = self.lines(1, "--prompts", self.file("long.jsonl", b'{"prompt": "\x1b' + b"x" * 5000))
+        self.assertRegex(lines[0]["prompt"], r'^\{"prompt": "\\x1bx{40,60}\.\.\. \(5013 bytes\)$')
 
     def test_one_prompt_is_no_prompts(self):
         lines, err = self.lines(0, "--prompts", self.file("p.txt", b"x\n"))
@@ -198,7 +200,7 @@ class Flags(Cli):
                 (["--draft-max"], ["--draft-max", "99"]), (["--parallel", "1 to 256"], ["--prompts", p, "--parallel", "0"]),
                 (["--prompts", "--stop"], ["--prompts", p, "--stop", "x"]), (["--prompts"], ["--prompts", p, "hello"]), (["--raw", "--system"], ["--raw", "--system", "x"]),
                 (["--quiet", "--verbose"], ["-q", "-v"]), (["--temprature", "did you mean --temperature"], ["--temprature", "1"]),
-                (["-ngl", "all layers", "--device"], ["-ngl", "99"]), (["-ctk", "--kv"], ["-ctk", "q8_0"]), (["--lookup"], ["--lookup", "off", "--lookup", "x"])):
+                (["-ngl", "all layers", "--device"], ["-ngl", "99"]), (["-ctk", "--kv"], ["-ctk", "q8_0"]), (["--lookup"], ["--lookup", "off", "--lookup", p])):
             err = self.fails(2, words, "run", "-m", "/nonexistent.gguf", *arguments)
             self.assertRegex(err, r"^atlas-vk: error: ")
             self.assertLess(len(err.splitlines()[0]), 160)
@@ -210,10 +212,13 @@ class Flags(Cli):
         tiny, prompts = cli_test.TINY, self.file("p.txt", b"x\n")
         run = ["run", "-m", tiny, "x"]
         for words, arguments in (
-                (["--ctx", "67108864"], [*run, "--ctx", "99999999"]), (["--draft", "nope"], [*run, "--draft", "nope"]), (["--draft", "nope"], ["chat", "-m", tiny, "--draft", "nope"]),
-                (["--draft", "nope"], ["bench", "-m", tiny, "--draft", "nope"]), (["destroy"], ["run", "-m", tiny, "--prompts", prompts, "--json", tiny, "--force"]),
+                (["--draft", "nope"], [*run, "--draft", "nope"]), (["--draft", "nope"], ["chat", "-m", tiny, "--draft", "nope"]),
+                (["--draft", "nope"], ["bench", "-m", tiny, "--draft", "nope"]),
+                (["nope.txt"], [*run, "-f", "nope.txt"]), (["nope.txt"], ["run", "-m", tiny, "--prompts", "nope.txt"]), (["nope.txt"], ["perplexity", "-m", tiny, "-f", "nope.txt"])):
+            self.fails(1, words, *arguments, env=no_device)
+        for words, arguments in (
+                (["--ctx", "67108864"], [*run, "--ctx", "99999999"]), (["destroy"], ["run", "-m", tiny, "--prompts", prompts, "--json", tiny, "--force"]),
                 (["destroy"], ["run", "-m", tiny, "--prompts", prompts, "--draft", tiny, "--json", tiny, "--force"]),
-                (["nope.txt"], [*run, "-f", "nope.txt"]), (["nope.txt"], ["run", "-m", tiny, "--prompts", "nope.txt"]), (["nope.txt"], ["perplexity", "-m", tiny, "-f", "nope.txt"]),
                 (["nope"], ["bench", "--shape", "nope:q4_0"]), (["nope"], ["tune", "--shape", "nope:q4_0"]), (["-m"], ["tune"]), (["99999999"], ["logits", "-m", tiny, "--tokens", "99999999", "-o", prompts, "--force"]),
                 (["-p"], ["bench", "-m", tiny, "-p", "99999999999"]), (["--verify"], ["bench", "-m", tiny, "--verify", "-1"])):
             self.fails(2, words, *arguments, env=no_device)
@@ -242,7 +247,17 @@ class Flags(Cli):
                     n_flags += 1
                     self.fails(2, [name[:4]], command, name, "")  # the message may use its other name
         self.assertGreater(n_flags, 50)
-        self.fails(2, ["--card"], "plan", "--card=")
+        self.fails(2, ["--card: expected a value"], "plan", "--card=")
+        # Texts may be empty, in both spellings.
+        spelled = [atlas("run", "-m", cli_test.TINY, "--temperature", "0", "-n", "4", *system, "x") for system in (["--system", ""], ["--system="], [])]
+        self.assertEqual([code for code, _, _ in spelled], [0, 0, 0], spelled)
+        self.assertEqual(len({out for _, out, _ in spelled}), 1, spelled)
+
+    def test_a_context_that_is_rounded_up_is_told(self):
+        for arguments in (run_flags("--ctx", "3", "x"), ("plan", "--vram", "12G", "--ctx", "3"), ("chat", "-m", cli_test.TINY, "--ctx", "3")):
+            err = atlas(*arguments)[2]
+            self.assertEqual(err.count("atlas-vk: note: --ctx 3 gives 32 tokens of context"), 1, err)
+        self.assertNotIn("gives", atlas(*run_flags("--ctx", "64", "x"))[2])
 
     def test_a_bare_number_of_memory_means_gib_everywhere(self):
         for arguments in (["--memory-limit", "1"], ["--keep-free", "0.01"]):
@@ -373,6 +388,51 @@ class Output(Cli):
         self.assertTrue(text.rindex(b"\r\x1b[K") > text.rindex(bars[-1]), "the bar is wiped")
 
 
+class FirstStart(Cli):
+    """Kernels are compiled: no cache of ours and none of the driver."""
+
+    def environment(self):
+        return dict(os.environ, XDG_CACHE_HOME=self.folder.name, MESA_SHADER_CACHE_DISABLE="true")
+
+    def start(self):
+        """At its terminal, once it says that it compiles."""
+        child, terminal = pty.fork()
+        if child == 0:
+            time.sleep(0.2)  # the size is set
+            os.execve(cli_test.PROGRAM, [cli_test.PROGRAM, *run_flags("def f(x):")], self.environment())
+        self.addCleanup(os.close, terminal)
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        return child, terminal
+
+    def read_until(self, terminal, text):
+        seen = b""
+        while text not in seen and select.select([terminal], [], [], 120)[0]:
+            try:
+                seen += os.read(terminal, 4096)
+            except OSError:
+                break
+        return seen
+
+    def test_it_shows_progress_on_one_line_and_obeys_a_signal(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            child, terminal = self.start()
+            seen = self.read_until(terminal, b"compiling")
+            if b"compiling" not in seen:
+                self.skipTest("this device compiles its kernels before there is a bar to show")
+            os.kill(child, number)
+            began = time.monotonic()
+            seen += self.read_until(terminal, b"no such text")
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 128 + number, seen)
+            self.assertLess(time.monotonic() - began, 5, "it waits for no kernel")
+            bars = re.findall(rb"\r(compiling[^\r\n]* kernels[^\r\n]*)\x1b\[K", seen)
+            self.assertTrue(bars, seen)
+            self.assertLess(max(map(len, bars)), 80)
+            self.assertLess(seen.rindex(bars[-1]), seen.rindex(b"\r\x1b[K"), "the bar is wiped")
+            self.assertRegex(seen, rb"atlas-vk: stopped")
+        choices = [path.name for path in (Path(self.folder.name) / "atlas-vk/kernels").iterdir()]
+        self.assertEqual([name for name in choices if name.endswith(".doing")], [], "no kernel is blamed")
+
+
 class Look(Cli):
     """On a terminal of 80 columns."""
 
@@ -405,8 +465,22 @@ class Look(Cli):
         for line in listed.splitlines()[:2]:
             self.assertLessEqual(len(line), 80)
         for arguments in (["plan", "--size-of", "Qwen2.5-Coder-7B", "--quant", "Q4_K_M"], ["run", "-m", cli_test.TINY, "--device", "77", "x"], ["plan", "--headless"],
-                          ["run", "-m", cli_test.TINY, "--raw", "-n", "2", "x"], ["run", "-m", "x", "--draft-max", "99"], ["pull", "http://example.org/a/model.gguf"]):
+                          ["run", "-m", cli_test.TINY, "--raw", "-n", "2", "x"], ["run", "-m", "x", "--draft-max", "99"], ["pull", "http://example.org/a/model.gguf"], [], ["inspect", cli_test.TINY], ["run", "-v", "-m", cli_test.TINY, "--raw", "-n", "2", "x"]):
             self.lines_fit(self.on_terminal(*arguments))
+
+    def test_figures_and_tables_fit(self):
+        target = Path(self.folder.name) / "out.gguf"
+        for arguments in (["bench", "-m", cli_test.TINY, "-p", "8", "-n", "2", "-r", "1", "--verify", "1", "--batch", "1", "--kernel-tokens", "1"],
+                          ["bench", "-m", cli_test.TINY, "-n", "4", "-r", "1", "--speculate", "0.5", "--no-limits"], ["tune", "-m", cli_test.TINY, "--seconds", "3"],
+                          ["quantize", cli_test.TINY, target, "Q4_K_M", "--requantize", "-v"], ["fit-cache", cli_test.TINY, target, "--force"]):
+            text = self.on_terminal(*arguments, env={"XDG_CACHE_HOME": self.folder.name})
+            self.assertGreater(len(text.splitlines()), 1, text)
+            self.lines_fit(text)
+
+    def test_a_range_of_one_number_is_one_number(self):
+        out = atlas("plan", "--vram", "48G", "--bandwidth", "1", "--model", "qwen2.5-coder-32b", "--ctx", "4096")[1]
+        self.assertIn("tokens/s", out)
+        self.assertNotRegex(out, r"(?<![\d.])(\d+\.\d+)-\1(?![\d.])")
 
     def test_a_device_is_named_once(self):
         err = atlas(*run_flags("x"))[2]

@@ -91,8 +91,14 @@ TEST_F(Download, WholeFileWithTheRightHash) {
         EXPECT_EQ(total, kBodyBytes);
         seen = done;
     };
+    std::pair<uint64_t, uint64_t> checked;
+    options_.on_check = [&](uint64_t done, uint64_t total) {
+        EXPECT_EQ(seen, kBodyBytes) << "before all was there";
+        checked = {done, total};
+    };
     expect_complete(fetch("good", expected_hash(), kBodyBytes));
     EXPECT_EQ(seen, kBodyBytes);
+    EXPECT_EQ(checked, (std::pair<uint64_t, uint64_t>(kBodyBytes, kBodyBytes)));
     EXPECT_TRUE(notes_.empty());
 }
 

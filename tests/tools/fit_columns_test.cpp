@@ -19,6 +19,15 @@ TEST(FitColumns, WithoutColumnsUnderTheBeginning) {
               "one two three four five\nsix seven\n\nshort");
 }
 
+TEST(FitColumns, ATableThatIsTooWideIsStacked) {
+    const std::string table =
+        "| who | tokens/s | speed-up |\n|---|---:|---|\n| lookup | 12.5 | 1.30 |\n| draft | 9.0 | 0.94 |\n";
+    EXPECT_EQ(fit_columns("above\n" + table + "\nbelow\n", 80), "above\n" + table + "\nbelow\n");
+    EXPECT_EQ(fit_columns("above\n" + table + "\nbelow\n", 28),
+              "above\nlookup\n  tokens/s 12.5, speed-up\n  1.30\ndraft\n  tokens/s 9.0, speed-up\n  0.94\n\nbelow\n");
+    EXPECT_EQ(fit_columns("| no table but long\n| at all", 10), "| no table but long\n| at all");
+}
+
 TEST(FitColumns, CommandsAndLongWordsStayWhole) {
     const std::string command = "  atlas-vk run -m model.gguf --raw --temperature 0 prompt\n";
     EXPECT_EQ(fit_columns(command, 40), command);

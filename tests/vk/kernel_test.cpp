@@ -1,6 +1,8 @@
 // Pipelines and their cache on disk.
 #include <filesystem>
 #include <fstream>
+#include <mutex>
+#include <set>
 
 #include "runtime/vk/pipeline_file.h"
 #include "tests/vk/test_kernel.h"
@@ -30,6 +32,37 @@ TEST_F(KernelTest, BuildsAllOnSeveralThreads) {
     EXPECT_EQ(device_->kernels().n_built(), 12u);
     for (const auto& spec : specs) EXPECT_TRUE(device_->kernels().get(spec));
     EXPECT_EQ(device_->kernels().n_built(), 12u);
+}
+
+TEST_F(KernelTest, TheProgressOfABuildCountsWhatIsMissing) {
+    const std::vector<KernelSpec> specs = {scale_add_spec(32, 1), scale_add_spec(32, 2), scale_add_spec(32, 1)};
+    std::mutex mutex;
+    std::multiset<std::pair<size_t, size_t>> seen;
+    const auto progress = [&](size_t done, size_t total) {
+        const std::scoped_lock lock(mutex);
+        seen.emplace(done, total);
+    };
+    ASSERT_TRUE(device_->kernels().build_all(specs, progress));
+    EXPECT_EQ(seen, (std::multiset<std::pair<size_t, size_t>>{{0, 2}, {1, 2}, {2, 2}}));
+    ASSERT_TRUE(device_->kernels().build_all(specs, progress));
+    EXPECT_EQ(seen.size(), 3u) << "nothing was missing";
+}
+
+class StoppedBuildTest : public KernelTest {
+    DeviceOptions options() const override {
+        return {.stop_requested = [this] { return device_ && device_->kernels().n_built() >= 3; }};
+    }
+};
+
+// Regression: Ctrl-C at the first start on a device waited until all kernels were compiled.
+TEST_F(StoppedBuildTest, EndsBetweenTwoKernelsAndKeepsThem) {
+    std::vector<KernelSpec> specs;
+    for (uint32_t i = 0; i < 400; ++i) specs.push_back(scale_add_spec(32, 1 + i));
+    const auto built = device_->kernels().build_all(specs);
+    ASSERT_FALSE(built);
+    EXPECT_EQ(built.error().code, ErrorCode::cancelled);
+    EXPECT_GE(device_->kernels().n_built(), 3u);
+    EXPECT_LT(device_->kernels().n_built(), specs.size());
 }
 
 TEST_F(KernelTest, AnImpossibleSubgroupIsAnErrorWithBothNumbers) {

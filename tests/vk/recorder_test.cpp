@@ -293,6 +293,36 @@ TEST_F(QueueTest, TheTimelineCountsSubmissions) {
     EXPECT_TRUE(queue.wait(before + 1, 0));
 }
 
+class StoppedTest : public QueueTest {
+  protected:
+    DeviceOptions options() const override {
+        return {.stop_requested = [this] { return n_asked_++ >= n_until_stop_; }};
+    }
+    mutable int n_asked_ = 0;
+    int n_until_stop_ = 1000;
+};
+
+// Regression: all parts were submitted at once, and Ctrl-C waited for seconds.
+TEST_F(StoppedTest, WhatWasNotSubmittedIsLeftOut) {
+    const BufferRange x = vector(1), z = vector(0);
+    const Cost most{.flops = 0.9 * device_->quirks().submission_limit_ms * device_->quirks().gflops * 1e6};
+    Recorder recorder(*device_, "parts");
+    for (int i = 0; i < 10; ++i) record_scale_add(recorder, *kernel_, x, z, z, 1, Access::read_write, most);
+    const Recording recording = finish(recorder);
+    ASSERT_EQ(recording.n_submissions(), 10u);
+    Queue& queue = device_->queue();
+    n_asked_ = 0;
+    n_until_stop_ = 4;
+    const uint64_t before = queue.last_submitted();
+    const auto done = queue.run(recording);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, ErrorCode::cancelled);
+    EXPECT_EQ(queue.last_submitted(), before + 5);
+    n_until_stop_ = 1000;
+    run(recording);  // the queue works on
+    expect_all(z, 15);
+}
+
 class ImpatientTest : public QueueTest {
     DeviceOptions options() const override { return {.timeout_ms = 0.1}; }  // ten times that on a software device
 };

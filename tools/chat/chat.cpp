@@ -5,6 +5,7 @@
 #include "runtime/base/user_dirs.h"
 #include "runtime/text/chat_prompt.h"
 #include "tools/chat/dialogue.h"
+#include "tools/ends_soon.h"
 #include "tools/interrupt.h"
 #include "tools/line_editor.h"
 #include "tools/messages.h"
@@ -46,6 +47,7 @@ Result<void> chat(const ChatFlags& flags) {
     const auto state = state_folder(flags);
     LineEditor editor(state.empty() ? state : state / "chat_history", system_environment("TERM").value_or(""));
     Interrupt::before_exit(TerminalGuard::restore);
+    keep_finished_work();  // Ctrl-C stops an answer only
     std::optional<LineEditor::TypeAhead> while_loading(editor);
     ATLAS_TRY(OpenModel open, open_model(flags.model, flags.speculation));
     ATLAS_TRY(const auto chat_prompt, ChatPrompt::open(*open.file));

@@ -124,7 +124,7 @@ Result<bool> Dialogue::command(const std::string& line) {
 
 Result<void> Dialogue::put_question(const std::string& text) {
     const Conversation before = conversation_;
-    conversation_.ask(files_ + text);
+    conversation_.ask(text_of_files() + text);
     files_.clear();
     return answer(before);
 }
@@ -162,7 +162,7 @@ Result<void> Dialogue::answer(const Conversation& before) {
 
 void Dialogue::offer_last() {
     if (!last_ || last_->ended) return;
-    note("the last chat ({} messages, {} ago) was cut short: /resume continues it", last_->n_messages,
+    note("the last chat ({}, {} ago) was cut short: /resume continues it", count_of(last_->n_messages, "message"),
          duration_text(static_cast<double>(last_->age.count())));
 }
 
@@ -185,7 +185,7 @@ Result<void> Dialogue::take(Conversation conversation, const std::filesystem::pa
     kept_.keep(conversation_, false);
     const auto& messages = conversation_.messages();
     const std::string& question = messages[messages.size() - (conversation_.is_open() ? 1 : 2)].content;
-    note("{} messages from {}; the last question was {}", messages.size(), in_quotes(from.string(), 200),
+    note("{} from {}; the last question was {}", count_of(messages.size(), "message"), in_quotes(from.string(), 200),
          in_quotes(question, 200));
     if (conversation_.is_open()) note("it has no answer yet: /retry answers it");
     return {};

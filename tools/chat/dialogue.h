@@ -1,9 +1,11 @@
 #pragma once
 // The person's side of a chat: reads questions and commands until the person leaves.
 
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "tools/chat/replies.h"
 #include "tools/chat/talk_file.h"
@@ -60,6 +62,7 @@ class Dialogue {
     Result<bool> retry(const std::string&);
     Result<bool> set_system(const std::string& text);
     Result<bool> read(const std::string& path);
+    Result<bool> unread(const std::string& path);
     Result<bool> save(const std::string& path);
     Result<bool> save_over(const std::string& path);
     Result<bool> load(const std::string& path);
@@ -75,7 +78,12 @@ class Dialogue {
     LineEditor& editor_;
     DialogueOptions options_;
     Conversation conversation_;
-    std::string files_;  // of /read, for the next question
+    struct ReadFile {
+        std::filesystem::path path;  // canonical: a file that is read again replaces itself
+        std::string text;
+    };
+    std::string text_of_files() const;
+    std::vector<ReadFile> files_;  // of /read, for the next question
     std::optional<KeptTalk::Found> last_;
     std::optional<GenerateReport> last_report_;
     bool said_how_to_leave_ = false;

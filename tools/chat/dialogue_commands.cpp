@@ -28,6 +28,13 @@ fs::path typed_path(std::string text) {
     return text;
 }
 
+// The same for all names of a file.
+fs::path identity_of(const fs::path& file) {
+    std::error_code error;
+    auto canonical = fs::weakly_canonical(file, error);
+    return error ? file : canonical;
+}
+
 // A fence of more backticks than the text has in a row.
 std::string fence_for(std::string_view text) {
     std::string fence = "```";
@@ -45,6 +52,7 @@ std::span<const Dialogue::Command> Dialogue::commands() {
         {"/clear", "", "Forget the conversation", &Dialogue::clear},
         {"/system", "[TEXT]", "Show the system message, or set it and start over", &Dialogue::set_system},
         {"/read", "FILE", "Put a file into the next message", &Dialogue::read, true},
+        {"/unread", "[FILE]", "Drop a file of /read from the next message, or all of them", &Dialogue::unread},
         {"/save", "FILE", "Write the conversation as JSON; /save! replaces a file", &Dialogue::save, true},
         {"/save!", "FILE", "", &Dialogue::save_over, true},
         {"/load", "FILE", "Go on with a conversation that /save wrote", &Dialogue::load, true},
@@ -146,17 +154,49 @@ Result<bool> Dialogue::read(const std::string& path) {
         print_error({ErrorCode::invalid_argument, in_quotes(file.string(), 200) + " is not text: it holds zero bytes"});
     } else {
         const std::string fence = fence_for(*content);
-        files_ += fmt::format("{}:\n{}\n{}{}{}\n\n", file.filename().string(), fence, *content,
-                              content->empty() || content->ends_with('\n') ? "" : "\n", fence);
-        note("{} ({}) goes in front of the next message", in_quotes(file.string(), 200), bytes_text(content->size()));
+        ReadFile read{identity_of(file), fmt::format("{}:\n{}\n{}{}{}\n\n", file.filename().string(), fence, *content,
+                                                     content->empty() || content->ends_with('\n') ? "" : "\n", fence)};
+        const auto known =
+            std::find_if(files_.begin(), files_.end(), [&](const ReadFile& other) { return other.path == read.path; });
+        const bool is_again = known != files_.end();
+        note("{} ({}) goes in front of the next message{}; /unread drops it", in_quotes(file.string(), 200),
+             bytes_text(content->size()), is_again ? ", once, as it is now" : "");
+        if (is_again)
+            *known = std::move(read);
+        else
+            files_.push_back(std::move(read));
     }
+    return true;
+}
+
+std::string Dialogue::text_of_files() const {
+    std::string text;
+    for (const ReadFile& file : files_) text += file.text;
+    return text;
+}
+
+Result<bool> Dialogue::unread(const std::string& path) {
+    const size_t n_before = files_.size();
+    if (path.empty())
+        files_.clear();
+    else
+        std::erase_if(files_, [wanted = identity_of(typed_path(path))](const ReadFile& f) { return f.path == wanted; });
+    const size_t n_dropped = n_before - files_.size();
+    if (n_dropped > 0)
+        note("{} dropped, {} left for the next message", count_of(n_dropped, "file"), files_.size());
+    else if (n_before == 0)
+        note("no file waits for the next message");
+    else
+        print_error({ErrorCode::invalid_argument,
+                     fmt::format("{} does not wait for the next message; /unread alone drops all that do",
+                                 in_quotes(path, 200))});
     return true;
 }
 
 Result<void> Dialogue::save_to(const std::string& path, bool may_replace) {
     const fs::path file = typed_path(path);
     ATLAS_TRY_VOID(save_talk(conversation_, file, may_replace));
-    note("saved {} messages to {}", conversation_.all().size(), in_quotes(file.string(), 200));
+    note("saved {} to {}", count_of(conversation_.all().size(), "message"), in_quotes(file.string(), 200));
     return {};
 }
 

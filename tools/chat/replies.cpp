@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "tools/answer_report.h"
+#include "tools/fit_columns.h"
 #include "tools/messages.h"
 #include "tools/progress_bar.h"
 #include "tools/prompt.h"
@@ -95,25 +96,27 @@ Result<GenerateReport> Replies::answer(Conversation& conversation, const std::st
     std::fflush(stdout);
     if (report) explain_short_context(*report, *open_.session);
     if (n_left_out_ > 0 && (report || !text_.empty())) {
-        note(
-            "the context of {} tokens was full: the model no longer reads the {} oldest messages (/save still writes "
-            "them)",
-            context_tokens(), n_left_out_);
+        const bool is_one = n_left_out_ == 1;
+        note("the context of {} tokens was full: the model no longer reads the {} (/save still writes {})",
+             context_tokens(), is_one ? "oldest message" : fmt::format("{} oldest messages", n_left_out_),
+             is_one ? "it" : "them");
     }
     if (!report && report.error().code == ErrorCode::limit) {
         report.error().message +=
             policy_ == ContextPolicy::stop
-                ? ". /undo or /clear make room, --context-policy shift leaves out the oldest turns, a larger --ctx "
-                  "holds more"
-                : ". The question is too long even without what was said before: a larger --ctx holds more";
+                ? ". /undo or /clear make room, --context-policy shift leaves out the oldest turns"
+                : ". The question is too long even without what was said before";
+        // Beyond that a larger context is of no use.
+        if (context_tokens() < open_.model->config().n_ctx_train)
+            report.error().message += "; a larger --ctx holds more";
     }
     return report;
 }
 
 void Replies::print_figures(const GenerateReport& report, bool verbose) const {
-    write_stderr(fmt::format("[{}; context {} of {} tokens]\n",
-                             verbose ? verbose_report_line(report) : report_line(report),
-                             open_.session->tokens().size(), context_tokens()));
+    write_stderr(fitted_to_stderr(fmt::format("[{}; context {} of {} tokens]\n",
+                                              verbose ? verbose_report_line(report) : report_line(report),
+                                              open_.session->tokens().size(), context_tokens())));
 }
 
 }  // namespace atlas::tools

@@ -35,6 +35,7 @@ struct DownloadOptions {
     std::chrono::milliseconds first_pause{1000};  // before the second try; doubled for each further one
     Authorities authorities;
     std::function<void(uint64_t done_bytes, std::optional<uint64_t> total_bytes)> on_progress;
+    std::function<void(uint64_t done_bytes, uint64_t total_bytes)> on_check;  // while a file's SHA-256 is computed
     std::function<void(const std::string& note)> on_note;  // "the connection stalled, try 2 of 5 in 2 s"
     std::stop_token stop;
 };

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -17,7 +18,10 @@ namespace {
 
 constexpr size_t kChunkBytes = size_t{1} << 20;
 
-Result<FileHash> hash_open_file(int file, const std::string& shown, const std::stop_token& stop) {
+using Progress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
+
+Result<FileHash> hash_open_file(int file, const std::string& shown, const std::stop_token& stop,
+                                const Progress& progress) {
     struct stat status = {};
     if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode))
         return fail(ErrorCode::io, "{} is no regular file", shown);
@@ -32,6 +36,7 @@ Result<FileHash> hash_open_file(int file, const std::string& shown, const std::s
         if (got == 0) break;
         hash.add(buffer.data(), static_cast<size_t>(got));
         result.bytes += static_cast<uint64_t>(got);
+        if (progress) progress(result.bytes, std::max<uint64_t>(result.bytes, static_cast<uint64_t>(status.st_size)));
     }
     result.sha256 = hash.hexadecimal();
     return result;
@@ -39,13 +44,13 @@ Result<FileHash> hash_open_file(int file, const std::string& shown, const std::s
 
 }  // namespace
 
-Result<FileHash> hash_file(const std::filesystem::path& path, const std::stop_token& stop) {
+Result<FileHash> hash_file(const std::filesystem::path& path, const std::stop_token& stop, const Progress& progress) {
     const std::string shown = in_quotes(path.string(), 400);
     const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
         return fail(errno == ENOENT ? ErrorCode::not_found : ErrorCode::io, "cannot open {}: {}", shown,
                     std::strerror(errno));
-    auto result = hash_open_file(file, shown, stop);
+    auto result = hash_open_file(file, shown, stop, progress);
     ::close(file);
     return result;
 }

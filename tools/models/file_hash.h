@@ -2,6 +2,7 @@
 // The SHA-256 of a file as it lies on the disk.
 
 #include <filesystem>
+#include <functional>
 #include <stop_token>
 #include <string>
 
@@ -15,6 +16,7 @@ struct FileHash {
 };
 
 /// Reads the whole file. Fails: not_found, io (also: no regular file), cancelled.
-Result<FileHash> hash_file(const std::filesystem::path& path, const std::stop_token& stop);
+Result<FileHash> hash_file(const std::filesystem::path& path, const std::stop_token& stop,
+                           const std::function<void(uint64_t done_bytes, uint64_t total_bytes)>& progress = {});
 
 }  // namespace atlas::tools

@@ -157,7 +157,7 @@ Result<std::string> Part::check() {
     if (options_.on_note && bytes_ >= kLargeBytes)
         options_.on_note(fmt::format("checking {} ({})", printable(target_.filename().string()), bytes_text(bytes_)));
     // Read back by name, so that what is renamed is what was hashed, whatever was received.
-    ATLAS_TRY(const FileHash found, hash_file(path_, options_.stop));
+    ATLAS_TRY(const FileHash found, hash_file(path_, options_.stop, options_.on_check));
     const std::string url = printable(request_.url, 400);
     if (found.bytes != bytes_)
         return fail(ErrorCode::corrupt, "{}: {} bytes came, but {} lie on the disk: does another program write there?",

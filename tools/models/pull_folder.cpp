@@ -13,13 +13,18 @@ constexpr const char* kClaim = "pull.json";
 }  // namespace
 
 Result<std::optional<StoredModel>> find_stored(const ModelStore& store, const Source& source) {
+    const auto found = [](StoredModel model) {
+        model.was_there = true;
+        return std::optional(std::move(model));
+    };
     if (auto present = store.find(source.name)) {
-        if (present->source == source.text) return std::optional<StoredModel>(std::move(*present));
+        if (present->source == source.text) return found(std::move(*present));
         return fail(ErrorCode::invalid_argument,
                     "{} is stored already, from {}; delete it first (atlas-vk rm {}) or give another --name",
                     in_quotes(source.name), in_quotes(present->source, 200), source.name);
     }
-    return source.is_name_given ? std::nullopt : store.find_source(source.text);
+    auto of_source = source.is_name_given ? std::nullopt : store.find_source(source.text);
+    return of_source ? found(std::move(*of_source)) : std::nullopt;
 }
 
 Result<PullFolder> PullFolder::enter(const ModelStore& store, const Source& source, const DownloadOptions& options) {
@@ -57,7 +62,7 @@ Result<bool> PullFolder::holds(const std::string& file_name, const std::optional
     const std::string shown = printable(file_name);
     if (!expected.empty() && fs::is_regular_file(path, error)) {
         if (options.on_note) options.on_note(fmt::format("{} is there already; checking it", shown));
-        ATLAS_TRY(const FileHash found, hash_file(path, options.stop));
+        ATLAS_TRY(const FileHash found, hash_file(path, options.stop, options.on_check));
         if (found.sha256 == expected) return true;
         if (options.on_note) options.on_note(fmt::format("{} is damaged or another file; fetching it again", shown));
     } else if (options.on_note) {

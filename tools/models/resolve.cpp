@@ -60,9 +60,14 @@ ResolvedModel resolve_model(const ModelStore& store, const std::string& name) {
     if (!is_plain)
         return unknown(ErrorCode::not_found, fmt::format("{}: no such file", in_quotes(name, kMostShownPath)));
     if (!stored && stored.error().code != ErrorCode::not_found) return {{}, {}, stored.error()};
-    return unknown(ErrorCode::not_found, stored.error().message +
-                                             ", and no file of this name exists; 'atlas-vk pull NAME' fetches a model, "
-                                             "'atlas-vk pull --help' shows names");
+    const bool is_source = name.find(':') != std::string::npos || source.error().code == ErrorCode::not_found;
+    if (is_source) return {{}, {}, source.error()};
+    const std::string hint = store.hint_for(name);
+    return unknown(
+        ErrorCode::not_found,
+        fmt::format("{} is not stored here, no file, and not in the catalogue{} 'atlas-vk pull --help' lists "
+                    "the catalogue; hf:owner/repo[:quant] names any repository",
+                    in_quotes(name), hint.empty() ? "." : "; " + hint));
 }
 
 Result<fs::path> find_model_in(const ModelStore& store, const std::string& name) {

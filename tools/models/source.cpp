@@ -85,11 +85,11 @@ Result<Source> parse_source(std::string_view text) {
         return Source{std::string(text), stored_name(text.substr(5, end - 5))};
     }
     if (printable(text, text.size()) != text)
-        return fail(ErrorCode::not_found, "no model {} in the catalogue", in_quotes(text));
+        return fail(ErrorCode::invalid_argument, "no model {} in the catalogue", in_quotes(text));
     ATLAS_TRY(const Catalogue catalogue, user_catalogue());
     const auto model = catalogue.find_model(text);
     if (!model) {
-        return fail(model.error().code,
+        return fail(ErrorCode::invalid_argument,
                     "{}; also possible: hf:owner/repo[:quant], https://..., pypi:package==version, or a .gguf file of "
                     "this computer",
                     model.error().message);

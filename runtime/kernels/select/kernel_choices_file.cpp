@@ -88,8 +88,10 @@ Result<StoredChoices> read_choices(const std::filesystem::path& path, const Choi
         return fail(ErrorCode::corrupt, "{}: rejected, tested: expected lists of strings", path.string());
     }
     // Files of older versions have none.
-    if (document.contains("unfinished") && !read_texts(document, "unfinished", stored.unfinished)) {
-        return fail(ErrorCode::corrupt, "{}: unfinished: expected a list of strings", path.string());
+    for (const auto& [name, to] :
+         {std::pair("unfinished", &stored.unfinished), std::pair("ended_once", &stored.ended_once)}) {
+        if (document.contains(name) && !read_texts(document, name, *to))
+            return fail(ErrorCode::corrupt, "{}: {}: expected a list of strings", path.string(), name);
     }
     return stored;
 }
@@ -105,7 +107,8 @@ Result<void> write_choices(const std::filesystem::path& path, const ChoicesOwner
                            {"preferred", stored.choices.preferred},
                            {"rejected", stored.choices.rejected},
                            {"tested", stored.tested},
-                           {"unfinished", stored.unfinished}};
+                           {"unfinished", stored.unfinished},
+                           {"ended_once", stored.ended_once}};
     ATLAS_TRY(AtomicFile file, AtomicFile::create(path));
     ATLAS_TRY_VOID(file.write(document.dump(1, ' ', false, json::error_handler_t::replace) + "\n"));
     return file.commit();

@@ -26,8 +26,9 @@ std::string kernels_digest();
 struct StoredChoices {
     KernelChoices choices;                      // `preferred` and `rejected` are kept
     std::set<std::string, std::less<>> tested;  // rejection keys that the self-test has seen, right or wrong
-    // Those whose self-test did not finish: a hang, a crash, a loss of the device.
+    // Those whose self-test did not finish, twice or by a loss of the device: a hang or a crash.
     std::set<std::string, std::less<>> unfinished;
+    std::set<std::string, std::less<>> ended_once;  // a process ended during their self-test, perhaps killed
 };
 
 /// The file of a device in a folder: "<vendor>-<device>-<part of the UUID>.json".

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -15,33 +16,65 @@ void TestedVariants::load(KernelChoices& choices) {
         choices.rejected = std::move(stored->choices.rejected);
         tested_ = std::move(stored->tested);
         unfinished_ = std::move(stored->unfinished);
+        ended_once_ = std::move(stored->ended_once);
     } else if (stored.error().code != ErrorCode::not_found) {
         spdlog::warn("{}; kernels are tested again, and the results of atlas-vk tune are dropped",
                      stored.error().message);
     }
-    const size_t n_known = unfinished_.size();
+    choices.rejected.insert(unfinished_.begin(), unfinished_.end());
+    count_ended_tests(choices);
+}
+
+void TestedVariants::count_ended_tests(KernelChoices& choices) {
+    bool changed = false;
     for (const std::string& note : take_crash_notes(options_.file)) {
         if (!note.starts_with(note_beginning())) continue;  // of another driver or build
         const std::string key = note.substr(note_beginning().size());
-        spdlog::warn(
-            "an earlier run ended while it tested kernel {} on {}: the kernel hung, or the program was "
-            "killed. Another kernel is used; to "
-            "test it again, remove {}",
-            key, options_.owner.device, options_.file.string());
+        changed = true;
         tested_.erase(key);
+        if (!unfinished_.contains(key) && ended_once_.insert(key).second) {
+            spdlog::warn("an earlier run ended while it tested kernel {} on {}: it is tested once more", key,
+                         options_.owner.device);
+            continue;
+        }
+        spdlog::warn(
+            "two runs ended while they tested kernel {} on {}: it seems to hang or to crash the driver. Another "
+            "kernel is used; to test it again, remove {}",
+            key, options_.owner.device, options_.file.string());
+        ended_once_.erase(key);
         unfinished_.insert(key);
+        choices.rejected.insert(key);
     }
-    choices.rejected.insert(unfinished_.begin(), unfinished_.end());
-    if (unfinished_.size() > n_known) save(choices);
+    if (changed) save(choices);
+}
+
+size_t TestedVariants::count_new(std::span<const MatmulUse> used, std::span<const AttentionUse> attention) const {
+    Keys keys;
+    for (const MatmulUse& use : used) keys.insert(rejection_key(use));
+    for (const AttentionUse& use : attention) keys.insert(rejection_key(use));
+    return static_cast<size_t>(
+        std::count_if(keys.begin(), keys.end(), [this](const std::string& key) { return !tested_.contains(key); }));
 }
 
 Result<bool> TestedVariants::test_new(Backend& backend, KernelChoices& choices, std::span<const MatmulUse> used,
                                       std::span<const AttentionUse> attention) {
     const auto start = std::chrono::steady_clock::now();
     size_t n_tested = 0;
-    for (const MatmulUse& use : used) {
-        if (!tested_.insert(rejection_key(use)).second) continue;
+    const size_t n_new = count_new(used, attention);
+    const auto begin = [&](const std::string& key) -> Result<bool> {
+        if (tested_.contains(key)) return false;
+        if (options_.stop_requested && options_.stop_requested()) {
+            save(choices);
+            return fail(ErrorCode::cancelled, "stopped while kernels were tested");
+        }
+        tested_.insert(key);
+        if (options_.progress) options_.progress(n_tested, n_new);
         ++n_tested;
+        return true;
+    };
+    for (const MatmulUse& use : used) {
+        ATLAS_TRY(const bool is_new, begin(rejection_key(use)));
+        if (!is_new) continue;
         const auto damage = [&](std::span<std::byte> weights) {
             if (options_.sabotage) options_.sabotage(use, weights);
         };
@@ -55,8 +88,8 @@ Result<bool> TestedVariants::test_new(Backend& backend, KernelChoices& choices, 
         ATLAS_TRY_VOID(done);
     }
     for (const AttentionUse& use : attention) {
-        if (!tested_.insert(rejection_key(use)).second) continue;
-        ++n_tested;
+        ATLAS_TRY(const bool is_new, begin(rejection_key(use)));
+        if (!is_new) continue;
         choices.only_attention = &use.variant;
         const auto done =
             test(choices, rejection_key(use), [&] { return attention_error(backend, self_test_shape(use)); });
@@ -88,6 +121,7 @@ Result<void> TestedVariants::test(KernelChoices& choices, const std::string& key
 
 Result<void> TestedVariants::judge(KernelChoices& choices, const std::string& key, const Result<double>& error) {
     if (error) {
+        ended_once_.erase(key);
         unfinished_.erase(key);
         choices.rejected.erase(key);
         if (*error <= 1) return {};
@@ -95,8 +129,9 @@ Result<void> TestedVariants::judge(KernelChoices& choices, const std::string& ke
             fmt::format("{} computes wrong numbers on {} with driver {} (off by {:.3g} times what "
                         "rounding explains)",
                         key, options_.owner.device, options_.owner.driver, *error));
-    } else if (error.error().code == ErrorCode::out_of_memory) {
+    } else if (error.error().code == ErrorCode::out_of_memory || error.error().code == ErrorCode::cancelled) {
         tested_.erase(key);
+        if (error.error().code == ErrorCode::cancelled) save(choices);
         return tl::unexpected(error.error());
     } else if (error.error().code == ErrorCode::device_lost) {
         tested_.erase(key);
@@ -106,6 +141,7 @@ Result<void> TestedVariants::judge(KernelChoices& choices, const std::string& ke
         return fail(ErrorCode::device_lost, "the self-test of kernel {}: {}. {}", key, error.error().message,
                     options_.file.empty() ? "" : "At the next start another kernel is used");
     } else {
+        ended_once_.erase(key);
         unfinished_.erase(key);
         reports_.push_back(
             fmt::format("{} cannot be used on {}: {}", key, options_.owner.device, error.error().message));
@@ -147,7 +183,7 @@ Result<bool> TestedVariants::conclude(KernelChoices& choices, std::span<const Ma
 
 void TestedVariants::save(const KernelChoices& choices) const {
     if (options_.file.empty()) return;
-    StoredChoices stored{choices, tested_, unfinished_};
+    StoredChoices stored{choices, tested_, unfinished_, ended_once_};
     for (const std::string& key : unfinished_) stored.choices.rejected.erase(key);
     const auto written = write_choices(options_.file, options_.owner, stored);
     if (!written) spdlog::warn("{}; kernels will be tested again at the next start", written.error().message);

@@ -21,18 +21,21 @@ class TestedVariants {
         ChoicesOwner owner;
         /// For tests of the self-test: damages the weights that a variant gets.
         std::function<void(const MatmulUse& use, std::span<std::byte> weights)> sabotage = {};
+        std::function<bool()> stop_requested = {};                     // asked before each test
+        std::function<void(size_t done, size_t total)> progress = {};  // called before each test
     };
     explicit TestedVariants(Options options) : options_(std::move(options)) {}
 
     /// Reads verdicts and tuned preferences from the file. A file of another device, driver or build, or a damaged one,
-    /// is ignored with a warning. A variant whose test ended an earlier process (it hung, crashed, or was killed) is
-    /// avoided from now on; if no other variant is left, it is tested again.
+    /// is ignored with a warning. A variant whose test ended an earlier process is tested once more, because the user
+    /// may have killed that process; one whose test ended two is avoided from now on, and tested again only if no other
+    /// variant is left. A test that a signal ended soon after its beginning does not count (take_back_crash_notes).
     void load(KernelChoices& choices);
 
     /// Tests those of `used` that were not tested yet. A variant that is wrong, or that the driver refuses to compile,
     /// is added to choices.rejected. Returns whether anything was tested: then choices may have changed. Before a test
     /// begins, a note of it is on the disk (CrashNote).
-    /// Fails: device_lost (the variant is avoided at the next start), out_of_memory.
+    /// Fails: device_lost (the variant is avoided at the next start), out_of_memory, cancelled.
     Result<bool> test_new(Backend& backend, KernelChoices& choices, std::span<const MatmulUse> used,
                           std::span<const AttentionUse> attention);
 
@@ -45,6 +48,8 @@ class TestedVariants {
 
   private:
     using Keys = std::set<std::string, std::less<>>;
+    void count_ended_tests(KernelChoices& choices);
+    size_t count_new(std::span<const MatmulUse> used, std::span<const AttentionUse> attention) const;
     /// error: of the test, as a share of what rounding explains.
     Result<void> judge(KernelChoices& choices, const std::string& key, const Result<double>& error);
     Result<void> test(KernelChoices& choices, const std::string& key, const std::function<Result<double>()>& error_of);
@@ -54,6 +59,7 @@ class TestedVariants {
     Options options_;
     Keys tested_;
     Keys unfinished_;  // in choices.rejected too; not in tested_
+    Keys ended_once_;  // not in tested_; to be tested once more
     std::vector<std::string> reports_;
 };
 

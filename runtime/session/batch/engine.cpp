@@ -96,6 +96,11 @@ void Engine::drop_ended() {
 Result<void> Engine::fail_all(const Error& error) {
     ahead_->stop();
     ahead_requests_.clear();
+    if (error.code == ErrorCode::cancelled) {  // stopped within a step: as between two
+        for (const auto& running : requests_) end(*running, EngineFinish::cancelled);
+        drop_ended();
+        return {};
+    }
     for (const auto& running : requests_) end(*running, EngineFinish::failed, error);
     drop_ended();
     return tl::unexpected(error);

@@ -1,0 +1,12 @@
+#pragma once
+// What a backend of a command that a person waits for does besides computing.
+
+#include "runtime/kernels/vk_backend.h"
+
+namespace atlas::tools {
+
+/// The backend obeys the living Interrupt between kernels and between submissions, and a terminal shows how many
+/// kernels it has compiled.
+void make_interactive(VkBackendOptions& options);
+
+}  // namespace atlas::tools
