@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "bench/samples.h"
-#include "bench/step_runner.h"
+#include "bench/timed_step.h"
 
 namespace atlas::bench {
 
@@ -131,7 +131,7 @@ class ModelBench {
     Result<void> steps(const StepShape& most, const std::vector<uint32_t>& widths, std::vector<WidthRow>& rows,
                        const std::function<StepShape(uint32_t)>& shape_of) {
         if (stopped()) return {};
-        ATLAS_TRY(const auto runner, StepRunner::create(*model_, most, options_.kv));
+        ATLAS_TRY(const auto runner, TimedStep::create(*model_, most, options_.kv));
         for (const uint32_t width : widths) {
             const StepShape shape = shape_of(width);
             say(fmt::format("step of {} x {} tokens", shape.n_seqs, shape.tokens_per_seq));

@@ -1,7 +1,7 @@
 #include "bench/model_shapes.h"
 
 #include "bench/shape_model.h"
-#include "bench/step_runner.h"
+#include "bench/timed_step.h"
 
 namespace atlas::bench {
 
@@ -18,7 +18,7 @@ Result<std::shared_ptr<const Model>> plan_model_file(const std::filesystem::path
 
 Result<void> plan_model_kernels(const Model& model, KvFormats kv) {
     constexpr uint32_t kDepth = 4096;
-    ATLAS_TRY(const auto runner, StepRunner::create(model, {1, 512, kDepth}, kv));
+    ATLAS_TRY(const auto runner, TimedStep::create(model, {1, 512, kDepth}, kv));
     for (const uint32_t width : {1u, 2u, 4u, 8u, 16u, 24u, 64u, 512u}) {
         for (const uint32_t depth : {0u, kDepth}) ATLAS_TRY_VOID(runner->prepare({1, width, depth}));
     }

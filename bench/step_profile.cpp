@@ -3,14 +3,14 @@
 #include <algorithm>
 
 #include "bench/samples.h"
-#include "bench/step_runner.h"
+#include "bench/timed_step.h"
 #include "runtime/vk/profiler.h"
 
 namespace atlas::bench {
 
 namespace {
 
-Result<std::vector<ProfileRow>> profile_step(VkBackend& backend, StepRunner& runner, const StepShape& shape,
+Result<std::vector<ProfileRow>> profile_step(VkBackend& backend, TimedStep& runner, const StepShape& shape,
                                              uint32_t repetitions) {
     ATLAS_TRY_VOID(runner.prepare(shape));
     std::vector<vk::LabelTime> labels;
@@ -36,7 +36,7 @@ Result<std::vector<ProfileRow>> profile_steps(VkBackend& backend, const Model& m
     std::vector<ProfileRow> rows;
     if (options.verify.empty() || options.depths.empty()) return rows;
     const StepShape most{1, std::ranges::max(options.verify), std::ranges::max(options.depths)};
-    ATLAS_TRY(const auto runner, StepRunner::create(model, most, options.kv));
+    ATLAS_TRY(const auto runner, TimedStep::create(model, most, options.kv));
     for (const uint32_t depth : options.depths) {
         for (const uint32_t columns : options.verify) {
             if (options.stop.stop_requested()) return rows;

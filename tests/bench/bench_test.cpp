@@ -10,7 +10,7 @@
 #include "bench/samples.h"
 #include "bench/shape_model.h"
 #include "bench/step_profile.h"
-#include "bench/step_runner.h"
+#include "bench/timed_step.h"
 #include "quant/codec.h"
 #include "runtime/kernels/vk_backend.h"
 #include "runtime/model/common_weights.h"
@@ -173,7 +173,7 @@ TEST(StepProfile, NamesEveryDispatchOfTheStep) {
     if (!rows && rows.error().code == ErrorCode::unsupported) GTEST_SKIP() << rows.error().message;
     ASSERT_TRUE(rows) << rows.error().message;
     for (const uint32_t columns : options.verify) {
-        const auto runner = StepRunner::create(**model, {1, columns, 40}, options.kv);
+        const auto runner = TimedStep::create(**model, {1, columns, 40}, options.kv);
         ASSERT_TRUE(runner && (*runner)->prepare({1, columns, 40}));
         uint32_t dispatches = 0;
         double last_ms = INFINITY, sum_ms = 0;

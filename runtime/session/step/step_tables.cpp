@@ -171,7 +171,8 @@ void StepTables::write_states(std::span<const StepItem> items, const StepKey& ke
                     std::as_bytes(std::span(state_words_)));
 }
 
-// Writes only the entries that have changed.
+// Writes only the entries that have changed. A step that is running reads old entries alone, or one whose page was
+// exchanged for another with the same contents (Timeline::append).
 void StepTables::write_pages(std::span<const StepItem> items) {
     for (size_t seq = 0; seq < items.size(); ++seq) {
         const auto pages = items[seq].timeline->pages();

@@ -17,10 +17,10 @@ struct StepShape {
     uint32_t n_tokens() const { return n_seqs * tokens_per_seq; }
 };
 
-class StepRunner {
+class TimedStep {
   public:
     /// Takes memory for steps up to `largest` in every field. Fails: out_of_memory.
-    static Result<std::unique_ptr<StepRunner>> create(const Model& model, const StepShape& largest, KvFormats kv);
+    static Result<std::unique_ptr<TimedStep>> create(const Model& model, const StepShape& largest, KvFormats kv);
 
     /// Records the step and fills its tables. Requires shape <= largest in every field.
     Result<void> prepare(const StepShape& shape);
@@ -33,7 +33,7 @@ class StepRunner {
     std::vector<float> logits(uint32_t row) const;
 
   private:
-    explicit StepRunner(const Model& model) : model_(model) {}
+    explicit TimedStep(const Model& model) : model_(model) {}
     Result<void> allocate(KvFormats kv);
     void write_tables(const StepShape& shape);
 

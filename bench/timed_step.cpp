@@ -1,18 +1,18 @@
-#include "bench/step_runner.h"
+#include "bench/timed_step.h"
 
 #include "runtime/ops/dry_ops.h"
 
 namespace atlas::bench {
 
-Result<std::unique_ptr<StepRunner>> StepRunner::create(const Model& model, const StepShape& largest, KvFormats kv) {
-    std::unique_ptr<StepRunner> runner(new StepRunner(model));
+Result<std::unique_ptr<TimedStep>> TimedStep::create(const Model& model, const StepShape& largest, KvFormats kv) {
+    std::unique_ptr<TimedStep> runner(new TimedStep(model));
     runner->largest_ = largest;
     runner->pages_per_seq_ = pages_for(largest.depth + largest.tokens_per_seq);
     ATLAS_TRY_VOID(runner->allocate(kv));
     return runner;
 }
 
-Result<void> StepRunner::allocate(KvFormats kv) {
+Result<void> TimedStep::allocate(KvFormats kv) {
     Backend& backend = model_.backend();
     const ModelConfig& config = model_.config();
     const uint32_t n_rows = pages_per_seq_ * kPageTokens * largest_.n_seqs;
@@ -28,7 +28,7 @@ Result<void> StepRunner::allocate(KvFormats kv) {
 }
 
 // Sequence s owns the pages s * pages_per_seq .. of the cache.
-void StepRunner::write_tables(const StepShape& shape) {
+void TimedStep::write_tables(const StepShape& shape) {
     const uint32_t n_tokens = shape.n_tokens();
     std::vector<uint32_t> words(5ull * n_tokens), table(uint64_t{pages_per_seq_} * largest_.n_seqs);
     for (uint32_t t = 0; t < n_tokens; ++t) {
@@ -47,7 +47,7 @@ void StepRunner::write_tables(const StepShape& shape) {
     model_.backend().write(*pages_, 0, std::as_bytes(std::span(table)));
 }
 
-Result<void> StepRunner::prepare(const StepShape& shape) {
+Result<void> TimedStep::prepare(const StepShape& shape) {
     ATLAS_CHECK(shape.n_seqs <= largest_.n_seqs && shape.depth + shape.tokens_per_seq <= pages_per_seq_ * kPageTokens &&
                     shape.n_tokens() <= largest_.n_tokens(),
                 "a step of {} x {} tokens after {}", shape.n_seqs, shape.tokens_per_seq, shape.depth);
@@ -70,12 +70,12 @@ Result<void> StepRunner::prepare(const StepShape& shape) {
     return {};
 }
 
-Result<void> StepRunner::run() {
+Result<void> TimedStep::run() {
     ATLAS_CHECK(program_ != nullptr, "run() before prepare()");
     return model_.backend().run(*program_);
 }
 
-std::vector<float> StepRunner::logits(uint32_t row) const {
+std::vector<float> TimedStep::logits(uint32_t row) const {
     std::vector<float> values(model_.config().n_vocab);
     model_.backend().read(*output_, 4ull * row * values.size(), std::as_writable_bytes(std::span(values)));
     return values;
