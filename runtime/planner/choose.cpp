@@ -240,12 +240,15 @@ class Chooser {
         return choice;
     }
 
-    std::array<double, 6> rank(const PlanChoice& c) const {
+    // A cache whose cost was not measured with such keys is worth no memory saved, only a longer context.
+    std::array<double, 7> rank(const PlanChoice& c) const {
+        const KvCost cache = kv_cost_of(catalogue_, with_default_rotation(c.kv), cache_traits(c.model->shape));
         const double speed = std::round(std::log(c.decode.likely) / std::log(1.1)), context = c.n_ctx;
         return {c.useful() || request_.speed.unknown ? 1.0 : 0.0,
                 std::round(c.quality * 2),
                 request_.max_context ? context : speed,
                 request_.max_context ? speed : context,
+                cache.measured && !cache.is_least ? 1.0 : 0.0,
                 -double(c.total_bytes()),
                 c.quality};
     }
