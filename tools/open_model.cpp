@@ -56,7 +56,10 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
     if (speculation != nullptr) {
         ATLAS_TRY(open.draft_file, open_draft_file(*speculation, *open.file, *open.tokenizer));
     }
-    shape.n_ctx = flags.n_ctx;
+    if (shape.n_ctx == 0)
+        shape.n_ctx = flags.n_ctx;
+    else
+        shape.timeline_tokens = flags.n_ctx;  // of a pool
     ATLAS_TRY_VOID(check_without_device(*open.file, shape));
     if (on_files) ATLAS_TRY_VOID(on_files(open));
     ATLAS_TRY(open.backend, open_device(flags));
@@ -64,6 +67,7 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
     ATLAS_TRY(const ContextChoice choice, fit_context(*open.file, *open.backend, shape, flags, open.draft_file,
                                                       auto_draft, speculation == nullptr));
     shape.n_ctx = open.n_ctx = choice.plan.n_ctx;
+    if (shape.timeline_tokens > 0) open.n_ctx = std::min(open.n_ctx, shape.timeline_tokens);
     open.kv = shape.kv_format;
     ATLAS_TRY(open.model, load_weights(*open.file, *open.backend, shape));
     return open;
@@ -72,9 +76,8 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
 }  // namespace
 
 Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation,
-                                       const CheckFiles& on_files) {
-    SessionShape shape;
-    ATLAS_TRY(OpenModel open, load_model(flags, &speculation, shape, on_files));
+                                       SessionShape engine, const CheckFiles& on_files) {
+    ATLAS_TRY(OpenModel open, load_model(flags, &speculation, engine, on_files));
     open.watch = watch_memory(*open.backend, nullptr, nullptr);
     return open;
 }

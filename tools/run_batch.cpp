@@ -12,6 +12,7 @@
 #include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
 #include "runtime/model/limits.h"
+#include "runtime/planner/context.h"
 #include "runtime/session/batch/engine.h"
 #include "tools/answer_lines.h"
 #include "tools/ends_soon.h"
@@ -226,13 +227,24 @@ Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFl
     }
 }
 
+// What the steps of the engine hold at most; the model's context is chosen beside it.
+SessionShape engine_shape(const BatchFlags& flags, const SpeculationFlags& speculation, size_t n_prompts) {
+    SessionShape shape;
+    shape.n_ctx = flags.pool_tokens;
+    shape.max_timelines = static_cast<uint32_t>(std::clamp<size_t>(n_prompts, 1, flags.parallel));
+    shape.max_outputs =
+        rows_for(speculation) > 1 ? std::max(shape.max_timelines, kBatchInvariantWidth) : shape.max_timelines;
+    shape.n_batch = batch_for(shape.max_timelines);
+    return shape;
+}
+
 Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags,
                                             const SpeculationFlags& speculation, const std::vector<Prompt>& prompts) {
     RunnerShape shape;
     shape.kv_format = open.kv;
     shape.n_ctx = open.n_ctx;
     shape.max_timelines = std::min(flags.parallel, static_cast<uint32_t>(prompts.size()));
-    shape.n_batch = std::max(512u, shape.max_timelines + kPageTokens);
+    shape.n_batch = batch_for(shape.max_timelines);
     for (uint32_t draft_contexts = std::min(shape.max_timelines, kDraftContexts);; draft_contexts /= 2) {
         auto engine = make_engine(open, flags, speculation, shape, draft_contexts);
         if (engine || !open.draft_file || draft_contexts <= 1 || !is_too_large(engine.error())) return engine;
@@ -357,7 +369,8 @@ Result<void> run_batch(const Batch& batch, const PromptTokens& tokens_of) {
     }
     std::vector<std::string> texts;
     for (const PromptLine& line : read) texts.push_back(line.text);
-    ATLAS_TRY(OpenModel open, open_without_session(batch.model, batch.speculation, [&](const OpenModel& files) {
+    const SessionShape wish = engine_shape(batch.flags, batch.speculation, read.size());
+    ATLAS_TRY(OpenModel open, open_without_session(batch.model, batch.speculation, wish, [&](const OpenModel& files) {
                   return check_figures_file(batch, &files);
               }));
     AnswerLines lines(texts, stdout);

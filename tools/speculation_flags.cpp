@@ -181,7 +181,7 @@ Result<std::unique_ptr<BatchSpeculation>> make_batch_speculation(const Speculati
         shape.kv_format = one.kv_format;
         shape.pool_tokens = one.n_ctx * draft_contexts;
         shape.max_timelines = shape.max_outputs = parallel;
-        shape.n_batch = std::max(512u, parallel + kPageTokens);
+        shape.n_batch = batch_for(parallel);
         ATLAS_TRY(auto runner, StepRunner::create(model, shape));
         draft = std::make_unique<DraftModel>(std::move(runner), open.model->config().n_vocab);
     }

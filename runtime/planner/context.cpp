@@ -55,7 +55,9 @@ class ContextChooser {
         return plan_memory(target_.plan_input(backend_), shape).value();
     }
     MemoryPlan draft_plan(uint32_t n_ctx, const KvFormats& kv) const {
-        return plan_memory(draft_->plan_input(backend_), draft_session(draft_->config, n_ctx, kv)).value();
+        return plan_memory(draft_->plan_input(backend_),
+                           draft_session(draft_->config, n_ctx, kv, wish_.shape.max_timelines))
+            .value();
     }
     MemoryPlan all(uint32_t n_ctx, const KvFormats& kv) const {
         return draft_ ? together(alone(n_ctx, kv), draft_plan(n_ctx, kv)) : alone(n_ctx, kv);
@@ -163,10 +165,14 @@ class ContextChooser {
 
 }  // namespace
 
-SessionShape draft_session(const ModelConfig& draft, uint32_t n_ctx, const KvFormats& kv) {
+uint32_t batch_for(uint32_t n_timelines) { return std::max(512u, n_timelines + kPageTokens); }
+
+SessionShape draft_session(const ModelConfig& draft, uint32_t n_ctx, const KvFormats& kv, uint32_t n_timelines) {
     SessionShape shape;
     shape.n_ctx = std::min(n_ctx, draft.n_ctx_train);
     shape.kv_format = fits_heads(kv, draft) ? kv : KvFormats(Format::f16);
+    shape.max_timelines = shape.max_outputs = n_timelines;
+    shape.n_batch = batch_for(n_timelines);
     return shape;
 }
 

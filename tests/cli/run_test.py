@@ -131,6 +131,23 @@ class ManyPrompts(Cli):
         self.assertEqual(got, code, err)
         return [json.loads(line) for line in out.splitlines()], err
 
+    def test_a_tight_limit_is_refused_before_loading_or_holds_the_answers(self):
+        """What the steps of several answers need is part of the plan: no context is chosen that then fails."""
+        path = self.file("p.txt", "\n".join(f"def f{i}(x):" for i in range(9)).encode())
+        n_answered = 0
+        for limit in ("41M", "42M", "43M"):
+            for more in ([], ["--ctx", "256"], ["--pool", "512", "--ctx", "96"]):
+                code, out, err = atlas(*run_flags("--prompts", path, "--memory-limit", limit, *more))
+                with self.subTest(limit=limit, more=more, stderr=err[-300:]):
+                    lines = [json.loads(line) for line in out.splitlines()]
+                    if code == 0:
+                        self.assertEqual([line["finish"] for line in lines], ["max_tokens"] * 9)
+                        n_answered += 1
+                    else:
+                        self.assertEqual((code, lines), (1, []), "the model was loaded in vain")
+                        self.assertIn("needed", err)
+        self.assertGreater(n_answered, 2)
+
     def test_one_that_is_too_long_costs_no_other(self):
         path = self.file("p.txt", ("short\n" + "word " * 400 + "\nimport\n").encode())
         lines, err = self.lines(1, "--prompts", path, "--ctx", "64")
