@@ -38,6 +38,14 @@ std::string speculation_text(const SpeculationFigures& f) {
         f.host_ms + f.record_ms);
 }
 
+// A speed that is mostly the compiler's says nothing of the next answer's.
+std::string_view words_for_kernels(const GenerateReport& report) {
+    constexpr double kShareThatCounts = 0.1, kMostMsOfReading = 1000;  // reading compiled ones takes less
+    const bool counts = report.kernels_ms > kMostMsOfReading &&
+                        report.kernels_ms > kShareThatCounts * (report.prefill_ms + report.decode_ms);
+    return counts ? " (first run: kernels were compiled)" : "";
+}
+
 }  // namespace
 
 void explain_short_context(const GenerateReport& report, const Session& session) {
@@ -52,6 +60,7 @@ std::string report_line(const GenerateReport& report) {
     std::string line = count_of(report.answer_tokens, "token");
     if (report.answer_tokens > 0 && report.decode_ms > 0)
         line += fmt::format(", {:.1f} tokens/s", report.decode_tokens_per_s());
+    line += words_for_kernels(report);
     // A gain only: what is none is among the figures of -v.
     const bool gained =
         report.speculation && report.speculation->n_blocks > 0 && report.speculation->speed_up() >= 1.05;
@@ -64,10 +73,10 @@ std::string report_line(const GenerateReport& report) {
 std::string verbose_report_line(const GenerateReport& report) {
     const std::string drafts = report.speculation ? speculation_text(*report.speculation) : "";
     const std::string reused = report.reused_tokens > 0 ? fmt::format(" ({} reused)", report.reused_tokens) : "";
-    return fmt::format("prompt {}{}, {:.1f} tokens/s; answer {}, {:.1f} tokens/s{}; {}",
+    return fmt::format("prompt {}{}, {:.1f} tokens/s; answer {}, {:.1f} tokens/s{}{}; {}",
                        count_of(report.prompt_tokens, "token"), reused, report.prefill_tokens_per_s(),
-                       count_of(report.answer_tokens, "token"), report.decode_tokens_per_s(), drafts,
-                       words_for(report.finish));
+                       count_of(report.answer_tokens, "token"), report.decode_tokens_per_s(), words_for_kernels(report),
+                       drafts, words_for(report.finish));
 }
 
 void print_report(const GenerateReport& report, bool verbose) {

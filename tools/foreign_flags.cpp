@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "runtime/base/in_quotes.h"
+
 namespace atlas::tools {
 
 namespace {
@@ -85,6 +87,21 @@ Argument parse(const std::string& text) {
     return {text.substr(0, equals), text.substr(equals + 1), true};
 }
 
+// Another argument that gives the same option as arguments[at], in our spelling or another program's; null: none does.
+const std::string* given_also(const CLI::App& command, const std::vector<std::string>& arguments, size_t at,
+                              const CLI::Option* option) {
+    for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+        const Argument argument = parse(arguments[i]);
+        if (i == at || !argument.name.starts_with('-')) continue;
+        const auto theirs = std::find_if(kSpellings.begin(), kSpellings.end(),
+                                         [&](const Spelling& row) { return row.theirs == argument.name; });
+        const CLI::Option* other = command.get_option_no_throw(argument.name);
+        if (other == nullptr && theirs != kSpellings.end()) other = command.get_option_no_throw(theirs->ours);
+        if (other == option) return &arguments[i];
+    }
+    return nullptr;
+}
+
 bool knows(const CLI::App& command, const std::string& flag) { return command.get_option_no_throw(flag) != nullptr; }
 
 }  // namespace
@@ -107,6 +124,13 @@ Result<std::vector<std::string>> in_our_spelling(const CLI::App& command, const 
         if (it == kSpellings.end() || !knows(command, it->ours)) {
             ours.push_back(arguments[i]);
             continue;
+        }
+        const CLI::Option* option = command.get_option_no_throw(it->ours);
+        const std::string* other =
+            option->get_items_expected_max() == 1 ? given_also(command, arguments, i, option) : nullptr;
+        if (other != nullptr) {
+            return fail(ErrorCode::invalid_argument, "{} and {} mean the same flag, {}: give one of them", it->theirs,
+                        in_quotes(parse(*other).name), it->ours);
         }
         ours.emplace_back(it->ours);
         if (argument.has_value)

@@ -1,5 +1,7 @@
 #include "tools/interactive_backend.h"
 
+#include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,16 +14,24 @@ namespace atlas::tools {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+std::atomic<Clock::rep> ticks_of_kernels = 0;
+
 /// Shows itself while kernels are compiled; threads of the compilation share it.
 class KernelBar {
   public:
     void show(size_t done, size_t total) {
         const std::scoped_lock lock(mutex_);
         if (total == 0) {
+            if (ends_soon_) ticks_of_kernels += (Clock::now() - start_).count();
             ends_soon_.reset();
             return bar_.reset();
         }
-        if (!ends_soon_) ends_soon_.emplace();
+        if (!ends_soon_) {
+            start_ = Clock::now();
+            ends_soon_.emplace();
+        }
         if (!bar_) bar_.emplace("compiling", ProgressStyle{.unit = "kernels", .in_front = true});
         bar_->show(done, total);
     }
@@ -30,6 +40,7 @@ class KernelBar {
     std::mutex mutex_;
     std::optional<ProgressBar> bar_;
     std::optional<EndsSoon> ends_soon_;
+    Clock::time_point start_;
 };
 
 }  // namespace
@@ -43,5 +54,7 @@ void make_interactive(VkBackendOptions& options) {
         bar->show(done, total);
     };
 }
+
+double kernels_ms() { return std::chrono::duration<double, std::milli>(Clock::duration(ticks_of_kernels)).count(); }
 
 }  // namespace atlas::tools

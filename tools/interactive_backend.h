@@ -9,4 +9,7 @@ namespace atlas::tools {
 /// kernels it has compiled.
 void make_interactive(VkBackendOptions& options);
 
+/// For how long such backends have compiled and tested kernels since the program began.
+double kernels_ms();
+
 }  // namespace atlas::tools

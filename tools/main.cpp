@@ -186,7 +186,7 @@ int run(int argc, char** argv) {
     app.require_subcommand(1);
     app.footer(
         "Exit codes: 0 done, 1 what the command line names fails (a file, the network, the device), 2 it is wrong "
-        "itself.");
+        "itself, 129, 130 and 143 stopped by SIGHUP, Ctrl-C and SIGTERM.");
     int exit_code = 0;
     for (const auto& add : atlas::tools::kSubcommands) add(app, exit_code);
     sort_into_groups(app);

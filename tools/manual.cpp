@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "runtime/base/atomic_file.h"
+#include "tools/fit_columns.h"
 #include "tools/messages.h"
 #include "tools/option_facts.h"
 #include "tools/subcommands.h"
@@ -69,7 +70,10 @@ std::string options_text(const CLI::App& command) {
 
 // A footer keeps its lines: most are examples.
 std::string footer_text(const CLI::App& command) {
-    return command.get_footer().empty() ? "" : fmt::format(".SH NOTES\n.nf\n{}\n.fi\n", roff(command.get_footer()));
+    constexpr size_t kColumns = 70;  // and man's indentation of 7, on a terminal of 80
+    return command.get_footer().empty()
+               ? ""
+               : fmt::format(".SH NOTES\n.nf\n{}\n.fi\n", roff(fit_columns(command.get_footer(), kColumns)));
 }
 
 std::string page(const std::string& name, const std::string& what, const std::string& body) {
@@ -99,7 +103,7 @@ std::string main_page(const CLI::App& app) {
         commands += fmt::format(".TP\n\\fB{}\\fR\n{}\n", roff(command->get_name()), roff(command->get_description()));
         see_also += fmt::format("{}.BR atlas\\-vk\\-{} (1)", see_also.empty() ? "" : ",\n", roff(command->get_name()));
     }
-    return page("atlas-vk", app.get_description(),
+    return page("atlas-vk", "run GGUF language models on any Vulkan device",
                 ".SH SYNOPSIS\n.B atlas\\-vk\n\\fICOMMAND\\fR [\\fIOPTION\\fR]...\n" + commands + options_text(app) +
                     footer_text(app) + ".SH SEE ALSO\n" + see_also + "\n");
 }

@@ -213,7 +213,7 @@ int print_plan(const Catalogue& catalogue, const PlanFlags& flags, const Chosen&
         fmt::print("{}\n", choices_json(*choices, trades, chosen, flags.prices, flags.file));
         return 0;
     }
-    print_choices(*choices, chosen, flags.prices, flags.file);
+    print_choices(*choices, chosen, flags.prices, flags.file, request.model != nullptr);
     if (!best.draft && flags.draft != "none" && flags.n_sequences == 1) {
         fmt::print("  No draft: {}.\n", request.draft != nullptr
                                             ? request.draft->shape.id + " does not fit beside it"

@@ -147,8 +147,30 @@ std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, s
     return fmt::format("  [{}]\n  {}\n", bar, legend);
 }
 
+namespace {
+
+void print_best(const PlanChoice& best, bool unknown, bool is_named) {
+    const bool slow = !unknown && !best.useful();
+    const std::string name = fmt::format("{} {}", best.model->shape.id, best.quant);
+    fmt::print("\n{}", wrapped(!slow      ? "Best: " + name
+                               : is_named ? "Too slow to be of use: " + name
+                                          : fmt::format("No model of the catalogue is fast enough here; the fastest: "
+                                                        "{}, {} tokens/s",
+                                                        name, speed_text(best.decode, false)),
+                               2));
+    fmt::print("{}", wrapped("  " + best.reason + ".", 2));
+    if (slow) {
+        fmt::print("{}",
+                   wrapped(fmt::format("  Below {:.0f} tokens/s an answer of 300 tokens takes over {:.0f} seconds.",
+                                       kUsefulTokensPerS, 300 / kUsefulTokensPerS),
+                           2));
+    }
+}
+
+}  // namespace
+
 void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen, const PlanPrices& prices,
-                   const std::string& file) {
+                   const std::string& file, bool is_named) {
     const PlanTarget& target = chosen.target;
     const bool unknown = chosen.speed.unknown;
     fmt::print("{}\n", wrapped(fmt::format("{}: {} in all, {} for a model{}", target.name,
@@ -171,17 +193,7 @@ void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen,
     const bool all_run = std::all_of(choices.begin(), choices.end(), [](const PlanChoice& c) { return c.runs; });
     if (!all_run) fmt::print(" * this version cannot run its architecture yet\n");
     const PlanChoice& best = choices.front();
-    const bool slow = !unknown && !best.useful();
-    fmt::print("\n{}: {} {}\n{}", slow ? "Too slow to be of use, and yet the best" : "Best", best.model->shape.id,
-               best.quant, wrapped("  " + best.reason + ".", 2));
-    if (slow) {
-        fmt::print("{}",
-                   wrapped(fmt::format("  Below {:.0f} tokens/s an answer of 300 tokens takes over {:.0f} seconds: {}.",
-                                       kUsefulTokensPerS, 300 / kUsefulTokensPerS,
-                                       choices.size() > 1 ? "all choices are slower than that here"
-                                                          : "this one is slower than that here"),
-                           2));
-    }
+    print_best(best, unknown, is_named);
     if (!unknown && best.decode_full.likely < 0.9 * best.decode.likely) {
         fmt::print("  With the context full: {} tokens/s.\n", speed_text(best.decode_full, false));
     }

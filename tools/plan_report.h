@@ -41,8 +41,9 @@ struct Chosen {
     SpeedFactors speed;
 };
 
+/// `file`: path of the file that was planned, or empty. `is_named`: of one model that was asked for.
 void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen, const PlanPrices& prices,
-                   const std::string& file);
+                   const std::string& file, bool is_named);
 void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice);
 std::string choices_json(const std::vector<PlanChoice>& choices, const std::vector<KvTrade>& trades,
                          const Chosen& chosen, const PlanPrices& prices, const std::string& file);

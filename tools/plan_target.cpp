@@ -18,6 +18,7 @@ namespace atlas::tools {
 
 namespace {
 
+constexpr double kUsualSeconds = 6;  // of measuring an idle software device; a card takes less
 constexpr uint64_t kSmallestCard = 256 * kMiB;
 
 // The memory of an absent card that a model does not get.
@@ -113,7 +114,11 @@ Result<SpeedFactors> measured_factors(const vk::DeviceCaps& device, const std::s
     if (const auto done = keep_calibration(kept, key, factors); !done)
         warning("{}", done.error().message);
     else
-        note("measured in {:.1f} s; kept in {}", seconds, printable(kept.string(), 400));
+        note("measured in {:.1f} s{}; kept in {}", seconds,
+             seconds > 3 * kUsualSeconds
+                 ? ": other programs were running; `atlas-vk plan --measure` again when the machine is idle"
+                 : "",
+             printable(kept.string(), 400));
     return factors;
 }
 

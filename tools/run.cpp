@@ -5,6 +5,7 @@
 #include "runtime/text/chat_prompt.h"
 #include "tools/answer_report.h"
 #include "tools/flag_checks.h"
+#include "tools/interactive_backend.h"
 #include "tools/interrupt.h"
 #include "tools/messages.h"
 #include "tools/open_device.h"
@@ -82,7 +83,9 @@ Result<GenerateReport> answer(const RunFlags& flags, OpenModel& open, const std:
         reading.show(done, total);
         open.watch->look();
     };
+    const double kernels_before = kernels_ms();
     auto report = generate(*open.session, open.tokenizer, tokens, options, emit, progress);
+    if (report) report->kernels_ms = kernels_ms() - kernels_before;
     reading.wipe();
     open.draft_tokens_by(nullptr);
     if (report) ATLAS_TRY_VOID(out.finish());

@@ -189,8 +189,15 @@ class BatchRun {
     double decode_seconds_ = 0;
 };
 
+// The figures go there when --json names no file: stdout has the answers.
+constexpr const char* kStderr = "/dev/stderr";
+
 Result<void> put_figures(const std::string& to, const Json& figures) {
     const std::string text = json_text(figures, 1) + "\n";
+    if (to == kStderr) {
+        write_stderr(text);
+        return {};
+    }
     if (to == "-") {
         fmt::print("{}", text);
         return {};
@@ -274,9 +281,11 @@ void add_batch_flags(CLI::App& command, BatchFlags& flags) {
         ->group(group)
         ->needs(prompts);
     CLI::Option* json =
-        command.add_option("--json", flags.json, "Write the figures at the end to this file, or - for stdout")
+        command
+            .add_option("--json", flags.json,
+                        "Write the figures at the end to this file, or - for stdout; without one to stderr")
             ->expected(0, 1)
-            ->default_str("-")
+            ->default_str(kStderr)
             ->group(group)
             ->needs(prompts);
     command.add_flag("--force", flags.force, "Replace the file of --json if it exists")->group(group)->needs(json);
@@ -349,7 +358,7 @@ std::vector<std::filesystem::path> inputs_of(const Batch& batch) {
 
 Result<void> check_figures_file(const Batch& batch, const OpenModel* open) {
     const std::string& out = batch.flags.json;
-    if (out.empty() || out == "-") return {};
+    if (out.empty() || out == "-" || out == kStderr) return {};
     if (open == nullptr) return check_output(out, inputs_of(batch), batch.flags.force);
     auto inputs = model_files(open->file->path());
     if (open->draft_file) {

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <string_view>
+#include <vector>
 
 #include "runtime/base/in_quotes.h"
 
@@ -43,15 +44,17 @@ std::string of_value(std::string_view text) {
 std::string usage_text(const CLI::ParseError& error, const CLI::App* command) {
     const std::string text = error.what();
     std::string left, right;
-    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && command != nullptr &&
-        !command->remaining().empty()) {
-        const auto extra = command->remaining();
-        const bool is_flag = extra.front().starts_with('-');
-        return is_flag ? fmt::format("there is no flag {}", extra.front())
-                       : fmt::format("nothing was expected after the flags, found {}",
-                                     in_quotes(fmt::format("{}", fmt::join(extra, " "))));
+    const bool is_extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+    const bool is_missing = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+    const auto extra = command != nullptr ? command->remaining() : std::vector<std::string>();
+    if ((is_extra || is_missing) && !extra.empty()) {
+        // An unknown flag may be a required one, misspelt.
+        if (extra.front().starts_with('-')) return fmt::format("there is no flag {}", extra.front());
+        if (is_extra)
+            return fmt::format("nothing was expected after the flags, found {}",
+                               in_quotes(fmt::format("{}", fmt::join(extra, " "))));
     }
-    if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && split(text, " is required", left, right))
+    if (is_missing && split(text, " is required", left, right))
         return fmt::format("{} is missing: it is required", left);
     if (dynamic_cast<const CLI::ExcludesError*>(&error) != nullptr && split(text, " excludes ", left, right))
         return fmt::format("{} does not go with {}", left, right);

@@ -244,10 +244,15 @@ class Chooser {
     std::array<double, 7> rank(const PlanChoice& c) const {
         const KvCost cache = kv_cost_of(catalogue_, with_default_rotation(c.kv), cache_traits(c.model->shape));
         const double speed = std::round(std::log(c.decode.likely) / std::log(1.1)), context = c.n_ctx;
-        return {c.useful() || request_.speed.unknown ? 1.0 : 0.0,
-                std::round(c.quality * 2),
-                request_.max_context ? context : speed,
-                request_.max_context ? speed : context,
+        const double quality = std::round(c.quality * 2);
+        const bool fast = c.useful() || request_.speed.unknown;
+        const bool speed_counts_first = !fast && request_.model == nullptr;
+        return {fast ? 1.0 : 0.0,
+                speed_counts_first ? speed : quality,
+                speed_counts_first     ? quality
+                : request_.max_context ? context
+                                       : speed,
+                request_.max_context && !speed_counts_first ? speed : context,
                 cache.measured && !cache.is_least ? 1.0 : 0.0,
                 -double(c.total_bytes()),
                 c.quality};

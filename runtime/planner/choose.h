@@ -9,11 +9,11 @@
 //    estimated: for coding from HumanEval, by the line through the models that have both; else by the line of the
 //    others' scores over log(parameters), less five points.
 // 3. Then speed, in steps of a tenth; then context; then fewer bytes.
-// Before all of these, choices that decode faster than kUsefulTokensPerS come before those that do not.
-// Of each model only its best choice is offered. A model that was trained in a quantized format is offered in that
-// format only: other files of it are larger and hold no more information. A draft model is added where it makes
-// decoding 1.15 times faster at an acceptance of 60 %. Where it needs room, the context becomes shorter (speed ranks
-// before context), but never shorter than the wanted one.
+// Before all of these, choices that decode faster than kUsefulTokensPerS come before those that do not. Of those that
+// do not, the fastest comes first, unless a model was named. Of each model only its best choice is offered. A model
+// that was trained in a quantized format is offered in that format only: other files of it are larger and hold no more
+// information. A draft model is added where it makes decoding 1.15 times faster at an acceptance of 60 %. Where it
+// needs room, the context becomes shorter (speed ranks before context), but never shorter than the wanted one.
 
 #include <optional>
 

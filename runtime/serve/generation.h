@@ -49,6 +49,7 @@ struct GenerateReport {
     uint32_t answer_tokens = 0;  // without the token that ended it
     double prefill_ms = 0;
     double decode_ms = 0;
+    double kernels_ms = 0;  // of these, compiling kernels; set by a caller that observes the backend
     std::string text;
     std::optional<SpeculationFigures> speculation;
 

@@ -254,7 +254,24 @@ class Pasting(Chat):
         self.assertEqual(terminal.wait_for_messages(3)[2]["content"], "half of it")
 
 
-class Commands(Chat):
+class TypedCommands(Chat):
+    def test_what_is_forgotten_is_still_offered(self):
+        for forget in ("/clear", "/undo", "/system Be short."):
+            self.state = self.folder / forget[1:5]
+            terminal = self.open(*self.SHORT)
+            terminal.send(f"before {forget}\r")
+            before = terminal.wait_for_messages(2)
+            terminal.expect("; context ")
+            terminal.send(forget + "\r")
+            terminal.expect("/resume")
+            terminal.send("/bye\r")
+            terminal.ends(0)
+            self.assertEqual(terminal.kept(), before)
+            terminal = self.open(*self.SHORT, "--resume")
+            self.assertIn(b"before " + forget.split()[0].encode(), b" ".join(terminal.output.split()))
+            terminal.send("/bye\r")
+            terminal.ends(0)
+
     def test_commands_without_an_argument_say_what_is_set(self):
         terminal = self.open(*self.SHORT, "--system", "Be short.")
         terminal.send("/system\r")
@@ -307,6 +324,22 @@ class ReadingFiles(Chat):
         self.assertNotIn("second", question)
 
 
+    def test_a_file_that_is_too_long_is_named_and_stays(self):
+        small, large = self.folder / "small.py", self.folder / "large.py"
+        small.write_text("small = 1\n")
+        large.write_text(LONG)
+        terminal = self.open("--temperature", "0", "-n", "4", "--ctx", "512")
+        terminal.send(f"/read {small}\r/read {large}\rtell\r")
+        terminal.expect("do not fit")
+        terminal.expect("> ")
+        self.assertIn(b"'large.py' takes most", b" ".join(terminal.output.split()))
+        self.assertIn(b"/unread drops it", b" ".join(terminal.output.rsplit(b"do not fit", 1)[1].split()))
+        terminal.send(f"/unread {large}\r")
+        terminal.expect("1 file dropped")
+        terminal.send("tell\r")
+        self.assertIn("small = 1", terminal.wait_for_messages(2)[0]["content"])
+
+
 class Stopping(Chat):
     def test_what_follows_ctrl_c_in_one_write_is_read(self):
         for text in ("\x03/bye\r", "to be dropped\x03/bye\r"):
@@ -328,7 +361,8 @@ class Stopping(Chat):
         terminal.expect("> ")
         terminal.send("/undo\r/bye\r")
         terminal.ends(0)
-        self.assertEqual(terminal.kept(), [])
+        self.assertIn(b"/resume continues it", b" ".join(terminal.output.split()))
+        self.assertEqual(terminal.kept()[0]["content"], "tell")
 
     def test_signals_end_it_with_the_terminal_restored_and_the_talk_kept(self):
         for number, code in ((signal.SIGHUP, 129), (signal.SIGTERM, 143)):
@@ -495,6 +529,15 @@ class Commands(Chat):
         self.assertEqual(err.count("atlas-vk: error:"), 4, err)
         self.assertIn("/retry", err)
         self.assertEqual([m["content"] for m in json.loads((self.folder / "last.json").read_text())[::2]], ["/usr/bin/env is what?", "// and this?"])
+
+    def test_a_retry_has_the_next_seed(self):
+        def answers(lines, seed):
+            saved = self.folder / f"{seed}-{lines.count('retry')}.json"
+            self.SHORT = ("--temperature", "1.5", "--seed", seed, "-n", "24", "--ctx", "2048")
+            self.chat(f"{lines}/save {saved}\n")
+            return json.loads(saved.read_text())[-1]["content"]
+        self.assertEqual(answers("tell\n/retry\n/retry\n", "5"), answers("tell\n", "7"))
+        self.assertNotEqual(answers("tell\n/retry\n", "5"), answers("tell\n", "5"))
 
     def test_a_lost_device_keeps_the_talk(self):
         layer = Path(os.environ.get("ATLAS_FAULT_LAYER", Path(PROGRAM).resolve().parent / "tests/faults"))

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import struct
@@ -78,6 +79,17 @@ class Help(Cli):
         self.fails(2, ["--model"], "run", "hello")
         self.fails(2, [], "run", "-m", TINY, "--no-such-flag", "x")
         self.fails(2, [], "run", "-m", TINY, "--ctx", "-5", "x")
+        self.fails(2, ["there is no flag --modle", "did you mean --model?"], "run", "--modle", TINY, "x")
+        for given in (["-m", TINY, "-hf", "owner/repo"], ["-hf", "owner/repo", "--model", TINY]):
+            self.fails(2, ["-hf", "give one of them"], "run", *given, "x")
+        for script, flag in (("start", "--nope"), ("setup", "--nope"), ("setup", "word")):
+            done = subprocess.run([TESTS.parent / "tools" / script, flag], capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+            self.assertIn(flag, done.stderr)
+        for script in ("start", "setup"):
+            done = subprocess.run([TESTS.parent / "tools" / script, "--help"], capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn(f"tools/{script} [", done.stdout)
 
     def test_a_flag_without_a_command_is_named(self):
         self.fails(2, ["there is no flag --nope"], "--nope")
@@ -98,6 +110,13 @@ class Help(Cli):
         code, _, err = atlas("manual", self.folder.name)
         self.assertEqual(code, 0, err)
         page = Path(self.folder.name) / "atlas-vk-run.1"
+        main = (Path(self.folder.name) / "atlas-vk.1").read_text()
+        self.assertIn("\\- run GGUF language models on any Vulkan device\n", main)
+        for code in ("129", "130", "143"):
+            self.assertIn(code, main)
+        for written in Path(self.folder.name).glob("*.1"):
+            for line in re.search(r"\.nf\n(.*?)\.fi\n|\Z", written.read_text(), re.S).group().splitlines():
+                self.assertTrue(len(line.replace("\\", "")) <= 80 or "atlas" in line, (written.name, line))
         if not shutil.which("groff"):
             self.skipTest("groff is not installed")
         shown = subprocess.run(["groff", "-man", "-Tutf8", "-P-cbou", "-ww", page], capture_output=True, text=True, timeout=60)

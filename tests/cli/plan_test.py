@@ -299,6 +299,11 @@ class Answers(Cli):
         self.assertNotIn("\nBest:", out)
         self.assertIn("Too slow to be of use", out)
         self.assertIs(self.choices(*arguments)[0]["useful_speed"], False)
+        code, out, err = plan("--vram", "24G", "--bandwidth", "1", "--quant", "F16")
+        self.assertEqual(code, 0, err)
+        speeds = [choice["decode_tokens_per_s"]["likely"] for choice in self.choices("--vram", "24G", "--bandwidth", "1", "--quant", "F16", "--choices", "100")]
+        self.assertRegex(" ".join(out.split()), r"No model of the catalogue is fast enough here; the fastest: \S+ \S+, [\d.-]+ tokens/s")
+        self.assertGreaterEqual(speeds[0] * 1.11, max(speeds))
         # Among many, those that are of use come first.
         self.assertIs(self.choices("--vram", "24G", "--bandwidth", "10")[0]["useful_speed"], True)
 

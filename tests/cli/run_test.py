@@ -185,6 +185,9 @@ class ManyPrompts(Cli):
         self.assertEqual(precious.read_bytes(), b"mine")
         self.fails(2, ["destroy"], *run_flags("--prompts", prompts, "--json", prompts, "--force"))
         self.fails(2, ["a device"], *run_flags("--prompts", prompts, "--json", "/dev/null", "--force"))
+        lines, err = self.lines(0, "--prompts", prompts, "--json")
+        self.assertEqual(len(lines), 1, "stdout has the answers alone")
+        self.assertIn('"answer_tokens_per_s"', err)
         self.lines(0, "--prompts", prompts, "--json", precious, "--force")
         self.assertEqual(json.loads(precious.read_text())["prompts"], 1)
 

@@ -125,16 +125,18 @@ Result<bool> Dialogue::command(const std::string& line) {
 Result<void> Dialogue::put_question(const std::string& text) {
     const Conversation before = conversation_;
     conversation_.ask(text_of_files() + text);
-    files_.clear();
-    return answer(before);
+    n_retries_ = 0;
+    ATLAS_TRY(const bool stays, answer(before, advice_on_files()));
+    if (stays) files_.clear();
+    return {};
 }
 
 // An answer that fails for a reason of this question (too long), or is stopped before it begins, leaves the
 // conversation as it was before; a lost device ends the chat.
-Result<void> Dialogue::answer(const Conversation& before) {
+Result<bool> Dialogue::answer(const Conversation& before, const std::string& advice) {
     kept_.keep(conversation_, false);
     const LineEditor::TypeAhead type_ahead(editor_);
-    auto report = replies_.answer(conversation_, interrupt_.token());
+    auto report = replies_.answer(conversation_, n_retries_, interrupt_.token());
     if (report) {
         conversation_.answer(report->text);
     } else if (!replies_.text_so_far().empty()) {
@@ -144,20 +146,22 @@ Result<void> Dialogue::answer(const Conversation& before) {
         const ErrorCode code = report.error().code;
         const bool of_question =
             code == ErrorCode::limit || code == ErrorCode::cancelled || code == ErrorCode::invalid_argument;
-        if (of_question && conversation_.is_open() && !Interrupt::must_leave()) conversation_ = before;
+        const bool is_taken_back = of_question && conversation_.is_open() && !Interrupt::must_leave();
+        if (is_taken_back) conversation_ = before;
         kept_.keep(conversation_, false);
         if (!of_question) {
             if (!kept_.path().empty())
                 report.error().message += fmt::format(". {} continues this chat", options_.resume_command);
             return tl::unexpected(report.error());
         }
+        if (code == ErrorCode::limit) report.error().message += advice;
         print_error(report.error());
-        return {};
+        return !is_taken_back;
     }
     kept_.keep(conversation_, false);
     if (options_.stats) replies_.print_figures(*report, options_.verbose);
     last_report_ = std::move(*report);
-    return {};
+    return true;
 }
 
 void Dialogue::offer_last() {
@@ -173,19 +177,29 @@ Result<void> Dialogue::resume() {
     }
     auto conversation = load_talk(last_->path);
     if (!conversation) return tl::unexpected(conversation.error());
-    return take(std::move(*conversation), last_->path);
+    return take(std::move(*conversation), std::string(last_->path));
+}
+
+// What follows goes into a new file, so that /resume and --resume still find this conversation. A script's is not kept.
+std::string_view Dialogue::leave_conversation() {
+    if (!editor_.interactive()) kept_.remove();
+    if (!editor_.interactive() || kept_.path().empty() || conversation_.n_messages() == 0) return {};
+    kept_.keep(conversation_, true);
+    const auto left = kept_.path();
+    kept_.begin_new();
+    last_ = kept_.newest();
+    return last_ && last_->path == left ? "; /resume continues it" : "";
 }
 
 // Continues another conversation; the present one stays in its file.
-Result<void> Dialogue::take(Conversation conversation, const std::filesystem::path& from) {
+Result<void> Dialogue::take(Conversation conversation, const std::string& from) {
     ATLAS_TRY_VOID(replies_.check(conversation));
-    kept_.keep(conversation_, true);
-    kept_.begin_new();
+    leave_conversation();
     conversation_ = std::move(conversation);
     kept_.keep(conversation_, false);
     const auto& messages = conversation_.messages();
     const std::string& question = messages[messages.size() - (conversation_.is_open() ? 1 : 2)].content;
-    note("{} from {}; the last question was {}", count_of(messages.size(), "message"), in_quotes(from.string(), 200),
+    note("{} from {}; the last question was {}", count_of(messages.size(), "message"), in_quotes(from, 200),
          in_quotes(question, 200));
     if (conversation_.is_open()) note("it has no answer yet: /retry answers it");
     return {};

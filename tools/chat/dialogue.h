@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tools/chat/replies.h"
@@ -50,10 +51,13 @@ class Dialogue {
     LineEditor::Input read_block();
     Result<bool> command(const std::string& line);
     Result<void> put_question(const std::string& text);
-    Result<void> answer(const Conversation& before);
+    /// false: the question was taken back. `advice` is added to the message if it is too long.
+    Result<bool> answer(const Conversation& before, const std::string& advice = {});
+    /// Call before the conversation is forgotten. Returns the end of a message: how to go on with it, or nothing.
+    std::string_view leave_conversation();
     void offer_last();
     Result<void> resume();
-    Result<void> take(Conversation conversation, const std::filesystem::path& from);
+    Result<void> take(Conversation conversation, const std::string& from);
 
     // dialogue_commands.cpp
     Result<bool> show_help(const std::string&);
@@ -83,7 +87,9 @@ class Dialogue {
         std::string text;
     };
     std::string text_of_files() const;
+    std::string advice_on_files() const;
     std::vector<ReadFile> files_;  // of /read, for the next question
+    uint32_t n_retries_ = 0;       // of the last question
     std::optional<KeptTalk::Found> last_;
     std::optional<GenerateReport> last_report_;
     bool said_how_to_leave_ = false;

@@ -47,12 +47,12 @@ std::string fence_for(std::string_view text) {
 std::span<const Dialogue::Command> Dialogue::commands() {
     static const Command kCommands[] = {
         {"/help", "", "Show this text", &Dialogue::show_help},
-        {"/retry /again", "", "Answer the last question anew", &Dialogue::retry},
+        {"/retry /again", "", "Answer the last question anew (--seed N: N+1, N+2, ...)", &Dialogue::retry},
         {"/undo", "", "Forget the last question and its answer", &Dialogue::undo},
         {"/clear", "", "Forget the conversation", &Dialogue::clear},
         {"/system", "[TEXT]", "Show the system message, or set it and start over", &Dialogue::set_system},
         {"/read", "FILE", "Put a file into the next message", &Dialogue::read, true},
-        {"/unread", "[FILE]", "Drop a file of /read from the next message, or all of them", &Dialogue::unread},
+        {"/unread", "[FILE]", "Drop a file of /read, or all, from the next message", &Dialogue::unread},
         {"/save", "FILE", "Write the conversation as JSON; /save! replaces a file", &Dialogue::save, true},
         {"/save!", "FILE", "", &Dialogue::save_over, true},
         {"/load", "FILE", "Go on with a conversation that /save wrote", &Dialogue::load, true},
@@ -102,20 +102,23 @@ Result<bool> Dialogue::show_help(const std::string&) {
 }
 
 Result<bool> Dialogue::clear(const std::string&) {
+    const auto way_back = leave_conversation();
     conversation_.clear();
     files_.clear();
-    kept_.keep(conversation_, false);
-    note("the conversation is forgotten");
+    note("the conversation is forgotten{}", way_back);
     return true;
 }
 
 Result<bool> Dialogue::undo(const std::string&) {
-    if (!conversation_.undo()) {
+    Conversation rest = conversation_;
+    if (!rest.undo()) {
         note("there is no question to take back");
         return true;
     }
-    kept_.keep(conversation_, false);
-    note("the last question and its answer are forgotten");
+    const auto way_back = rest.n_messages() == 0 ? leave_conversation() : std::string_view();
+    conversation_ = std::move(rest);
+    if (conversation_.n_messages() > 0) kept_.keep(conversation_, false);
+    note("the last question and its answer are forgotten{}", way_back);
     return true;
 }
 
@@ -125,6 +128,7 @@ Result<bool> Dialogue::retry(const std::string&) {
         note("there is no question to answer again");
         return true;
     }
+    if (!before.is_open()) ++n_retries_;
     ATLAS_TRY_VOID(answer(before));
     return true;
 }
@@ -139,9 +143,10 @@ Result<bool> Dialogue::set_system(const std::string& text) {
                  in_quotes(now, 2000));
         return true;
     }
+    const auto way_back = leave_conversation();
     conversation_.start_over(text == "\"\"" ? "" : text);
-    kept_.keep(conversation_, false);
-    note("the system message is set; the conversation starts over");
+    note("the system message is set; the conversation starts over{}",
+         way_back.empty() ? "" : "; /resume continues the last one");
     return true;
 }
 
@@ -173,6 +178,16 @@ std::string Dialogue::text_of_files() const {
     std::string text;
     for (const ReadFile& file : files_) text += file.text;
     return text;
+}
+
+// What to do when they make a question too long.
+std::string Dialogue::advice_on_files() const {
+    const auto largest = std::max_element(files_.begin(), files_.end(), [](const ReadFile& a, const ReadFile& b) {
+        return a.text.size() < b.text.size();
+    });
+    if (largest == files_.end()) return {};
+    return fmt::format(". Of what /read put in, {} takes most ({}): /unread drops it",
+                       in_quotes(largest->path.filename().string(), 200), bytes_text(largest->text.size()));
 }
 
 Result<bool> Dialogue::unread(const std::string& path) {
@@ -213,8 +228,8 @@ Result<bool> Dialogue::save_over(const std::string& path) {
 Result<bool> Dialogue::load(const std::string& path) {
     const fs::path file = typed_path(path);
     auto conversation = load_talk(file);
-    const auto taken =
-        conversation ? take(std::move(*conversation), file) : Result<void>(tl::unexpected(conversation.error()));
+    const auto taken = conversation ? take(std::move(*conversation), file.string())
+                                    : Result<void>(tl::unexpected(conversation.error()));
     if (!taken) print_error(taken.error());
     return true;
 }

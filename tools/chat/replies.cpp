@@ -7,6 +7,7 @@
 
 #include "tools/answer_report.h"
 #include "tools/fit_columns.h"
+#include "tools/interactive_backend.h"
 #include "tools/messages.h"
 #include "tools/progress_bar.h"
 #include "tools/prompt.h"
@@ -70,11 +71,12 @@ void Replies::write(std::string_view piece) {
     open_.watch->tick();
 }
 
-Result<GenerateReport> Replies::answer(Conversation& conversation, const std::stop_token& stop) {
+Result<GenerateReport> Replies::answer(Conversation& conversation, uint32_t n_retries, const std::stop_token& stop) {
     text_.clear();
     n_left_out_ = 0;
     ATLAS_TRY(const auto tokens, fitted_prompt(conversation));
     GenerateOptions options = generate_options(sampling_);
+    options.sampler.seed += n_retries;
     options.stop = stop;
     options.speculation = speculation_;
     if (policy_ == ContextPolicy::shift) {
@@ -90,7 +92,9 @@ Result<GenerateReport> Replies::answer(Conversation& conversation, const std::st
         reading.show(done, total);
         open_.watch->look();
     };
+    const double kernels_before = kernels_ms();
     auto report = generate(*open_.session, open_.tokenizer, tokens, options, emit, progress);
+    if (report) report->kernels_ms = kernels_ms() - kernels_before;
     reading.wipe();
     if (!text_.empty() || report) std::fputs(text_.ends_with('\n') ? "" : "\n", stdout);
     std::fflush(stdout);

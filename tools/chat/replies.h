@@ -25,8 +25,9 @@ class Replies {
         : open_(open), chat_prompt_(chat_prompt), sampling_(sampling), speculation_(speculation), policy_(policy) {}
 
     /// Writes an answer to the open question to stdout and returns it; the conversation's window may begin later than
-    /// before. Fails: as ChatPrompt::render and generate. text_so_far() then has what was written.
-    Result<GenerateReport> answer(Conversation& conversation, const std::stop_token& stop);
+    /// before. With a seed, each retry has a seed of its own: the next number. Fails: as ChatPrompt::render and
+    /// generate. text_so_far() then has what was written.
+    Result<GenerateReport> answer(Conversation& conversation, uint32_t n_retries, const std::stop_token& stop);
     const std::string& text_so_far() const { return text_; }
     /// Checks that the chat template accepts these messages. Fails: as ChatPrompt::render.
     Result<void> check(const Conversation& conversation) const;
