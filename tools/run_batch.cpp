@@ -12,9 +12,9 @@
 #include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
 #include "runtime/model/limits.h"
-#include "runtime/planner/context.h"
 #include "runtime/session/batch/engine.h"
 #include "tools/answer_lines.h"
+#include "tools/batch_engine.h"
 #include "tools/ends_soon.h"
 #include "tools/flag_checks.h"
 #include "tools/interrupt.h"
@@ -207,57 +207,6 @@ Result<void> put_figures(const std::string& to, const Json& figures) {
     return file.commit();
 }
 
-// The most contexts in the draft's pool: a request that finds no page there gets no draft tokens from it.
-constexpr uint32_t kDraftContexts = 4;
-
-bool is_too_large(const Error& error) {
-    return error.code == ErrorCode::out_of_memory || error.code == ErrorCode::limit;
-}
-
-Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags,
-                                            const SpeculationFlags& speculation, const RunnerShape& wish,
-                                            uint32_t draft_contexts) {
-    RunnerShape shape = wish;
-    ATLAS_TRY(auto draft_tokens, make_batch_speculation(speculation, open, shape.max_timelines, draft_contexts));
-    shape.max_outputs = draft_tokens ? std::max(shape.max_timelines, kBatchInvariantWidth) : shape.max_timelines;
-    if (flags.pool_tokens > 0) {
-        shape.pool_tokens = flags.pool_tokens;
-        return Engine::create(open.model, shape, std::move(draft_tokens));
-    }
-    // As many whole contexts as there are places, or as many as fit; a request that finds no page waits.
-    for (uint32_t contexts = shape.max_timelines;; contexts = (contexts + 1) / 2) {
-        shape.pool_tokens = contexts * shape.n_ctx;
-        auto runner = StepRunner::create(open.model, shape);
-        if (!runner && is_too_large(runner.error()) && contexts > 1) continue;
-        if (!runner) return tl::unexpected(runner.error());
-        return Engine::create(std::move(*runner), std::move(draft_tokens));
-    }
-}
-
-// What the steps of the engine hold at most; the model's context is chosen beside it.
-SessionShape engine_shape(const BatchFlags& flags, const SpeculationFlags& speculation, size_t n_prompts) {
-    SessionShape shape;
-    shape.n_ctx = flags.pool_tokens;
-    shape.max_timelines = static_cast<uint32_t>(std::clamp<size_t>(n_prompts, 1, flags.parallel));
-    shape.max_outputs =
-        rows_for(speculation) > 1 ? std::max(shape.max_timelines, kBatchInvariantWidth) : shape.max_timelines;
-    shape.n_batch = batch_for(shape.max_timelines);
-    return shape;
-}
-
-Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags,
-                                            const SpeculationFlags& speculation, const std::vector<Prompt>& prompts) {
-    RunnerShape shape;
-    shape.kv_format = open.kv;
-    shape.n_ctx = open.n_ctx;
-    shape.max_timelines = std::min(flags.parallel, static_cast<uint32_t>(prompts.size()));
-    shape.n_batch = batch_for(shape.max_timelines);
-    for (uint32_t draft_contexts = std::min(shape.max_timelines, kDraftContexts);; draft_contexts /= 2) {
-        auto engine = make_engine(open, flags, speculation, shape, draft_contexts);
-        if (engine || !open.draft_file || draft_contexts <= 1 || !is_too_large(engine.error())) return engine;
-    }
-}
-
 }  // namespace
 
 void add_batch_flags(CLI::App& command, BatchFlags& flags) {
@@ -338,7 +287,7 @@ struct Batch {
 Result<void> answer(const Batch& batch, OpenModel& open, std::vector<Prompt> prompts, AnswerLines& lines,
                     const std::stop_token& stop) {
     if (prompts.empty()) return {};
-    ATLAS_TRY(const auto engine, make_engine(open, batch.flags, batch.speculation, prompts));
+    ATLAS_TRY(const auto engine, make_engine(open, batch.flags, batch.speculation, prompts.size()));
     BatchRun run(open, *engine, batch.sampling, lines);
     for (Prompt& prompt : prompts) run.submit(std::move(prompt), stop);
     const bool shows_progress = !batch.report.quiet && isatty(STDOUT_FILENO) == 0;
