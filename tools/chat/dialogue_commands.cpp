@@ -105,7 +105,7 @@ Result<bool> Dialogue::clear(const std::string&) {
     const auto way_back = leave_conversation();
     conversation_.clear();
     files_.clear();
-    note("the conversation is forgotten{}", way_back);
+    note("a new conversation begins{}", way_back);
     return true;
 }
 
