@@ -49,7 +49,7 @@ std::span<const Dialogue::Command> Dialogue::commands() {
         {"/help", "", "Show this text", &Dialogue::show_help},
         {"/retry /again", "", "Answer the last question anew (--seed N: N+1, N+2, ...)", &Dialogue::retry},
         {"/undo", "", "Forget the last question and its answer", &Dialogue::undo},
-        {"/clear", "", "Forget the conversation", &Dialogue::clear},
+        {"/clear", "", "Begin a new conversation", &Dialogue::clear},
         {"/system", "[TEXT]", "Show the system message, or set it and start over", &Dialogue::set_system},
         {"/read", "FILE", "Put a file into the next message", &Dialogue::read, true},
         {"/unread", "[FILE]", "Drop a file of /read, or all, from the next message", &Dialogue::unread},
