@@ -290,7 +290,7 @@ class TypedCommands(Chat):
     def test_commands_in_any_case_and_near_misses(self):
         terminal = self.open(*self.SHORT)
         terminal.send("/HELP\r")
-        terminal.expect("Forget the conversation")
+        terminal.expect("Begin a new conversation")
         terminal.send("/Hepl\r")
         terminal.expect("did you mean /help?")
         terminal.send("/Bye\r")
