@@ -19,12 +19,12 @@ uint32_t largest_fitting(uint32_t low, uint32_t high, Fits&& fits) {
     return low;
 }
 
-/// The same number, searched for from a guess on: calls fits about 2 log2(error of the guess) times.
+/// The same number, searched for from an estimate on: calls fits about 2 log2(error of the estimate) times.
 template <class Fits>
-uint32_t largest_fitting_near(uint32_t guess, uint32_t low, uint32_t high, Fits&& fits) {
-    guess = std::clamp(guess, low, high);
-    const bool upwards = guess == low || fits(guess);
-    (upwards ? low : high) = upwards ? guess : guess - 1;
+uint32_t largest_fitting_near(uint32_t estimate, uint32_t low, uint32_t high, Fits&& fits) {
+    estimate = std::clamp(estimate, low, high);
+    const bool upwards = estimate == low || fits(estimate);
+    (upwards ? low : high) = upwards ? estimate : estimate - 1;
     for (uint32_t step = 1; low < high; step *= 2) {
         const uint32_t next = upwards ? low + std::min(step, high - low) : high - std::min(step - 1, high - low - 1);
         const bool does = fits(next);

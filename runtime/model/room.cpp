@@ -54,14 +54,14 @@ std::optional<MemoryPlan> longest_fitting(const Room& room, uint32_t least, uint
     if (fits(whole, room)) return whole;
     const uint32_t low = std::max(1u, pages_for(least)), high = pages_for(most);
     if (low >= high) return std::nullopt;
-    // To plan a context is expensive, because its scratch is counted by dry runs. But what grows with the context is
-    // nearly all cache, so the pages to take off are about known.
+    // Planning a context is expensive, because its scratch is counted by dry runs. What grows with the context is
+    // nearly all cache, so the excess tells roughly how many pages are too many.
     const uint64_t needed = missing_bytes(whole, room);
     const uint64_t excess = needed - std::min(needed, room.available_bytes);
     const uint64_t excess_pages = excess / std::max<uint64_t>(1, whole.kv_bytes / high) + 1;
-    const auto guess = static_cast<uint32_t>(high - std::min<uint64_t>(high, excess_pages));
+    const auto estimate = static_cast<uint32_t>(high - std::min<uint64_t>(high, excess_pages));
     std::optional<MemoryPlan> longest;
-    largest_fitting_near(guess, low - 1, high - 1, [&](uint32_t pages) {
+    largest_fitting_near(estimate, low - 1, high - 1, [&](uint32_t pages) {
         const MemoryPlan plan = at(pages * kPageTokens);
         if (!fits(plan, room)) return false;
         longest = plan;  // each one that fits is longer than the one before

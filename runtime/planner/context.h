@@ -26,7 +26,7 @@ struct ContextChoice {
 /// The session of a draft beside a target with this context and cache: as long a context, at most the draft's own; the
 /// same formats where its heads allow them, else f16; for as many timelines per step.
 SessionShape draft_session(const ModelConfig& draft, uint32_t n_ctx, const KvFormats& kv, uint32_t n_timelines = 1);
-/// Most tokens per step for so many timelines: prefill has room beside their tokens.
+/// Most tokens per step where n_timelines decode: their tokens, and room for prefill.
 uint32_t batch_for(uint32_t n_timelines);
 
 /// Without a request, what fits comfortably is:

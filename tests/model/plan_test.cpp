@@ -136,7 +136,7 @@ TEST_F(Planning, TheLongestContextIsFoundFromAnyGuess) {
     const auto at = [](uint32_t n_ctx) {
         MemoryPlan plan;
         plan.n_ctx = (n_ctx + kPageTokens - 1) / kPageTokens * kPageTokens;
-        plan.kv_bytes = 1000 + uint64_t{plan.n_ctx} * plan.n_ctx;  // so far from a line that the guess is far off
+        plan.kv_bytes = 1000 + uint64_t{plan.n_ctx} * plan.n_ctx;  // so far from a line that the estimate is far off
         return plan;
     };
     for (uint32_t pages = 1; pages <= 300; ++pages) {

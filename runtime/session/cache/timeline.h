@@ -47,7 +47,7 @@ class Timeline {
     /// checkpoint_every() tokens of the pool; slots of the step before that were not accepted become free. False: the
     /// pool has too few pages or slots, and nothing was done. Fails: as KvPool::copy.
     Result<bool> reserve(uint32_t n_more, uint32_t n_states = 1);
-    /// The slot of the state after so many tokens, as kept or reserved; StateSlots::kNone: there is none.
+    /// The slot of the state after the first n_tokens, kept or reserved; StateSlots::kNone: there is none.
     uint32_t state_after(uint32_t n_tokens) const;
     /// Appends these tokens after a step has written their K and V, in the room that reserve() has made.
     void append(std::span<const TokenId> tokens);

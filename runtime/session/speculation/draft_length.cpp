@@ -171,7 +171,7 @@ DraftLength::Limits DraftLength::limits(uint32_t n_sequences) const {
     return limits;
 }
 
-// `spent`: the cost of the step and its draft tokens, which produce so many tokens on average.
+// `spent`: the cost of the step and its draft tokens; `tokens`: how many it produces on average.
 bool DraftLength::may_run(uint32_t n_columns, const Limits& limits, double spent, double tokens) const {
     // A size whose cost rests on one or two pairs waits until it can be paired again.
     const size_t kind = runs_as(n_columns);
