@@ -15,16 +15,11 @@ bool is_too_large(const Error& error) {
     return error.code == ErrorCode::out_of_memory || error.code == ErrorCode::limit;
 }
 
-Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags,
-                                            const SpeculationFlags& speculation, const RunnerShape& wish,
-                                            uint32_t draft_contexts) {
-    RunnerShape shape = wish;
+// `shape`: its pool is chosen here where it has none.
+Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const SpeculationFlags& speculation,
+                                            SessionShape shape, uint32_t draft_contexts) {
     ATLAS_TRY(auto draft_tokens, make_batch_speculation(speculation, open, shape.max_timelines, draft_contexts));
-    shape.max_outputs = draft_tokens ? std::max(shape.max_timelines, kBatchInvariantWidth) : shape.max_timelines;
-    if (flags.pool_tokens > 0) {
-        shape.pool_tokens = flags.pool_tokens;
-        return Engine::create(open.model, shape, std::move(draft_tokens));
-    }
+    if (shape.pool_tokens > 0) return Engine::create(open.model, shape, std::move(draft_tokens));
     // As many whole contexts as there are places, or as many as fit; a request that finds no page waits.
     for (uint32_t contexts = shape.max_timelines;; contexts = (contexts + 1) / 2) {
         shape.pool_tokens = contexts * shape.n_ctx;
@@ -35,17 +30,12 @@ Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFl
     }
 }
 
-// Places in the steps.
-uint32_t places(const BatchFlags& flags, size_t n_prompts) {
-    return static_cast<uint32_t>(std::clamp<size_t>(n_prompts, 1, flags.parallel));
-}
-
 }  // namespace
 
 SessionShape engine_shape(const BatchFlags& flags, const SpeculationFlags& speculation, size_t n_prompts) {
     SessionShape shape;
-    shape.n_ctx = flags.pool_tokens;
-    shape.max_timelines = places(flags, n_prompts);
+    shape.pool_tokens = flags.pool_tokens;
+    shape.max_timelines = static_cast<uint32_t>(std::clamp<size_t>(n_prompts, 1, flags.parallel));
     shape.max_outputs =
         rows_for(speculation) > 1 ? std::max(shape.max_timelines, kBatchInvariantWidth) : shape.max_timelines;
     shape.n_batch = batch_for(shape.max_timelines);
@@ -54,13 +44,11 @@ SessionShape engine_shape(const BatchFlags& flags, const SpeculationFlags& specu
 
 Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFlags& flags,
                                             const SpeculationFlags& speculation, size_t n_prompts) {
-    RunnerShape shape;
+    SessionShape shape = engine_shape(flags, speculation, n_prompts);
     shape.kv_format = open.kv;
     shape.n_ctx = open.n_ctx;
-    shape.max_timelines = places(flags, n_prompts);
-    shape.n_batch = batch_for(shape.max_timelines);
     for (uint32_t draft_contexts = std::min(shape.max_timelines, kDraftContexts);; draft_contexts /= 2) {
-        auto engine = make_engine(open, flags, speculation, shape, draft_contexts);
+        auto engine = make_engine(open, speculation, shape, draft_contexts);
         if (engine || !open.draft_file || draft_contexts <= 1 || !is_too_large(engine.error())) return engine;
     }
 }

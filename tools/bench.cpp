@@ -27,6 +27,7 @@
 #include "tools/model_path.h"
 #include "tools/open_device.h"
 #include "tools/output_file.h"
+#include "tools/shape_flags.h"
 #include "tools/speculation_flags.h"
 #include "tools/subcommands.h"
 
@@ -288,12 +289,7 @@ void add_bench(CLI::App& app, int& exit_code) {
         "The context before a measurement at a depth is made by running a prompt of that length.\n"
         "--speculate, --lookup, --draft and --text measure speculative decoding instead: the same answer\n"
         "with and without draft tokens, alternating.");
-    command->add_option("-m,--model", flags->model, "Use this model: a stored name or a path to a .gguf file");
-    command
-        ->add_option("--shape", flags->shape,
-                     "Use a model with random weights instead: NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m")
-        ->check(shape_name(), "");
-    command->add_option("--device", flags->device, "Use this device: its index, a part of its name, or its UUID");
+    add_shape_flags(*command, flags->model, flags->shape, flags->device);
     const auto list = [&](const char* name, std::vector<uint32_t>& values, const char* help, uint32_t most) {
         command->add_option(name, values, help)
             ->delimiter(',')

@@ -34,7 +34,7 @@ Result<std::shared_ptr<const Model>> load_weights(const gguf::File& file, VkBack
 
 // Errors of the file, or of the flags for this file, that do not depend on the device.
 Result<void> check_without_device(const gguf::File& file, SessionShape shape) {
-    shape.n_ctx = std::max(shape.n_ctx, 1u);
+    if (shape.capacity() == 0) shape.n_ctx = 1;
     if (const auto plan = plan_file(file, shape); !plan)
         return fail_in(in_quotes(file.path().string(), 400), plan.error());
     return {};
@@ -56,18 +56,16 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
     if (speculation != nullptr) {
         ATLAS_TRY(open.draft_file, open_draft_file(*speculation, *open.file, *open.tokenizer));
     }
-    if (shape.n_ctx == 0)
-        shape.n_ctx = flags.n_ctx;
-    else
-        shape.timeline_tokens = flags.n_ctx;  // of a pool
+    shape.n_ctx = flags.n_ctx;
     ATLAS_TRY_VOID(check_without_device(*open.file, shape));
     if (on_files) ATLAS_TRY_VOID(on_files(open));
     ATLAS_TRY(open.backend, open_device(flags));
     const bool auto_draft = speculation != nullptr && speculation->draft == "auto";
     ATLAS_TRY(const ContextChoice choice, fit_context(*open.file, *open.backend, shape, flags, open.draft_file,
                                                       auto_draft, speculation == nullptr));
-    shape.n_ctx = open.n_ctx = choice.plan.n_ctx;
-    if (shape.timeline_tokens > 0) open.n_ctx = std::min(open.n_ctx, shape.timeline_tokens);
+    open.n_ctx = choice.plan.n_ctx;
+    if (shape.pool_tokens > 0 && flags.n_ctx > 0) open.n_ctx = std::min(open.n_ctx, flags.n_ctx);
+    shape.n_ctx = open.n_ctx;
     open.kv = shape.kv_format;
     ATLAS_TRY(open.model, load_weights(*open.file, *open.backend, shape));
     return open;

@@ -44,7 +44,7 @@ Result<OpenModel> open_model(const ModelFlags& flags, const SpeculationFlags& sp
 /// Checks the files of a model and its draft before a device is opened.
 using CheckFiles = std::function<Result<void>(const OpenModel&)>;
 /// The same without a session and its cache, for callers that hold many timelines. `engine`: what their steps will
-/// hold; its n_ctx is the pool's, in tokens, or 0: at least one context. The context leaves room for all of it.
+/// hold. The context leaves room for all of it.
 Result<OpenModel> open_without_session(const ModelFlags& flags, const SpeculationFlags& speculation,
                                        SessionShape engine, const CheckFiles& on_files);
 

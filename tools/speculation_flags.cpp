@@ -111,9 +111,10 @@ DraftFile find_draft(const gguf::File& target, const Tokenizer& tokenizer) {
     return nullptr;
 }
 
-Result<std::shared_ptr<const Model>> load_draft(const DraftTarget& target, SessionShape& shape) {
+// `shape`: becomes that of its session, for as many timelines per step.
+Result<std::shared_ptr<const Model>> load_draft(const DraftTarget& target, SessionShape& shape, uint32_t n_timelines) {
     ATLAS_TRY(const ResolvedFile draft, resolve_file(*target.draft_file));
-    shape = draft_session(draft.config, target.n_ctx, target.kv);
+    shape = draft_session(draft.config, target.n_ctx, target.kv, n_timelines);
     auto model = Model::load(*target.draft_file, target.backend, shape);
     if (!model) return fail_in("--draft", model.error());
     return model;
@@ -147,8 +148,8 @@ Result<std::unique_ptr<LookupSpeculator>> make_lookup(const SpeculationFlags& fl
 Result<std::unique_ptr<DraftModel>> make_draft(const DraftTarget& target) {
     if (target.draft_file == nullptr) return nullptr;
     SessionShape shape;
-    ATLAS_TRY(auto model, load_draft(target, shape));
-    ATLAS_TRY(auto runner, StepRunner::create(std::move(model), RunnerShape::of_one(shape)));
+    ATLAS_TRY(auto model, load_draft(target, shape, 1));
+    ATLAS_TRY(auto runner, StepRunner::create(std::move(model), shape, Serves::one));
     return std::make_unique<DraftModel>(std::move(runner), target.model.config().n_vocab);
 }
 
@@ -174,14 +175,9 @@ Result<std::unique_ptr<BatchSpeculation>> make_batch_speculation(const Speculati
     }
     std::unique_ptr<DraftModel> draft;
     if (open.draft_file) {
-        SessionShape one;
-        ATLAS_TRY(const auto model, load_draft(open.draft_target(), one));
-        RunnerShape shape;
-        shape.n_ctx = one.n_ctx;
-        shape.kv_format = one.kv_format;
-        shape.pool_tokens = one.n_ctx * draft_contexts;
-        shape.max_timelines = shape.max_outputs = parallel;
-        shape.n_batch = batch_for(parallel);
+        SessionShape shape;
+        ATLAS_TRY(const auto model, load_draft(open.draft_target(), shape, parallel));
+        shape.pool_tokens = shape.n_ctx * draft_contexts;
         ATLAS_TRY(auto runner, StepRunner::create(model, shape));
         draft = std::make_unique<DraftModel>(std::move(runner), open.model->config().n_vocab);
     }

@@ -24,6 +24,7 @@
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
 #include "tools/output_file.h"
+#include "tools/shape_flags.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -161,12 +162,7 @@ void add_tune(CLI::App& app, int& exit_code) {
         "Takes under a minute; models with the same matrix shapes share the result. A new driver or another build "
         "starts anew.\n"
         "Examples:\n  atlas-vk tune -m smollm2-135m\n  atlas-vk tune --shape qwen2.5-coder-7b:q4_k_m");
-    command->add_option("-m,--model", flags->model, "Use this model: a stored name or a path to a .gguf file");
-    command
-        ->add_option("--shape", flags->shape,
-                     "Use a model with random weights instead: NAME:QUANTIZATION, as qwen2.5-coder-7b:q4_k_m")
-        ->check(shape_name(), "");
-    command->add_option("--device", flags->device, "Use this device: its index, a part of its name, or its UUID");
+    add_shape_flags(*command, flags->model, flags->shape, flags->device);
     command->add_option("--seconds", flags->options.seconds, "Spend at most this many seconds")
         ->check(number(1, 3600), "")
         ->capture_default_str();

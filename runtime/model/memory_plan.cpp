@@ -93,9 +93,8 @@ class Planner {
 }  // namespace
 
 Result<void> check_shape(const ModelConfig& config, const SessionShape& shape) {
-    if (shape.n_ctx > kMaxContext) {
-        return fail(ErrorCode::invalid_argument, "context of {} tokens: at most {} are possible", shape.n_ctx,
-                    kMaxContext);
+    if (const uint32_t most = std::max(shape.n_ctx, shape.pool_tokens); most > kMaxContext) {
+        return fail(ErrorCode::invalid_argument, "context of {} tokens: at most {} are possible", most, kMaxContext);
     }
     if (shape.n_batch < 1 || shape.n_batch > kMaxBatch) {
         return fail(ErrorCode::invalid_argument, "batch of {} tokens: expected 1 .. {}", shape.n_batch, kMaxBatch);
@@ -164,8 +163,9 @@ std::vector<uint64_t> state_storages(const ModelConfig& config, uint32_t n_slots
     return storages;
 }
 
-StepSizes step_sizes(const SessionShape& shape, uint32_t n_ctx) {
-    const uint32_t longest = shape.timeline_tokens == 0 ? n_ctx : std::min(shape.timeline_tokens, n_ctx);
+StepSizes step_sizes(const SessionShape& shape, uint32_t capacity) {
+    const bool is_shorter = shape.pool_tokens > 0 && shape.n_ctx > 0;
+    const uint32_t longest = is_shorter ? std::min(shape.n_ctx, capacity) : capacity;
     return {whole_pages(longest), shape.n_batch, shape.max_outputs, shape.max_timelines};
 }
 
@@ -200,7 +200,7 @@ MemoryPlan together(const MemoryPlan& a, const MemoryPlan& b) {
 
 Result<MemoryPlan> plan_memory(const PlanInput& input, const SessionShape& shape) {
     ATLAS_TRY_VOID(check_shape(input.config, shape));
-    return Planner(input, shape).at(shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx);
+    return Planner(input, shape).at(shape.capacity() == 0 ? input.config.n_ctx_train : shape.capacity());
 }
 
 }  // namespace atlas

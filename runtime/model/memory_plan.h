@@ -19,19 +19,27 @@ namespace atlas {
 /// crosses a page.
 inline constexpr uint32_t kPageTokens = 32;
 
-/// The session that is planned for.
+/// What is planned for: a session, or an engine whose timelines share a pool.
 struct SessionShape {
-    uint32_t n_ctx = 0;      // longest timeline in tokens; rounded up to whole pages; 0: the model's own, or what fits
-    uint32_t n_batch = 512;  // most tokens per step; bounds scratch, not the length of a prompt
-    uint32_t max_outputs = 1;  // most logit rows per step, <= n_batch
-    KvFormats kv_format = {};  // of K and V; one format stands for both
-    // For many timelines that share the cache of n_ctx tokens:
-    uint32_t max_timelines = 1;    // most timelines per step, <= n_batch
-    uint32_t timeline_tokens = 0;  // longest timeline; 0: n_ctx
+    uint32_t pool_tokens = 0;  // capacity of the KV cache, all timelines together; 0: n_ctx; rounded up to whole pages
+    // longest timeline in tokens; 0: all of the pool, or without one the model's own, or what fits
+    uint32_t n_ctx = 0;
+    uint32_t n_batch = 512;      // most tokens per step; bounds scratch, not the length of a prompt
+    uint32_t max_outputs = 1;    // most logit rows per step, <= n_batch
+    uint32_t max_timelines = 1;  // most timelines per step, <= n_batch
+    KvFormats kv_format = {};    // of K and V; one format stands for both
     // For layers with a state instead of keys and values: how many states to keep of earlier positions, all timelines
     // together.
     uint32_t max_checkpoints = 8;
     uint32_t checkpoint_every = 512;  // tokens: a text that changes is read again from such a place
+
+    /// What the cache holds at least: the pool, or the longest timeline; 0: not decided.
+    uint32_t capacity() const { return pool_tokens > 0 ? pool_tokens : n_ctx; }
+    SessionShape with_capacity(uint32_t n_tokens) const {
+        SessionShape shape = *this;
+        (pool_tokens > 0 ? shape.pool_tokens : shape.n_ctx) = n_tokens;
+        return shape;
+    }
 };
 
 /// States of such a layer: the one before the first token, of each timeline the one before a step and the one after it,
@@ -40,7 +48,7 @@ uint32_t state_slots(const SessionShape& shape);
 
 /// Bytes as the device hands them out: every storage rounded up to kStorageAlignmentBytes.
 struct MemoryPlan {
-    uint32_t n_ctx = 0;  // as planned: whole pages
+    uint32_t n_ctx = 0;  // capacity of the cache as planned: whole pages
     uint64_t weights_bytes = 0;
     uint64_t kv_bytes = 0;
     uint64_t scratch_bytes = 0;
@@ -62,7 +70,8 @@ struct StepSizes {
     uint32_t max_outputs = 0;      // most logit rows per step
     uint32_t max_timelines = 1;    // most timelines per step
 };
-StepSizes step_sizes(const SessionShape& shape, uint32_t n_ctx);
+/// With a cache of `capacity` tokens.
+StepSizes step_sizes(const SessionShape& shape, uint32_t capacity);
 
 /// What a plan needs to know of a model and its backend.
 struct PlanInput {

@@ -72,14 +72,10 @@ std::optional<MemoryPlan> longest_fitting(const Room& room, uint32_t least, uint
 
 Result<MemoryPlan> plan_within(const PlanInput& input, const SessionShape& shape, const Room& room) {
     ATLAS_TRY_VOID(check_shape(input.config, shape));
-    const uint32_t wanted = shape.n_ctx == 0 ? input.config.n_ctx_train : shape.n_ctx;
-    const auto at = [&](uint32_t n_ctx) {
-        SessionShape longer = shape;
-        longer.n_ctx = n_ctx;
-        return plan_memory(input, longer).value();
-    };
+    const uint32_t wanted = shape.capacity() == 0 ? input.config.n_ctx_train : shape.capacity();
+    const auto at = [&](uint32_t n_tokens) { return plan_memory(input, shape.with_capacity(n_tokens)).value(); };
     const auto longest = longest_fitting(room, kPageTokens, wanted, at);
-    if (longest && (shape.n_ctx == 0 || longest->n_ctx >= wanted)) return *longest;
+    if (longest && (shape.capacity() == 0 || longest->n_ctx >= wanted)) return *longest;
     return refuse(at(wanted), room, longest ? longest->n_ctx : 0);
 }
 

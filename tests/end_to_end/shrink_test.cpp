@@ -80,12 +80,12 @@ TEST_F(DeviceGivesBack, WhileTheDeviceChoosesAStepAhead) {
 }
 
 TEST_F(DeviceGivesBack, AnEnginesTextsGoOnToTheBit) {
-    const RunnerShape shape{.pool_tokens = 4096,
-                            .n_ctx = 512,
-                            .n_batch = 256,
-                            .max_outputs = 8,
-                            .max_timelines = 4,
-                            .kv_format = Format::f16};
+    const SessionShape shape{.pool_tokens = 4096,
+                             .n_ctx = 512,
+                             .n_batch = 256,
+                             .max_outputs = 8,
+                             .max_timelines = 4,
+                             .kv_format = Format::f16};
     std::vector<std::vector<float>> rows[2];
     for (int i = 0; i < 2; ++i) {
         const auto batch = testing::start_batch(dir_ / "wide.gguf", vulkan(), shape);

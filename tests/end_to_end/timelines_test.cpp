@@ -43,7 +43,7 @@ TEST_F(DeviceTimelines, SnapshotsAndForksOfCacheFormats) {
     const auto text = testing::tiny_tokens(80, shape.n_vocab, 3);
     for (const Format format : {Format::f16, Format::q8_0, Format::q5_1, Format::q4_0}) {
         const KvFormats formats = format;
-        RunnerShape batch_shape{
+        SessionShape batch_shape{
             .pool_tokens = 512, .n_batch = 64, .max_outputs = 4, .max_timelines = 4, .kv_format = formats};
         const auto batch = testing::start_batch(dir_ / "wide.gguf", vulkan(), batch_shape);
         const auto other = testing::start_batch(dir_ / "wide.gguf", vulkan(), batch_shape);

@@ -47,7 +47,7 @@ class Measurement {
         ATLAS_TRY(made->session_, made->open(model, shape));
         const SessionShape small{.n_ctx = n_ctx, .n_batch = 32};
         ATLAS_TRY(const auto draft_model, made->load(draft, small));
-        ATLAS_TRY(auto runner, StepRunner::create(draft_model, RunnerShape::of_one(small)));
+        ATLAS_TRY(auto runner, StepRunner::create(draft_model, small, Serves::one));
         auto drafter = std::make_unique<DraftModel>(std::move(runner), made->session_->model().config().n_vocab);
         made->draft_ = drafter.get();
         std::vector<std::unique_ptr<Speculator>> who;

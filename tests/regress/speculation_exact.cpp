@@ -76,7 +76,7 @@ class Comparison {
             ATLAS_TRY(const gguf::File draft_file, gguf::File::open(wish.draft));
             const SessionShape shape{.n_ctx = kContext, .n_batch = 128};
             ATLAS_TRY(const auto draft_model, Model::load(draft_file, *made->backend_, shape));
-            ATLAS_TRY(auto runner, StepRunner::create(draft_model, RunnerShape::of_one(shape)));
+            ATLAS_TRY(auto runner, StepRunner::create(draft_model, shape, Serves::one));
             std::vector<std::unique_ptr<Speculator>> both;
             both.push_back(std::make_unique<LookupSpeculator>());
             both.push_back(std::make_unique<DraftModel>(std::move(runner), made->model_->config().n_vocab));

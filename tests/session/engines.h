@@ -21,12 +21,12 @@ class Engines : public ::testing::Test {
   protected:
     Engines() { testing::write_tiny_model(dir_ / "tiny.gguf", testing::smallest_shape()); }
 
-    Engine& start(RunnerShape shape = {.pool_tokens = 2048,
-                                       .n_ctx = 512,
-                                       .n_batch = 64,
-                                       .max_outputs = 32,
-                                       .max_timelines = 8,
-                                       .kv_format = Format::f32}) {
+    Engine& start(SessionShape shape = {.pool_tokens = 2048,
+                                        .n_ctx = 512,
+                                        .n_batch = 64,
+                                        .max_outputs = 32,
+                                        .max_timelines = 8,
+                                        .kv_format = Format::f32}) {
         auto file = gguf::File::open(dir_ / "tiny.gguf");
         model_ = Model::load(*file, backend_,
                              {.n_ctx = shape.pool_tokens, .n_batch = shape.n_batch, .kv_format = Format::f32})
@@ -42,12 +42,12 @@ class Engines : public ::testing::Test {
         const auto lookup = [] { return std::make_unique<LookupSpeculator>(); };
         std::unique_ptr<DraftModel> draft;
         if (speculates_ == Speculates::lookup_and_draft) {
-            const RunnerShape small{.pool_tokens = 4 * kPageTokens,
-                                    .n_ctx = 128,
-                                    .n_batch = 40,
-                                    .max_outputs = 8,
-                                    .max_timelines = 8,
-                                    .kv_format = Format::f32};
+            const SessionShape small{.pool_tokens = 4 * kPageTokens,
+                                     .n_ctx = 128,
+                                     .n_batch = 40,
+                                     .max_outputs = 8,
+                                     .max_timelines = 8,
+                                     .kv_format = Format::f32};
             draft = std::make_unique<DraftModel>(StepRunner::create(model_, small).value(), kVocab);
         }
         auto made = std::make_unique<BatchSpeculation>(lookup, std::move(draft), 6);

@@ -107,13 +107,13 @@ TEST_F(Recurrent, PlannedEqualsAllocated) {
 
 // Requests of one engine share states as they share pages: what a prompt before has computed is not computed again.
 TEST_F(Recurrent, AnEnginesAnswersAreThoseOfSessions) {
-    const RunnerShape shape{.pool_tokens = 2048,
-                            .n_ctx = 512,
-                            .n_batch = 64,
-                            .max_outputs = 16,
-                            .max_timelines = 3,
-                            .kv_format = Format::f32,
-                            .checkpoint_every = 64};
+    const SessionShape shape{.pool_tokens = 2048,
+                             .n_ctx = 512,
+                             .n_batch = 64,
+                             .max_outputs = 16,
+                             .max_timelines = 3,
+                             .kv_format = Format::f32,
+                             .checkpoint_every = 64};
     auto batch = testing::start_batch(dir_ / "tiny.gguf", *backend_, shape, &testing::kToyRecurrent);
     for (const bool drafts : {false, true}) {
         std::unique_ptr<BatchSpeculation> speculation;

@@ -132,12 +132,12 @@ TEST_F(GiveBack, WhatCannotMoveStaysAndIsRight) {
 
 // Requests of an engine continue with the same answers, waiting ones too.
 TEST_F(GiveBack, AnEnginesAnswersStay) {
-    const RunnerShape shape{.pool_tokens = 2048,
-                            .n_ctx = 512,
-                            .n_batch = 64,
-                            .max_outputs = 8,
-                            .max_timelines = 3,
-                            .kv_format = Format::f16};
+    const SessionShape shape{.pool_tokens = 2048,
+                             .n_ctx = 512,
+                             .n_batch = 64,
+                             .max_outputs = 8,
+                             .max_timelines = 3,
+                             .kv_format = Format::f16};
     std::map<RequestId, std::vector<TokenId>> answers[2];
     for (int i = 0; i < 2; ++i) {
         auto file = gguf::File::open(dir_ / "tiny.gguf");
@@ -182,12 +182,12 @@ TEST_F(GiveBack, AnEnginesAnswersStay) {
 
 // A draft model's cache only costs speed: it shrinks before the requests' own.
 TEST_F(GiveBack, AnEnginesDraftGivesFirst) {
-    const RunnerShape shape{.pool_tokens = 2048,
-                            .n_ctx = 512,
-                            .n_batch = 64,
-                            .max_outputs = 24,
-                            .max_timelines = 3,
-                            .kv_format = Format::f16};
+    const SessionShape shape{.pool_tokens = 2048,
+                             .n_ctx = 512,
+                             .n_batch = 64,
+                             .max_outputs = 24,
+                             .max_timelines = 3,
+                             .kv_format = Format::f16};
     std::map<RequestId, std::vector<TokenId>> answers[2];
     for (int i = 0; i < 2; ++i) {
         auto file = gguf::File::open(dir_ / "tiny.gguf");

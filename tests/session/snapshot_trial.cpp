@@ -10,7 +10,7 @@ namespace atlas::testing {
 
 namespace {
 
-RunnerShape shape_of(uint32_t n_pages) {
+SessionShape shape_of(uint32_t n_pages) {
     const uint32_t n_tokens = n_pages * kPageTokens;
     return {.pool_tokens = n_tokens,
             .n_ctx = n_tokens,

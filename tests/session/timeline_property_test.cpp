@@ -17,8 +17,8 @@ struct World {
         : batch(testing::start_batch(model, backend, shape_of(formats), architecture)),
           fresh(model, backend, 4 * kPageTokens, formats, architecture),
           interleaving(*batch.runner, fresh, 0) {}  // the reference sums each row on its own: equal means equal bits
-    static RunnerShape shape_of(const KvFormats& formats) {
-        RunnerShape shape = testing::interleaving_shape();
+    static SessionShape shape_of(const KvFormats& formats) {
+        SessionShape shape = testing::interleaving_shape();
         shape.kv_format = formats;
         shape.checkpoint_every = 2 * kPageTokens;
         return shape;
@@ -85,7 +85,7 @@ TEST(TimelineProperty, AndWhilePagesAreGivenBack) {
     testing::write_tiny_model(dir / "tiny.gguf", testing::smallest_shape());
     const auto backend = make_ref_backend();
     testing::FreshPrefill fresh(dir / "tiny.gguf", *backend, 4 * kPageTokens, Format::f32);
-    RunnerShape shape = testing::interleaving_shape();
+    SessionShape shape = testing::interleaving_shape();
     shape.pool_tokens = 12 * kPageTokens;
     auto file = gguf::File::open(dir / "tiny.gguf");
     const auto model = Model::load(*file, *backend,

@@ -17,7 +17,7 @@ using testing::run_tokens;
 class Timelines : public ::testing::Test {
   protected:
     Timelines() { testing::write_tiny_model(dir_ / "tiny.gguf", testing::smallest_shape()); }
-    void start(const RunnerShape& shape) {
+    void start(const SessionShape& shape) {
         batch_ = testing::start_batch(dir_ / "tiny.gguf", *backend_, shape);
         fresh_ = std::make_unique<testing::FreshPrefill>(dir_ / "tiny.gguf", *backend_, 256, shape.kv_format);
     }
@@ -32,12 +32,12 @@ class Timelines : public ::testing::Test {
     std::unique_ptr<Backend> backend_ = make_ref_backend();
     testing::RunningBatch batch_;
     std::unique_ptr<testing::FreshPrefill> fresh_;
-    RunnerShape shape_{.pool_tokens = 512,
-                       .n_ctx = 256,
-                       .n_batch = 64,
-                       .max_outputs = 16,
-                       .max_timelines = 4,
-                       .kv_format = Format::f32};
+    SessionShape shape_{.pool_tokens = 512,
+                        .n_ctx = 256,
+                        .n_batch = 64,
+                        .max_outputs = 16,
+                        .max_timelines = 4,
+                        .kv_format = Format::f32};
 };
 
 TEST_F(Timelines, ForksShareFullPagesAndCopyTheLastOne) {

@@ -9,7 +9,7 @@
 namespace atlas {
 namespace {
 
-constexpr RunnerShape kShape{
+constexpr SessionShape kShape{
     .pool_tokens = 512, .n_ctx = 128, .n_batch = 24, .max_outputs = 24, .max_timelines = 8, .kv_format = Format::f32};
 
 class TokenTrees : public ::testing::Test {
@@ -69,7 +69,7 @@ TEST_F(TokenTrees, TheWalkFollowsWhatWasChosen) {
 }
 
 TEST_F(TokenTrees, WithoutRoomNothingChanges) {
-    RunnerShape shape = kShape;
+    SessionShape shape = kShape;
     shape.pool_tokens = 2 * kPageTokens;
     const auto batch = testing::start_batch(dir_ / "tiny.gguf", *backend_, shape);
     const auto text = testing::tiny_tokens(40, 13, 3);

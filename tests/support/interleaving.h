@@ -218,7 +218,7 @@ class Interleaving {
 };
 
 /// Seven pages: five timelines of up to four pages do not fit, so that refusal and eviction happen all the time.
-inline RunnerShape interleaving_shape() {
+inline SessionShape interleaving_shape() {
     return {.pool_tokens = 7 * kPageTokens,
             .n_ctx = 4 * kPageTokens,
             .n_batch = 128,

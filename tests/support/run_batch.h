@@ -29,7 +29,7 @@ inline std::unique_ptr<DraftModel> start_draft(const std::filesystem::path& path
     ATLAS_CHECK(file.has_value(), "{}", file.error().message);
     auto model = Model::load(*file, backend, shape);
     ATLAS_CHECK(model.has_value(), "{}", model.error().message);
-    auto runner = StepRunner::create(*model, RunnerShape::of_one(shape));
+    auto runner = StepRunner::create(*model, shape, Serves::one);
     ATLAS_CHECK(runner.has_value(), "{}", runner.error().message);
     return std::make_unique<DraftModel>(std::move(*runner), n_vocab);
 }
@@ -40,7 +40,7 @@ struct RunningBatch {
 };
 
 /// The backend must outlive it. Aborts with the message on any error.
-inline RunningBatch start_batch(const std::filesystem::path& path, Backend& backend, const RunnerShape& shape,
+inline RunningBatch start_batch(const std::filesystem::path& path, Backend& backend, const SessionShape& shape,
                                 const Architecture* architecture = nullptr) {
     auto file = gguf::File::open(path);
     ATLAS_CHECK(file.has_value(), "{}", file.error().message);

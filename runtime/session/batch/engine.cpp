@@ -7,7 +7,7 @@ namespace atlas {
 
 namespace {
 
-Result<void> check_shape(const RunnerShape& shape) {
+Result<void> check_shape(const SessionShape& shape) {
     if (shape.max_outputs < shape.max_timelines) {
         return fail(ErrorCode::invalid_argument, "{} outputs per step for {} timelines: expected at least as many",
                     shape.max_outputs, shape.max_timelines);
@@ -21,7 +21,7 @@ Result<void> check_shape(const RunnerShape& shape) {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const RunnerShape& shape,
+Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const SessionShape& shape,
                                                std::unique_ptr<BatchSpeculation> speculation) {
     ATLAS_TRY_VOID(check_shape(shape));
     ATLAS_TRY(auto runner, StepRunner::create(std::move(model), shape));
@@ -154,7 +154,7 @@ void Engine::admit() {
 }
 
 Engine::Budget Engine::budget() const {
-    const RunnerShape& shape = runner_->shape();
+    const SessionShape& shape = runner_->shape();
     uint32_t answering = 0, prompts = 0;
     bool proposes = false;
     for (const auto& running : requests_) {

@@ -57,7 +57,7 @@ class Engine {
     /// `speculation`: proposes draft tokens for requests without a propose() of their own, in steps of pure decode,
     /// while a step has at most kBatchInvariantWidth tokens and max_outputs leaves room for them; null: none.
     /// Fails: as StepRunner::create; invalid_argument (fewer outputs than timelines, or no token left for prompts).
-    static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Model> model, const RunnerShape& shape,
+    static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Model> model, const SessionShape& shape,
                                                   std::unique_ptr<BatchSpeculation> speculation = nullptr);
     /// Takes an existing runner. Fails: invalid_argument, as above.
     static Result<std::unique_ptr<Engine>> create(std::unique_ptr<StepRunner> runner,

@@ -32,7 +32,7 @@ Session::Session(std::unique_ptr<StepRunner> runner, const SessionShape& shape)
 Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionShape& shape) {
-    ATLAS_TRY(auto runner, StepRunner::create(std::move(model), RunnerShape::of_one(shape)));
+    ATLAS_TRY(auto runner, StepRunner::create(std::move(model), shape, Serves::one));
     return std::unique_ptr<Session>(new Session(std::move(runner), shape));
 }
 

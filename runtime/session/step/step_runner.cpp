@@ -24,33 +24,21 @@ constexpr uint32_t kMostLogits = 1u << 20;  // limit of the sample operation
 
 }  // namespace
 
-RunnerShape RunnerShape::of_one(const SessionShape& shape) {
-    return {.pool_tokens = shape.n_ctx,
-            .n_batch = shape.n_batch,
-            .max_outputs = shape.max_outputs,
-            .max_timelines = 1,
-            .kv_format = shape.kv_format,
-            .max_checkpoints = shape.max_checkpoints,
-            .checkpoint_every = shape.checkpoint_every,
-            .is_single = true};
-}
-
-StepRunner::StepRunner(std::shared_ptr<const Model> model, const RunnerShape& shape)
-    : model_(std::move(model)), shape_(shape), steps_(kMaxSteps), drafting_steps_(kMaxDraftingSteps) {}
+StepRunner::StepRunner(std::shared_ptr<const Model> model, const SessionShape& shape, Serves serves)
+    : model_(std::move(model)), shape_(shape), serves_(serves), steps_(kMaxSteps), drafting_steps_(kMaxDraftingSteps) {}
 StepRunner::~StepRunner() = default;
 
-Result<std::unique_ptr<StepRunner>> StepRunner::create(std::shared_ptr<const Model> model, const RunnerShape& shape) {
-    ATLAS_CHECK(model != nullptr);
-    std::unique_ptr<StepRunner> runner(new StepRunner(std::move(model), shape));
+Result<std::unique_ptr<StepRunner>> StepRunner::create(std::shared_ptr<const Model> model, const SessionShape& shape,
+                                                       Serves serves) {
+    ATLAS_CHECK(model != nullptr && (serves == Serves::many || shape.max_timelines == 1));
+    std::unique_ptr<StepRunner> runner(new StepRunner(std::move(model), shape, serves));
     ATLAS_TRY_VOID(runner->allocate());
     return runner;
 }
 
 Result<void> StepRunner::allocate() {
-    const SessionShape planned{shape_.pool_tokens,   shape_.n_batch, shape_.max_outputs,     shape_.kv_format,
-                               shape_.max_timelines, shape_.n_ctx,   shape_.max_checkpoints, shape_.checkpoint_every};
-    ATLAS_TRY(plan_, model_->plan_session(planned));
-    const StepSizes sizes = step_sizes(planned, plan_.n_ctx);
+    ATLAS_TRY(plan_, model_->plan_session(shape_));
+    const StepSizes sizes = step_sizes(shape_, plan_.n_ctx);
     shape_.pool_tokens = plan_.n_ctx;
     shape_.n_ctx = sizes.timeline_tokens;
 
@@ -60,9 +48,9 @@ Result<void> StepRunner::allocate() {
     backend.expect(MemoryUse::step, step_storages(sizes));
     backend.expect(MemoryUse::output, output_storages(config, sizes));
     std::optional<HashSecret> secret;
-    if (!shape_.is_single) secret = random_secret();
+    if (serves_ == Serves::many) secret = random_secret();
     ATLAS_TRY(pool_, KvPool::create(model_, pages_for(shape_.pool_tokens), shape_.kv_format, secret,
-                                    {state_slots(planned), planned.max_checkpoints, planned.checkpoint_every}));
+                                    {state_slots(shape_), shape_.max_checkpoints, shape_.checkpoint_every}));
     ATLAS_TRY(tables_, StepTables::create(backend, config, sizes));
     params_.resize(shape_.max_outputs);
     results_.resize(shape_.max_outputs);
@@ -103,7 +91,7 @@ StepKey StepRunner::key_for(uint32_t n_tokens, uint32_t n_outputs, uint32_t n_ke
     key.chooses = chooses;
     key.n_tokens = n_tokens;
     key.n_outputs = n_outputs;
-    if (shape_.is_single) return key;
+    if (serves_ == Serves::one) return key;
     key.n_tokens = std::min(step_size_bucket(n_tokens), shape_.n_batch);
     // All rows are wanted in the most frequent step, a decode of each timeline.
     if (n_outputs == n_tokens && key.n_tokens <= shape_.max_outputs)

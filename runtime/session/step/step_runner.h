@@ -10,20 +10,8 @@
 
 namespace atlas {
 
-struct RunnerShape {
-    uint32_t pool_tokens = 0;    // capacity of the KV cache, all timelines together; rounded up to whole pages
-    uint32_t n_ctx = 0;          // longest timeline; 0: all of the pool
-    uint32_t n_batch = 512;      // most tokens per step
-    uint32_t max_outputs = 8;    // most logit rows per step, <= n_batch
-    uint32_t max_timelines = 8;  // most timelines per step, <= n_batch
-    KvFormats kv_format = {};
-    uint32_t max_checkpoints = 8;     // as SessionShape
-    uint32_t checkpoint_every = 512;  // as SessionShape
-    /// There is only one timeline: steps are recorded for exactly their tokens, and the pool has no index of pages.
-    bool is_single = false;
-
-    static RunnerShape of_one(const SessionShape& shape);
-};
+/// One timeline alone: steps are recorded for exactly their tokens, and the pool has no index of pages.
+enum class Serves { one, many };
 
 /// Owns the pool and everything else that a step needs. Not thread-safe; the backend and its scratch serve one
 /// running step at a time.
@@ -31,12 +19,13 @@ class StepRunner {
   public:
     /// Allocates all storages. Fails: invalid_argument (shape), out_of_memory (bytes needed, there, and what would
     /// fit), limit.
-    static Result<std::unique_ptr<StepRunner>> create(std::shared_ptr<const Model> model, const RunnerShape& shape);
+    static Result<std::unique_ptr<StepRunner>> create(std::shared_ptr<const Model> model, const SessionShape& shape,
+                                                      Serves serves = Serves::many);
     ~StepRunner();
     StepRunner(const StepRunner&) = delete;
     StepRunner& operator=(const StepRunner&) = delete;
 
-    const RunnerShape& shape() const { return shape_; }  // n_ctx and pool_tokens as planned
+    const SessionShape& shape() const { return shape_; }  // n_ctx and pool_tokens as planned
     const MemoryPlan& plan() const { return plan_; }
     const Model& model() const { return *model_; }
     KvPool& pool() { return *pool_; }
@@ -102,7 +91,7 @@ class StepRunner {
   private:
     friend class StepsAhead;
 
-    StepRunner(std::shared_ptr<const Model> model, const RunnerShape& shape);
+    StepRunner(std::shared_ptr<const Model> model, const SessionShape& shape, Serves serves);
     Result<void> allocate();
     Result<void> check(std::span<const StepItem> items) const;
     StepKey key_of(std::span<const StepItem> items) const;
@@ -112,7 +101,8 @@ class StepRunner {
     void count(std::span<const StepItem> items, const StepKey& key);
 
     std::shared_ptr<const Model> model_;
-    RunnerShape shape_;
+    SessionShape shape_;
+    Serves serves_;
     MemoryPlan plan_;
     std::unique_ptr<KvPool> pool_;
     StepTables tables_;
