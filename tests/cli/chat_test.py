@@ -57,13 +57,17 @@ class Terminal:
                 self.changed.notify_all()
 
     def expect(self, text, timeout=120):
-        """Waits for `text` after the text of the last wait."""
-        wanted = text.encode()
+        """Waits for `text` after the text of the last wait. The terminal's width may break it at any of its spaces."""
+        wanted = re.compile(rb"(?: |\r\n)".join(re.escape(part) for part in text.encode().split(b" ")))
         with self.changed:
-            there = self.changed.wait_for(lambda: self.output.find(wanted, self.seen) >= 0, timeout)
+            there = self.changed.wait_for(lambda: wanted.search(self.output, self.seen), timeout)
             if not there:
                 raise AssertionError(f"no {text!r} in {self.output[self.seen:][-3000:]!r}")
-            self.seen = self.output.find(wanted, self.seen) + len(wanted)
+            self.seen = there.end()
+
+    def words(self):
+        """The output with one space where it has a space or a line break."""
+        return b" ".join(self.output.split())
 
     def expect_more_output(self, timeout=120):
         with self.changed:
@@ -268,7 +272,7 @@ class TypedCommands(Chat):
             terminal.ends(0)
             self.assertEqual(terminal.kept(), before)
             terminal = self.open(*self.SHORT, "--resume")
-            self.assertIn(b"before " + forget.split()[0].encode(), b" ".join(terminal.output.split()))
+            self.assertIn(b"before " + forget.split()[0].encode(), terminal.words())
             terminal.send("/bye\r")
             terminal.ends(0)
 
@@ -332,7 +336,7 @@ class ReadingFiles(Chat):
         terminal.send(f"/read {small}\r/read {large}\rtell\r")
         terminal.expect("do not fit")
         terminal.expect("> ")
-        self.assertIn(b"'large.py' takes most", b" ".join(terminal.output.split()))
+        self.assertIn(b"'large.py' takes most", terminal.words())
         self.assertIn(b"/unread drops it", b" ".join(terminal.output.rsplit(b"do not fit", 1)[1].split()))
         terminal.send(f"/unread {large}\r")
         terminal.expect("1 file dropped")
@@ -361,7 +365,7 @@ class Stopping(Chat):
         terminal.expect("> ")
         terminal.send("/undo\r/bye\r")
         terminal.ends(0)
-        self.assertIn(b"/resume continues it", b" ".join(terminal.output.split()))
+        self.assertIn(b"/resume continues it", terminal.words())
         self.assertEqual(terminal.kept()[0]["content"], "tell")
 
     def test_signals_end_it_with_the_terminal_restored_and_the_talk_kept(self):
@@ -399,8 +403,8 @@ class Stopping(Chat):
         terminal.child.kill()
         terminal.child.wait()
         terminal = self.open(*self.SHORT)
-        self.assertIn(b"cut short: /resume", terminal.output)
-        self.assertIn(b"2 messages", terminal.output)
+        self.assertIn(b"cut short: /resume", terminal.words())
+        self.assertIn(b"2 messages", terminal.words())
         terminal.send("/resume\r")
         terminal.expect("'first'")
         terminal.send("second\r")
@@ -410,11 +414,11 @@ class Stopping(Chat):
         terminal.send("\x04")  # Ctrl-D
         terminal.ends(0)
         terminal = self.open(*self.SHORT)
-        self.assertNotIn(b"/resume", terminal.output)  # it ended by itself
+        self.assertNotIn(b"/resume", terminal.words())  # it ended by itself
         terminal.send("/bye\r")
         terminal.ends(0)
         terminal = self.open(*self.SHORT, "--resume")
-        self.assertIn(b"4 messages", terminal.output)
+        self.assertIn(b"4 messages", terminal.words())
 
     def test_ten_chats_are_kept(self):
         folder = self.state / "atlas-vk/chats"
@@ -451,26 +455,26 @@ class FullContext(Chat):
         messages = terminal.wait_for_messages(25)
         self.assertEqual(messages[0], {"role": "system", "content": system})
         self.assertEqual(len(messages), 25)
-        self.assertIn(b"no longer reads the", b" ".join(terminal.output.split()))
-        self.assertNotIn(b" 0.00 x plain", terminal.output)
-        self.assertNotIn(b"atlas-vk: error", terminal.output)
-        for used in re.findall(rb"context (\d+) of 256", terminal.output):
+        self.assertIn(b"no longer reads the", terminal.words())
+        self.assertNotIn(b" 0.00 x plain", terminal.words())
+        self.assertNotIn(b"atlas-vk: error", terminal.words())
+        for used in re.findall(rb"context (\d+) of 256", terminal.words()):
             self.assertLessEqual(int(used), 256)
         # Every prompt but the first finds a part in the cache: the whole conversation, or the system text if turns were left out.
-        self.assertEqual([int(n) > 4 for n in re.findall(rb"\((\d+) reused", terminal.output)], [True] * 11)
+        self.assertEqual([int(n) > 4 for n in re.findall(rb"\((\d+) reused", terminal.words())], [True] * 11)
 
     def test_a_question_that_is_too_long_costs_nothing(self):
         terminal = self.open("--temperature", "0", "-n", "8", "--ctx", "256", "-v")
         terminal.send("first\r")
         terminal.expect(" of 256 tokens]")
-        first = re.search(rb"context (\d+) of", terminal.output).group(1)
+        first = re.search(rb"context (\d+) of", terminal.words()).group(1)
         terminal.paste(LONG)
         terminal.send("\r")
         terminal.expect("too long even without")
         terminal.send("second\r")
         terminal.expect(" of 256 tokens]")
-        self.assertGreaterEqual(int(re.search(rb"\((\d+) reused", terminal.output).group(1)), int(first) - 8)  # "first" is still read
-        self.assertNotIn(b"no longer reads", terminal.output)
+        self.assertGreaterEqual(int(re.search(rb"\((\d+) reused", terminal.words()).group(1)), int(first) - 8)  # "first" is still read
+        self.assertNotIn(b"no longer reads", terminal.words())
         self.assertEqual([m["content"] for m in terminal.wait_for_messages(4)[::2]], ["first", "second"])
 
     def test_the_strict_policy(self):
