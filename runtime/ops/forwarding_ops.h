@@ -26,6 +26,32 @@ class ForwardingOps : public Ops {
     void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) override {
         ops_.gated_mul(activation, gate, up, y);
     }
+    void activate(Activation activation, const Tensor& x, const Tensor& y) override { ops_.activate(activation, x, y); }
+    void layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps, const Tensor& y) override {
+        ops_.layer_norm(x, gain, bias, eps, y);
+    }
+    void scale(const Tensor& x, float f, float cap, const Tensor& y) override { ops_.scale(x, f, cap, y); }
+    void scale_by_position(const Tensor& x, const U32View& positions, float beta, uint32_t n_ctx) override {
+        ops_.scale_by_position(x, positions, beta, n_ctx);
+    }
+    void route(const Tensor& logits, const Tensor& bias, const RoutingParams& params, const Tensor& routes) override {
+        ops_.route(logits, bias, params, routes);
+    }
+    void experts_up(Activation activation, const ExpertMatrices& gate, const ExpertMatrices& up, const Tensor& x,
+                    const Tensor& routes, const Tensor& y) override {
+        ops_.experts_up(activation, gate, up, x, routes, y);
+    }
+    void experts_down(const ExpertMatrices& down, const Tensor& x, const Tensor& routes, const Tensor& y) override {
+        ops_.experts_down(down, x, routes, y);
+    }
+    void causal_conv(const Tensor& x, const Tensor& w, const Tensor& b, bool silu, const StateTables& tables,
+                     const Tensor& states, const Tensor& y) override {
+        ops_.causal_conv(x, w, b, silu, tables, states, y);
+    }
+    void delta_net(const DeltaNetInputs& inputs, const DeltaNetParams& params, const StateTables& tables,
+                   const Tensor& states, const Tensor& y) override {
+        ops_.delta_net(inputs, params, tables, states, y);
+    }
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override {
         ops_.rope(x, params, positions, factors);
     }

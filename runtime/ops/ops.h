@@ -7,7 +7,9 @@
 #include <span>
 #include <string_view>
 
+#include "runtime/ops/experts.h"
 #include "runtime/ops/kv_layout.h"
+#include "runtime/ops/recurrent.h"
 #include "runtime/ops/tensor.h"
 
 namespace atlas {
@@ -105,10 +107,15 @@ struct SampleTables {
     U32View results;      // [n_rows * kResultWords]
 };
 
-/// The activation that a gated feed-forward block applies to its gate.
+/// What a block applies to its gate, or to its only product.
 enum class Activation {
-    silu,       // g / (1 + exp(-g))
-    gelu_tanh,  // g / (1 + exp(-2 u)), u = sqrt(2 / pi) (g + 0.044715 g^3)
+    silu,          // g / (1 + exp(-g))
+    gelu_tanh,     // g / (1 + exp(-2 u)), u = sqrt(2 / pi) (g + 0.044715 g^3)
+    relu_squared,  // max(g, 0)^2
+    sigmoid,       // 1 / (1 + exp(-g))
+    softplus,      // ln(1 + exp(g))
+    // gpt-oss: min(g, 7) / (1 + exp(-1.702 min(g, 7))); the factor beside it, u, becomes clamp(u, -7, 7) + 1.
+    silu_clamped,
 };
 
 /// One matrix product of several: w [n_out, n_in] any format; b as in matmul_add or empty; y [n_tokens, n_out].
@@ -138,14 +145,54 @@ class Ops {
     /// n_out].
     virtual void matmul(const Tensor& w, const Tensor& x, const Tensor& y) = 0;
 
-    /// y[t, i] = x[t, i] * gain[i] / sqrt(mean_i(x[t, i]^2) + eps).  y may be x.  gain: f32 [1, cols].
+    /// y[t, i] = x[t, i] * gain[i] / sqrt(mean_i(x[t, i]^2) + eps).  y may be x.  gain: f32 [1, cols]; empty: all 1.
     virtual void rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) = 0;
 
     /// y = a + b.  b: the shape of a, or one row that is added to every row (a bias).  y may be a or b.
     virtual void add(const Tensor& a, const Tensor& b, const Tensor& y) = 0;
 
-    /// y = activation(gate) * up.  All [n_tokens, n_ff].  y may be gate or up.
+    /// y = activation(gate) * up.  up, y: [n_tokens, n_ff]; gate: the same, or narrower: then column i of the gate is
+    /// for the n_ff / gate.cols columns from i * n_ff / gate.cols on.  y may be up, or a gate of its shape.
     virtual void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) = 0;
+
+    /// y = activation(x).  y may be x.  Not silu_clamped.
+    virtual void activate(Activation activation, const Tensor& x, const Tensor& y);
+
+    /// y[t, i] = (x[t, i] - m) * gain[i] / sqrt(mean_i((x[t, i] - m)^2) + eps) + bias[i], m = mean_i(x[t, i]).  y may
+    /// be x.  gain: f32 [1, cols]; bias: the same, or empty.
+    virtual void layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps, const Tensor& y);
+
+    /// y = f x, or cap * tanh(f x / cap) where cap > 0.  y may be x.
+    virtual void scale(const Tensor& x, float f, float cap, const Tensor& y);
+
+    /// x[t, :] *= 1 + beta * ln(1 + floor(positions[t] / n_ctx)): the temperature of queries beyond the context that a
+    /// model was first trained for.  n_ctx > 0.
+    virtual void scale_by_position(const Tensor& x, const U32View& positions, float beta, uint32_t n_ctx);
+
+    /// Chooses the experts of each token.  logits: f32 [n_tokens, n_experts]; bias: f32 [1, n_experts], added to the
+    /// probabilities for the choice alone, or empty; routes: f32 [n_tokens, 2 * n_used], see RoutingParams.
+    virtual void route(const Tensor& logits, const Tensor& bias, const RoutingParams& params, const Tensor& routes);
+
+    /// y[t * n_used + j, :] = activation(gate_e x[t]) * (up_e x[t]), e = the j-th expert of token t; without a gate
+    /// activation(up_e x[t]).  x: f32 [n_tokens, n_in]; y: f32 [n_tokens * n_used, n_ff].
+    virtual void experts_up(Activation activation, const ExpertMatrices& gate, const ExpertMatrices& up,
+                            const Tensor& x, const Tensor& routes, const Tensor& y);
+
+    /// y[t, :] = sum_j weight_j * down_e x[t * n_used + j].  x: f32 [n_tokens * n_used, n_ff]; y: f32 [n_tokens,
+    /// n_out].
+    virtual void experts_down(const ExpertMatrices& down, const Tensor& x, const Tensor& routes, const Tensor& y);
+
+    /// A causal convolution of every column for itself: y[t, c] = f(sum_j w[c, j] * u[j] + b[c]), u being the last
+    /// `width` inputs of the token's sequence, that of token t last; f: silu, or nothing.  x, y: f32 [n_tokens, n]; w:
+    /// f32 [n, width]; b: f32 [1, n] or empty; states: f32 [slots, (width - 1) * n], the inputs before, oldest first.
+    virtual void causal_conv(const Tensor& x, const Tensor& w, const Tensor& b, bool silu, const StateTables& tables,
+                             const Tensor& states, const Tensor& y);
+
+    /// The gated delta rule (arXiv:2412.06464), see DeltaNetParams.  q, k: f32 [n_tokens, n_k_heads * d]; v, y: f32
+    /// [n_tokens, n_v_heads * d]; alpha, beta: f32 [n_tokens, n_v_heads]; a, dt_bias: f32 [1, n_v_heads]; states: f32
+    /// [slots, n_v_heads * d * d].
+    virtual void delta_net(const DeltaNetInputs& inputs, const DeltaNetParams& params, const StateTables& tables,
+                           const Tensor& states, const Tensor& y);
 
     /// Rotates every head of x in place.  x: [n_tokens, n_head * head_dim]; positions: [n_tokens]; factors: f32 [1,
     /// n_rot/2] or empty (then all are 1).

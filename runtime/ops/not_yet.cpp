@@ -1,0 +1,31 @@
+// Operations that a backend of this branch may still lack.
+#include "runtime/ops/ops.h"
+
+namespace atlas {
+
+namespace {
+[[noreturn]] void lacks(const char* name) {
+    ATLAS_CHECK(false, "this backend has no {}", name);
+    std::abort();
+}
+}  // namespace
+
+void Ops::activate(Activation, const Tensor&, const Tensor&) { lacks("activate"); }
+void Ops::layer_norm(const Tensor&, const Tensor&, const Tensor&, float, const Tensor&) { lacks("layer_norm"); }
+void Ops::scale(const Tensor&, float, float, const Tensor&) { lacks("scale"); }
+void Ops::scale_by_position(const Tensor&, const U32View&, float, uint32_t) { lacks("scale_by_position"); }
+void Ops::route(const Tensor&, const Tensor&, const RoutingParams&, const Tensor&) { lacks("route"); }
+void Ops::experts_up(Activation, const ExpertMatrices&, const ExpertMatrices&, const Tensor&, const Tensor&,
+                     const Tensor&) {
+    lacks("experts_up");
+}
+void Ops::experts_down(const ExpertMatrices&, const Tensor&, const Tensor&, const Tensor&) { lacks("experts_down"); }
+void Ops::causal_conv(const Tensor&, const Tensor&, const Tensor&, bool, const StateTables&, const Tensor&,
+                      const Tensor&) {
+    lacks("causal_conv");
+}
+void Ops::delta_net(const DeltaNetInputs&, const DeltaNetParams&, const StateTables&, const Tensor&, const Tensor&) {
+    lacks("delta_net");
+}
+
+}  // namespace atlas
