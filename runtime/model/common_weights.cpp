@@ -14,9 +14,6 @@ Dims v(const ModelConfig&, const LayerConfig& l) { return {l.v_width()}; }
 Dims q_embd(const ModelConfig& m, const LayerConfig& l) { return {l.q_width(), m.n_embd}; }
 Dims k_embd(const ModelConfig& m, const LayerConfig& l) { return {l.k_width(), m.n_embd}; }
 Dims v_embd(const ModelConfig& m, const LayerConfig& l) { return {l.v_width(), m.n_embd}; }
-Dims qkv_embd(const ModelConfig& m, const LayerConfig& l) {
-    return {uint64_t{l.q_width()} + l.k_width() + l.v_width(), m.n_embd};
-}
 Dims embd_heads(const ModelConfig& m, const LayerConfig& l) { return {m.n_embd, uint64_t{l.n_head} * l.v_head_dim}; }
 Dims k_heads(const ModelConfig&, const LayerConfig& l) { return {l.k_width(), l.head_dim}; }
 Dims v_heads(const ModelConfig&, const LayerConfig& l) { return {l.v_width(), l.v_head_dim}; }
@@ -37,14 +34,16 @@ WeightRules model_weights() {
 
 // A scale multiplies what its matrix gives: before the bias in attention, after it in the feed-forward block.
 WeightRules attention_weights(Need bias, Need output_bias) {
+    constexpr auto kStored = Content::as_stored;
+    constexpr std::string_view kMatrix = "attn_qkv.weight", kBias = "attn_qkv.bias";
     return {{kAttnNorm, Need::required, embd},
-            {kAttnQ, Need::required, q_embd, Scale::folded, Together::qkv},
-            {kAttnQBias, bias, q, Scale::refused, Together::qkv_bias},
-            {kAttnK, Need::required, k_embd, Scale::folded, Together::qkv},
-            {kAttnKBias, bias, k, Scale::refused, Together::qkv_bias},
-            {kAttnV, Need::required, v_embd, Scale::folded, Together::qkv},
-            {kAttnVBias, bias, v, Scale::refused, Together::qkv_bias},
-            {kKeyShift, bias, k, Scale::refused, Together::qkv_bias, Content::key_shift, kAttnKBias.name},
+            {kAttnQ, Need::required, q_embd, Scale::folded, Together::qkv, kStored, {}, kMatrix},
+            {kAttnQBias, bias, q, Scale::refused, Together::qkv_bias, kStored, {}, kBias},
+            {kAttnK, Need::required, k_embd, Scale::folded, Together::qkv, kStored, {}, kMatrix},
+            {kAttnKBias, bias, k, Scale::refused, Together::qkv_bias, kStored, {}, kBias},
+            {kAttnV, Need::required, v_embd, Scale::folded, Together::qkv, kStored, {}, kMatrix},
+            {kAttnVBias, bias, v, Scale::refused, Together::qkv_bias, kStored, {}, kBias},
+            {kKeyShift, bias, k, Scale::refused, Together::qkv_bias, Content::key_shift, kAttnKBias.name, kBias},
             {kAttnOutput, Need::required, embd_heads, Scale::folded},
             {kAttnOutputBias, output_bias, embd},
             {kRotateK, Need::optional, k_heads},
@@ -65,12 +64,6 @@ WeightRules gated_feed_forward_weights(Scale scale) {
             {kFfnUpBias, Need::optional, ff, scale},
             {kFfnDown, Need::required, embd_ff, scale},
             {kFfnDownBias, Need::optional, embd, scale}};
-}
-
-WeightRules fused_attention_weights() {
-    return {{kAttnNorm, Need::required, embd},
-            {"attn_qkv.weight", Need::required, qkv_embd, Scale::folded},
-            {kAttnOutput, Need::required, embd_heads, Scale::folded}};
 }
 
 WeightRules latent_attention_weights(const LayerConfig& layer) {
@@ -127,11 +120,19 @@ WeightRules delta_net_weights() {
 }
 
 WeightRules fused_feed_forward_weights() {
-    return {{kFfnUp, Need::required,
-             [](const ModelConfig& m, const LayerConfig& l) {
-                 return Dims{2ull * l.n_ff, m.n_embd};
-             }},
-            {kFfnDown, Need::required, embd_ff}};
+    WeightRules rules = gated_feed_forward_weights(Scale::unused);
+    std::erase_if(rules, [](const WeightRule& rule) { return rule.need == Need::optional; });
+    for (WeightRule& rule : rules) {
+        if (rule.together == Together::gate_up) rule.fused_as = kFfnUp.name;
+    }
+    return usually_fused(rules);
+}
+
+WeightRules plain_feed_forward_weights() {
+    return {{kFfnUp, Need::required, ff_embd},
+            {kFfnUpBias, Need::required, ff},
+            {kFfnDown, Need::required, embd_ff},
+            {kFfnDownBias, Need::required, embd}};
 }
 
 WeightRules expert_weights(const LayerConfig& layer) {

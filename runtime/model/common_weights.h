@@ -7,14 +7,17 @@ namespace atlas {
 
 // Ids that forward passes, the cache and the loader look up.
 inline constexpr WeightId kTokenEmbd{"token_embd.weight"}, kOutputNorm{"output_norm.weight"}, kOutput{"output.weight"},
-    kOutputBias{"output.bias"}, kRopeFreqs{"rope_freqs.weight"};
+    kOutputBias{"output.bias"}, kRopeFreqs{"rope_freqs.weight"}, kOutputNormBias{"output_norm.bias"},
+    kPositionEmbd{"position_embd.weight"};
 inline constexpr WeightId kAttnNorm{"attn_norm.weight"}, kAttnQ{"attn_q.weight"}, kAttnQBias{"attn_q.bias"},
     kAttnK{"attn_k.weight"}, kAttnKBias{"attn_k.bias"}, kAttnV{"attn_v.weight"}, kAttnVBias{"attn_v.bias"},
-    kAttnOutput{"attn_output.weight"}, kAttnOutputBias{"attn_output.bias"}, kAttnQkvBias{"attn_qkv.bias"},
-    kAttnQNorm{"attn_q_norm.weight"}, kAttnKNorm{"attn_k_norm.weight"};
+    kAttnOutput{"attn_output.weight"}, kAttnOutputBias{"attn_output.bias"}, kAttnQNorm{"attn_q_norm.weight"},
+    kAttnKNorm{"attn_k_norm.weight"}, kAttnNormBias{"attn_norm.bias"}, kAttnSinks{"attn_sinks.weight"},
+    kAttnPostNorm{"post_attention_norm.weight"};
 inline constexpr WeightId kKeyShift{"key_shift"};  // made of attn_k.bias, see runtime/model/key_shift.h
 inline constexpr WeightId kFfnNorm{"ffn_norm.weight"}, kFfnGate{"ffn_gate.weight"}, kFfnGateBias{"ffn_gate.bias"},
-    kFfnUp{"ffn_up.weight"}, kFfnUpBias{"ffn_up.bias"}, kFfnDown{"ffn_down.weight"}, kFfnDownBias{"ffn_down.bias"};
+    kFfnUp{"ffn_up.weight"}, kFfnUpBias{"ffn_up.bias"}, kFfnDown{"ffn_down.weight"}, kFfnDownBias{"ffn_down.bias"},
+    kFfnNormBias{"ffn_norm.bias"}, kFfnPostNorm{"post_ffw_norm.weight"};
 // Ours, see runtime/model/cache_rotation.h.
 inline constexpr WeightId kRotateK{"cache_turn_k.weight"}, kRotateKShift{"cache_turn_k.bias"},
     kRotateQ{"cache_turn_q.weight"}, kRotateKFeedback{"cache_turn_k_feedback.weight"}, kRotateV{"cache_turn_v.weight"},
@@ -23,13 +26,11 @@ inline constexpr WeightId kRotateK{"cache_turn_k.weight"}, kRotateKShift{"cache_
 /// token_embd, output_norm, output (usual), output.bias, rope_freqs (optional).
 WeightRules model_weights();
 
-/// attn_norm, q, k, v, output; biases as needed; the matrices of fit-cache.
+/// attn_norm, q, k, v (also fused: attn_qkv), output; biases as needed; the matrices of fit-cache.
 WeightRules attention_weights(Need qkv_bias = Need::optional, Need output_bias = Need::optional);
 /// attn_q_norm and attn_k_norm: of every head.
 WeightRules head_norm_weights();
 
-/// attn_norm, one matrix of q, k and v, and the output.
-WeightRules fused_attention_weights();
 /// Queries from a latent vector where the model has one, keys and values always (LatentConfig).
 WeightRules latent_attention_weights(const LayerConfig& layer);
 /// The gated delta net (DeltaNetConfig), with attn_norm.
@@ -37,8 +38,10 @@ WeightRules delta_net_weights();
 
 /// ffn_gate, ffn_up, ffn_down with optional biases.
 WeightRules gated_feed_forward_weights(Scale scale = Scale::folded);
-/// ffn_up holds the gate's rows, too.
+/// The same without biases, whose files usually have one matrix ffn_up that begins with the gate's rows.
 WeightRules fused_feed_forward_weights();
+/// ffn_up and ffn_down with biases.
+WeightRules plain_feed_forward_weights();
 /// The router and the experts, and the experts that every token uses, if the model has any.
 WeightRules expert_weights(const LayerConfig& layer);
 /// A vector as wide as the activations.

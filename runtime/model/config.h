@@ -70,6 +70,14 @@ struct LayerConfig {
     CacheShape cache() const;
 };
 
+enum class Norm { rms, layer };
+
+/// Queries grow with their position, see Ops::scale_by_position; beta 0: they do not.
+struct QueryTemperature {
+    float beta = 0;
+    uint32_t n_ctx = 0;
+};
+
 struct ModelConfig {
     std::string architecture;  // "llama"
     std::string name;          // general.name, for display; may be empty
@@ -78,7 +86,15 @@ struct ModelConfig {
     uint32_t n_vocab = 0;      // rows of token_embd.weight
     uint32_t n_ctx_train = 0;  // positions the model was trained (or extended) for
     float norm_eps = 0;
+    Norm norm = Norm::rms;
+    Activation activation = Activation::silu;  // of dense feed-forward blocks
     float attention_scale = 0;
+    float attention_softcap = 0;  // see AttentionParams
+    QueryTemperature query_temperature;
+    float embedding_scale = 1;        // multiplies the rows of token_embd
+    float residual_scale = 1;         // multiplies what each block adds
+    float logit_scale = 1;            // multiplies the logits
+    float logit_softcap = 0;          // c: logits become c * tanh(logit / c), after the scale; 0: off
     std::vector<LayerConfig> layers;  // at least one
 
     uint32_t n_layer() const { return static_cast<uint32_t>(layers.size()); }

@@ -20,6 +20,12 @@ std::string layer_text(const LayerConfig& l) {
         l.delta_net.n_k_heads, l.delta_net.n_v_heads, l.delta_net.head_dim, l.delta_net.conv_width, text_of(l.rope));
 }
 
+std::string scales_text(const ModelConfig& c) {
+    return fmt::format("norm {} activation {} softcap {:a} temperature {:a} {} scales {:a} {:a} {:a} {:a}", int(c.norm),
+                       int(c.activation), c.attention_softcap, c.query_temperature.beta, c.query_temperature.n_ctx,
+                       c.embedding_scale, c.residual_scale, c.logit_scale, c.logit_softcap);
+}
+
 }  // namespace
 
 void ModelIdentity::add_text(std::string_view text) {
@@ -34,6 +40,7 @@ ModelIdentity::ModelIdentity(const ModelConfig& c) {
                          c.n_layer(), c.n_embd, first.n_head, first.n_head_kv, first.head_dim, first.n_ff, c.n_vocab,
                          c.norm_eps, c.attention_scale));
     add_text(text_of(first.rope));
+    if (const std::string scales = scales_text(c); scales != scales_text({})) add_text(scales);
     // A layer enters the hash only where it differs from the first, so that snapshots saved when all layers had to be
     // equal stay valid.
     for (const LayerConfig& layer : c.layers) {

@@ -40,6 +40,27 @@ std::optional<uint32_t> layer_of(std::string_view name) {
     return error == std::errc() ? std::optional(layer) : std::nullopt;
 }
 
+// The rules that `fused` holds, each tensor once.
+std::vector<const WeightRule*> parts_of(std::span<const WeightRule> rules, std::string_view fused) {
+    std::vector<const WeightRule*> parts;
+    for (const WeightRule& rule : rules) {
+        const bool is_there = std::any_of(parts.begin(), parts.end(),
+                                          [&](const WeightRule* part) { return part->tensor() == rule.tensor(); });
+        if (rule.fused_as == fused && !is_there) parts.push_back(&rule);
+    }
+    return parts;
+}
+
+Dims fused_dims(std::span<const WeightRule> rules, std::string_view fused, const ModelConfig& model,
+                const LayerConfig& layer) {
+    uint64_t rows = 0;
+    const auto parts = parts_of(rules, fused);
+    for (const WeightRule* part : parts) rows += part->dims(model, layer).sides[0];
+    Dims dims = parts.front()->dims(model, layer);
+    dims.sides[0] = rows;
+    return dims;
+}
+
 class Resolver {
   public:
     /// file: where scales are read from; null when there is none.
@@ -53,14 +74,12 @@ class Resolver {
         ignorable_ = table.ignorable;
         ATLAS_CHECK_EQ(table.layers.size(), config_.layers.size());
         for (uint32_t i = 0; i < table.model.size(); ++i) {
-            const WeightRule& rule = table.model[i];
-            ATLAS_TRY_VOID(add(rule, i, std::string(rule.tensor()), std::nullopt));
+            ATLAS_TRY_VOID(add(table.model, i, "", std::nullopt));
         }
         for (uint32_t layer = 0; layer < table.layers.size(); ++layer) {
-            for (uint32_t i = 0; i < table.layers[layer].size(); ++i) {
-                const WeightRule& rule = table.layers[layer][i];
-                ATLAS_TRY_VOID(add(rule, i, fmt::format("blk.{}.{}", layer, rule.tensor()), layer));
-            }
+            const std::string prefix = fmt::format("blk.{}.", layer);
+            for (uint32_t i = 0; i < table.layers[layer].size(); ++i)
+                ATLAS_TRY_VOID(add(table.layers[layer], i, prefix, layer));
         }
         return std::move(*this).finish();
     }
@@ -71,7 +90,12 @@ class Resolver {
         return found == by_name_.end() ? nullptr : found->second;
     }
 
-    Result<void> add(const WeightRule& rule, uint32_t index, const std::string& name, std::optional<uint32_t> layer) {
+    Result<void> add(const WeightRules& rules, uint32_t index, const std::string& prefix,
+                     std::optional<uint32_t> layer) {
+        const WeightRule& rule = rules[index];
+        const LayerConfig& of_layer = config_.layers[layer.value_or(0)];
+        const bool fused = is_fused(rules, rule, prefix);
+        const std::string name = prefix + std::string(fused ? rule.fused_as : rule.tensor());
         const gguf::TensorInfo* info = find(name);
         if (info == nullptr) {
             if (rule.need != Need::required) return {};
@@ -79,7 +103,7 @@ class Resolver {
                         config_.architecture);
         }
         used_.insert(info->name);
-        const Dims dims = rule.dims(config_, config_.layers[layer.value_or(0)]);
+        const Dims dims = rule.dims(config_, of_layer);
         ResolvedWeight weight;
         weight.source = info;
         weight.id = rule.id;
@@ -89,11 +113,42 @@ class Resolver {
         weight.cols = static_cast<uint32_t>(dims.cols());
         weight.content = rule.content;
         weight.together = rule.together;
-        ATLAS_TRY_VOID(check_shape(*info, dims));
+        ATLAS_TRY_VOID(check_shape(*info, fused ? fused_dims(rules, rule.fused_as, config_, of_layer) : dims));
         ATLAS_TRY_VOID(check_format(*info, dims.is_vector(), weight));
+        if (fused && dims.is_vector() && atlas::info(*info->format).block_elems > 1)
+            return fail(ErrorCode::unsupported, "{}: a vector of several in blocks of {}", name,
+                        atlas::info(*info->format).name);
+        if (fused) cut_part(first_row(rules, rule, of_layer), dims, weight);
         if (rule.scale != Scale::refused) ATLAS_TRY_VOID(find_scale(name, rule.scale, weight));
-        resolved_.push_back(weight);
+        resolved_.push_back(std::move(weight));
         return {};
+    }
+
+    bool is_fused(const WeightRules& rules, const WeightRule& rule, const std::string& prefix) const {
+        if (rule.fused_as.empty() || find(prefix + std::string(rule.fused_as)) == nullptr) return false;
+        const auto first = std::find_if(rules.begin(), rules.end(),
+                                        [&](const WeightRule& other) { return other.fused_as == rule.fused_as; });
+        return find(prefix + std::string(first->tensor())) == nullptr;
+    }
+
+    uint64_t first_row(const WeightRules& rules, const WeightRule& rule, const LayerConfig& layer) const {
+        uint64_t row = 0;
+        for (const WeightRule* other : parts_of(rules, rule.fused_as)) {
+            if (other->tensor() == rule.tensor()) break;
+            row += other->dims(config_, layer).sides[0];
+        }
+        return row;
+    }
+
+    // Rows lie one after the other, so a part of them is a tensor, too.
+    static void cut_part(uint64_t first, const Dims& dims, ResolvedWeight& weight) {
+        auto part = std::make_shared<gguf::TensorInfo>(*weight.source);
+        const uint64_t cols = dims.is_vector() ? 1 : dims.cols();
+        part->shape.assign(dims.span().begin(), dims.span().end());
+        part->offset_bytes += bytes_of(*part->format, first * cols);
+        part->bytes = bytes_of(*part->format, dims.sides[0] * cols);
+        weight.part = part;
+        weight.source = weight.part.get();
     }
 
     Result<std::vector<ResolvedWeight>> finish() && {
@@ -226,6 +281,24 @@ WeightRules join_rules(std::initializer_list<WeightRules> lists) {
     WeightRules all;
     for (const WeightRules& list : lists) all.insert(all.end(), list.begin(), list.end());
     return all;
+}
+
+WeightRules usually_fused(WeightRules rules) {
+    for (WeightRule& rule : rules) rule.usually_fused = !rule.fused_as.empty();
+    return rules;
+}
+
+std::vector<StoredTensor> stored_tensors(std::span<const WeightRule> rules, const ModelConfig& model,
+                                         const LayerConfig& layer) {
+    std::vector<StoredTensor> tensors;
+    for (const WeightRule& rule : rules) {
+        if (!rule.usually_fused) {
+            tensors.push_back({std::string(rule.tensor()), rule.dims(model, layer), &rule});
+        } else if (parts_of(rules, rule.fused_as).front() == &rule) {
+            tensors.push_back({std::string(rule.fused_as), fused_dims(rules, rule.fused_as, model, layer), &rule});
+        }
+    }
+    return tensors;
 }
 
 const Tensor& Weights::find(const Entries& entries, WeightId id) {

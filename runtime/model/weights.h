@@ -5,6 +5,7 @@
 
 #include <array>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -80,6 +81,10 @@ struct WeightRule {
     Together together = Together::none;
     Content content = Content::as_stored;
     std::string_view stored_as = {};  // the tensor's name where it is not the id's
+    // A tensor that a file may have instead, with the rows (of vectors: the elements) of all rules that name it, in
+    // their order. It counts where the file lacks the first one's own tensor.
+    std::string_view fused_as = {};
+    bool usually_fused = false;  // most files have that one
 
     std::string_view tensor() const { return stored_as.empty() ? id.name : stored_as; }
 };
@@ -87,6 +92,18 @@ using WeightRules = std::vector<WeightRule>;
 
 /// One list of all.
 WeightRules join_rules(std::initializer_list<WeightRules> lists);
+/// The same rules for a family whose files usually have the fused tensors.
+WeightRules usually_fused(WeightRules rules);
+
+/// A tensor as files have it.
+struct StoredTensor {
+    std::string name;  // without its layer's prefix
+    Dims dims;
+    const WeightRule* rule = nullptr;  // the first that it holds
+};
+/// The tensors of files whose optional ones are those of `rules`, in the rules' order; fused where that is usual.
+std::vector<StoredTensor> stored_tensors(std::span<const WeightRule> rules, const ModelConfig& model,
+                                         const LayerConfig& layer);
 
 /// The rules of an architecture for one model.
 struct WeightTable {
@@ -126,7 +143,8 @@ class Weights {
 
 /// One tensor of the file with its place in Weights.
 struct ResolvedWeight {
-    const gguf::TensorInfo* source = nullptr;
+    const gguf::TensorInfo* source = nullptr;      // or the part of a fused tensor
+    std::shared_ptr<const gguf::TensorInfo> part;  // owns it in that case
     WeightId id;
     std::optional<uint32_t> layer;  // nothing: the model's own
     Format format = Format::f32;    // on the device

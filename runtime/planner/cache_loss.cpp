@@ -7,6 +7,7 @@
 #include "quant/codec.h"
 #include "runtime/base/in_quotes.h"
 #include "runtime/model/common_weights.h"
+#include "runtime/model/file_plan.h"
 #include "runtime/model/key_shift.h"
 #include "runtime/model/registry.h"
 
@@ -102,18 +103,19 @@ CacheTraits cache_traits(const ModelShape& model) { return {model.fitted_cache, 
 
 CacheTraits cache_traits(const gguf::File& file) {
     CacheTraits traits{file.find_tensor(fmt::format("blk.0.{}", kRotateK.name)) != nullptr, 0};
-    const auto architecture = find_architecture(file);
-    const auto config = architecture ? (*architecture)->read_config(FileKeys(file))
-                                     : Result<ModelConfig>(tl::unexpected(architecture.error()));
-    for (uint32_t il = 0; config && il < config->n_layer(); ++il) {
-        const gguf::TensorInfo* bias = file.find_tensor(fmt::format("blk.{}.{}", il, kAttnKBias.name));
-        if (bias != nullptr)
+    if (find_architecture(file)) {
+        const auto found = resolve_file(file);
+        for (const ResolvedWeight& weight : found ? found->weights : std::vector<ResolvedWeight>()) {
+            if (!(weight.id == kAttnKBias)) continue;
+            const ModelConfig& config = found->config;
             traits.key_bias_left =
-                std::max(traits.key_bias_left, bias_left(*bias, file, config->layers[il], config->n_ctx_train));
+                std::max(traits.key_bias_left,
+                         bias_left(*weight.source, file, config.layers[*weight.layer], config.n_ctx_train));
+        }
+        return traits;
     }
-    if (config) return traits;
     const bool has_bias = std::any_of(file.tensors().begin(), file.tensors().end(), [](const gguf::TensorInfo& tensor) {
-        return tensor.name.ends_with(kAttnKBias.name) || tensor.name.ends_with(kAttnQkvBias.name);
+        return tensor.name.ends_with(kAttnKBias.name) || tensor.name.ends_with("attn_qkv.bias");
     });
     if (has_bias) traits.key_bias_left = kUnknown;
     return traits;

@@ -137,25 +137,24 @@ uint64_t elems_of(const gguf::TensorInfo& tensor) {
 std::vector<gguf::TensorInfo> tensors_of(const ModelShape& model) {
     const WeightTable table = architecture_of(model.arch).weights(model.config);
     std::vector<gguf::TensorInfo> tensors;
-    const auto add = [&](const WeightRule& rule, std::string_view prefix, const LayerConfig& layer) {
-        if (!is_there(model, rule)) return;
-        const Dims dims = rule.dims(model.config, layer);
-        gguf::TensorInfo& tensor = tensors.emplace_back();
-        tensor.name = std::string(prefix) + std::string(rule.tensor());
-        tensor.shape.assign(dims.span().begin(), dims.span().end());
+    const auto add = [&](WeightRules rules, std::string_view prefix, const LayerConfig& layer) {
+        std::erase_if(rules, [&](const WeightRule& rule) { return !is_there(model, rule); });
+        for (const StoredTensor& stored : stored_tensors(rules, model.config, layer)) {
+            gguf::TensorInfo& tensor = tensors.emplace_back();
+            tensor.name = std::string(prefix) + stored.name;
+            tensor.shape.assign(stored.dims.span().begin(), stored.dims.span().end());
+        }
     };
-    for (const WeightRule& rule : table.model) add(rule, "", model.config.layers.front());
-    for (uint32_t il = 0; il < model.n_layer(); ++il) {
-        for (const WeightRule& rule : table.layers[il]) add(rule, fmt::format("blk.{}.", il), model.config.layers[il]);
-    }
+    add(table.model, "", model.config.layers.front());
+    for (uint32_t il = 0; il < model.n_layer(); ++il)
+        add(table.layers[il], fmt::format("blk.{}.", il), model.config.layers[il]);
     return tensors;
 }
 
 bool has_key_bias(const ModelShape& model) {
     const WeightRules rules = architecture_of(model.arch).layer_weights(model.config, model.config.layers.front());
-    return std::any_of(rules.begin(), rules.end(), [&](const WeightRule& rule) {
-        return (rule.id == kAttnKBias || rule.id == kAttnQkvBias) && is_there(model, rule);
-    });
+    return std::any_of(rules.begin(), rules.end(),
+                       [&](const WeightRule& rule) { return rule.id == kAttnKBias && is_there(model, rule); });
 }
 
 uint64_t count_parameters(const ModelShape& model) {

@@ -160,9 +160,10 @@ class TinyWriter {
 
     static bool is_bias(const WeightRule& rule) { return rule.tensor().ends_with(".bias"); }
 
-    void add(const WeightRule& rule, const std::string& prefix, const LayerConfig& layer) {
-        const Dims dims = rule.dims(config_, layer);
-        const std::string name = prefix + std::string(rule.tensor());
+    void add(const StoredTensor& stored, const std::string& prefix) {
+        const WeightRule& rule = *stored.rule;
+        const Dims& dims = stored.dims;
+        const std::string name = prefix + stored.name;
         const std::vector<uint64_t> shape(dims.span().begin(), dims.span().end());
         if (rule.id == kRopeFreqs) return add(name, shape, Format::f32, 0.5, 2.0);
         if (is_bias(rule)) return add(name, shape, Format::f32, 0.3, 0.0);
@@ -178,9 +179,11 @@ class TinyWriter {
             return is_bias(rule) && rule.need == Need::usual;
         });
         for (const bool biases : {false, true}) {
-            for (const WeightRule& rule : rules) {
-                if (is_bias(rule) == biases && is_written(rule, has_usual)) add(rule, prefix, layer);
-            }
+            WeightRules written = rules;
+            std::erase_if(written, [&](const WeightRule& rule) {
+                return is_bias(rule) != biases || !is_written(rule, has_usual);
+            });
+            for (const StoredTensor& stored : stored_tensors(written, config_, layer)) add(stored, prefix);
         }
     }
 

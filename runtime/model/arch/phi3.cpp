@@ -13,7 +13,8 @@ const Architecture kPhi3 = {
     .model_weights = model_weights,
     .layer_weights =
         [](const ModelConfig&, const LayerConfig&) {
-            return join_rules({fused_attention_weights(), {norm_weight(kFfnNorm)}, fused_feed_forward_weights()});
+            return join_rules(
+                {usually_fused(attention_weights()), {norm_weight(kFfnNorm)}, fused_feed_forward_weights()});
         },
 };
 

@@ -27,17 +27,8 @@ WeightRules starcoder_model_weights() {
 }
 
 WeightRules rest_of_layer() {
-    constexpr auto kUp = [](M m, L l) { return Dims{l.n_ff, m.n_embd}; };
-    return {norm_weight("attn_norm.bias"),
-            norm_weight(kFfnNorm),
-            norm_weight("ffn_norm.bias"),
-            {kFfnUp, Need::required, kUp},
-            {kFfnUpBias, Need::required, [](M, L l) { return Dims{l.n_ff}; }},
-            {kFfnDown, Need::required,
-             [](M m, L l) {
-                 return Dims{m.n_embd, l.n_ff};
-             }},
-            norm_weight(kFfnDownBias)};
+    return join_rules({{norm_weight("attn_norm.bias"), norm_weight(kFfnNorm), norm_weight("ffn_norm.bias")},
+                       plain_feed_forward_weights()});
 }
 
 WeightRules starcoder2_layer_weights(M, L) {
@@ -45,10 +36,7 @@ WeightRules starcoder2_layer_weights(M, L) {
 }
 
 WeightRules starcoder_layer_weights(M, L) {
-    constexpr auto kQkv = [](M, L l) { return Dims{uint64_t{l.q_width()} + l.k_width() + l.v_width()}; };
-    return join_rules({fused_attention_weights(),
-                       {{kAttnQkvBias, Need::usual, kQkv}, norm_weight(kAttnOutputBias)},
-                       rest_of_layer()});
+    return join_rules({usually_fused(attention_weights(Need::usual, Need::required)), rest_of_layer()});
 }
 
 }  // namespace
