@@ -20,7 +20,7 @@ Result<void> TimedStep::allocate(KvFormats kv) {
         ATLAS_TRY(storages_.emplace_back(), backend.allocate(use, bytes, name));
         return storages_.back().get();
     };
-    ATLAS_TRY(kv_, KvLayers::create(backend, config, n_rows, kv, "bench"));
+    ATLAS_TRY(kv_, KvLayers::create(backend, config, {n_rows, n_rows}, kv, "bench"));
     ATLAS_TRY(step_, take(MemoryUse::step, step_buffer_bytes(largest_.n_tokens(), largest_.n_seqs), "bench step"));
     ATLAS_TRY(pages_, take(MemoryUse::step, 4ull * pages_per_seq_ * largest_.n_seqs, "bench pages"));
     ATLAS_TRY(output_, take(MemoryUse::output, 4ull * largest_.n_tokens() * config.n_vocab, "bench logits"));
@@ -54,6 +54,8 @@ Result<void> TimedStep::prepare(const StepShape& shape) {
     const uint32_t n_tokens = shape.n_tokens();
     const auto view = [&](uint64_t array) { return U32View{step_, array * n_tokens * 4, n_tokens}; };
     StepViews views{view(0), view(1), view(2), view(3), {pages_, 0, pages_per_seq_ * largest_.n_seqs}, view(4)};
+    views.window_slots = views.slots;  // windows have as many rows as other layers here
+    views.window_table = views.page_table;
     views.max_pages = pages_per_seq_;
     views.max_kv_tokens = shape.depth + shape.tokens_per_seq;
     if (shape.n_seqs == 1) views.shared_positions = {step_, shared_positions_at(largest_.n_tokens()), 1};

@@ -24,6 +24,12 @@ CacheShape LayerConfig::cache() const {
     return shape;
 }
 
+uint32_t widest_window(const ModelConfig& config) {
+    uint32_t widest = 0;
+    for (const LayerConfig& layer : config.layers) widest = std::max(widest, layer.cache().window);
+    return widest;
+}
+
 bool fits_heads(const KvFormats& kv, const ModelConfig& config) {
     return std::all_of(config.layers.begin(), config.layers.end(), [&](const LayerConfig& layer) {
         const CacheShape cache = layer.cache();

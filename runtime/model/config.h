@@ -100,6 +100,9 @@ struct ModelConfig {
     uint32_t n_layer() const { return static_cast<uint32_t>(layers.size()); }
 };
 
+/// The widest window of its layers; 0: none has one.
+uint32_t widest_window(const ModelConfig& config);
+
 /// Whether a cache of these formats can hold every layer's heads: whole blocks.
 bool fits_heads(const KvFormats& kv, const ModelConfig& config);
 

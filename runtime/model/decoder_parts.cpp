@@ -48,7 +48,7 @@ void write_kv(const Layer& layer, const Qkv& qkv, Ops& ops) {
     cache.fitted_v = {layer[kRotateV], {}, layer[kRotateVBack], layer[kRotateVFeedback]};
     const RopeParams& rope = layer.config.rope;
     ops.rope_kv_write(qkv.q, qkv.k, qkv.v, rope, in.step.positions, rope.n_rot > 0 ? in.weights[kRopeFreqs] : Tensor{},
-                      cache, in.step.slots);
+                      cache, in.step.slots_for(layer.config.window));
     const QueryTemperature& temperature = in.config.query_temperature;
     if (temperature.beta != 0) ops.scale_by_position(qkv.q, in.step.positions, temperature.beta, temperature.n_ctx);
 }
@@ -57,7 +57,7 @@ void attend(const Layer& layer, const Tensor& q, const Tensor& heads, Ops& ops) 
     const ForwardInputs& in = layer.in;
     const LayerConfig& c = layer.config;
     const KvLayer& cache = in.kv[layer.il];
-    const AttentionTables tables{in.step.positions, in.step.seqs,          in.step.page_table,
+    const AttentionTables tables{in.step.positions, in.step.seqs,          in.step.table_for(c.window),
                                  in.step.max_pages, in.step.max_kv_tokens, in.step.shared_positions};
     const AttentionParams params{c.n_head,
                                  c.n_head_kv,

@@ -18,6 +18,10 @@ struct StepViews {
     U32View page_table;
     // [n_outputs] tokens of the step whose logits are requested, ascending; as many as tokens: all of them; 0: none.
     U32View out_rows;
+    // The same for layers with a window, whose caches have other rows: slots and page table. Entries of pages that no
+    // window sees are undefined, but in the cache.
+    U32View window_slots = {};
+    U32View window_table = {};
     uint32_t max_pages = 0;
     uint32_t max_kv_tokens = 0;
     U32View shared_positions = {};  // [1], see AttentionTables
@@ -26,6 +30,10 @@ struct StepViews {
     U32View state_before = {};  // [sequences]
     U32View state_after = {};   // [n_tokens] where to write what the layer keeps after this token; kNoState: nowhere
     static constexpr uint32_t kNoState = UINT32_MAX;
+
+    /// Of a layer with this window (0: none).
+    const U32View& slots_for(uint32_t window) const { return window > 0 ? window_slots : slots; }
+    const U32View& table_for(uint32_t window) const { return window > 0 ? window_table : page_table; }
 };
 
 struct ForwardInputs {

@@ -32,11 +32,11 @@ class Planner {
         MemoryPlan plan;
         plan.n_ctx = whole_pages(n_ctx);
         plan.weights_bytes = weights_bytes_;
-        auto cache = kv_storages(input_.config, plan.n_ctx, shape_.kv_format);
+        auto cache = kv_storages(input_.config, kv_rows(input_.config, shape_, plan.n_ctx), shape_.kv_format);
         for (const uint64_t bytes : state_storages(input_.config, state_slots(shape_))) cache.push_back(bytes);
         plan.kv_bytes = sum_of(cache);
         plan.scratch_bytes = storage_bytes(scratch_peak(plan.n_ctx));
-        const StepSizes sizes = step_sizes(shape_, plan.n_ctx);
+        const StepSizes sizes = step_sizes(input_.config, shape_, plan.n_ctx);
         plan.step_bytes = sum_of(step_storages(sizes));
         plan.output_bytes = sum_of(output_storages(input_.config, sizes));
         plan.other_bytes = input_.overhead_bytes;
@@ -51,16 +51,19 @@ class Planner {
         const auto view = [&](uint32_t count) { return U32View{&nowhere_, 0, count}; };
         const uint32_t n_outputs = std::min(n_tokens, shape_.max_outputs);
         std::vector<KvLayer> kv;
+        const KvRows rows = kv_rows(c, shape_, n_ctx);
         for (const LayerConfig& layer : c.layers) {
             const CacheShape cache = layer.cache();
-            kv.push_back({{&nowhere_, shape_.kv_format.k, 0, n_ctx, cache.k_width, cache.k_width},
-                          {&nowhere_, shape_.kv_format.v, 0, n_ctx, cache.v_width, cache.v_width},
+            kv.push_back({{&nowhere_, shape_.kv_format.k, 0, rows.of(cache), cache.k_width, cache.k_width},
+                          {&nowhere_, shape_.kv_format.v, 0, rows.of(cache), cache.v_width, cache.v_width},
                           kPageTokens,
                           shape_.kv_format.rotate_k,
                           shape_.kv_format.rotate_v});
         }
-        const uint32_t longest = step_sizes(shape_, n_ctx).timeline_tokens, n_pages = pages_for(longest);
+        const uint32_t longest = step_sizes(c, shape_, n_ctx).timeline_tokens, n_pages = pages_for(longest);
         StepViews step{view(n_tokens), view(n_tokens), view(n_tokens), view(n_tokens), view(n_pages), view(n_outputs)};
+        step.window_slots = view(n_tokens);
+        step.window_table = view(n_pages);
         step.max_pages = n_pages;
         step.max_kv_tokens = longest;
         step.shared_positions = view(1);
@@ -140,12 +143,27 @@ std::vector<uint64_t> storages_of(std::span<const ResolvedWeight> weights, uint6
     return storages;
 }
 
-std::vector<uint64_t> kv_storages(const ModelConfig& config, uint32_t n_ctx, const KvFormats& formats) {
+uint32_t window_slots(uint32_t window, const SessionShape& shape, uint32_t n_pages) {
+    // A window begins and ends within a page.
+    const uint64_t of_timelines = uint64_t{shape.max_timelines} * (pages_for(window) + 2);
+    return static_cast<uint32_t>(
+        std::min<uint64_t>(n_pages, of_timelines + pages_for(shape.n_batch) + pages_for(shape.checkpoint_every)));
+}
+
+KvRows kv_rows(const ModelConfig& config, const SessionShape& shape, uint32_t capacity) {
+    KvRows rows{whole_pages(capacity), 0};
+    if (const uint32_t window = widest_window(config); window > 0)
+        rows.of_windows = window_slots(window, shape, pages_for(capacity)) * kPageTokens;
+    return rows;
+}
+
+std::vector<uint64_t> kv_storages(const ModelConfig& config, const KvRows& rows, const KvFormats& formats) {
     std::vector<uint64_t> storages;
     for (const LayerConfig& layer : config.layers) {
         const CacheShape cache = layer.cache();
-        if (cache.k_width > 0) storages.push_back(storage_bytes(kv_side_bytes(cache.k_width, n_ctx, formats.k)));
-        if (cache.v_width > 0) storages.push_back(storage_bytes(kv_side_bytes(cache.v_width, n_ctx, formats.v)));
+        const uint32_t n = rows.of(cache);
+        if (cache.k_width > 0) storages.push_back(storage_bytes(kv_side_bytes(cache.k_width, n, formats.k)));
+        if (cache.v_width > 0) storages.push_back(storage_bytes(kv_side_bytes(cache.v_width, n, formats.v)));
     }
     return storages;
 }
@@ -163,14 +181,15 @@ std::vector<uint64_t> state_storages(const ModelConfig& config, uint32_t n_slots
     return storages;
 }
 
-StepSizes step_sizes(const SessionShape& shape, uint32_t capacity) {
+StepSizes step_sizes(const ModelConfig& config, const SessionShape& shape, uint32_t capacity) {
     const bool is_shorter = shape.pool_tokens > 0 && shape.n_ctx > 0;
     const uint32_t longest = is_shorter ? std::min(shape.n_ctx, capacity) : capacity;
-    return {whole_pages(longest), shape.n_batch, shape.max_outputs, shape.max_timelines};
+    return {whole_pages(longest), shape.n_batch, shape.max_outputs, shape.max_timelines, widest_window(config) > 0};
 }
 
 std::vector<uint64_t> step_storages(const StepSizes& s) {
-    const uint64_t page_table = uint64_t{s.max_timelines} * pages_for(s.timeline_tokens) * sizeof(uint32_t);
+    const uint64_t page_table =
+        uint64_t{s.max_timelines} * pages_for(s.timeline_tokens) * sizeof(uint32_t) * (s.has_windows ? 2 : 1);
     const uint64_t ahead = ahead_params_at(s) + s.max_timelines * kChoiceParamBytes;
     return {storage_bytes(kPageCopyBytes),
             storage_bytes(step_buffer_bytes(s.n_batch, s.max_timelines)),

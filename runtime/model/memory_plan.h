@@ -46,6 +46,11 @@ struct SessionShape {
 /// those after each token of a verify step, and those of earlier positions.
 uint32_t state_slots(const SessionShape& shape);
 
+/// Pages for which layers with a window of so many tokens have room, of a pool of n_pages: what the windows of all
+/// timelines see before a step and in it, and checkpoint_every tokens more, so that a text that changes near its end is
+/// not read again.
+uint32_t window_slots(uint32_t window, const SessionShape& shape, uint32_t n_pages);
+
 /// Bytes as the device hands them out: every storage rounded up to kStorageAlignmentBytes.
 struct MemoryPlan {
     uint32_t n_ctx = 0;  // capacity of the cache as planned: whole pages
@@ -69,9 +74,19 @@ struct StepSizes {
     uint32_t n_batch = 0;          // most tokens per step
     uint32_t max_outputs = 0;      // most logit rows per step
     uint32_t max_timelines = 1;    // most timelines per step
+    bool has_windows = false;      // of layers
 };
 /// With a cache of `capacity` tokens.
-StepSizes step_sizes(const SessionShape& shape, uint32_t capacity);
+StepSizes step_sizes(const ModelConfig& config, const SessionShape& shape, uint32_t capacity);
+
+/// Tokens that a cache has room for; both whole pages.
+struct KvRows {
+    uint32_t n = 0;
+    uint32_t of_windows = 0;  // in layers with a window
+
+    uint32_t of(const CacheShape& layer) const { return layer.window > 0 ? of_windows : n; }
+};
+KvRows kv_rows(const ModelConfig& config, const SessionShape& shape, uint32_t capacity);
 
 /// What a plan needs to know of a model and its backend.
 struct PlanInput {
@@ -91,7 +106,7 @@ uint64_t sum_of(std::span<const uint64_t> storages);
 /// Storages of the weights (place_weights), as the device hands them out.
 std::vector<uint64_t> storages_of(std::span<const ResolvedWeight> weights, uint64_t max_storage_bytes = UINT64_MAX);
 /// The same of a session's parts but scratch: keys and values of each layer; the step's buffers; its outputs.
-std::vector<uint64_t> kv_storages(const ModelConfig& config, uint32_t n_ctx, const KvFormats& formats);
+std::vector<uint64_t> kv_storages(const ModelConfig& config, const KvRows& rows, const KvFormats& formats);
 std::vector<uint64_t> state_storages(const ModelConfig& config, uint32_t n_slots);
 std::vector<uint64_t> step_storages(const StepSizes& sizes);
 std::vector<uint64_t> output_storages(const ModelConfig& config, const StepSizes& sizes);
@@ -109,10 +124,14 @@ Result<MemoryPlan> plan_memory(const PlanInput& input, const SessionShape& shape
 constexpr uint64_t shared_positions_at(uint32_t n_batch) { return 5ull * n_batch * sizeof(uint32_t); }
 
 /// Per step: tokens, positions, slots, seqs, out_rows, each at most n_batch numbers of 4 bytes; after them one for
-/// shared_positions; then the state of each timeline before the step, and of each token after it.
+/// shared_positions; then the state of each timeline before the step, and of each token after it; then slots of layers
+/// with a window.
 constexpr uint64_t states_at(uint32_t n_batch) { return shared_positions_at(n_batch) + sizeof(uint32_t); }
-constexpr uint64_t step_buffer_bytes(uint32_t n_batch, uint32_t max_timelines) {
+constexpr uint64_t window_slots_at(uint32_t n_batch, uint32_t max_timelines) {
     return states_at(n_batch) + uint64_t{n_batch + max_timelines} * sizeof(uint32_t);
+}
+constexpr uint64_t step_buffer_bytes(uint32_t n_batch, uint32_t max_timelines) {
+    return window_slots_at(n_batch, max_timelines) + uint64_t{n_batch} * sizeof(uint32_t);
 }
 constexpr uint32_t pages_for(uint32_t n_tokens) { return (n_tokens + kPageTokens - 1) / kPageTokens; }
 /// The sampler's parameters and its result for a row.
@@ -144,9 +163,9 @@ constexpr uint64_t history_at(const StepSizes& s) { return storage_bytes(s.max_t
 constexpr uint64_t ahead_results_bytes(const StepSizes& s) {
     return storage_bytes(s.max_timelines * kChoiceResultBytes);
 }
-/// Pages that are copied in one go: their numbers.
+/// Pages that are copied in one go: their numbers, and those of their slots in layers with a window.
 inline constexpr uint32_t kPageCopiesPerRun = 16;
-inline constexpr uint64_t kPageCopyBytes = 2 * kPageCopiesPerRun * sizeof(uint32_t);
+inline constexpr uint64_t kPageCopyBytes = 4 * kPageCopiesPerRun * sizeof(uint32_t);
 /// The keys or the values of one layer, `width` elements per token (CacheShape).
 uint64_t kv_side_bytes(uint32_t width, uint32_t n_ctx, Format format);
 

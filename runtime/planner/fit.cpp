@@ -31,9 +31,7 @@ ModelShape stand_in(const ModelShape& model) {
     return two;
 }
 
-uint64_t whole_pages(uint64_t n_tokens) { return (n_tokens + kPageTokens - 1) / kPageTokens * kPageTokens; }
-
-// `tokens_of`: how many of its rows a layer counts with.
+// `tokens_of`: how many tokens a layer with this cache counts with.
 template <class TokensOf>
 uint64_t sum_over_layers(const ModelConfig& config, const KvFormats& kv, TokensOf&& tokens_of) {
     uint64_t sum = 0;
@@ -41,7 +39,7 @@ uint64_t sum_over_layers(const ModelConfig& config, const KvFormats& kv, TokensO
         const CacheShape cache = layer.cache();
         const uint64_t row = (cache.k_width > 0 ? kv_row_bytes(kv.k, cache.k_width) : 0) +
                              (cache.v_width > 0 ? kv_row_bytes(kv.v, cache.v_width) : 0);
-        sum += cache.state_bytes + tokens_of(cache.window) * row;
+        sum += cache.state_bytes + tokens_of(cache) * row;
     }
     return sum;
 }
@@ -49,14 +47,16 @@ uint64_t sum_over_layers(const ModelConfig& config, const KvFormats& kv, TokensO
 }  // namespace
 
 uint64_t cache_bytes(const ModelConfig& config, uint32_t n_ctx, const KvFormats& kv, uint32_t n_batch) {
-    return sum_over_layers(config, kv, [&](uint32_t window) {
-        return window > 0 ? std::min(whole_pages(n_ctx), whole_pages(uint64_t{window} + n_batch)) : whole_pages(n_ctx);
-    });
+    SessionShape shape;
+    shape.n_batch = n_batch;
+    const KvRows rows = kv_rows(config, shape, n_ctx);
+    return sum_over_layers(config, kv, [&](const CacheShape& cache) { return uint64_t{rows.of(cache)}; });
 }
 
 uint64_t cache_read_bytes(const ModelConfig& config, uint32_t n_tokens, const KvFormats& kv) {
-    return sum_over_layers(
-        config, kv, [&](uint32_t window) { return uint64_t{window > 0 ? std::min(n_tokens, window) : n_tokens}; });
+    return sum_over_layers(config, kv, [&](const CacheShape& cache) {
+        return uint64_t{cache.window > 0 ? std::min(n_tokens, cache.window) : n_tokens};
+    });
 }
 
 bool can_run(const ModelShape& model) {
@@ -116,10 +116,11 @@ MemoryPlan ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequence
     plan->kv_bytes = n_sequences * cache_bytes(model_->config, n_ctx, kv, kBatch);
     plan->other_bytes = kPipelineAllowanceBytes;
     plan->largest_storage_bytes = size_.largest_tensor_bytes;
+    const KvRows rows = kv_rows(model_->config, shape, n_ctx);
     for (const LayerConfig& layer : model_->config.layers) {
         const CacheShape cache = layer.cache();
         const uint64_t row = std::max(kv_row_bytes(kv.k, cache.k_width), kv_row_bytes(kv.v, cache.v_width));
-        plan->largest_storage_bytes = std::max(plan->largest_storage_bytes, plan->n_ctx * row);
+        plan->largest_storage_bytes = std::max(plan->largest_storage_bytes, rows.of(cache) * row);
     }
     return *plan;
 }

@@ -6,6 +6,7 @@
 #include "tests/support/interleaving.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/toy_recurrent.h"
+#include "tests/support/toy_windows.h"
 
 namespace atlas {
 namespace {
@@ -107,6 +108,31 @@ TEST(TimelineProperty, AndWhilePagesAreGivenBack) {
     EXPECT_GT(n_given_back, 1000u);
     EXPECT_GT(n_reused, 1000u) << "the index was lost";
     EXPECT_GT(n_copied, 300u) << "no page had to move";
+}
+
+// Texts that are several times as long as what layers with a window keep of them.
+TEST(TimelineProperty, InterleavingsWithWindows) {
+    TempDir dir;
+    const auto backend = make_ref_backend();
+    testing::TinyShape tiny = testing::smallest_shape();
+    tiny.n_layer = 2;
+    testing::write_tiny_model(dir / "tiny.gguf", tiny);
+    constexpr size_t kLongest = 320;
+    SessionShape shape = testing::interleaving_shape();
+    shape.pool_tokens = 30 * kPageTokens;
+    shape.n_ctx = 11 * kPageTokens;
+    shape.checkpoint_every = kPageTokens;
+    auto batch = testing::start_batch(dir / "tiny.gguf", *backend, shape, &testing::kToyWindows);
+    ASSERT_LT(batch.runner->pool().windows().n_slots(), 27u);
+    testing::FreshPrefill fresh(dir / "tiny.gguf", *backend, shape.n_ctx, Format::f32, &testing::kToyWindows);
+    testing::Interleaving interleaving(*batch.runner, fresh, 0, kLongest);
+    for (uint32_t seed = 0; seed < 1500; ++seed) {
+        interleaving.run(seed, 6 + seed / 32 % 24);
+        ASSERT_FALSE(::testing::Test::HasFatalFailure()) << "sequence " << seed;
+    }
+    EXPECT_GT(interleaving.n_probes(), 1000u);
+    EXPECT_GT(interleaving.n_reused(), 1000u);
+    EXPECT_GT(interleaving.n_restored(), 100u);
 }
 
 }  // namespace

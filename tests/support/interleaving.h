@@ -14,12 +14,12 @@ class Interleaving {
   public:
     static constexpr uint32_t kVocab = 13;  // of smallest_shape()
     static constexpr size_t kMaxTimelines = 5;
-    static constexpr size_t kLongest = 120;
 
-    /// `tolerance`: by how much a logit may differ from a fresh prefill's.
-    Interleaving(StepRunner& runner, FreshPrefill& fresh, float tolerance)
-        : runner_(runner), pool_(runner.pool()), fresh_(fresh), tolerance_(tolerance) {
-        for (uint64_t seed = 0; seed < 3; ++seed) texts_.push_back(tiny_tokens(kLongest + 8, kVocab, 100 + seed));
+    /// `tolerance`: by how much a logit may differ from a fresh prefill's. `longest`: of the texts, in tokens.
+    Interleaving(StepRunner& runner, FreshPrefill& fresh, float tolerance, size_t longest = 120)
+        : runner_(runner), pool_(runner.pool()), fresh_(fresh), tolerance_(tolerance), longest_(longest) {
+        for (uint64_t seed = 0; seed < 3; ++seed)
+            texts_.push_back(tiny_tokens(uint32_t(longest) + 8, kVocab, 100 + seed));
     }
 
     void run(uint32_t seed, uint32_t n_operations) {
@@ -30,6 +30,7 @@ class Interleaving {
         snapshots_.clear();
         ASSERT_EQ(pool_.n_in_use(), 0u) << "pages leaked";
         ASSERT_EQ(pool_.n_available(), pool_.n_pages());
+        ASSERT_EQ(pool_.windows().n_available(), pool_.windows().n_slots());
         if (below(4) == 0) {
             pool_.forget_kept();
             ASSERT_EQ(pool_.n_kept(), 0u);
@@ -56,7 +57,7 @@ class Interleaving {
     std::vector<TokenId> next_tokens(const Live& live, uint32_t n) {
         std::vector<TokenId> tokens;
         const size_t at = live.timeline.tokens().size();
-        for (uint32_t i = 0; i < n && at + i < kLongest; ++i) tokens.push_back(texts_[live.text][at + i]);
+        for (uint32_t i = 0; i < n && at + i < longest_; ++i) tokens.push_back(texts_[live.text][at + i]);
         if (!tokens.empty() && below(12) == 0) tokens[below(static_cast<uint32_t>(tokens.size()))] = below(kVocab);
         return tokens;
     }
@@ -210,6 +211,7 @@ class Interleaving {
     KvPool& pool_;
     FreshPrefill& fresh_;
     float tolerance_;
+    size_t longest_;
     std::vector<std::vector<TokenId>> texts_;
     std::mt19937 random_;
     std::vector<Live> live_;

@@ -4,21 +4,22 @@
 
 namespace atlas {
 
-Result<KvLayers> KvLayers::create(Backend& backend, const ModelConfig& config, uint32_t n_tokens,
+Result<KvLayers> KvLayers::create(Backend& backend, const ModelConfig& config, const KvRows& rows,
                                   const KvFormats& formats, std::string_view name) {
-    const std::vector<uint64_t> storages = kv_storages(config, n_tokens, formats);
+    const std::vector<uint64_t> storages = kv_storages(config, rows, formats);
     const uint64_t largest = storages.empty() ? 0 : *std::max_element(storages.begin(), storages.end());
     if (largest > backend.max_storage_bytes()) {
         return fail(ErrorCode::limit,
                     "the keys or values of one layer for {} tokens need {} bytes, this device allocates at most {} in "
                     "one piece: take fewer tokens (a shorter context, a smaller pool)",
-                    n_tokens, largest, backend.max_storage_bytes());
+                    rows.n, largest, backend.max_storage_bytes());
     }
     KvLayers layers;
     layers.formats_ = formats;
     backend.expect(MemoryUse::kv, storages);
     for (uint32_t il = 0; il < config.n_layer(); ++il) {
         const CacheShape cache = config.layers[il].cache();
+        const uint32_t n_tokens = rows.of(cache);
         KvLayer view{{}, {}, kPageTokens, formats.rotate_k, formats.rotate_v};
         const auto add = [&](Tensor& side, uint32_t width, Format format, const char* which) -> Result<void> {
             if (width == 0) return {};
@@ -35,13 +36,15 @@ Result<KvLayers> KvLayers::create(Backend& backend, const ModelConfig& config, u
     return layers;
 }
 
-Result<void> KvLayers::shrink(Backend& backend, const ModelConfig& config, uint32_t n_tokens) {
-    backend.expect(MemoryUse::kv, kv_storages(config, n_tokens, formats_));
+Result<void> KvLayers::shrink(Backend& backend, const ModelConfig& config, const KvRows& rows) {
+    backend.expect(MemoryUse::kv, kv_storages(config, rows, formats_));
     size_t next = 0;
-    for (KvLayer& view : views_) {
-        for (Tensor* side : {&view.k, &view.v}) {
+    for (uint32_t il = 0; il < config.n_layer(); ++il) {
+        const uint32_t n_tokens = rows.of(config.layers[il].cache());
+        for (Tensor* side : {&views_[il].k, &views_[il].v}) {
             if (!*side) continue;
             auto& storage = storages_[next++];
+            if (side->rows == n_tokens) continue;
             ATLAS_TRY_VOID(backend.shrink(storage, kv_side_bytes(side->cols, n_tokens, side->format)));
             *side = dense(*storage, side->format, n_tokens, side->cols);
         }

@@ -13,16 +13,16 @@ namespace atlas {
 class KvLayers {
   public:
     KvLayers() = default;
-    /// Allocates room for n_tokens (whole pages) in every layer; `name` is for debuggers.
+    /// Allocates room for these tokens in every layer; `name` is for debuggers.
     /// Fails: out_of_memory, limit (a layer's keys or values larger than the device's largest allocation).
-    static Result<KvLayers> create(Backend& backend, const ModelConfig& config, uint32_t n_tokens,
+    static Result<KvLayers> create(Backend& backend, const ModelConfig& config, const KvRows& rows,
                                    const KvFormats& formats, std::string_view name);
 
-    /// Shrinks every layer to n_tokens, fewer than before; the contents of the first n_tokens stay. Storages move as
-    /// by Backend::shrink, one at a time, so programs that were recorded with views() are void. Fails: as
+    /// Shrinks every layer without a window to rows.n, fewer than before; the contents of these rows stay. Storages
+    /// move as by Backend::shrink, one at a time, so programs that were recorded with views() are void. Fails: as
     /// Backend::shrink; then the layers from the failed one on keep their storages: longer than was asked for, but
     /// correct.
-    Result<void> shrink(Backend& backend, const ModelConfig& config, uint32_t n_tokens);
+    Result<void> shrink(Backend& backend, const ModelConfig& config, const KvRows& rows);
 
     /// Views of all layers [n_layer], as a forward pass takes them.
     std::span<const KvLayer> views() const { return views_; }

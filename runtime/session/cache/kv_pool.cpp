@@ -11,26 +11,29 @@ constexpr uint32_t kNoPage = UINT32_MAX;
 
 }  // namespace
 
-KvPool::KvPool(std::shared_ptr<const Model> model, uint32_t n_pages, KvFormats formats,
+KvPool::KvPool(std::shared_ptr<const Model> model, const KvRows& rows, KvFormats formats,
                const std::optional<HashSecret>& secret)
     : model_(std::move(model)),
       formats_(formats),
-      pages_(n_pages),
+      pages_(pages_for(rows.n)),
       has_index_(secret.has_value()),
-      index_(n_pages, secret.value_or(HashSecret{})),
-      links_(n_pages + 1),
-      state_of_page_(n_pages, StateSlots::kNone) {
-    links_[n_pages] = {n_pages, n_pages, false};
+      index_(n_pages(), secret.value_or(HashSecret{})),
+      links_(n_pages() + 1),
+      windows_(pages_for(rows.of_windows), n_pages()),
+      window_(widest_window(model_->config())),
+      state_of_page_(n_pages(), StateSlots::kNone) {
+    links_[n_pages()] = {n_pages(), n_pages(), false};
 }
 
-Result<std::unique_ptr<KvPool>> KvPool::create(std::shared_ptr<const Model> model, uint32_t n_pages, KvFormats formats,
-                                               std::optional<HashSecret> secret, const StateShape& states) {
-    ATLAS_CHECK(model != nullptr && n_pages > 0);
-    std::unique_ptr<KvPool> pool(new KvPool(std::move(model), n_pages, formats, secret));
+Result<std::unique_ptr<KvPool>> KvPool::create(std::shared_ptr<const Model> model, const KvRows& rows,
+                                               KvFormats formats, std::optional<HashSecret> secret,
+                                               const StateShape& states) {
+    ATLAS_CHECK(model != nullptr && rows.n > 0 && rows.n % kPageTokens == 0 && rows.of_windows % kPageTokens == 0);
+    std::unique_ptr<KvPool> pool(new KvPool(std::move(model), rows, formats, secret));
     Backend& backend = pool->model_->backend();
     pool->checkpoint_every_ = states.checkpoint_every;
     ATLAS_TRY(pool->states_, StateSlots::create(backend, pool->model_->config(), states.n_slots, states.n_checkpoints));
-    ATLAS_TRY(pool->layers_, KvLayers::create(backend, pool->model_->config(), n_pages * kPageTokens, formats, "kv"));
+    ATLAS_TRY(pool->layers_, KvLayers::create(backend, pool->model_->config(), rows, formats, "kv"));
     ATLAS_TRY(pool->copy_ids_, backend.allocate(MemoryUse::step, kPageCopyBytes, "page_copies"));
     return pool;
 }
@@ -45,6 +48,7 @@ void KvPool::keep(uint32_t page) {
 
 void KvPool::unindex(uint32_t page) {
     index_.remove(page);
+    windows_.forget(page);
     uint32_t& slot = state_of_page_[page];
     if (slot == StateSlots::kNone) return;
     states_.drop(std::exchange(slot, StateSlots::kNone));
@@ -123,30 +127,39 @@ Result<void> KvPool::copy(uint32_t from, uint32_t to) {
     const bool depends = std::any_of(copies_.begin(), copies_.end(),
                                      [&](const Copy& c) { return c.to == from || c.to == to || c.from == to; });
     if (depends || copies_.size() == kPageCopiesPerRun) ATLAS_TRY_VOID(run_copies());
-    copies_.push_back({from, to});
+    const bool in_windows = windows_.slot_of(from) != WindowSlots::kNone && windows_.slot_of(to) != WindowSlots::kNone;
+    copies_.push_back(
+        {from, to, in_windows ? windows_.slot_of(from) : kNoPage, in_windows ? windows_.slot_of(to) : kNoPage});
     return {};
 }
 
 Result<void> KvPool::finish_copies() { return copies_.empty() ? Result<void>{} : run_copies(); }
 
+KvPool::CopyIds KvPool::copy_ids(uint32_t il, uint32_t count) const {
+    constexpr uint64_t kRun = kPageCopiesPerRun * sizeof(uint32_t);
+    const uint64_t at = has_window(il) ? 2 * kRun : 0;
+    return {{copy_ids_.get(), at, count}, {copy_ids_.get(), at + kRun, count}};
+}
+
 Result<void> KvPool::run_copies() {
     Backend& backend = model_->backend();
     if (!copy_program_) {
-        const U32View from{copy_ids_.get(), 0, kPageCopiesPerRun},
-            to{copy_ids_.get(), kPageCopiesPerRun * sizeof(uint32_t), kPageCopiesPerRun};
-        ATLAS_TRY(copy_program_, backend.record("copy pages", [this, from, to](Ops& ops) {
-            for (const KvLayer& layer : layers()) {
-                for (const Tensor* side : {&layer.k, &layer.v}) {
-                    if (*side) ops.kv_copy(*side, from, *side, to, kPageTokens);
+        ATLAS_TRY(copy_program_, backend.record("copy pages", [this](Ops& ops) {
+            for (uint32_t il = 0; il < layers().size(); ++il) {
+                const CopyIds ids = copy_ids(il, kPageCopiesPerRun);
+                for (const Tensor* side : {&layers()[il].k, &layers()[il].v}) {
+                    if (*side) ops.kv_copy(*side, ids.from, *side, ids.to, kPageTokens);
                 }
             }
         }));
     }
-    std::array<uint32_t, 2 * kPageCopiesPerRun> ids;
+    std::array<uint32_t, 4 * kPageCopiesPerRun> ids;
     ids.fill(kNoPage);
     for (size_t i = 0; i < copies_.size(); ++i) {
         ids[i] = copies_[i].from;
         ids[kPageCopiesPerRun + i] = copies_[i].to;
+        ids[2 * kPageCopiesPerRun + i] = copies_[i].from_slot;
+        ids[3 * kPageCopiesPerRun + i] = copies_[i].to_slot;
     }
     backend.write(*copy_ids_, 0, std::as_bytes(std::span(ids)));
     ATLAS_TRY_VOID(backend.run(*copy_program_));
@@ -155,12 +168,17 @@ Result<void> KvPool::run_copies() {
     return {};
 }
 
-uint64_t KvPool::page_bytes() const {
+uint64_t KvPool::page_bytes_of(uint32_t il) const {
     uint64_t row_bytes = 0;
-    for (const KvLayer& layer : layers()) {
-        for (const Tensor* side : {&layer.k, &layer.v}) row_bytes += *side ? kv_row_bytes(side->format, side->cols) : 0;
-    }
+    for (const Tensor* side : {&layers()[il].k, &layers()[il].v})
+        row_bytes += *side ? kv_row_bytes(side->format, side->cols) : 0;
     return kPageTokens * row_bytes;
+}
+
+uint64_t KvPool::page_bytes() const {
+    uint64_t bytes = 0;
+    for (uint32_t il = 0; il < layers().size(); ++il) bytes += page_bytes_of(il);
+    return bytes;
 }
 
 std::vector<KvLayer> KvPool::staged_layers(Storage& stage) const {
@@ -189,25 +207,27 @@ Result<void> KvPool::move_page(std::unique_ptr<Storage>& stage, std::unique_ptr<
                                           out ? "page_out" : "page_in"));
     }
     if (!program) {
-        const U32View from{copy_ids_.get(), 0, 1}, to{copy_ids_.get(), kPageCopiesPerRun * sizeof(uint32_t), 1};
         const auto staged = staged_layers(*stage);
-        ATLAS_TRY(program, backend.record(out ? "page out" : "page in", [this, from, to, staged, out](Ops& ops) {
-            const auto move = [&](const Tensor& pool, const Tensor& one) {
+        ATLAS_TRY(program, backend.record(out ? "page out" : "page in", [this, staged, out](Ops& ops) {
+            const auto move = [&](const CopyIds& ids, const Tensor& pool, const Tensor& one) {
                 if (!pool) return;
                 if (out)
-                    ops.kv_copy(pool, from, one, to, kPageTokens);
+                    ops.kv_copy(pool, ids.from, one, ids.to, kPageTokens);
                 else
-                    ops.kv_copy(one, from, pool, to, kPageTokens);
+                    ops.kv_copy(one, ids.from, pool, ids.to, kPageTokens);
             };
-            for (size_t il = 0; il < layers().size(); ++il) {
-                move(layers()[il].k, staged[il].k);
-                move(layers()[il].v, staged[il].v);
+            for (uint32_t il = 0; il < layers().size(); ++il) {
+                move(copy_ids(il, 1), layers()[il].k, staged[il].k);
+                move(copy_ids(il, 1), layers()[il].v, staged[il].v);
             }
         }));
     }
-    const uint32_t from = out ? page : 0, to = out ? 0 : page;
-    backend.write(*copy_ids_, 0, std::as_bytes(std::span(&from, 1)));
-    backend.write(*copy_ids_, kPageCopiesPerRun * sizeof(uint32_t), std::as_bytes(std::span(&to, 1)));
+    const std::array<uint32_t, 2> in_pool{page, windows_.exist() ? windows_.slot_of(page) : kNoPage};
+    for (size_t i = 0; i < in_pool.size(); ++i) {
+        std::array<uint32_t, 2 * kPageCopiesPerRun> ids{};
+        ids[out ? 0 : kPageCopiesPerRun] = in_pool[i];
+        backend.write(*copy_ids_, i * sizeof(ids), std::as_bytes(std::span(ids)));
+    }
     if (fill) fill(*stage);
     return backend.run(*program);
 }
@@ -216,6 +236,13 @@ Result<void> KvPool::read_page(uint32_t page, std::span<std::byte> bytes) {
     ATLAS_CHECK_EQ(bytes.size(), page_bytes());
     ATLAS_TRY_VOID(move_page(stage_out_, out_program_, true, page, {}));
     model_->backend().read(*stage_out_, 0, bytes);
+    if (!windows_.exist() || windows_.slot_of(page) != WindowSlots::kNone) return {};
+    // What the stage held before is another page's.
+    for (uint32_t il = 0; il < layers().size(); ++il) {
+        const uint64_t n = page_bytes_of(il);
+        if (has_window(il)) std::fill_n(bytes.begin(), n, std::byte{0});
+        bytes = bytes.subspan(n);
+    }
     return {};
 }
 

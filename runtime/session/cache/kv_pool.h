@@ -12,6 +12,7 @@
 #include "runtime/session/cache/kv_pages.h"
 #include "runtime/session/cache/prefix_index.h"
 #include "runtime/session/cache/state_slots.h"
+#include "runtime/session/cache/window_slots.h"
 
 namespace atlas {
 
@@ -28,10 +29,10 @@ struct StateShape {
 class KvPool {
   public:
     /// Allocates the storages. Later only copying pages and reading them back records programs or allocates.
-    /// `states`: slots for layers with a state. `secret`: of the index of pages; none: no index, so that no page is
-    /// kept or found (for one timeline alone). Fails: out_of_memory, limit (a layer's cache larger than the device's
-    /// largest allocation).
-    static Result<std::unique_ptr<KvPool>> create(std::shared_ptr<const Model> model, uint32_t n_pages,
+    /// `rows`: whole pages. `states`: slots for layers with a state. `secret`: of the index of pages; none: no index,
+    /// so that no page is kept or found (for one timeline alone). Fails: out_of_memory, limit (a layer's cache larger
+    /// than the device's largest allocation).
+    static Result<std::unique_ptr<KvPool>> create(std::shared_ptr<const Model> model, const KvRows& rows,
                                                   KvFormats formats, std::optional<HashSecret> secret = random_secret(),
                                                   const StateShape& states = {});
 
@@ -39,6 +40,7 @@ class KvPool {
     KvFormats formats() const { return formats_; }
     std::span<const KvLayer> layers() const { return layers_.views(); }
     uint32_t n_pages() const { return pages_.n_pages(); }
+    KvRows rows() const { return {n_pages() * kPageTokens, windows_.n_slots() * kPageTokens}; }
     /// How many pages take() can return.
     uint32_t n_available() const { return pages_.n_free() + n_kept_; }
     uint32_t n_kept() const { return n_kept_; }
@@ -81,7 +83,13 @@ class KvPool {
     void keep_state(uint32_t page, uint32_t slot);
     uint32_t state_of(uint32_t page) const { return state_of_page_[page]; }
 
-    /// Copies a page, now or in finish_copies() at the latest. Fails: as Backend::run.
+    /// Which pages have a slot in layers with a window. Readers of a page take slots and drop them before the page.
+    WindowSlots& windows() { return windows_; }
+    const WindowSlots& windows() const { return windows_; }
+    uint32_t window() const { return window_; }  // the widest
+
+    /// Copies a page, with its slots where both pages have one, now or in finish_copies() at the latest. Fails: as
+    /// Backend::run.
     Result<void> copy(uint32_t from, uint32_t to);
     /// Call it before the device runs what reads or writes pages. Fails: as Backend::run.
     Result<void> finish_copies();
@@ -89,13 +97,14 @@ class KvPool {
 
     /// Bytes of all layers of one page.
     uint64_t page_bytes() const;
-    /// Copy a page's bytes [page_bytes()] out and in. The first call of each allocates a storage of that size. Fails:
+    /// Copy a page's bytes [page_bytes()] out and in; those of layers in which it has no slot are zeros, and skipped.
+    /// The first call of each allocates a storage of that size. Fails:
     /// out_of_memory, device_lost.
     Result<void> read_page(uint32_t page, std::span<std::byte> bytes);
     Result<void> write_page(uint32_t page, std::span<const std::byte> bytes);
 
   private:
-    KvPool(std::shared_ptr<const Model> model, uint32_t n_pages, KvFormats formats,
+    KvPool(std::shared_ptr<const Model> model, const KvRows& rows, KvFormats formats,
            const std::optional<HashSecret>& secret);
     struct Links {
         uint32_t before = 0, after = 0;
@@ -104,6 +113,13 @@ class KvPool {
     void keep(uint32_t page);
     void unindex(uint32_t page);
     void unlink(uint32_t page);
+    /// Where a program that copies pages reads their numbers in a layer: those of pages, or of slots.
+    struct CopyIds {
+        U32View from, to;
+    };
+    CopyIds copy_ids(uint32_t il, uint32_t count) const;
+    uint64_t page_bytes_of(uint32_t il) const;
+    bool has_window(uint32_t il) const { return model_->config().layers[il].cache().window > 0; }
     Result<std::vector<uint32_t>> move_down(uint32_t n_pages);
     void renumber(std::span<const uint32_t> to, uint32_t n_pages);
     Result<void> run_copies();
@@ -121,6 +137,8 @@ class KvPool {
     // [n_pages + 1] a ring of kept pages, least recently used first; the last entry is its start
     std::vector<Links> links_;
     uint32_t n_kept_ = 0;
+    WindowSlots windows_;
+    uint32_t window_ = 0;
     StateSlots states_;
     uint32_t checkpoint_every_ = 0;
     std::vector<uint32_t> state_of_page_;     // [n_pages] the index reads these slots
@@ -128,6 +146,7 @@ class KvPool {
 
     struct Copy {
         uint32_t from = 0, to = 0;
+        uint32_t from_slot = 0, to_slot = 0;
     };
     std::vector<Copy> copies_;  // not yet run
     uint64_t n_copied_ = 0;

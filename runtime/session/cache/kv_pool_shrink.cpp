@@ -11,8 +11,9 @@ Result<uint64_t> KvPool::shrink(uint64_t bytes, uint32_t least_pages, std::span<
                                             [](uint64_t n, const Timeline* t) { return n + t->pages().size(); });
     ATLAS_CHECK_EQ(n_read, pages_.n_readers());  // a kept page has one reference
     const uint32_t before = n_pages(), least = std::clamp(n_in_use(), least_pages, before);
-    const uint64_t page = page_bytes();
-    if (page == 0) return 0;  // no layer caches keys or values
+    uint64_t page = 0;
+    for (uint32_t il = 0; il < layers().size(); ++il) page += has_window(il) ? 0 : page_bytes_of(il);
+    if (page == 0) return 0;  // no layer caches keys or values of all positions
     const uint32_t n =
         before - static_cast<uint32_t>(std::min<uint64_t>(before - least, bytes / page + (bytes % page > 0 ? 1 : 0)));
     if (n == before) return 0;
@@ -29,7 +30,7 @@ Result<uint64_t> KvPool::shrink(uint64_t bytes, uint32_t least_pages, std::span<
     copy_program_.reset();  // they were recorded with the storages
     in_program_.reset();
     out_program_.reset();
-    ATLAS_TRY_VOID(layers_.shrink(model_->backend(), model_->config(), n * kPageTokens));
+    ATLAS_TRY_VOID(layers_.shrink(model_->backend(), model_->config(), rows()));
     return (before - n) * page;
 }
 
@@ -57,6 +58,7 @@ void KvPool::renumber(std::span<const uint32_t> to, uint32_t n_pages) {
     for (uint32_t page = links_[ring].after; page != ring; page = links_[page].after) kept.push_back(to[page]);
     pages_.renumber(to, n_pages);
     index_.renumber(to, n_pages);
+    windows_.renumber(to, n_pages);
     std::vector<uint32_t> states(n_pages, StateSlots::kNone);
     for (uint32_t& page : pages_with_state_) {
         states[to[page]] = state_of_page_[page];

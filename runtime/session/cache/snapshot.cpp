@@ -1,5 +1,6 @@
 #include "runtime/session/cache/snapshot.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -187,19 +188,36 @@ Result<Timeline> restore(KvPool& pool, std::span<const std::byte> bytes) {
     timeline.reuse(parts.tokens);
     const auto first_token = static_cast<uint32_t>(timeline.tokens().size());
     const auto rest = std::span(parts.tokens).subspan(first_token);
-    ATLAS_TRY(const bool fits, timeline.reserve(static_cast<uint32_t>(rest.size())));
-    if (!fits) {
+    const uint32_t n_needed = timeline.pages_needed(static_cast<uint32_t>(rest.size())), n_there = pool.n_available();
+    const auto refusal = [&] {
         return fail(
             ErrorCode::out_of_memory,
             "a snapshot of {} tokens needs {} more pages of the KV cache, {} are free: end another session or make "
             "the pool larger",
-            parts.tokens.size(), timeline.pages_needed(static_cast<uint32_t>(rest.size())), pool.n_available());
+            parts.tokens.size(), n_needed, n_there);
+    };
+    if (n_needed > n_there) return refusal();
+    const auto fill = [&]() -> Result<void> {
+        // Page by page, because layers with a window do not have room for all.
+        for (uint32_t at = first_token; at < parts.tokens.size(); at += kPageTokens) {
+            const auto tokens =
+                std::span(parts.tokens).subspan(at, std::min<size_t>(kPageTokens, parts.tokens.size() - at));
+            ATLAS_TRY(const bool fits, timeline.reserve(static_cast<uint32_t>(tokens.size())));
+            if (!fits) return refusal();  // other timelines read all slots of layers with a window
+            const uint32_t i = at / kPageTokens;
+            ATLAS_TRY_VOID(
+                pool.write_page(timeline.pages()[i], parts.pages.subspan(i * pool.page_bytes(), pool.page_bytes())));
+            timeline.append(tokens);
+        }
+        return {};
+    };
+    if (auto filled = fill(); !filled) {
+        for (const uint32_t page : timeline.pages().subspan(first_token / kPageTokens)) {
+            if (!pool.is_shared(page)) pool.forget(page);
+        }
+        return tl::unexpected(std::move(filled).error());
     }
-    for (uint32_t i = first_token / kPageTokens; i < pages_for(static_cast<uint32_t>(parts.tokens.size())); ++i) {
-        ATLAS_TRY_VOID(
-            pool.write_page(timeline.pages()[i], parts.pages.subspan(i * pool.page_bytes(), pool.page_bytes())));
-    }
-    timeline.append(rest);
+    timeline.forget_unseen_windows();
     return timeline;
 }
 

@@ -8,6 +8,7 @@ Timeline::Timeline(Timeline&& other) noexcept
     : pool_(other.pool_),
       tokens_(std::exchange(other.tokens_, {})),
       pages_(std::exchange(other.pages_, {})),
+      first_in_windows_(std::exchange(other.first_in_windows_, 0)),
       states_(std::exchange(other.states_, {})),
       reserved_(std::exchange(other.reserved_, {})) {}
 
@@ -17,6 +18,7 @@ Timeline& Timeline::operator=(Timeline&& other) noexcept {
     pool_ = other.pool_;
     tokens_ = std::exchange(other.tokens_, {});
     pages_ = std::exchange(other.pages_, {});
+    first_in_windows_ = std::exchange(other.first_in_windows_, 0);
     states_ = std::exchange(other.states_, {});
     reserved_ = std::exchange(other.reserved_, {});
     return *this;
@@ -27,6 +29,10 @@ Timeline Timeline::fork() const {
     twin.tokens_ = tokens_;
     twin.pages_.assign(pages_.begin(), pages_.begin() + pages_for(static_cast<uint32_t>(tokens_.size())));
     for (const uint32_t page : twin.pages_) pool_->share(page);
+    if (has_windows()) {
+        twin.first_in_windows_ = first_in_windows_;
+        for (size_t i = first_in_windows_; i < twin.pages_.size(); ++i) pool_->windows().share(twin.pages_[i]);
+    }
     twin.states_ = states_;
     for (const State& state : twin.states_) pool_->states().share(state.slot);
     return twin;
@@ -35,44 +41,105 @@ Timeline Timeline::fork() const {
 // From the last page to the first, so that of the kept pages a text's end is reused before its beginning.
 uint32_t Timeline::rewind(uint32_t n_tokens) {
     ATLAS_CHECK(n_tokens <= tokens_.size(), "rewind to {} of {}", n_tokens, tokens_.size());
-    if (has_states()) {
-        drop_states(reserved_, 0);
-        size_t n = states_.size();
-        while (n > 0 && states_[n - 1].n_tokens > n_tokens) --n;
-        drop_states(states_, n);
-        n_tokens = n > 0 ? states_[n - 1].n_tokens : 0;
+    drop_states(reserved_, 0);
+    while (true) {
+        if (has_states()) {
+            size_t n = states_.size();
+            while (n > 0 && states_[n - 1].n_tokens > n_tokens) --n;
+            drop_states(states_, n);
+            n_tokens = n > 0 ? states_[n - 1].n_tokens : 0;
+        }
+        drop_pages(pages_for(n_tokens));
+        if (!has_windows() || takes_windows_back(n_tokens)) break;
+        n_tokens = first_in_windows_ > 0 ? (first_in_windows_ - 1) * kPageTokens : 0;  // that page has no slot
     }
     tokens_.resize(n_tokens);
-    while (pages_.size() > pages_for(n_tokens)) {
-        pool_->drop(pages_.back());
-        pages_.pop_back();
-    }
     return n_tokens;
+}
+
+void Timeline::drop_pages(uint32_t n_pages) {
+    while (pages_.size() > n_pages) {
+        const uint32_t page = pages_.back();
+        pages_.pop_back();
+        drop_page(page, has_windows() && pages_.size() >= first_in_windows_);
+    }
+    first_in_windows_ = std::min(first_in_windows_, n_pages);
+}
+
+// The first page that the windows of a token after n_tokens see.
+uint32_t Timeline::first_seen_page(uint32_t n_tokens) const {
+    const uint32_t window = pool_->window();
+    return n_tokens + 1 > window ? (n_tokens + 1 - window) / kPageTokens : 0;
+}
+
+// Slots of pages that no later token sees go to others, or are kept for a timeline that is rewound.
+void Timeline::drop_unseen() {
+    if (!has_windows()) return;
+    const uint32_t first = first_seen_page(static_cast<uint32_t>(tokens_.size()));
+    for (; first_in_windows_ < std::min<size_t>(first, pages_.size()); ++first_in_windows_)
+        pool_->windows().drop(pages_[first_in_windows_], true);
+}
+
+// False: first_in_windows_ - 1 is a page that has no slot.
+bool Timeline::takes_windows_back(uint32_t n_tokens) {
+    WindowSlots& windows = pool_->windows();
+    const uint32_t first = first_seen_page(n_tokens);
+    while (first_in_windows_ > first) {
+        const uint32_t page = pages_[first_in_windows_ - 1];
+        if (windows.slot_of(page) == WindowSlots::kNone) return false;
+        windows.share(page);
+        --first_in_windows_;
+    }
+    return true;
 }
 
 uint32_t Timeline::reuse(std::span<const TokenId> tokens) {
     const auto n_before = static_cast<uint32_t>(tokens_.size());
     if (n_before % kPageTokens != 0) return 0;
-    while (pages_.size() > pages_for(n_before)) {  // reserved and not used
-        pool_->drop(pages_.back());
-        pages_.pop_back();
-    }
-    while (tokens_.size() + kPageTokens < tokens.size()) {
-        const uint32_t before = pages_.empty() ? PrefixIndex::kStart : pages_.back();
+    drop_pages(pages_for(n_before));  // what was reserved and not used
+    std::vector<uint32_t> found;
+    for (size_t at = n_before; at + kPageTokens < tokens.size(); at += kPageTokens) {
+        const uint32_t last = pages_.empty() ? PrefixIndex::kStart : pages_.back(),
+                       before = found.empty() ? last : found.back();
         if (before != PrefixIndex::kStart && !pool_->index().knows(before)) break;
-        const auto wanted = tokens.subspan(tokens_.size(), kPageTokens);
-        const auto page = pool_->index().find(before, wanted);
+        const auto page = pool_->index().find(before, tokens.subspan(at, kPageTokens));
         if (!page) break;
-        pool_->share(*page);
-        pages_.push_back(*page);
-        tokens_.insert(tokens_.end(), wanted.begin(), wanted.end());
-        const uint32_t slot = pool_->state_of(*page);
+        found.push_back(*page);
+    }
+    while (!found.empty() && !can_go_on_after(found)) found.pop_back();
+    take_up(found, tokens);
+    return static_cast<uint32_t>(tokens_.size()) - n_before;
+}
+
+// Whether the state and the windows at the end of these pages, which come after the timeline's, are there.
+bool Timeline::can_go_on_after(std::span<const uint32_t> found) const {
+    if (has_states() && pool_->state_of(found.back()) == StateSlots::kNone) return false;
+    if (!has_windows()) return true;
+    const size_t end = pages_.size() + found.size();
+    for (size_t i = first_seen_page(static_cast<uint32_t>(end * kPageTokens)); i < end; ++i) {
+        const uint32_t page = i < pages_.size() ? pages_[i] : found[i - pages_.size()];
+        if (pool_->windows().slot_of(page) == WindowSlots::kNone) return false;
+    }
+    return true;
+}
+
+void Timeline::take_up(std::span<const uint32_t> found, std::span<const TokenId> tokens) {
+    if (found.empty()) return;
+    const size_t n_before = pages_.size(), end = n_before + found.size();
+    for (const uint32_t page : found) {
+        pool_->share(page);
+        pages_.push_back(page);
+        const uint32_t slot = pool_->state_of(page);
         if (slot == StateSlots::kNone) continue;
         pool_->states().share(slot);
-        states_.push_back({static_cast<uint32_t>(tokens_.size()), slot, true});
+        states_.push_back({static_cast<uint32_t>(pages_.size() * kPageTokens), slot, true});
     }
-    if (has_states()) rewind(static_cast<uint32_t>(tokens_.size()));  // to the last page whose state is there
-    return static_cast<uint32_t>(tokens_.size()) - n_before;
+    tokens_.assign(tokens.begin(), tokens.begin() + ptrdiff_t(end * kPageTokens));
+    if (!has_windows()) return;
+    for (size_t i = first_in_windows_; i < n_before; ++i) pool_->windows().drop(pages_[i], true);
+    first_in_windows_ = static_cast<uint32_t>(end);
+    const bool there = takes_windows_back(static_cast<uint32_t>(tokens_.size()));
+    ATLAS_CHECK(there, "page {} has no slot", first_in_windows_ - 1);
 }
 
 bool Timeline::must_copy_last_page() const {
@@ -89,25 +156,44 @@ uint32_t Timeline::pages_needed(uint32_t n_more) const {
 
 Result<bool> Timeline::reserve(uint32_t n_more, uint32_t n_states) {
     if (n_more == 0) return true;
-    if (pages_needed(n_more) > pool_->n_available()) return false;
+    drop_unseen();
+    const uint32_t n_pages = pages_needed(n_more);
+    if (n_pages > pool_->n_available() || (has_windows() && n_pages > pool_->windows().n_available())) return false;
     if (has_states() && !reserve_states(n_more, n_states)) return false;
     const auto n_tokens = static_cast<uint32_t>(tokens_.size());
     if (n_tokens % kPageTokens != 0) {
         uint32_t& last = pages_[n_tokens / kPageTokens];
         if (pool_->is_shared(last)) {
-            const uint32_t own = *pool_->take();
+            const uint32_t own = take_page();
             if (auto copied = pool_->copy(last, own); !copied) {
-                pool_->drop(own);
+                drop_page(own, has_windows());
                 return tl::unexpected(std::move(copied).error());
             }
-            pool_->drop(last);
+            drop_page(last, has_windows());
             last = own;
         } else {
             pool_->forget(last);
         }
     }
-    while (pages_.size() < pages_for(n_tokens + n_more)) pages_.push_back(*pool_->take());
+    while (pages_.size() < pages_for(n_tokens + n_more)) pages_.push_back(take_page());
     return true;
+}
+
+uint32_t Timeline::take_page() {
+    const uint32_t page = *pool_->take();
+    if (has_windows()) pool_->windows().take(page);
+    return page;
+}
+
+void Timeline::drop_page(uint32_t page, bool is_in_windows) {
+    if (has_windows()) {
+        const bool page_stays = pool_->is_shared(page) || pool_->index().knows(page);
+        if (is_in_windows)
+            pool_->windows().drop(page, page_stays);
+        else if (!page_stays)
+            pool_->windows().forget(page);
+    }
+    pool_->drop(page);
 }
 
 void Timeline::append(std::span<const TokenId> tokens) {
@@ -130,6 +216,7 @@ void Timeline::index_full_pages(uint32_t first_page) {
         const uint32_t before = i == 0 ? PrefixIndex::kStart : pages_[i - 1];
         if (index.knows(pages_[i])) continue;
         if (const auto same = index.find(before, tokens_of_page(i))) {
+            if (has_windows() && i >= first_in_windows_) use_windows_of(*same, pages_[i]);
             pool_->share(*same);
             pool_->drop(pages_[i]);
             pages_[i] = *same;
@@ -142,6 +229,20 @@ void Timeline::index_full_pages(uint32_t first_page) {
         if (state != states_.end() && state->is_checkpoint && pool_->state_of(pages_[i]) == StateSlots::kNone)
             pool_->keep_state(pages_[i], state->slot);
     }
+}
+
+// The timeline reads `same` instead of its own page, which has the same contents.
+void Timeline::use_windows_of(uint32_t same, uint32_t own) {
+    WindowSlots& windows = pool_->windows();
+    if (windows.slot_of(same) == WindowSlots::kNone) return windows.give(own, same);
+    windows.share(same);
+    windows.drop(own, false);
+}
+
+void Timeline::forget_unseen_windows() {
+    if (!has_windows()) return;
+    drop_unseen();
+    for (uint32_t i = 0; i < first_in_windows_; ++i) pool_->windows().forget(pages_[i]);
 }
 
 void Timeline::drop_states(std::vector<State>& states, size_t first) {

@@ -38,7 +38,7 @@ Result<std::unique_ptr<StepRunner>> StepRunner::create(std::shared_ptr<const Mod
 
 Result<void> StepRunner::allocate() {
     ATLAS_TRY(plan_, model_->plan_session(shape_));
-    const StepSizes sizes = step_sizes(shape_, plan_.n_ctx);
+    const StepSizes sizes = step_sizes(model_->config(), shape_, plan_.n_ctx);
     shape_.pool_tokens = plan_.n_ctx;
     shape_.n_ctx = sizes.timeline_tokens;
 
@@ -49,7 +49,7 @@ Result<void> StepRunner::allocate() {
     backend.expect(MemoryUse::output, output_storages(config, sizes));
     std::optional<HashSecret> secret;
     if (serves_ == Serves::many) secret = random_secret();
-    ATLAS_TRY(pool_, KvPool::create(model_, pages_for(shape_.pool_tokens), shape_.kv_format, secret,
+    ATLAS_TRY(pool_, KvPool::create(model_, kv_rows(config, shape_, plan_.n_ctx), shape_.kv_format, secret,
                                     {state_slots(shape_), shape_.max_checkpoints, shape_.checkpoint_every}));
     ATLAS_TRY(tables_, StepTables::create(backend, config, sizes));
     params_.resize(shape_.max_outputs);
@@ -159,7 +159,7 @@ Result<uint64_t> StepRunner::shrink(uint64_t bytes, uint32_t least_tokens, std::
     shape_.pool_tokens = pool_->n_pages() * kPageTokens;
     shape_.n_ctx = std::min(shape_.n_ctx, shape_.pool_tokens);
     plan_.n_ctx = shape_.pool_tokens;
-    plan_.kv_bytes = sum_of(kv_storages(model_->config(), plan_.n_ctx, shape_.kv_format)) +
+    plan_.kv_bytes = sum_of(kv_storages(model_->config(), pool_->rows(), shape_.kv_format)) +
                      sum_of(state_storages(model_->config(), pool_->states().n_slots()));
     return given;
 }

@@ -56,6 +56,12 @@ Result<StepTables> StepTables::create(Backend& backend, const ModelConfig& confi
     ATLAS_TRY(made.choice_results_, take(MemoryUse::output, output[2], "choice_results"));
     made.words_.resize(5ull * sizes.n_batch);
     made.page_table_.resize(uint64_t{sizes.max_timelines} * made.max_pages_);
+    if (sizes.has_windows) {
+        made.window_words_.resize(sizes.n_batch);
+        made.window_table_.resize(made.page_table_.size());
+        // Entries that no window sees are never written.
+        backend.write(*made.pages_, made.page_table_.size() * kWord, std::as_bytes(std::span(made.window_table_)));
+    }
     made.first_row_.reserve(sizes.max_timelines);
     made.state_words_.reserve(sizes.max_timelines + sizes.n_batch);
     return made;
@@ -99,12 +105,20 @@ StepViews StepTables::views(const StepKey& key) const {
     views.max_pages = max_pages_;
     views.max_kv_tokens = key.max_kv_tokens;
     views.shared_positions = {place.words.storage, place.words.bytes + shared_positions_at(place.capacity), 1};
+    if (sizes_.has_windows) {
+        views.window_slots = {place.words.storage, place.words.bytes + window_words_at(key), key.n_tokens};
+        views.window_table = {pages_.get(), page_table_.size() * kWord, static_cast<uint32_t>(window_table_.size())};
+    }
     if (!has_states_) return views;
     const uint64_t states = place.words.bytes + states_at(place.capacity);
     const uint32_t n_before = key.place == StepPlace::drafts ? 1 : sizes_.max_timelines;
     views.state_before = {place.words.storage, states, n_before};
     views.state_after = {place.words.storage, states + n_before * kWord, key.n_tokens};
     return views;
+}
+
+uint64_t StepTables::window_words_at(const StepKey& key) const {
+    return window_slots_at(place_of(key).capacity, key.place == StepPlace::drafts ? 1 : sizes_.max_timelines);
 }
 
 SampleTables StepTables::choices(const StepKey& key) const {
@@ -136,16 +150,22 @@ void StepTables::write(std::span<const StepItem> items, const StepKey& key) {
             words[n + at] = position;
             words[2 * n + at] = pages[position / kPageTokens] * kPageTokens + position % kPageTokens;
             words[3 * n + at] = seq;
+            if (sizes_.has_windows) window_words_[at] = item.timeline->row_in_windows(position);
         }
         first_row_.push_back(all_rows ? at - item.n_outputs : n_outputs);
         for (uint32_t i = 0; i < item.n_outputs; ++i) words[4 * n + n_outputs++] = at - item.n_outputs + i;
     }
     for (uint32_t pad = at; pad < n; ++pad) {
         for (uint32_t array = 0; array < 4; ++array) words[array * n + pad] = words[array * n + at - 1];
+        if (sizes_.has_windows) window_words_[pad] = window_words_[at - 1];
     }
     for (uint32_t pad = n_outputs; pad < key.n_outputs; ++pad) words[4 * n + pad] = n - 1;
     const Place place = place_of(key);
     backend_->write(*place.words.storage, place.words.bytes, std::as_bytes(std::span(words, 4ull * n + key.n_outputs)));
+    if (sizes_.has_windows) {
+        backend_->write(*place.words.storage, place.words.bytes + window_words_at(key),
+                        std::as_bytes(std::span(window_words_).first(n)));
+    }
     if (has_states_) write_states(items, key);
     shared_positions_ = items.size() == 1 ? UINT32_MAX : positions_in_common(items);
     uint32_t& there = shared_there_[static_cast<size_t>(key.place)];
@@ -183,6 +203,27 @@ void StepTables::write_pages(std::span<const StepItem> items) {
         std::copy(fresh.begin(), fresh.end(), row.begin() + ptrdiff_t(first));
         backend_->write(*pages_, (seq * max_pages_ + first) * kWord, std::as_bytes(fresh));
     }
+    if (sizes_.has_windows) write_windows(items);
+}
+
+void StepTables::write_windows(std::span<const StepItem> items) {
+    for (size_t seq = 0; seq < items.size(); ++seq) {
+        const Timeline& timeline = *items[seq].timeline;
+        const size_t n_pages = std::min<size_t>(timeline.pages().size(), max_pages_);
+        size_t first = n_pages, end = 0;
+        for (size_t i = timeline.first_in_windows(); i < n_pages; ++i) {
+            uint32_t& entry = window_table_[seq * max_pages_ + i];
+            const uint32_t slot = timeline.pool().windows().slot_of(timeline.pages()[i]);
+            if (entry == slot) continue;
+            entry = slot;
+            first = std::min(first, i);
+            end = i + 1;
+        }
+        if (first >= end) continue;
+        const size_t at = seq * max_pages_ + first;
+        backend_->write(*pages_, (page_table_.size() + at) * kWord,
+                        std::as_bytes(std::span(window_table_).subspan(at, end - first)));
+    }
 }
 
 void StepTables::write_choices(const StepKey& key, std::span<const ChoiceParams> params) {
@@ -206,6 +247,7 @@ void StepTables::write_drafts(Timeline& timeline, uint32_t n_past, uint32_t firs
         words[5] = UINT32_MAX;  // all positions are the only timeline's
         words[6] = timeline.state_after(position);
         words[7] = timeline.state_after(position + 1);
+        if (sizes_.has_windows) words[8] = timeline.row_in_windows(position);
     }
     backend_->write(*choice_params_, first * sizeof(ChoiceParams), std::as_bytes(std::span(params).first(n)));
     backend_->write(*choice_params_, drafts_at(sizes_) + first * kDraftWordsBytes,

@@ -110,7 +110,9 @@ class StepTables {
     Place place_of(const StepKey& key) const;
     At results_of(StepPlace place, uint32_t row) const;
     void write_pages(std::span<const StepItem> items);
+    void write_windows(std::span<const StepItem> items);
     void write_states(std::span<const StepItem> items, const StepKey& key);
+    uint64_t window_words_at(const StepKey& key) const;
 
     Backend* backend_ = nullptr;
     StepSizes sizes_;
@@ -122,7 +124,9 @@ class StepTables {
     std::unique_ptr<Storage> ahead_state_, ahead_results_;
 
     std::vector<uint32_t> words_, state_words_;  // of the last write
-    std::vector<uint32_t> page_table_;           // [max_timelines, max_pages] what its storage holds
+    // [max_timelines, max_pages] what their storage holds, one after the other
+    std::vector<uint32_t> page_table_, window_table_;
+    std::vector<uint32_t> window_words_;
     std::vector<uint32_t> first_row_;
     uint32_t shared_positions_ = UINT32_MAX;
     std::array<uint32_t, 3> shared_there_{};  // what the places' storages hold
