@@ -41,7 +41,7 @@ layout(binding = 8, std430) writeonly buffer Out { float result[]; };
 #define CACHE_LOAD8 v_load8
 #define CACHE_LOAD16 v_load16
 #define CACHE_FORMAT kVFormat
-#define CACHE_WIDTH (pc.n_head / kGroup * kValueDim)
+#define CACHE_WIDTH pc.v_width
 #define CACHE_UNITS v_units
 #define CACHE_PAIRS v_pairs
 #define CACHE_WORDS v_words

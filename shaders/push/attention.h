@@ -11,6 +11,7 @@ ATLAS_PUSH_BEGIN(AttentionPush)
     uint k_stride;
     uint v_at;
     uint v_stride;
+    uint v_width;  // elements of a row of V's cache; where V is a view of K, of K's
     uint out_at;
     uint out_stride;  // from token to token; unused when parts are written
     uint positions_at;

@@ -17,6 +17,7 @@ struct AttentionCase {
     uint32_t window = 0;
     float softcap = 0;
     bool sinks = false;
+    bool values_of_keys = false;  // the values are the first value_dim columns of the keys' rows
     uint32_t shared = 0;  // positions that all sequences share; a multiple of page_tokens. With one sequence: all are
 };
 
@@ -140,15 +141,17 @@ class AttentionTest : public KernelTest {
     }
 
     void run(VkBackend& vk, const AttentionCase& c, Operands& o) {
-        run_both(vk,
-                 {o.k.get(), o.v.get(), o.q.get(), o.y.get(), o.positions.get(), o.seqs.get(), o.table.get(),
-                  o.shared.get(), o.sinks.get()},
-                 [&](Ops& ops, Side side) {
-                     AttentionParams p = params_of(c);
-                     if (c.sinks) p.sinks = o.sinks->on(side);
-                     ops.attention(o.q->on(side), {o.k->on(side), o.v->on(side), c.page_tokens},
-                                   o.tables(side, c.max_kv_tokens), p, o.y->on(side));
-                 });
+        run_both(
+            vk,
+            {o.k.get(), o.v.get(), o.q.get(), o.y.get(), o.positions.get(), o.seqs.get(), o.table.get(), o.shared.get(),
+             o.sinks.get()},
+            [&](Ops& ops, Side side) {
+                AttentionParams p = params_of(c);
+                if (c.sinks) p.sinks = o.sinks->on(side);
+                const Tensor k = o.k->on(side);
+                const Tensor v = c.values_of_keys ? k.col_range(0, p.value_dim()) : o.v->on(side);
+                ops.attention(o.q->on(side), {k, v, c.page_tokens}, o.tables(side, c.max_kv_tokens), p, o.y->on(side));
+            });
     }
 
     void check(VkBackend& vk, const AttentionCase& c, const std::vector<AttentionToken>& tokens) {

@@ -40,6 +40,22 @@ class KvWrite : public KernelTest {
     }
 };
 
+TEST_F(KvWrite, KeysAlone) {
+    VkBackend& vk = backend();
+    for (const Format format : {Format::f16, Format::q8_0}) {
+        Twin k(vk, Format::f32, 3, 576), slots(vk, Format::f32, 1, 3);
+        CacheTwin cache(vk, format, 50, 576);
+        k.randomize(random_, -2, 2);
+        cache.fill([](uint32_t r, uint32_t) { return r + 1.0; });
+        slots.integers({31, 2, 17});
+        run_both(vk, {&k, &cache, &slots}, [&](Ops& ops, Side side) {
+            ops.kv_write(k.on(side), {}, {cache.on(side), {}, 10}, slots.ids(side));
+        });
+        for (const uint32_t slot : {31u, 2u, 17u, 3u})
+            EXPECT_EQ(read_row(cache.on(Side::host), slot), cache.device_row(slot)) << info(format).name << " " << slot;
+    }
+}
+
 TEST_F(KvWrite, FloatsAreEqual) {
     for (const KvFormats formats : {KvFormats(Format::f32), KvFormats(Format::f16), KvFormats(Format::bf16),
                                     KvFormats(Format::f16, Format::f32)}) {

@@ -227,6 +227,7 @@ void RefOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, co
             write_row_with_feedback(cache.k, cache.fitted_k.feedback, slot[t], read_row(k, t));
         else
             write_row(cache.k, slot[t], read_row(k, t));
+        if (!v) continue;
         if (cache.v_passes_on_errors())
             write_row_with_feedback(cache.v, cache.fitted_v.feedback, slot[t], read_row(v, t));
         else

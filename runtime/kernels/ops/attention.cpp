@@ -23,7 +23,7 @@ void check_attention(const Tensor& q, const KvLayer& cache, const AttentionTable
                 "attention: {} heads, {} KV heads, cache of {} and {} columns", p.n_head, p.n_head_kv, cache.k.cols,
                 cache.v.cols);
     for (const uint32_t dim : {p.head_dim, p.value_dim()})
-        ATLAS_CHECK(dim % 8 == 0 && dim >= 8 && dim <= 256, "attention: heads of {}", dim);
+        ATLAS_CHECK(dim % 8 == 0 && dim >= 8 && dim <= kLargestAttentionHead, "attention: heads of {}", dim);
     ATLAS_CHECK(tables.positions.count == q.rows && tables.seqs.count == q.rows,
                 "attention: {} tokens, {} positions, {} sequences", q.rows, tables.positions.count, tables.seqs.count);
     ATLAS_CHECK(cache.k.rows == cache.v.rows && cache.page_tokens > 0, "attention: {} keys, {} values", cache.k.rows,
@@ -112,6 +112,7 @@ void VkOps::attention_part(const AttentionVariant& variant, const Tensor& q, con
                                    .k_stride = cache_stride_units(cache.k),
                                    .v_at = v_bound.at,
                                    .v_stride = cache_stride_units(cache.v),
+                                   .v_width = cache.v.row_stride_elems,
                                    .out_at = out_bound.at,
                                    .out_stride = out.row_stride_elems,
                                    .positions_at = positions_bound.at,

@@ -16,10 +16,11 @@ VkOps::Bound VkOps::bind_cache(const Tensor& cache, vk::Access access) {
 }
 
 void VkOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) {
-    ATLAS_CHECK(k.cols == cache.k.cols && v.cols == cache.v.cols && k.rows == v.rows && slots.count == k.rows,
+    ATLAS_CHECK(k.cols == cache.k.cols && slots.count == k.rows &&
+                    (v ? v.cols == cache.v.cols && k.rows == v.rows : !cache.v_passes_on_errors()),
                 "kv_write: k [{}, {}], v [{}, {}], cache of {} and {} columns, {} slots", k.rows, k.cols, v.rows,
                 v.cols, cache.k.cols, cache.v.cols, slots.count);
-    ATLAS_CHECK(is_kv_format(cache.k.format) && is_kv_format(cache.v.format) && cache.k.rows == cache.v.rows,
+    ATLAS_CHECK(is_kv_format(cache.k.format) && (!v || (is_kv_format(cache.v.format) && cache.k.rows == cache.v.rows)),
                 "kv_write: a {} and a {} cache", info(cache.k.format).name, info(cache.v.format).name);
     if (!check_cache_fits(cache)) return;
     if (cache.k_passes_on_errors() || cache.v_passes_on_errors()) {
@@ -32,14 +33,16 @@ void VkOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, con
     const uint32_t blocks = groups_for(std::max(k.cols, v.cols), 32);
     const uint32_t lanes = std::min(choose_element_lanes(context_.caps), std::max(8u, std::bit_ceil(blocks)));
     const double elems = double(k.rows) * (k.cols + v.cols);
-    const bool searches = info(cache.k.format).block_elems > 1 || info(cache.v.format).block_elems > 1;
+    const bool searches = info(cache.k.format).block_elems > 1 || (v && info(cache.v.format).block_elems > 1);
     const uint32_t most = std::min({max_rows(k), max_rows(v), context_.max_groups[1]});
+    // Without values the keys' bindings stand in for theirs.
+    const Tensor &some_v = v ? v : k, &some_v_cache = v ? cache.v : cache.k;
     for_row_parts(k.rows, most, {(searches ? 200 : 5) * elems, 8 * elems},
                   [&](uint32_t first, uint32_t count, const vk::Cost& cost) {
                       const Bound k_bound = bind(k.row_range(first, count), vk::Access::read),
-                                  v_bound = bind(v.row_range(first, count), vk::Access::read);
+                                  v_bound = bind(some_v.row_range(first, count), vk::Access::read);
                       const Bound k_cache = bind_cache(cache.k, vk::Access::write),
-                                  v_cache = bind_cache(cache.v, vk::Access::write);
+                                  v_cache = bind_cache(some_v_cache, vk::Access::write);
                       const Bound slots_bound = bind(u32_range(slots, first, count));
                       const push::KvWritePush push{.k_width = k.cols,
                                                    .v_width = v.cols,
@@ -50,15 +53,15 @@ void VkOps::kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, con
                                                    .k_cache_at = k_cache.at,
                                                    .k_cache_stride = cache_stride_units(cache.k),
                                                    .v_cache_at = v_cache.at,
-                                                   .v_cache_stride = cache_stride_units(cache.v),
+                                                   .v_cache_stride = cache_stride_units(some_v_cache),
                                                    .slots_at = slots_bound.at,
                                                    .first_slot = 0,
                                                    .n_slots = cache.k.rows};
                       dispatch(
                           kernel_module(KernelFamily::kv_write),
-                          {lanes, cache_constant(cache.k.format), cache_constant(cache.v.format)},
+                          {lanes, cache_constant(cache.k.format), cache_constant(some_v_cache.format)},
                           {k_bound.binding, v_bound.binding, k_cache.binding, v_cache.binding, slots_bound.binding},
-                          push, {groups_for(blocks, lanes), count, 2}, cost);
+                          push, {groups_for(blocks, lanes), count, v ? 2u : 1u}, cost);
                   });
 }
 
@@ -99,7 +102,7 @@ bool VkOps::check_cache_fits(const KvLayer& cache) {
         return rows_that_fit(row_bytes, row_bytes, kKvAlignmentBytes, context_.caps.min_storage_buffer_offset_alignment,
                              context_.max_binding_bytes);
     };
-    const uint32_t fit = std::min(fitting(cache.k), fitting(cache.v));
+    const uint32_t fit = std::min(fitting(cache.k), cache.v ? fitting(cache.v) : UINT32_MAX);
     if (fit >= cache.k.rows) return !plan_.error;
     if (!plan_.error) {
         plan_.error =

@@ -34,7 +34,8 @@ std::string tuning_key(const AttentionShape& shape) {
 void offer_attention_rows(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out) {
     constexpr uint32_t kTile = 8;  // keys at a time
     const bool runs = caps.subgroup_basic && caps.subgroup_ballot && caps.min_subgroup_size >= kTile;
-    if (!runs_on_cpu(caps) || !runs) return;
+    // Larger heads unroll to code that takes a CPU's compiler minutes.
+    if (!runs_on_cpu(caps) || !runs || std::max(shape.head_dim, shape.value_dim) > 256) return;
     const uint32_t rows = lanes_at_most(caps, 8);
     AttentionVariant variant{
         .family = KernelFamily::attention_rows, .constants = attention_constants(shape, rows, rows), .rows = rows};
@@ -45,7 +46,8 @@ void offer_attention_rows(const vk::DeviceCaps& caps, const AttentionShape& shap
 void offer_attention_keys(const vk::DeviceCaps& caps, const AttentionShape& shape, std::vector<AttentionVariant>& out) {
     constexpr uint32_t kThreads = 128;
     const bool few_registers = registers_per_lane(caps) <= 128;
-    const uint32_t most_rows = few_registers ? 4 : 8;
+    const uint32_t most_rows =
+        few_registers || shape.head_dim > 256 ? 4 : 8;  // so that a block's queries fit, see below
     // The query heads of a group side by side: as few blocks as hold them, none with rows to spare. With one or two
     // heads there is room for the tokens of a verify step. It must not depend on their number: steps of 1 ..
     // kBatchInvariantWidth tokens run the same pipeline.

@@ -89,7 +89,8 @@ void offer_attention_coopmat2(const vk::DeviceCaps& caps, const AttentionShape& 
     const bool all = has.workgroup_scope && has.flexible_dimensions && has.reductions && has.conversions &&
                      has.per_element_operations && has.tensor_addressing && has.block_loads &&
                      caps.buffer_device_address;
-    if (!has_kernel(KernelFamily::attention_coopmat2) || !all || !wants_matrices(caps, shape)) return;
+    if (!has_kernel(KernelFamily::attention_coopmat2) || !all || !wants_matrices(caps, shape) || shape.head_dim > 256)
+        return;
     // 128 invocations, 64 rows: matrices of 16 x 16 for each of four subgroups of 32 at least. Not measured yet.
     constexpr uint32_t kThreads = 128, kRows = 64;
     const uint32_t keys = shape.head_dim + shape.value_dim > 256 ? 32 : 64;
