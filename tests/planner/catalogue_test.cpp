@@ -39,9 +39,10 @@ TEST(CatalogueContents, EveryCollectedModel) {
         "gemma-2-9b-it", "gemma-2-27b-it", "gemma-3-4b-it", "gemma-3-12b-it", "gemma-3-27b-it", "gemma-4-26b-a4b-it", "gemma-4-31b-it",
         "gpt-oss-20b", "glm-4-32b-0414", "glm-4-9b-0414", "glm-4.7-flash", "granite-3.3-8b-instruct", "granite-3.3-2b-instruct",
         "granite-8b-code-instruct-4k", "granite-34b-code-instruct-8k", "starcoder2-15b", "starcoder2-7b", "starcoder2-3b",
-        "smollm2-135m-instruct", "smollm2-360m-instruct", "smollm2-1.7b-instruct"});
+        "smollm2-135m-instruct", "smollm2-360m-instruct", "smollm2-1.7b-instruct", "ornith-1.0-9b", "ornith-1.0-35b", "gpt-oss-120b",
+        "gemma-4-12b-it", "phi-4-mini-instruct", "granite-4.0-micro", "granite-4.1-8b"});
     // clang-format on
-    EXPECT_EQ(ids.size(), 73u);
+    EXPECT_EQ(ids.size(), 80u);
     std::set<std::string> found;
     for (const char* id : ids) {
         const auto model = catalogue().find_model(id);
