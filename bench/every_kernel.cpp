@@ -120,8 +120,15 @@ Result<void> plan_small_operations(PlanBackend& backend, uint32_t cols) {
         ops.rms_norm(a, gain, 1e-5f, y);
         ops.add_rms_norm(a, b, gain, 1e-5f, sum, y);
         ops.add(a, b, y);
-        ops.gated_mul(Activation::silu, a, b, y);
-        ops.gated_mul(Activation::gelu_tanh, a, b, y);
+        ops.rms_norm(a, {}, 1e-5f, y);
+        ops.layer_norm(a, gain, gain, 1e-5f, y);
+        for (const Activation activation : {Activation::silu, Activation::gelu_tanh, Activation::relu_squared,
+                                            Activation::sigmoid, Activation::softplus, Activation::silu_clamped})
+            ops.gated_mul(activation, a, b, y);
+        for (const Activation activation : {Activation::gelu_tanh, Activation::relu_squared})
+            ops.activate(activation, a, y);
+        ops.scale(a, 0.5f, 30.0f, y);
+        ops.scale_by_position(a, positions, 0.1f, 8192);
         ops.rope(a, rope, positions, {});
         ops.sample(logits, tables);
     });

@@ -50,7 +50,7 @@ void DryOps::matmul_group(std::span<const MatmulTerm> terms, const Tensor& x) {
 
 void DryOps::rms_norm(const Tensor& x, const Tensor& gain, float, const Tensor& y) {
     ATLAS_CHECK_EQ(x.cols, y.cols);
-    ATLAS_CHECK_EQ(gain.cols, x.cols);
+    if (gain) ATLAS_CHECK_EQ(gain.cols, x.cols);
     count(4.0 * x.rows * x.cols);
 }
 
@@ -62,9 +62,34 @@ void DryOps::add(const Tensor& a, const Tensor& b, const Tensor& y) {
 }
 
 void DryOps::gated_mul(Activation, const Tensor& gate, const Tensor& up, const Tensor& y) {
-    ATLAS_CHECK_EQ(gate.cols, up.cols);
+    ATLAS_CHECK(gate.cols > 0 && up.cols % gate.cols == 0, "gate of {} columns for {}", gate.cols, up.cols);
+    ATLAS_CHECK_EQ(up.cols, y.cols);
     ATLAS_CHECK_EQ(gate.rows, y.rows);
-    count(8.0 * gate.rows * gate.cols);
+    count(8.0 * y.rows * y.cols);
+}
+
+void DryOps::activate(Activation, const Tensor& x, const Tensor& y) {
+    ATLAS_CHECK_EQ(x.cols, y.cols);
+    ATLAS_CHECK_EQ(x.rows, y.rows);
+    count(7.0 * x.rows * x.cols);
+}
+
+void DryOps::layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float, const Tensor& y) {
+    ATLAS_CHECK_EQ(x.cols, y.cols);
+    ATLAS_CHECK_EQ(uint64_t{gain.rows} * gain.cols, uint64_t{x.cols});
+    if (bias) ATLAS_CHECK(gain.rows == 1 && bias.cols == x.cols, "a bias of {} for {} runs", bias.cols, gain.rows);
+    count(7.0 * x.rows * x.cols);
+}
+
+void DryOps::scale(const Tensor& x, float, float cap, const Tensor& y) {
+    ATLAS_CHECK_EQ(x.cols, y.cols);
+    ATLAS_CHECK_EQ(x.rows, y.rows);
+    count((cap > 0 ? 8.0 : 1.0) * x.rows * x.cols);
+}
+
+void DryOps::scale_by_position(const Tensor& x, const U32View& positions, float, uint32_t n_ctx) {
+    ATLAS_CHECK(positions.count == x.rows && n_ctx > 0, "{} positions of {} rows, {}", positions.count, x.rows, n_ctx);
+    count(4.0 * x.rows * x.cols);
 }
 
 void DryOps::rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) {

@@ -32,6 +32,10 @@ class DryOps final : public Ops {
     void rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) override;
     void add(const Tensor& a, const Tensor& b, const Tensor& y) override;
     void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) override;
+    void activate(Activation activation, const Tensor& x, const Tensor& y) override;
+    void layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps, const Tensor& y) override;
+    void scale(const Tensor& x, float f, float cap, const Tensor& y) override;
+    void scale_by_position(const Tensor& x, const U32View& positions, float beta, uint32_t n_ctx) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void hadamard(const Tensor& x, uint32_t block) override;
     void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;

@@ -10,10 +10,6 @@ namespace {
 }
 }  // namespace
 
-void Ops::activate(Activation, const Tensor&, const Tensor&) { lacks("activate"); }
-void Ops::layer_norm(const Tensor&, const Tensor&, const Tensor&, float, const Tensor&) { lacks("layer_norm"); }
-void Ops::scale(const Tensor&, float, float, const Tensor&) { lacks("scale"); }
-void Ops::scale_by_position(const Tensor&, const U32View&, float, uint32_t) { lacks("scale_by_position"); }
 void Ops::route(const Tensor&, const Tensor&, const RoutingParams&, const Tensor&) { lacks("route"); }
 void Ops::experts_up(Activation, const ExpertMatrices&, const ExpertMatrices&, const Tensor&, const Tensor&,
                      const Tensor&) {

@@ -156,18 +156,19 @@ class Ops {
     virtual void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) = 0;
 
     /// y = activation(x).  y may be x.  Not silu_clamped.
-    virtual void activate(Activation activation, const Tensor& x, const Tensor& y);
+    virtual void activate(Activation activation, const Tensor& x, const Tensor& y) = 0;
 
     /// y[t, i] = (x[t, i] - m) * gain[i] / sqrt(mean_i((x[t, i] - m)^2) + eps) + bias[i], m = mean_i(x[t, i]).  y may
-    /// be x.  gain: f32 [1, cols]; bias: the same, or empty.
-    virtual void layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps, const Tensor& y);
+    /// be x.  gain: f32 [1, cols]; bias: the same, or empty.  With a gain [n, cols / n] and without a bias every run of
+    /// cols / n columns is normed for itself, the i-th with row i of the gain.
+    virtual void layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps, const Tensor& y) = 0;
 
     /// y = f x, or cap * tanh(f x / cap) where cap > 0.  y may be x.
-    virtual void scale(const Tensor& x, float f, float cap, const Tensor& y);
+    virtual void scale(const Tensor& x, float f, float cap, const Tensor& y) = 0;
 
     /// x[t, :] *= 1 + beta * ln(1 + floor(positions[t] / n_ctx)): the temperature of queries beyond the context that a
     /// model was first trained for.  n_ctx > 0.
-    virtual void scale_by_position(const Tensor& x, const U32View& positions, float beta, uint32_t n_ctx);
+    virtual void scale_by_position(const Tensor& x, const U32View& positions, float beta, uint32_t n_ctx) = 0;
 
     /// Chooses the experts of each token.  logits: f32 [n_tokens, n_experts]; bias: f32 [1, n_experts], added to the
     /// probabilities for the choice alone, or empty; routes: f32 [n_tokens, 2 * n_used], see RoutingParams.

@@ -1,7 +1,7 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 // math: y[t, i] = s[t, i] * gain[i] / sqrt(mean_i(s[t, i]^2) + eps).  rms_norm: s = x.  add_rms_norm (WITH_ADD): s = x + b, written to sum.
-// shapes: x, y, sum [rows, cols]; b [rows, cols] or [1, cols] (b_stride 0); gain [cols]; f32.
+// shapes: x, y, sum [rows, cols]; b [rows, cols] or [1, cols] (b_stride 0); gain [cols], or without HAS_GAIN none; f32.
 // layout: offsets and strides in elements, see push/rms_norm.h.
 // grid: a workgroup owns a row; invocation i owns the columns i, i + size, ...  In y: the heads of a row, which lie side by side (rms_norm_heads).
 // requires: Vulkan 1.2; local size a power of two, at most 256. y may be x, sum may be x or b: a column is read and written by its owner alone.
@@ -10,6 +10,7 @@
 #include "shaders/push/rms_norm.h"
 
 layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const bool HAS_GAIN = true;
 layout(binding = 0, std430) readonly buffer X { float x[]; };
 layout(binding = 1, std430) readonly buffer Gain { float gain[]; };
 layout(binding = 2, std430) writeonly buffer Y { float y[]; };
@@ -51,6 +52,6 @@ void main() {
 #else
         const float s = x[x_row + i];
 #endif
-        y[y_row + i] = s * factor * gain[pc.gain_at + i];
+        y[y_row + i] = HAS_GAIN ? s * factor * gain[pc.gain_at + i] : s * factor;
     }
 }

@@ -92,7 +92,7 @@ void RefOps::matmul(const Tensor& w, const Tensor& x, const Tensor& y) {
 }
 
 void RefOps::rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& y) {
-    const auto gains = read_row(gain, 0);
+    const auto gains = gain ? read_row(gain, 0) : std::vector<float>(x.cols, 1.0f);
     for (uint32_t t = 0; t < x.rows; ++t) {
         auto values = read_row(x, t);
         double squares = 0;
@@ -109,26 +109,6 @@ void RefOps::add(const Tensor& a, const Tensor& b, const Tensor& y) {
         auto values = read_row(a, t);
         const auto more = read_row(b, b.rows == 1 ? 0 : t);
         for (uint32_t i = 0; i < a.cols; ++i) values[i] += more[i];
-        write_row(y, t, values);
-    }
-}
-
-namespace {
-
-double activated(Activation activation, double g) {
-    // 0.7978845608028654: sqrt(2 / pi)
-    const double slope = activation == Activation::silu ? g : 2 * 0.7978845608028654 * (g + 0.044715 * g * g * g);
-    return g / (1.0 + std::exp(-slope));
-}
-
-}  // namespace
-
-void RefOps::gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) {
-    for (uint32_t t = 0; t < gate.rows; ++t) {
-        auto values = read_row(gate, t);
-        const auto factors = read_row(up, t);
-        for (uint32_t i = 0; i < gate.cols; ++i)
-            values[i] = static_cast<float>(activated(activation, values[i]) * factors[i]);
         write_row(y, t, values);
     }
 }

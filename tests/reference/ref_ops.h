@@ -39,6 +39,10 @@ class RefOps final : public Ops {
     void hadamard(const Tensor& x, uint32_t block) override;
     void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
     void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) override;
+    void activate(Activation activation, const Tensor& x, const Tensor& y) override;
+    void layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps, const Tensor& y) override;
+    void scale(const Tensor& x, float f, float cap, const Tensor& y) override;
+    void scale_by_position(const Tensor& x, const U32View& positions, float beta, uint32_t n_ctx) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
     void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages,
