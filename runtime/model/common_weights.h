@@ -7,13 +7,13 @@ namespace atlas {
 
 // Ids that forward passes, the cache and the loader look up.
 inline constexpr WeightId kTokenEmbd{"token_embd.weight"}, kOutputNorm{"output_norm.weight"}, kOutput{"output.weight"},
-    kOutputBias{"output.bias"}, kRopeFreqs{"rope_freqs.weight"}, kOutputNormBias{"output_norm.bias"},
-    kPositionEmbd{"position_embd.weight"};
+    kOutputBias{"output.bias"}, kRopeFreqs{"rope_freqs.weight"}, kRopeLong{"rope_factors_long.weight"},
+    kRopeShort{"rope_factors_short.weight"}, kOutputNormBias{"output_norm.bias"}, kPositionEmbd{"position_embd.weight"};
 inline constexpr WeightId kAttnNorm{"attn_norm.weight"}, kAttnQ{"attn_q.weight"}, kAttnQBias{"attn_q.bias"},
     kAttnK{"attn_k.weight"}, kAttnKBias{"attn_k.bias"}, kAttnV{"attn_v.weight"}, kAttnVBias{"attn_v.bias"},
     kAttnOutput{"attn_output.weight"}, kAttnOutputBias{"attn_output.bias"}, kAttnQNorm{"attn_q_norm.weight"},
     kAttnKNorm{"attn_k_norm.weight"}, kAttnNormBias{"attn_norm.bias"}, kAttnSinks{"attn_sinks.weight"},
-    kAttnPostNorm{"post_attention_norm.weight"};
+    kAttnPostNorm{"post_attention_norm.weight"}, kAttnGate{"attn_gate.weight"};
 inline constexpr WeightId kKeyShift{"key_shift"};  // made of attn_k.bias, see runtime/model/key_shift.h
 inline constexpr WeightId kFfnNorm{"ffn_norm.weight"}, kFfnGate{"ffn_gate.weight"}, kFfnGateBias{"ffn_gate.bias"},
     kFfnUp{"ffn_up.weight"}, kFfnUpBias{"ffn_up.bias"}, kFfnDown{"ffn_down.weight"}, kFfnDownBias{"ffn_down.bias"},

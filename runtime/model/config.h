@@ -96,6 +96,7 @@ struct ModelConfig {
     float logit_scale = 1;            // multiplies the logits
     float logit_softcap = 0;          // c: logits become c * tanh(logit / c), after the scale; 0: off
     std::vector<LayerConfig> layers;  // at least one
+    uint32_t n_draft_layers = 0;      // that a file has after them to draft tokens with; they are not loaded
 
     uint32_t n_layer() const { return static_cast<uint32_t>(layers.size()); }
 };

@@ -105,43 +105,50 @@ Result<LayerConfig> read_layer(const KeyReader& keys, const ModelConfig& config,
     return layer;
 }
 
-// Rope scaling: "linear" divides positions, "yarn" mixes (arXiv:2309.00071). Llama 3's own scaling comes as the tensor
-// rope_freqs.weight and needs no key.
-Result<void> read_rope_scaling(const KeyReader& keys, uint32_t n_ctx_train, RopeParams& rope) {
+// YaRN (arXiv:2309.00071). Only some architectures read its keys.
+Result<void> read_yarn(const KeyReader& keys, bool has_keys, uint32_t n_ctx_train, RopeParams& rope) {
+    constexpr float kMost = 1e6f;
+    rope.ext_factor = 1;
+    ATLAS_TRY(rope.n_ctx_orig, keys.count_or("rope.scaling.original_context_length", {0, kMaxContext}, 0));
+    if (rope.n_ctx_orig == 0) rope.n_ctx_orig = n_ctx_train;
+    if (!has_keys) return {};
+    ATLAS_TRY(rope.beta_fast, keys.number_or("rope.scaling.yarn_beta_fast", 1e-3f, kMost, 32));
+    ATLAS_TRY(rope.beta_slow, keys.number_or("rope.scaling.yarn_beta_slow", 1e-3f, kMost, 1));
+    ATLAS_TRY(const float log_multiplier, keys.number_or("rope.scaling.yarn_log_multiplier", -kMost, kMost, 0));
+    const float divisor = 1 - 0.1f * log_multiplier * std::log(rope.freq_scale);
+    if (!(divisor > 0)) {
+        return fail(ErrorCode::corrupt, "{}: expected a positive magnitude, found {}",
+                    keys.full("rope.scaling.yarn_log_multiplier"), log_multiplier);
+    }
+    rope.attn_factor /= divisor;
+    return {};
+}
+
+// Rope scaling: "linear" divides positions, "yarn" mixes, "longrope" adds the tensors rope_factors_*. Llama 3's own
+// scaling comes as the tensor rope_freqs.weight and needs no key.
+Result<void> read_rope_scaling(const KeyReader& keys, const DecoderTraits& traits, uint32_t n_ctx_train,
+                               RopeParams& rope) {
     constexpr float kMaxFactor = 1e6f;
     ATLAS_TRY(const float old_factor, keys.number_or("rope.scale_linear", 0, kMaxFactor, 0));
     ATLAS_TRY(float factor, keys.number_or("rope.scaling.factor", 0, kMaxFactor, old_factor));
     if (factor == 0) factor = 1;  // writers put 0 for "not scaled"
     ATLAS_TRY(const std::string type, keys.text_or("rope.scaling.type", "linear"));
-    ATLAS_TRY(const float attn_factor, keys.number_or("rope.scaling.attn_factor", 0, kMaxFactor, 1));
+    ATLAS_TRY(rope.attn_factor, keys.number_or("rope.scaling.attn_factor", 0, kMaxFactor, 1));
+    if (rope.attn_factor == 0) rope.attn_factor = 1;
     if (type == "none") return {};
-    if (type != "linear" && type != "yarn") {
-        return fail(ErrorCode::unsupported, "{}: '{}' is not supported (known: none, linear, yarn)",
+    if (type != "linear" && type != "yarn" && type != "longrope") {
+        return fail(ErrorCode::unsupported, "{}: '{}' is not supported (known: none, linear, yarn, longrope)",
                     keys.full("rope.scaling.type"), type);
     }
     rope.freq_scale = 1 / factor;
-    rope.attn_factor = attn_factor;
-    if (type == "linear") return {};
-
-    ATLAS_TRY(const float log_multiplier,
-              keys.number_or("rope.scaling.yarn_log_multiplier", -kMaxFactor, kMaxFactor, 0));
-    if (log_multiplier != 0) {
-        return fail(ErrorCode::unsupported, "{}: not supported, found {}",
-                    keys.full("rope.scaling.yarn_log_multiplier"), log_multiplier);
-    }
-    ATLAS_TRY(const float ext_factor, keys.number_or("rope.scaling.yarn_ext_factor", -kMaxFactor, kMaxFactor, -1));
-    rope.ext_factor = ext_factor < 0 ? 1.0f : ext_factor;  // negative: not set
-    ATLAS_TRY(rope.beta_fast, keys.number_or("rope.scaling.yarn_beta_fast", 1e-3f, kMaxFactor, 32));
-    ATLAS_TRY(rope.beta_slow, keys.number_or("rope.scaling.yarn_beta_slow", 1e-3f, kMaxFactor, 1));
-    ATLAS_TRY(rope.n_ctx_orig, keys.count_or("rope.scaling.original_context_length", {0, kMaxContext}, 0));
-    if (rope.n_ctx_orig == 0) rope.n_ctx_orig = n_ctx_train;
+    if (type == "yarn") return read_yarn(keys, traits.yarn_keys, n_ctx_train, rope);
     return {};
 }
 
-Result<RopeParams> read_rope(const KeyReader& keys, RopeParams::Pairing pairing, uint32_t head_dim,
+Result<RopeParams> read_rope(const KeyReader& keys, const DecoderTraits& traits, uint32_t head_dim,
                              uint32_t n_ctx_train) {
     RopeParams rope;
-    rope.pairing = pairing;
+    rope.pairing = traits.pairing;
     rope.head_dim = head_dim;
     ATLAS_TRY(rope.n_rot, keys.count_or("rope.dimension_count", {2, head_dim}, head_dim));
     if (rope.n_rot % 2 != 0) {
@@ -149,7 +156,7 @@ Result<RopeParams> read_rope(const KeyReader& keys, RopeParams::Pairing pairing,
                     rope.n_rot);
     }
     ATLAS_TRY(rope.rope_theta, keys.number_or("rope.freq_base", 1.0001f, 1e12f, 10000.0f));
-    ATLAS_TRY_VOID(read_rope_scaling(keys, n_ctx_train, rope));
+    ATLAS_TRY_VOID(read_rope_scaling(keys, traits, n_ctx_train, rope));
     return rope;
 }
 
@@ -181,9 +188,9 @@ Result<ModelConfig> read_config(const KeySource& source, const DecoderTraits& tr
                     keys.full("attention.causal"));
     }
     ATLAS_TRY(config.norm_eps, keys.number(traits.norm_eps_key, 0.0f, 1.0f));
-    ATLAS_TRY(config.attention_scale, keys.number_or("attention.scale", 0.0f, 1e6f, 0));
-    if (config.attention_scale == 0) config.attention_scale = 1 / std::sqrt(static_cast<float>(layer.head_dim));
-    ATLAS_TRY(layer.rope, read_rope(keys, traits.pairing, layer.head_dim, config.n_ctx_train));
+    config.norm = traits.norm;
+    config.attention_scale = 1 / std::sqrt(static_cast<float>(layer.head_dim));
+    ATLAS_TRY(layer.rope, read_rope(keys, traits, layer.head_dim, config.n_ctx_train));
     ATLAS_TRY(config.n_vocab, source.n_vocab());
     config.layers.assign(n_layer, layer);
     for (uint32_t il = 1; traits.layers_differ && il < n_layer; ++il) {
@@ -236,8 +243,15 @@ Result<ModelConfig> read_expert_decoder_config(const KeySource& source, const De
     return config;
 }
 
-Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelConfig& config) {
-    ATLAS_TRY(const uint32_t window, keys.count_or("attention.sliding_window", {0, kMaxContext}, 0));
+Result<void> split_draft_layers(const KeyReader& keys, ModelConfig& config) {
+    ATLAS_TRY(config.n_draft_layers, keys.count_or("nextn_predict_layers", {0, config.n_layer() - 1}, 0));
+    config.layers.resize(config.n_layer() - config.n_draft_layers);
+    return {};
+}
+
+Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelConfig& config,
+                          uint32_t default_window) {
+    ATLAS_TRY(const uint32_t window, keys.count_or("attention.sliding_window", {0, kMaxContext}, default_window));
     if (window == 0) return {};
     constexpr std::string_view kPattern = "attention.sliding_window_pattern";
     uint32_t period = default_period;
@@ -255,6 +269,23 @@ Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelC
         if (flags.empty() ? !is_last_of_period : flags[il] != 0) config.layers[il].window = window;
     }
     return {};
+}
+
+Result<void> read_window_ropes(const KeyReader& keys, float default_base, ModelConfig& config) {
+    ATLAS_TRY(const float base, keys.number_or("rope.freq_base_swa", 1.0001f, 1e12f, default_base));
+    for (LayerConfig& layer : config.layers) {
+        if (layer.window == 0) continue;
+        layer.rope.rope_theta = base;
+        layer.rope.freq_scale = 1;
+        layer.rope.ext_factor = 0;
+    }
+    return {};
+}
+
+void remove_ropes(ModelConfig& config, bool (*has_none)(uint32_t il, const LayerConfig& layer)) {
+    for (uint32_t il = 0; il < config.n_layer(); ++il) {
+        if (has_none(il, config.layers[il])) config.layers[il].rope.n_rot = 0;
+    }
 }
 
 }  // namespace atlas

@@ -45,9 +45,25 @@ struct DecoderTraits {
     DecoderTraits(RopeParams::Pairing rope) : pairing(rope) {}  // NOLINT: most decoders differ only in this
     RopeParams::Pairing pairing;
     std::string_view norm_eps_key = "attention.layer_norm_rms_epsilon";
+    Norm norm = Norm::rms;
     bool runs = false;           // refuse what no kernel of this build can compute
     bool layers_differ = false;  // heads and feed-forward widths may be one per layer
+    bool yarn_keys = false;  // reads rope.scaling.yarn_*; other architectures have the defaults whatever the file says
 };
+
+/// Of an architecture that this build runs.
+inline DecoderTraits runs(RopeParams::Pairing pairing) {
+    DecoderTraits traits = pairing;
+    traits.runs = true;
+    return traits;
+}
+/// The same with layer norms.
+inline DecoderTraits runs_with_layer_norms(RopeParams::Pairing pairing) {
+    DecoderTraits traits = runs(pairing);
+    traits.norm = Norm::layer;
+    traits.norm_eps_key = "attention.layer_norm_epsilon";
+    return traits;
+}
 
 /// A decoder whose layers are equal: sizes, heads, rope with its scaling, norms.
 /// Fails: not_found (a required key), corrupt (a value out of its bounds), unsupported (layers that differ, an unknown
@@ -58,14 +74,26 @@ Result<ModelConfig> read_decoder_config(const KeySource& keys, const DecoderTrai
 /// expert_count it is dense.
 Result<ModelConfig> read_expert_decoder_config(const KeySource& keys, const DecoderTraits& traits);
 
+/// Takes the layers that only draft, those of the key nextn_predict_layers, from the end of the model's. Fails:
+/// corrupt.
+Result<void> split_draft_layers(const KeyReader& keys, ModelConfig& config);
+
 /// The experts as the keys expert_* describe them; none without expert_count. The width of an expert is by default that
 /// of the feed-forward block.
 /// Fails: not_found (a width), corrupt.
 Result<ExpertsConfig> read_experts(const KeyReader& keys);
 
-/// Gives layers the window of the key attention.sliding_window: all but every n-th, n being the number
-/// attention.sliding_window_pattern or `default_period`; where the key has a flag per layer, those that it names.
+/// Gives layers the window of the key attention.sliding_window, or without it `default_window`: all but every n-th, n
+/// being the number attention.sliding_window_pattern or `default_period`; where the key has a flag per layer, those
+/// that it names.
 /// Fails: corrupt.
-Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelConfig& config);
+Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelConfig& config,
+                          uint32_t default_window = 0);
+
+/// Leaves the rope of layers with a window unscaled; their base becomes the key rope.freq_base_swa, or without it
+/// `default_base`. Fails: corrupt.
+Result<void> read_window_ropes(const KeyReader& keys, float default_base, ModelConfig& config);
+/// Takes the rope from the layers that `has_none` names.
+void remove_ropes(ModelConfig& config, bool (*has_none)(uint32_t il, const LayerConfig& layer));
 
 }  // namespace atlas

@@ -1,6 +1,7 @@
 #include "runtime/model/decoder_parts.h"
 
 #include <array>
+#include <optional>
 
 namespace atlas {
 
@@ -16,12 +17,26 @@ Qkv qkv_scratch(const Layer& layer, uint32_t n_tokens, Ops& ops) {
     return {ops.scratch(n_tokens, q, "q"), ops.scratch(n_tokens, k, "k"), ops.scratch(n_tokens, v, "v")};
 }
 
-void norm_heads(const Tensor& x, const Tensor& gain, float eps, Ops& ops) {
+void norm_heads(const ModelConfig& config, const Tensor& x, const Tensor& gain, Ops& ops) {
+    const float eps = config.norm_eps;
     if (!gain) return;
-    if (gain.cols == x.cols)
+    if (config.norm == Norm::layer)
+        ops.layer_norm(x, gain, {}, eps, x);
+    else if (gain.cols == x.cols)
         ops.rms_norm(x, gain, eps, x);
     else
         ops.rms_norm_heads(x, gain, eps);
+}
+
+// What divides the angles of pairs: factors for all contexts, or for contexts up to and beyond that of the first
+// training.
+Tensor rope_factors(const Layer& layer) {
+    const ForwardInputs& in = layer.in;
+    const RopeParams& rope = layer.config.rope;
+    if (rope.n_rot == 0) return {};
+    if (in.weights[kRopeFreqs]) return in.weights[kRopeFreqs];
+    const bool is_long = uint64_t{in.step.max_pages} * in.kv[layer.il].page_tokens > rope.n_ctx_orig;
+    return in.weights[is_long ? kRopeLong : kRopeShort];
 }
 
 }  // namespace
@@ -36,19 +51,20 @@ Qkv project_qkv(const Layer& layer, const Tensor& h, Ops& ops) {
 }
 
 void norm_qk(const Layer& layer, const Qkv& qkv, Ops& ops) {
-    norm_heads(qkv.q, layer[kAttnQNorm], layer.in.config.norm_eps, ops);
-    norm_heads(qkv.k, layer[kAttnKNorm], layer.in.config.norm_eps, ops);
+    norm_heads(layer.in.config, qkv.q, layer[kAttnQNorm], ops);
+    norm_heads(layer.in.config, qkv.k, layer[kAttnKNorm], ops);
 }
 
 void write_kv(const Layer& layer, const Qkv& qkv, Ops& ops) {
     const ForwardInputs& in = layer.in;
     KvLayer cache = in.kv[layer.il];
     cache.fitted_k = {layer[kRotateK], layer[kRotateKShift], layer[kRotateQ], layer[kRotateKFeedback]};
-    if (!cache.fitted_k) cache.fitted_k.shift = layer[kKeyShift];
+    // A shift adds the same number to all scores of a query. The softmax does not see that, but a cap and a sink do.
+    const bool can_shift = in.config.attention_softcap == 0 && !layer[kAttnSinks];
+    if (!cache.fitted_k && can_shift) cache.fitted_k.shift = layer[kKeyShift];
     cache.fitted_v = {layer[kRotateV], {}, layer[kRotateVBack], layer[kRotateVFeedback]};
-    const RopeParams& rope = layer.config.rope;
-    ops.rope_kv_write(qkv.q, qkv.k, qkv.v, rope, in.step.positions, rope.n_rot > 0 ? in.weights[kRopeFreqs] : Tensor{},
-                      cache, in.step.slots_for(layer.config.window));
+    ops.rope_kv_write(qkv.q, qkv.k, qkv.v, layer.config.rope, in.step.positions, rope_factors(layer), cache,
+                      in.step.slots_for(layer.config.window));
     const QueryTemperature& temperature = in.config.query_temperature;
     if (temperature.beta != 0) ops.scale_by_position(qkv.q, in.step.positions, temperature.beta, temperature.n_ctx);
 }
@@ -74,7 +90,17 @@ void attend(const Layer& layer, const Tensor& q, const Tensor& heads, Ops& ops) 
         ops.hadamard(heads, hadamard_block(params.value_dim()));
 }
 
-void self_attention(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
+namespace {
+
+void gate_heads(const Layer& layer, Activation activation, const Tensor& h, const Tensor& heads, Ops& ops) {
+    const ScratchScope scope(ops);
+    const Tensor& w = layer[kAttnGate];
+    const Tensor gate = ops.scratch(h.rows, w.rows, "attn_gate");
+    ops.matmul(w, h, gate);
+    ops.gated_mul(activation, gate, heads, heads);
+}
+
+void attention_block(const Layer& layer, std::optional<Activation> gate, const Tensor& h, const Tensor& out, Ops& ops) {
     const ScratchScope scope(ops);
     const Qkv qkv = project_qkv(layer, h, ops);
     norm_qk(layer, qkv, ops);
@@ -82,7 +108,18 @@ void self_attention(const Layer& layer, const Tensor& h, const Tensor& out, Ops&
     if (!layer.wants_output()) return;
     const Tensor heads = ops.scratch(h.rows, layer.config.n_head * layer.config.v_head_dim, "heads");
     attend(layer, qkv.q, heads, ops);
+    if (gate) gate_heads(layer, *gate, h, heads, ops);
     ops.matmul_add(layer[kAttnOutput], heads, layer[kAttnOutputBias], out);
+}
+
+}  // namespace
+
+void self_attention(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
+    attention_block(layer, {}, h, out, ops);
+}
+
+void gated_self_attention(const Layer& layer, Activation activation, const Tensor& h, const Tensor& out, Ops& ops) {
+    attention_block(layer, activation, h, out, ops);
 }
 
 void feed_forward(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {

@@ -41,8 +41,8 @@ struct Qkv {
 
 /// The products of h with their biases.
 Qkv project_qkv(const Layer& layer, const Tensor& h, Ops& ops);
-/// The RMS norms attn_q_norm and attn_k_norm, where the file has them: of every head, or of the whole width if they are
-/// as long.
+/// The norms attn_q_norm and attn_k_norm, where the file has them. RMS norms of every head, or of the whole width if
+/// they are as long; layer norms of every head, with a row of gains each.
 void norm_qk(const Layer& layer, const Qkv& qkv, Ops& ops);
 /// Turns q and k by their positions and writes k and v to the cache; they are undefined afterwards, q is ready.
 void write_kv(const Layer& layer, const Qkv& qkv, Ops& ops);
@@ -50,6 +50,8 @@ void write_kv(const Layer& layer, const Qkv& qkv, Ops& ops);
 void attend(const Layer& layer, const Tensor& q, const Tensor& heads, Ops& ops);
 /// All of the above and the output product.
 void self_attention(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops);
+/// The same with heads * activation(attn_gate h) before the output product, a number per head or per element.
+void gated_self_attention(const Layer& layer, Activation activation, const Tensor& h, const Tensor& out, Ops& ops);
 
 /// ffn_down(activation(ffn_gate h) * ffn_up h), or without ffn_gate ffn_down(activation(ffn_up h)), with their biases.
 /// The activation is the model's.

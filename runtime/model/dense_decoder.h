@@ -16,5 +16,7 @@ Result<ModelConfig> read_dense_decoder(const KeySource& keys, RopeParams::Pairin
 /// Requires the ids of model_weights(), attention_weights(), kFfnNorm and gated_feed_forward_weights(); uses those of
 /// head_norm_weights().
 void forward_dense_decoder(const ForwardInputs& inputs, Ops& ops);
+/// The same with RMS norms of what the blocks add, post_attention_norm and post_ffw_norm.
+void forward_decoder_with_post_norms(const ForwardInputs& inputs, Ops& ops);
 
 }  // namespace atlas

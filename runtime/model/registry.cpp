@@ -5,9 +5,9 @@
 
 namespace atlas {
 
-extern const Architecture kLlama, kQwen2, kQwen3;
-extern const Architecture kDeepseek2, kGemma2, kGemma3, kGemma4, kGlm4, kGptOss, kGranite, kPhi3, kQwen3Moe, kQwen35,
-    kQwen35Moe, kStarcoder, kStarcoder2;
+extern const Architecture kGemma2, kGemma3, kLlama, kQwen2, kQwen3;
+extern const Architecture kDeepseek2, kGemma4, kGlm4, kGptOss, kGranite, kPhi3, kQwen3Moe, kQwen35, kQwen35Moe,
+    kStarcoder, kStarcoder2;
 
 namespace {
 
@@ -16,10 +16,10 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kLlama,
     &kQwen2,
     &kQwen3,
-    // These can be planned, not run: their files are understood, but they have no forward pass yet.
-    &kDeepseek2,
     &kGemma2,
     &kGemma3,
+    // These can be planned, not run: their files are understood, but they have no forward pass yet.
+    &kDeepseek2,
     &kGemma4,
     &kGlm4,
     &kGptOss,

@@ -157,6 +157,7 @@ class Resolver {
                 ends_with_any(info.name, ignorable_))
                 continue;
             if (const auto layer = layer_of(info.name); layer && *layer >= config_.n_layer()) {
+                if (*layer < config_.n_layer() + config_.n_draft_layers) continue;
                 return fail(ErrorCode::corrupt, "{}: a tensor of layer {}, but {}.block_count says {} layers",
                             info.name, *layer, config_.architecture, config_.n_layer());
             }

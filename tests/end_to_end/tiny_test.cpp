@@ -101,7 +101,8 @@ std::vector<std::string> every_architecture() {
 
 std::string name_of(const ::testing::TestParamInfo<std::string>& info) {
     std::string name = info.param;
-    std::replace(name.begin(), name.end(), ' ', '_');
+    std::replace_if(
+        name.begin(), name.end(), [](char c) { return c == ' ' || c == '-'; }, '_');
     return name;
 }
 

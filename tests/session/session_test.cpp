@@ -152,7 +152,8 @@ std::vector<std::string> every_architecture() {
 INSTANTIATE_TEST_SUITE_P(EveryArchitecture, SessionOf, ::testing::ValuesIn(every_architecture()),
                          [](const auto& param) {
                              std::string name = param.param;
-                             std::replace(name.begin(), name.end(), ' ', '_');
+                             const auto joins = [](char c) { return c == ' ' || c == '-'; };
+                             std::replace_if(name.begin(), name.end(), joins, '_');
                              return name;
                          });
 

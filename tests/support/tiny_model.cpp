@@ -1,6 +1,7 @@
 #include "tests/support/tiny_model.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <sstream>
 
@@ -45,7 +46,7 @@ TinyShape tiny_shape(std::string_view words) {
             shape.tied = true;
         } else if (word == "rope_freqs") {
             shape.rope_freqs = true;
-        } else if (word == "linear" || word == "yarn") {
+        } else if (word == "linear" || word == "yarn" || word == "longrope") {
             shape.rope_scaling = word;
         } else if (word == "whole") {
             shape.head_dim = 32;
@@ -68,7 +69,11 @@ TinyShape tiny_shape(std::string_view words) {
             shape.n_ctx_train = 1024;
         }
     }
-    if (shape.architecture == "qwen2") shape.n_embd = shape.n_head * shape.head_dim;  // other programs require it
+    constexpr auto kHeadsAreAsWide = std::to_array<std::string_view>(
+        {"qwen2", "phi3", "olmo2", "command-r", "cohere2", "starcoder", "starcoder2"});  // other programs require it
+    if (std::ranges::find(kHeadsAreAsWide, shape.architecture) != kHeadsAreAsWide.end())
+        shape.n_embd = shape.n_head * shape.head_dim;
+    if (shape.architecture == "smollm3") shape.n_layer = std::max(shape.n_layer, 4u);  // the fourth has no rope
     return shape;
 }
 
@@ -96,6 +101,36 @@ class TinyWriter {
         writer_.add(name, value);
     }
 
+    void real(const std::string& key, float value) {
+        right_keys_.put(key, double{value});
+        writer_.add(s_.architecture + "." + key, value);
+    }
+
+    bool has_layer_norms() const {
+        return s_.architecture == "command-r" || s_.architecture == "cohere2" ||
+               s_.architecture.starts_with("starcoder");
+    }
+
+    // What the family cannot do without, and what makes its own rules count in a short text.
+    void add_family_keys() {
+        const std::string& name = s_.architecture;
+        if (name == "gemma2" || name == "gemma3" || name == "cohere2" || name == "muse-glimmer")
+            number("attention.sliding_window", 16);
+        if (name == "gemma3" || name == "cohere2" || name == "muse-glimmer")
+            number("attention.sliding_window_pattern", 2);
+        if (name == "command-r" || name == "cohere2" || name == "muse-glimmer") real("logit_scale", 0.7f);
+        if (name == "mistral3") {
+            real("attention.temperature_scale", 0.4f);
+            if (s_.rope_scaling.empty()) number("rope.scaling.original_context_length", 16);
+        }
+        if (name == "granite") {
+            real("embedding_scale", 3);
+            real("residual_scale", 0.6f);
+            real("attention.scale", 0.15f);
+            real("logit_scale", 2.5f);
+        }
+    }
+
     void add_keys() {
         writer_.add("general.architecture", s_.architecture);
         writer_.add("general.name", "tiny");
@@ -108,9 +143,10 @@ class TinyWriter {
         number("attention.key_length", s_.head_dim);
         number("attention.value_length", s_.head_dim);
         number("rope.dimension_count", s_.head_dim);
-        writer_.add(s_.architecture + ".attention.layer_norm_rms_epsilon", 1e-5f);
-        right_keys_.put("attention.layer_norm_rms_epsilon", 1e-5).set("vocab_size", s_.n_vocab);
+        real(has_layer_norms() ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
+        right_keys_.set("vocab_size", s_.n_vocab);
         writer_.add(s_.architecture + ".rope.freq_base", 10000.0f);
+        add_family_keys();
         if (!s_.rope_scaling.empty()) {
             writer_.add(s_.architecture + ".rope.scaling.type", s_.rope_scaling);
             writer_.add(s_.architecture + ".rope.scaling.factor", s_.rope_factor);
@@ -153,11 +189,13 @@ class TinyWriter {
         if (rule.content != Content::as_stored || rule.id.name.starts_with("cache_turn_")) return false;
         if (rule.id == kOutput) return !s_.tied;
         if (rule.id == kRopeFreqs) return s_.rope_freqs;
+        if (is_rope_factor(rule)) return s_.rope_scaling == "longrope";
         if (rule.id == kOutputBias) return false;
         if (rule.need == Need::required) return true;
         return is_bias(rule) && s_.biases && (rule.need == Need::usual || !has_usual_biases);
     }
 
+    static bool is_rope_factor(const WeightRule& rule) { return rule.id == kRopeLong || rule.id == kRopeShort; }
     static bool is_bias(const WeightRule& rule) { return rule.tensor().ends_with(".bias"); }
 
     void add(const StoredTensor& stored, const std::string& prefix) {
@@ -165,7 +203,7 @@ class TinyWriter {
         const Dims& dims = stored.dims;
         const std::string name = prefix + stored.name;
         const std::vector<uint64_t> shape(dims.span().begin(), dims.span().end());
-        if (rule.id == kRopeFreqs) return add(name, shape, Format::f32, 0.5, 2.0);
+        if (rule.id == kRopeFreqs || is_rope_factor(rule)) return add(name, shape, Format::f32, 0.5, 2.0);
         if (is_bias(rule)) return add(name, shape, Format::f32, 0.3, 0.0);
         if (dims.is_vector()) return add(name, shape, Format::f32, 0.1, 1.0);
         const double scale =

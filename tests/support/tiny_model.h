@@ -27,7 +27,7 @@ struct TinyShape {
     bool biases = false;          // attn_q/k/v, attn_output (llama), ffn (llama)
     bool tied = false;            // no output.weight
     bool rope_freqs = false;      // llama3-like factors
-    std::string rope_scaling;     // "", "linear", "yarn"
+    std::string rope_scaling;     // "", "linear", "yarn", "longrope"
     float rope_factor = 4.0f;
     uint64_t seed = 1;
     /// Called last: tests add or damage keys and tensors.
@@ -40,8 +40,8 @@ struct TinyShape {
 };
 
 /// The shape that words describe: "llama q4_0 biases tied rope_freqs linear". First the architecture, then any of: a
-/// format, biases, tied, rope_freqs, linear, yarn, whole (rows of whole 32 blocks), super (of whole 256 blocks), wide
-/// (the same, larger, 64-wide heads). Aborts on another word.
+/// format, biases, tied, rope_freqs, linear, yarn, longrope, whole (rows of whole 32 blocks), super (of whole 256
+/// blocks), wide (the same, larger, 64-wide heads). Aborts on another word.
 TinyShape tiny_shape(std::string_view words);
 
 /// Matrices have variance 1/n_in and norms are near 1, so that activations keep their size; embeddings are large enough

@@ -241,6 +241,10 @@ Result<std::vector<LayerRotations>> fit_cache_rotations(const Model& model, std:
         if (!is_equal)
             return fail(ErrorCode::unsupported, "the layers of this model differ: their caches cannot be fitted");
     }
+    if (model.config().attention_softcap > 0 || model.weights().at(0, kAttnSinks)) {
+        return fail(ErrorCode::unsupported,
+                    "the scores of this model are capped or have sinks: its caches cannot be fitted");
+    }
     return Fit(model, tokens, watch).run();
 }
 
