@@ -5,7 +5,7 @@
 
 namespace atlas {
 
-extern const Architecture kGemma2, kGemma3, kLlama, kQwen2, kQwen3;
+extern const Architecture kGemma2, kGemma3, kLlama, kQwen2, kQwen3, kSeedOss;
 extern const Architecture kDeepseek2, kGemma4, kGlm4, kGptOss, kGranite, kPhi3, kQwen3Moe, kQwen35, kQwen35Moe,
     kStarcoder, kStarcoder2;
 
@@ -18,6 +18,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kQwen3,
     &kGemma2,
     &kGemma3,
+    &kSeedOss,
     // These can be planned, not run: their files are understood, but they have no forward pass yet.
     &kDeepseek2,
     &kGemma4,
