@@ -5,7 +5,7 @@
 
 namespace atlas {
 
-extern const Architecture kGemma2, kGemma3, kLlama, kQwen2, kQwen3, kSeedOss;
+extern const Architecture kGemma2, kGemma3, kLlama, kQwen2, kQwen3, kSeedOss, kSmolLm3;
 extern const Architecture kDeepseek2, kGemma4, kGlm4, kGptOss, kGranite, kPhi3, kQwen3Moe, kQwen35, kQwen35Moe,
     kStarcoder, kStarcoder2;
 
@@ -19,6 +19,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kGemma2,
     &kGemma3,
     &kSeedOss,
+    &kSmolLm3,
     // These can be planned, not run: their files are understood, but they have no forward pass yet.
     &kDeepseek2,
     &kGemma4,
