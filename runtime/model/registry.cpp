@@ -5,9 +5,9 @@
 
 namespace atlas {
 
-extern const Architecture kGemma2, kGemma3, kLlama, kQwen2, kQwen3, kSeedOss, kSmolLm3;
-extern const Architecture kDeepseek2, kGemma4, kGlm4, kGptOss, kGranite, kPhi3, kQwen3Moe, kQwen35, kQwen35Moe,
-    kStarcoder, kStarcoder2;
+extern const Architecture kGemma2, kGemma3, kLlama, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3;
+extern const Architecture kDeepseek2, kGemma4, kGlm4, kGptOss, kGranite, kQwen3Moe, kQwen35, kQwen35Moe, kStarcoder,
+    kStarcoder2;
 
 namespace {
 
@@ -18,6 +18,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kQwen3,
     &kGemma2,
     &kGemma3,
+    &kPhi3,
     &kSeedOss,
     &kSmolLm3,
     // These can be planned, not run: their files are understood, but they have no forward pass yet.
@@ -26,7 +27,6 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kGlm4,
     &kGptOss,
     &kGranite,
-    &kPhi3,
     &kQwen3Moe,
     &kQwen35,
     &kQwen35Moe,
