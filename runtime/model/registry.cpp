@@ -5,7 +5,7 @@
 
 namespace atlas {
 
-extern const Architecture kGemma2, kGemma3, kLlama, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3;
+extern const Architecture kGemma2, kGemma3, kLlama, kMistral3, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3;
 extern const Architecture kDeepseek2, kGemma4, kGlm4, kGptOss, kGranite, kQwen3Moe, kQwen35, kQwen35Moe, kStarcoder,
     kStarcoder2;
 
@@ -18,6 +18,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kQwen3,
     &kGemma2,
     &kGemma3,
+    &kMistral3,
     &kPhi3,
     &kSeedOss,
     &kSmolLm3,
