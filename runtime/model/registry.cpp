@@ -5,8 +5,8 @@
 
 namespace atlas {
 
-extern const Architecture kGemma2, kGemma3, kLlama, kMistral3, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3;
-extern const Architecture kDeepseek2, kGemma4, kGlm4, kGptOss, kGranite, kQwen3Moe, kQwen35, kQwen35Moe, kStarcoder,
+extern const Architecture kGemma2, kGemma3, kGlm4, kLlama, kMistral3, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3;
+extern const Architecture kDeepseek2, kGemma4, kGptOss, kGranite, kQwen3Moe, kQwen35, kQwen35Moe, kStarcoder,
     kStarcoder2;
 
 namespace {
@@ -18,6 +18,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kQwen3,
     &kGemma2,
     &kGemma3,
+    &kGlm4,
     &kMistral3,
     &kPhi3,
     &kSeedOss,
@@ -25,7 +26,6 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     // These can be planned, not run: their files are understood, but they have no forward pass yet.
     &kDeepseek2,
     &kGemma4,
-    &kGlm4,
     &kGptOss,
     &kGranite,
     &kQwen3Moe,
