@@ -5,7 +5,7 @@
 
 namespace atlas {
 
-extern const Architecture kGemma2, kGemma3, kGlm4, kLlama, kMistral3, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3;
+extern const Architecture kGemma2, kGemma3, kGlm4, kLlama, kMistral3, kOlmo2, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3;
 extern const Architecture kDeepseek2, kGemma4, kGptOss, kGranite, kQwen3Moe, kQwen35, kQwen35Moe, kStarcoder,
     kStarcoder2;
 
@@ -20,6 +20,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kGemma3,
     &kGlm4,
     &kMistral3,
+    &kOlmo2,
     &kPhi3,
     &kSeedOss,
     &kSmolLm3,
