@@ -5,9 +5,9 @@
 
 namespace atlas {
 
-extern const Architecture kGemma2, kGemma3, kGlm4, kLlama, kMistral3, kOlmo2, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3;
-extern const Architecture kDeepseek2, kGemma4, kGptOss, kGranite, kQwen3Moe, kQwen35, kQwen35Moe, kStarcoder,
-    kStarcoder2;
+extern const Architecture kGemma2, kGemma3, kGlm4, kGranite, kLlama, kMistral3, kOlmo2, kPhi3, kQwen2, kQwen3, kSeedOss,
+    kSmolLm3;
+extern const Architecture kDeepseek2, kGemma4, kGptOss, kQwen3Moe, kQwen35, kQwen35Moe, kStarcoder, kStarcoder2;
 
 namespace {
 
@@ -19,6 +19,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kGemma2,
     &kGemma3,
     &kGlm4,
+    &kGranite,
     &kMistral3,
     &kOlmo2,
     &kPhi3,
@@ -28,7 +29,6 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kDeepseek2,
     &kGemma4,
     &kGptOss,
-    &kGranite,
     &kQwen3Moe,
     &kQwen35,
     &kQwen35Moe,
