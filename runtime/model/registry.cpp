@@ -5,8 +5,8 @@
 
 namespace atlas {
 
-extern const Architecture kCommandR, kGemma2, kGemma3, kGlm4, kGranite, kLlama, kMistral3, kOlmo2, kPhi3, kQwen2,
-    kQwen3, kSeedOss, kSmolLm3;
+extern const Architecture kCohere2, kCommandR, kGemma2, kGemma3, kGlm4, kGranite, kLlama, kMistral3, kOlmo2, kPhi3,
+    kQwen2, kQwen3, kSeedOss, kSmolLm3;
 extern const Architecture kDeepseek2, kGemma4, kGptOss, kQwen3Moe, kQwen35, kQwen35Moe, kStarcoder, kStarcoder2;
 
 namespace {
@@ -16,6 +16,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kLlama,
     &kQwen2,
     &kQwen3,
+    &kCohere2,
     &kCommandR,
     &kGemma2,
     &kGemma3,
