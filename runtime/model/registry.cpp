@@ -6,8 +6,8 @@
 namespace atlas {
 
 extern const Architecture kCohere2, kCommandR, kGemma2, kGemma3, kGlm4, kGranite, kLlama, kMistral3, kOlmo2, kPhi3,
-    kQwen2, kQwen3, kSeedOss, kSmolLm3;
-extern const Architecture kDeepseek2, kGemma4, kGptOss, kQwen3Moe, kQwen35, kQwen35Moe, kStarcoder, kStarcoder2;
+    kQwen2, kQwen3, kSeedOss, kSmolLm3, kStarcoder, kStarcoder2;
+extern const Architecture kDeepseek2, kGemma4, kGptOss, kQwen3Moe, kQwen35, kQwen35Moe;
 
 namespace {
 
@@ -27,6 +27,8 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kPhi3,
     &kSeedOss,
     &kSmolLm3,
+    &kStarcoder,
+    &kStarcoder2,
     // These can be planned, not run: their files are understood, but they have no forward pass yet.
     &kDeepseek2,
     &kGemma4,
@@ -34,8 +36,6 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kQwen3Moe,
     &kQwen35,
     &kQwen35Moe,
-    &kStarcoder,
-    &kStarcoder2,
 });
 
 }  // namespace

@@ -1,8 +1,8 @@
-// starcoder (also Granite Code 34B) and starcoder2: LayerNorm with biases, a feed-forward block without a gate;
-// starcoder has learned positions and one matrix of q, k and v. Planned, not run yet.
+// starcoder (also Granite Code 34B) and starcoder2: layer norms with biases, a feed-forward block without a gate.
+// starcoder has learned positions and usually one matrix of q, k and v.
 
-#include "runtime/model/common_weights.h"
 #include "runtime/model/decoder_config.h"
+#include "runtime/model/decoder_parts.h"
 #include "runtime/model/registry.h"
 
 namespace atlas {
@@ -12,37 +12,49 @@ namespace {
 using M = const ModelConfig&;
 using L = const LayerConfig&;
 
-Result<ModelConfig> read_starcoder(const KeySource& keys) {
-    DecoderTraits traits = RopeParams::Pairing::halves;
-    traits.norm_eps_key = "attention.layer_norm_epsilon";
-    return read_decoder_config(keys, traits);
+Result<ModelConfig> read_starcoder2(const KeySource& keys) {
+    ATLAS_TRY(ModelConfig config, read_decoder_config(keys, runs_with_layer_norms(RopeParams::Pairing::halves)));
+    config.activation = Activation::gelu_tanh;
+    return config;
 }
 
-WeightRules starcoder2_model_weights() { return join_rules({model_weights(), {norm_weight("output_norm.bias")}}); }
+Result<ModelConfig> read_starcoder(const KeySource& keys) {
+    ATLAS_TRY(ModelConfig config, read_starcoder2(keys));
+    remove_ropes(config, [](uint32_t, L) { return true; });
+    return config;
+}
+
+WeightRules starcoder2_model_weights() { return join_rules({model_weights(), {norm_weight(kOutputNormBias)}}); }
 
 WeightRules starcoder_model_weights() {
-    return join_rules({starcoder2_model_weights(), {{"position_embd.weight", Need::required, [](M m, L) {
-                                                         return Dims{m.n_ctx_train, m.n_embd};
-                                                     }}}});
-}
-
-WeightRules rest_of_layer() {
-    return join_rules({{norm_weight("attn_norm.bias"), norm_weight(kFfnNorm), norm_weight("ffn_norm.bias")},
-                       plain_feed_forward_weights()});
+    WeightRules rules = starcoder2_model_weights();
+    std::erase_if(rules, [](const WeightRule& rule) { return rule.id == kRopeFreqs; });
+    rules.push_back({kPositionEmbd, Need::required, [](M m, L) { return Dims{m.n_ctx_train, m.n_embd}; }});
+    return rules;
 }
 
 WeightRules starcoder2_layer_weights(M, L) {
-    return join_rules({attention_weights(Need::usual, Need::required), rest_of_layer()});
+    return join_rules({attention_weights(Need::usual, Need::required),
+                       {norm_weight(kAttnNormBias), norm_weight(kFfnNorm), norm_weight(kFfnNormBias)},
+                       plain_feed_forward_weights()});
 }
 
-WeightRules starcoder_layer_weights(M, L) {
-    return join_rules({usually_fused(attention_weights(Need::usual, Need::required)), rest_of_layer()});
-}
+WeightRules starcoder_layer_weights(M model, L layer) { return usually_fused(starcoder2_layer_weights(model, layer)); }
+
+void forward(const ForwardInputs& in, Ops& ops) { forward_decoder(in, ops, {}); }
 
 }  // namespace
 
 extern const Architecture kStarcoder, kStarcoder2;
-const Architecture kStarcoder = {"starcoder", read_starcoder, starcoder_model_weights, starcoder_layer_weights};
-const Architecture kStarcoder2 = {"starcoder2", read_starcoder, starcoder2_model_weights, starcoder2_layer_weights};
+const Architecture kStarcoder = {.name = "starcoder",
+                                 .read_config = read_starcoder,
+                                 .model_weights = starcoder_model_weights,
+                                 .layer_weights = starcoder_layer_weights,
+                                 .forward = forward};
+const Architecture kStarcoder2 = {.name = "starcoder2",
+                                  .read_config = read_starcoder2,
+                                  .model_weights = starcoder2_model_weights,
+                                  .layer_weights = starcoder2_layer_weights,
+                                  .forward = forward};
 
 }  // namespace atlas
