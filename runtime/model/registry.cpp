@@ -5,8 +5,8 @@
 
 namespace atlas {
 
-extern const Architecture kCohere2, kCommandR, kGemma2, kGemma3, kGlm4, kGranite, kLlama, kMistral3, kOlmo2, kPhi3,
-    kQwen2, kQwen3, kSeedOss, kSmolLm3, kStarcoder, kStarcoder2;
+extern const Architecture kCohere2, kCommandR, kGemma2, kGemma3, kGlm4, kGranite, kLlama, kMistral3, kMuseGlimmer,
+    kOlmo2, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3, kStarcoder, kStarcoder2;
 extern const Architecture kDeepseek2, kGemma4, kGptOss, kQwen3Moe, kQwen35, kQwen35Moe;
 
 namespace {
@@ -23,6 +23,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kGlm4,
     &kGranite,
     &kMistral3,
+    &kMuseGlimmer,
     &kOlmo2,
     &kPhi3,
     &kSeedOss,
