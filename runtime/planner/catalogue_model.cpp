@@ -105,6 +105,7 @@ KeyMap read_keys(Fields& f, const Json& entry) {
     KeyMap keys(f.text("arch"));
     // Keys that a plan does not depend on.
     for (const char* eps : {"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"}) keys.put(eps, 1e-6);
+    keys.put("logit_scale", 1.0);
     if (!entry.is_object()) return keys;
     for (const OldName& old : kOldNames) {
         if (const auto found = entry.find(old.name); found != entry.end() && !found->is_null())

@@ -121,8 +121,8 @@ TEST_F(Loading, RefusesMixturesOfExperts) {
 
 TEST_F(Loading, RefusesUnknownRopeScaling) {
     TinyShape shape;
-    shape.rope_scaling = "longrope";
-    expect_refused(shape, ErrorCode::unsupported, {"llama.rope.scaling.type", "longrope", "yarn"});
+    shape.rope_scaling = "dynamic";
+    expect_refused(shape, ErrorCode::unsupported, {"llama.rope.scaling.type", "dynamic", "yarn"});
 }
 
 TEST_F(Loading, RefusesLayersThatDiffer) {
@@ -154,6 +154,9 @@ TEST_F(Loading, NamesTheWrongShape) {
     expect_refused(shape, ErrorCode::corrupt, {"blk.0.attn_k.weight", "[24, 96]", "[25, 96]"});
     shape.reshape = "output_norm.weight";
     expect_refused(shape, ErrorCode::corrupt, {"output_norm.weight", "[96]", "[97]"});
+    shape = tiny_shape("phi3");  // q, k and v are rows of one matrix
+    shape.reshape = "blk.1.attn_qkv.weight";
+    expect_refused(shape, ErrorCode::corrupt, {"blk.1.attn_qkv.weight", "[120, 72]", "[121, 72]"});
 }
 
 // Leaving a tensor out of the computation would silently give wrong text, so it is an error.
