@@ -60,6 +60,22 @@ Result<void> plan_fused_matmuls(PlanBackend& backend, Format format, Layout layo
     });
 }
 
+Result<void> plan_experts(PlanBackend& backend, Format format, Layout layout, uint32_t n_tokens) {
+    constexpr uint32_t kIn = 2048, kFf = 1024, kExperts = 16, kUsed = 4;
+    Views views(backend);
+    const Tensor logits = views.f32(n_tokens, kExperts), routes = views.f32(n_tokens, 2 * kUsed);
+    const Tensor x = views.f32(n_tokens, kIn), inner = views.f32(n_tokens * kUsed, kFf), y = views.f32(n_tokens, kIn);
+    const Tensor pair = views.tensor(format, 2 * kExperts * kFf, kIn, layout);
+    const ExpertMatrices gate{pair.row_range(0, kExperts * kFf), {}, {}, kFf, 0, kFf},
+        up{pair.row_range(kExperts * kFf, kExperts * kFf), {}, {}, kFf, 0, kFf},
+        down{views.tensor(format, kExperts * kIn, kFf, layout), {}, {}, kIn, 0, kIn};
+    return plan(backend, "experts", [&](Ops& ops) {
+        ops.route(logits, {}, {.n_used = kUsed, .normalized = true}, routes);
+        ops.experts_up(Activation::silu, gate, up, x, routes, inner);
+        ops.experts_down(down, inner, routes, y);
+    });
+}
+
 Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_format, uint32_t head_dim,
                             uint32_t heads_per_kv, uint32_t n_tokens) {
     constexpr uint32_t kHeadsKv = 2, kPageTokens = 32, kContext = 4096;
@@ -159,6 +175,7 @@ Result<void> plan_weights(PlanBackend& backend, const vk::DeviceCaps& caps, Form
         ATLAS_TRY_VOID(
             plan_matmul_variants(backend, caps, {format, 1024, 4096, n_tokens, layout}));  // few rows: k and v
         ATLAS_TRY_VOID(plan_fused_matmuls(backend, format, layout, n_tokens));
+        ATLAS_TRY_VOID(plan_experts(backend, format, layout, n_tokens));
     }
     Views views(backend);
     const Tensor table = views.tensor(format, 1000, 4096, layout), rows = views.f32(8, 4096);

@@ -36,6 +36,10 @@ class DryOps final : public Ops {
     void layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps, const Tensor& y) override;
     void scale(const Tensor& x, float f, float cap, const Tensor& y) override;
     void scale_by_position(const Tensor& x, const U32View& positions, float beta, uint32_t n_ctx) override;
+    void route(const Tensor& logits, const Tensor& bias, const RoutingParams& params, const Tensor& routes) override;
+    void experts_up(Activation activation, const ExpertMatrices& gate, const ExpertMatrices& up, const Tensor& x,
+                    const Tensor& routes, const Tensor& y) override;
+    void experts_down(const ExpertMatrices& down, const Tensor& x, const Tensor& routes, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void hadamard(const Tensor& x, uint32_t block) override;
     void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
@@ -49,6 +53,7 @@ class DryOps final : public Ops {
 
   private:
     void count(double flops);
+    void count_experts(const ExpertMatrices& matrices, uint32_t n_tokens, uint32_t n_used);
     ScratchStack stack_;
     DryCounts counts_;
     std::unique_ptr<Storage> nowhere_;
@@ -78,6 +83,12 @@ uint64_t q8_bytes(uint32_t n_tokens, uint32_t n_in);
 /// The most scratch that one matrix product takes for itself on any device, whatever variant is chosen: activations in
 /// 8 bits or in halves, and the partial sums of splits. Grows with every argument.
 uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t n_out);
+
+/// Words of the table that the products of experts share for prompts (shaders/push/sort_routes.h): the most tiles that
+/// n_tokens * n_used pairs make, and the pairs.
+uint32_t expert_table_words(uint32_t n_tokens, uint32_t n_used, uint32_t n_experts, uint32_t tile_columns);
+/// The fewest columns that a tile of experts may have: most tiles.
+inline constexpr uint32_t kFewestTileColumns = 8;
 
 /// Batch-invariant width: steps of up to this many tokens split their keys the same way, so that a token's result does
 /// not depend on how many others are in its step.

@@ -10,12 +10,6 @@ namespace {
 }
 }  // namespace
 
-void Ops::route(const Tensor&, const Tensor&, const RoutingParams&, const Tensor&) { lacks("route"); }
-void Ops::experts_up(Activation, const ExpertMatrices&, const ExpertMatrices&, const Tensor&, const Tensor&,
-                     const Tensor&) {
-    lacks("experts_up");
-}
-void Ops::experts_down(const ExpertMatrices&, const Tensor&, const Tensor&, const Tensor&) { lacks("experts_down"); }
 void Ops::causal_conv(const Tensor&, const Tensor&, const Tensor&, bool, const StateTables&, const Tensor&,
                       const Tensor&) {
     lacks("causal_conv");

@@ -172,16 +172,16 @@ class Ops {
 
     /// Chooses the experts of each token.  logits: f32 [n_tokens, n_experts]; bias: f32 [1, n_experts], added to the
     /// probabilities for the choice alone, or empty; routes: f32 [n_tokens, 2 * n_used], see RoutingParams.
-    virtual void route(const Tensor& logits, const Tensor& bias, const RoutingParams& params, const Tensor& routes);
+    virtual void route(const Tensor& logits, const Tensor& bias, const RoutingParams& params, const Tensor& routes) = 0;
 
     /// y[t * n_used + j, :] = activation(gate_e x[t]) * (up_e x[t]), e = the j-th expert of token t; without a gate
     /// activation(up_e x[t]).  x: f32 [n_tokens, n_in]; y: f32 [n_tokens * n_used, n_ff].
     virtual void experts_up(Activation activation, const ExpertMatrices& gate, const ExpertMatrices& up,
-                            const Tensor& x, const Tensor& routes, const Tensor& y);
+                            const Tensor& x, const Tensor& routes, const Tensor& y) = 0;
 
     /// y[t, :] = sum_j weight_j * down_e x[t * n_used + j].  x: f32 [n_tokens * n_used, n_ff]; y: f32 [n_tokens,
     /// n_out].
-    virtual void experts_down(const ExpertMatrices& down, const Tensor& x, const Tensor& routes, const Tensor& y);
+    virtual void experts_down(const ExpertMatrices& down, const Tensor& x, const Tensor& routes, const Tensor& y) = 0;
 
     /// A causal convolution of every column for itself: y[t, c] = f(sum_j w[c, j] * u[j] + b[c]), u being the last
     /// `width` inputs of the token's sequence, that of token t last; f: silu, or nothing.  x, y: f32 [n_tokens, n]; w:

@@ -5,6 +5,7 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_EXT_control_flow_attributes : require
 // math: y[t, o] = sum_i w[o, i] * x[t, i]  (+ b[t, o], or b[0, o], if has_b).
+//       EXPERTS: products of experts, see experts/columns.glsl; at most kTokens columns at a time.
 // shapes: w [n_out, n_in] in the WEIGHT format; x [n_tokens, n_in], y [n_tokens, n_out], b [n_tokens or 1, n_out] f32.
 // layout: w offsets in blocks, others in elements, see push/matmul.h.
 // grid: x: an invocation owns kRows rows of w, a local size apart; y: a workgroup owns kTokens tokens. A subgroup reads kSubgroup activations
@@ -13,7 +14,11 @@
 // bound by: unpacking w (one token), multiply-adds (several).
 // source: runtime/ops/ops.h, matmul and matmul_add.
 #include "common/types.glsl"
+#ifdef EXPERTS
+#include "shaders/push/experts.h"
+#else
 #include "shaders/push/matmul.h"
+#endif
 #define W_BLOCK(ib) w[ib]
 #define FORMAT_STRUCT
 #include "weight_format.glsl"
@@ -33,6 +38,17 @@ layout(binding = 3, std430) restrict writeonly buffer Y { float y[]; };
 
 #define FORMAT_FUNCTIONS
 #include "weight_format.glsl"
+
+#ifdef EXPERTS
+#define EXPERTS_ID 5
+#include "shaders/experts/columns.glsl"
+#define N_COLUMNS n_columns
+#define HAS_COLUMN(t) (kTokens == 1 || first_token + t < n_columns)
+#else
+#define N_COLUMNS pc.n_tokens
+#define HAS_COLUMN(t) true
+uint x_row_at(uint token) { return pc.x_at + token * pc.x_stride; }
+#endif
 
 // Formats without codes32 give the elements themselves.
 #ifndef HAS_CODES32
@@ -66,18 +82,28 @@ void add_products(const vec4 codes[kRows][8], const vec2 s[kRows][kRuns], uint x
     }
 }
 
-void main() {
-    const uint first_row = gl_WorkGroupID.x * gl_WorkGroupSize.x * kRows + gl_LocalInvocationID.x;
-    const uint first_token = gl_WorkGroupID.y * kTokens;
+// Columns first_token .. first_token + kTokens of the workgroup's rows.
+void multiply(uint first_token) {
+#ifdef EXPERTS
+    const uint own_rows = kGated != 0 ? kRows / 2 : kRows;
+#else
+    const uint own_rows = kRows;
+#endif
+    const uint first_row = gl_WorkGroupID.x * gl_WorkGroupSize.x * own_rows + gl_LocalInvocationID.x;
 
     // Rows and tokens past the end repeat the last one; their sums are never written.
     uint w_row[kRows], x_row[kTokens];
     float sum[kTokens][kRows];
     [[unroll]] for (uint r = 0; r < kRows; ++r) {
-        w_row[r] = pc.w_at_blocks + min(first_row + r * gl_WorkGroupSize.x, pc.n_out - 1) * pc.w_stride_blocks;
+        const uint row = min(first_row + r % own_rows * gl_WorkGroupSize.x, pc.n_out - 1);
+#ifdef EXPERTS
+        w_row[r] = w_row_at(row, r >= own_rows);
+#else
+        w_row[r] = pc.w_at_blocks + row * pc.w_stride_blocks;
+#endif
     }
     [[unroll]] for (uint t = 0; t < kTokens; ++t) {
-        x_row[t] = pc.x_at + min(first_token + t, pc.n_tokens - 1) * pc.x_stride;
+        x_row[t] = x_row_at(min(first_token + t, N_COLUMNS - 1));
         [[unroll]] for (uint r = 0; r < kRows; ++r) sum[t][r] = 0.0;
     }
 
@@ -87,7 +113,9 @@ void main() {
             vec4 codes[kRows][8];
             vec2 s[kRows][kRuns];
             [[unroll]] for (uint r = 0; r < kRows; ++r) codes32(w_row[r] + at / kBlockElems, at % kBlockElems + part, codes[r], s[r]);
-            [[unroll]] for (uint t = 0; t < kTokens; ++t) add_products(codes, s, x_row[t] + at + part, sum[t]);
+            [[unroll]] for (uint t = 0; t < kTokens; ++t) {
+                if (HAS_COLUMN(t)) add_products(codes, s, x_row[t] + at + part, sum[t]);
+            }
         }
     }
     if (kBlockElems == 1) {
@@ -99,14 +127,29 @@ void main() {
         }
     }
 
-    [[unroll]] for (uint r = 0; r < kRows; ++r) {
+    [[unroll]] for (uint r = 0; r < own_rows; ++r) {
         const uint row = first_row + r * gl_WorkGroupSize.x;
         if (row >= pc.n_out) return;
         [[unroll]] for (uint t = 0; t < kTokens; ++t) {
+#ifdef EXPERTS
+            store_expert(first_token + t, row, sum[t][r], sum[t][(r + own_rows) % kRows]);
+#else
             if (first_token + t >= pc.n_tokens) break;
             float result = sum[t][r];
             if (pc.has_b != 0) result += b[pc.b_at + (first_token + t) * pc.b_stride + row];
             y[pc.y_at + (first_token + t) * pc.y_stride + row] = result;
+#endif
         }
     }
+}
+
+void main() {
+#ifdef EXPERTS
+    if (!find_columns()) return;
+    n_columns = subgroupBroadcastFirst(n_columns);
+    expert = subgroupBroadcastFirst(expert);
+    for (uint first = 0; first < n_columns; first += kTokens) multiply(first);
+#else
+    multiply(gl_WorkGroupID.y * kTokens);
+#endif
 }

@@ -1,4 +1,6 @@
 // RefOps: activations, scales and layer norm.
+#include "tests/reference/ref_activation.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -6,7 +8,7 @@
 
 namespace atlas {
 
-namespace {
+double softplus(double v) { return std::max(v, 0.0) + std::log1p(std::exp(-std::abs(v))); }
 
 double activated(Activation activation, double g) {
     switch (activation) {
@@ -19,7 +21,7 @@ double activated(Activation activation, double g) {
         case Activation::sigmoid:
             return 1.0 / (1.0 + std::exp(-g));
         case Activation::softplus:
-            return std::max(g, 0.0) + std::log1p(std::exp(-std::abs(g)));
+            return softplus(g);
         case Activation::silu_clamped:
             return std::min(g, 7.0) / (1.0 + std::exp(-1.702 * std::min(g, 7.0)));
     }
@@ -29,6 +31,8 @@ double activated(Activation activation, double g) {
 double factor_beside(Activation activation, double up) {
     return activation == Activation::silu_clamped ? std::clamp(up, -7.0, 7.0) + 1.0 : up;
 }
+
+namespace {
 
 // One run of columns, in place. `bias` may be empty.
 void norm_run(std::span<float> run, const std::vector<float>& gain, const std::vector<float>& bias, float eps) {

@@ -43,6 +43,10 @@ class RefOps final : public Ops {
     void layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps, const Tensor& y) override;
     void scale(const Tensor& x, float f, float cap, const Tensor& y) override;
     void scale_by_position(const Tensor& x, const U32View& positions, float beta, uint32_t n_ctx) override;
+    void route(const Tensor& logits, const Tensor& bias, const RoutingParams& params, const Tensor& routes) override;
+    void experts_up(Activation activation, const ExpertMatrices& gate, const ExpertMatrices& up, const Tensor& x,
+                    const Tensor& routes, const Tensor& y) override;
+    void experts_down(const ExpertMatrices& down, const Tensor& x, const Tensor& routes, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
     void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages,

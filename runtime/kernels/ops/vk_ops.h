@@ -50,6 +50,10 @@ class VkOps final : public Ops {
     void layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps, const Tensor& y) override;
     void scale(const Tensor& x, float f, float cap, const Tensor& y) override;
     void scale_by_position(const Tensor& x, const U32View& positions, float beta, uint32_t n_ctx) override;
+    void route(const Tensor& logits, const Tensor& bias, const RoutingParams& params, const Tensor& routes) override;
+    void experts_up(Activation activation, const ExpertMatrices& gate, const ExpertMatrices& up, const Tensor& x,
+                    const Tensor& routes, const Tensor& y) override;
+    void experts_down(const ExpertMatrices& down, const Tensor& x, const Tensor& routes, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void hadamard(const Tensor& x, uint32_t block) override;
     void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
@@ -145,6 +149,25 @@ class VkOps final : public Ops {
     /// Call with the bindings of a dispatch: a write to x or to what was made from it invalidates the remembered
     /// activations.
     void forget_prepared_x(std::span<const vk::Binding> bindings);
+    /// One product of experts: choice j of token t reads row t * x_token_rows + j * x_choice_rows of x.
+    struct ExpertsProduct {
+        const ExpertMatrices& matrices;      // of two: the gate
+        const ExpertMatrices* up = nullptr;  // lies up_rows rows after the gate, in the same storage
+        uint32_t up_rows = 0;
+        uint32_t activation = 0;
+        bool weighted = false;
+        uint32_t x_token_rows = 1, x_choice_rows = 0, y_token_rows = 1, y_choice_rows = 0;
+    };
+    void experts_product(const ExpertsProduct& product, const Tensor& x, const Tensor& routes, const Tensor& y);
+    /// Rows first .. first + count of every expert of the part that is bound.
+    struct ExpertsPart {
+        uint32_t first_expert, n_experts, first_row, n_rows;
+    };
+    void experts_part(const ExpertsProduct& product, const MatmulVariant& variant, const ExpertsPart& part,
+                      const Tensor& x, const Tensor& routes, const Tensor& table, const Tensor& y,
+                      const vk::Cost& cost);
+    /// The table of push/sort_routes.h, in scratch that the caller releases.
+    Tensor sort_routes(const Tensor& routes, uint32_t n_experts, uint32_t tile_columns);
     void sum_splits(const Tensor& parts, uint32_t n_splits, const Tensor& b, const Tensor& y, bool repeat_b);
     /// Which of the splits a dispatch does.
     struct SplitRange {

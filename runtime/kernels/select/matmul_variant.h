@@ -91,6 +91,26 @@ MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& cho
 std::optional<MatmulVariant> choose_gated(const vk::DeviceCaps& caps, const KernelChoices& choices,
                                           const MatmulShape& shape);
 
+/// What a product of experts does with what its matrices give.
+struct ExpertsForm {
+    bool gated = false;       // two matrices: activation(gate) * up
+    uint32_t activation = 0;  // shaders/common/activation.glsl
+    bool sorted = false;      // columns come from the table of sort_routes
+};
+/// Of a variant of choose_experts; nothing of others.
+std::optional<ExpertsForm> experts_form(const MatmulVariant& variant);
+/// The same variant with silu between gate and up, or without an activation: what the self-test compares.
+MatmulVariant with_tested_activation(MatmulVariant variant);
+inline constexpr uint32_t kNoActivation = 6;  // shaders/common/activation.glsl
+/// Steps of up to this many tokens find the tokens of an expert by themselves; for larger ones they are sorted before.
+inline constexpr uint32_t kMostUnsortedTokens = 24;
+
+/// As matmul_candidates and choose_matmul, of one expert's matrices: n_out rows of each. n_tokens: of the step.
+std::vector<MatmulVariant> experts_candidates(const vk::DeviceCaps& caps, const MatmulShape& shape,
+                                              const ExpertsForm& form);  // select_experts.cpp
+MatmulVariant choose_experts(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape,
+                             const ExpertsForm& form);
+
 // One function per select_*.cpp: appends what its kernels offer for the shape, best first, or nothing.
 void offer_matvec(const vk::DeviceCaps& caps, const MatmulShape& shape,
                   std::vector<MatmulVariant>& out);  // select_matvec.cpp

@@ -91,8 +91,8 @@ bool is_rejected(const KernelChoices& choices, const MatmulVariant& variant, con
     return choices.rejected.contains(rejection_key(variant, shape.weight, shape.layout));
 }
 
-MatmulVariant pick(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape) {
-    const std::vector<MatmulVariant> candidates = matmul_candidates(caps, shape);
+MatmulVariant pick(const KernelChoices& choices, const MatmulShape& shape,
+                   const std::vector<MatmulVariant>& candidates) {
     const auto rejected = [&](const MatmulVariant& v) { return is_rejected(choices, v, shape); };
     for (const MatmulVariant& v : candidates) {
         if (!choices.forced.empty() && v.name().starts_with(choices.forced) && !rejected(v)) return v;
@@ -113,7 +113,7 @@ MatmulVariant pick(const vk::DeviceCaps& caps, const KernelChoices& choices, con
 std::optional<MatmulVariant> choose_gated(const vk::DeviceCaps& caps, const KernelChoices& choices,
                                           const MatmulShape& shape) {
     if (choices.only) return choices.only->family == KernelFamily::matvec_gated ? choices.only : std::nullopt;
-    MatmulVariant variant = pick(caps, choices, shape);
+    MatmulVariant variant = pick(choices, shape, matmul_candidates(caps, shape));
     if (variant.family != KernelFamily::matvec_subgroup || shape.n_tokens > variant.tile_tokens) return {};
     enum { kLocal, kLanes, kTokens, kRows };  // constants of matvec.comp
     variant.family = KernelFamily::matvec_gated;
@@ -130,7 +130,15 @@ std::optional<MatmulVariant> choose_gated(const vk::DeviceCaps& caps, const Kern
 
 MatmulVariant choose_matmul(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape) {
     if (choices.only) return *choices.only;
-    MatmulVariant variant = pick(caps, choices, shape);
+    MatmulVariant variant = pick(choices, shape, matmul_candidates(caps, shape));
+    if (choices.log != nullptr) choices.log->push_back({variant, shape});
+    return variant;
+}
+
+MatmulVariant choose_experts(const vk::DeviceCaps& caps, const KernelChoices& choices, const MatmulShape& shape,
+                             const ExpertsForm& form) {
+    if (choices.only) return *choices.only;
+    MatmulVariant variant = pick(choices, shape, experts_candidates(caps, shape, form));
     if (choices.log != nullptr) choices.log->push_back({variant, shape});
     return variant;
 }

@@ -78,9 +78,11 @@ Result<bool> TestedVariants::test_new(Backend& backend, KernelChoices& choices, 
         const auto damage = [&](std::span<std::byte> weights) {
             if (options_.sabotage) options_.sabotage(use, weights);
         };
-        choices.only = use.variant;
         const bool gated = use.variant.family == KernelFamily::matvec_gated;
+        const auto form = experts_form(use.variant);
+        choices.only = form ? with_tested_activation(use.variant) : use.variant;
         const auto done = test(choices, rejection_key(use), [&] {
+            if (form) return experts_error(backend, self_test_shape(use), form->gated, damage);
             return gated ? gated_error(backend, self_test_shape(use), damage)
                          : matmul_error(backend, self_test_shape(use), use.variant.x, damage);
         });

@@ -104,19 +104,30 @@ double compare(const MatmulShape& shape, const TestWeights& w, std::span<const f
 }
 
 /// A product's operands; y starts as what no kernel would write. gated: two matrices of the shape, one after the other.
+/// expert: they are those of the only expert, which all tokens have chosen.
 struct TestProduct {
     MatmulShape shape;
-    bool gated = false;
+    bool gated = false, expert = false;
     TestWeights weights;
     std::vector<float> x, y;
 
-    TestProduct(const MatmulShape& of, SelfTestRandom random, bool two = false)
-        : shape(of), gated(two), weights(of, (two ? 2ull : 1ull) * of.n_out, random) {
+    TestProduct(const MatmulShape& of, SelfTestRandom random, bool two = false, bool of_expert = false)
+        : shape(of), gated(two), expert(of_expert), weights(of, (two ? 2ull : 1ull) * of.n_out, random) {
         x.resize(uint64_t{of.n_tokens} * of.n_in);
         for (float& value : x) value = random.next();
         y.assign(uint64_t{of.n_tokens} * of.n_out, std::numeric_limits<float>::quiet_NaN());
     }
 };
+
+void multiply_expert(Ops& ops, const TestProduct& test, const Tensor& w, const Tensor& x, const Tensor& routes,
+                     const Tensor& y) {
+    const uint32_t n_out = test.shape.n_out;
+    if (test.gated)
+        ops.experts_up(Activation::silu, {w, {}, {}, n_out, 0, 2 * n_out}, {w, {}, {}, n_out, n_out, 2 * n_out}, x,
+                       routes, y);
+    else
+        ops.experts_down({w, {}, {}, n_out, 0, n_out}, x, routes, y);
+}
 
 // In memory that the host reaches.
 Result<void> run(Backend& backend, TestProduct& test) {
@@ -136,11 +147,16 @@ Result<void> run(Backend& backend, TestProduct& test) {
     ATLAS_TRY(const auto w_storage, take(stored, "self-test w"));
     ATLAS_TRY(const auto x_storage, take(std::as_bytes(std::span(test.x)), "self-test x"));
     ATLAS_TRY(const auto y_storage, take(std::as_bytes(std::span(test.y)), "self-test y"));
+    std::vector<float> route;  // expert 0, with weight 1
+    for (uint32_t t = 0; t < shape.n_tokens; ++t) route.insert(route.end(), {0.0f, 1.0f});
+    ATLAS_TRY(const auto route_storage, take(std::as_bytes(std::span(route)), "self-test routes"));
     const auto pass = [&](Ops& ops) {
         const Tensor w = dense(*w_storage, shape.weight, n_rows, shape.n_in, 0, shape.layout);
         const Tensor x = dense(*x_storage, Format::f32, shape.n_tokens, shape.n_in),
                      y = dense(*y_storage, Format::f32, shape.n_tokens, shape.n_out);
-        if (test.gated)
+        if (test.expert)
+            multiply_expert(ops, test, w, x, dense(*route_storage, Format::f32, shape.n_tokens, 2), y);
+        else if (test.gated)
             ops.matmul_gated(Activation::silu, {w.row_range(0, shape.n_out), {}, {}},
                              {w.row_range(shape.n_out, shape.n_out), {}, {}}, x, y);
         else
@@ -187,6 +203,14 @@ Result<double> gated_error(Backend& backend, const MatmulShape& shape,
     if (damage) damage(test.weights.bytes);
     ATLAS_TRY_VOID(run(backend, test));
     return compare(shape, test.weights, test.x, test.y, XKind::f32, true);
+}
+
+Result<double> experts_error(Backend& backend, const MatmulShape& shape, bool gated,
+                             const std::function<void(std::span<std::byte> weights)>& damage) {
+    TestProduct test(shape, {}, gated, true);
+    if (damage) damage(test.weights.bytes);
+    ATLAS_TRY_VOID(run(backend, test));
+    return compare(shape, test.weights, test.x, test.y, XKind::f32, gated);
 }
 
 Result<std::vector<float>> matmul_first_token(Backend& backend, const MatmulShape& shape) {

@@ -31,6 +31,10 @@ Result<double> matmul_error(Backend& backend, const MatmulShape& shape, XKind x,
 Result<double> gated_error(Backend& backend, const MatmulShape& shape,
                            const std::function<void(std::span<std::byte> weights)>& damage = {});
 
+/// The same for one expert's matrices, by a variant of choose_experts; gated: as gated_error.
+Result<double> experts_error(Backend& backend, const MatmulShape& shape, bool gated,
+                             const std::function<void(std::span<std::byte> weights)>& damage = {});
+
 /// What the backend computes for the first token of the test's product, whose weights and first token depend only on
 /// format, n_out and n_in: two variants, or two widths, that agree in every bit add up in the same order. Fails: as
 /// matmul_error.
