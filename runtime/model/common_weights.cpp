@@ -135,33 +135,41 @@ WeightRules plain_feed_forward_weights() {
             {kFfnDownBias, Need::required, embd}};
 }
 
-WeightRules expert_weights(const LayerConfig& layer) {
+WeightRules expert_weights(const LayerConfig& layer, Scale scale) {
     using M = const ModelConfig&;
     using L = const LayerConfig&;
+    constexpr auto kRouter = [](M m, L l) { return Dims{l.experts.n, m.n_embd}; };
     constexpr auto kExpertsUp = [](M m, L l) { return Dims{l.experts.n, l.experts.n_ff, m.n_embd}; };
+    constexpr auto kExpertsDown = [](M m, L l) { return Dims{l.experts.n, m.n_embd, l.experts.n_ff}; };
     constexpr auto kSharedUp = [](M m, L l) { return Dims{l.experts.n_ff_shared, m.n_embd}; };
-    WeightRules rules{{"ffn_gate_inp.weight", Need::required,
-                       [](M m, L l) {
-                           return Dims{l.experts.n, m.n_embd};
-                       }},
-                      {"ffn_gate_exps.weight", Need::required, kExpertsUp},
-                      {"ffn_up_exps.weight", Need::required, kExpertsUp},
-                      {"ffn_down_exps.weight", Need::required, [](M m, L l) {
-                           return Dims{l.experts.n, m.n_embd, l.experts.n_ff};
-                       }}};
+    constexpr auto kSharedDown = [](M m, L l) { return Dims{m.n_embd, l.experts.n_ff_shared}; };
+    WeightRules rules{{kFfnGateInp, Need::required, kRouter},
+                      {kFfnGateExps, Need::required, kExpertsUp, Scale::refused, Together::gate_up},
+                      {kFfnUpExps, Need::required, kExpertsUp, Scale::refused, Together::gate_up},
+                      {kFfnDownExps, Need::required, kExpertsDown}};
     if (layer.experts.n_ff_shared == 0) return rules;
-    rules.push_back({"ffn_gate_shexp.weight", Need::required, kSharedUp});
-    rules.push_back({"ffn_up_shexp.weight", Need::required, kSharedUp});
-    rules.push_back({"ffn_down_shexp.weight", Need::required, [](M m, L l) {
-                         return Dims{m.n_embd, l.experts.n_ff_shared};
-                     }});
-    return rules;
+    return join_rules({rules,
+                       {{kFfnGateShared, Need::required, kSharedUp, scale, Together::gate_up_shared},
+                        {kFfnUpShared, Need::required, kSharedUp, scale, Together::gate_up_shared},
+                        {kFfnDownShared, Need::required, kSharedDown, scale}}});
+}
+
+WeightRules expert_or_dense_weights(const LayerConfig& layer, Scale scale) {
+    return layer.experts.n > 0 ? expert_weights(layer, scale) : gated_feed_forward_weights(scale);
+}
+
+WeightRules expert_scales() {
+    constexpr auto kExperts = [](const ModelConfig&, const LayerConfig& l) { return Dims{l.experts.n}; };
+    return {{kFfnGateExpsScale, Need::optional, kExperts},
+            {kFfnUpExpsScale, Need::optional, kExperts},
+            {kFfnDownExpsScale, Need::optional, kExperts}};
 }
 
 WeightRule norm_weight(WeightId id) { return {id, Need::required, embd}; }
 
 bool is_product(WeightId id, const Tensor& weight) {
-    return weight && weight.rows > 1 && !(id == kTokenEmbd) && !id.name.starts_with("cache_turn_");
+    return weight && weight.rows > 1 && !(id == kTokenEmbd) && !id.name.starts_with("cache_turn_") &&
+           id.name.find("_exps.") == std::string_view::npos;
 }
 
 }  // namespace atlas

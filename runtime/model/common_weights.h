@@ -18,6 +18,13 @@ inline constexpr WeightId kKeyShift{"key_shift"};  // made of attn_k.bias, see r
 inline constexpr WeightId kFfnNorm{"ffn_norm.weight"}, kFfnGate{"ffn_gate.weight"}, kFfnGateBias{"ffn_gate.bias"},
     kFfnUp{"ffn_up.weight"}, kFfnUpBias{"ffn_up.bias"}, kFfnDown{"ffn_down.weight"}, kFfnDownBias{"ffn_down.bias"},
     kFfnNormBias{"ffn_norm.bias"}, kFfnPostNorm{"post_ffw_norm.weight"};
+inline constexpr WeightId kFfnGateInp{"ffn_gate_inp.weight"}, kFfnGateInpBias{"ffn_gate_inp.bias"},
+    kExpProbsBias{"exp_probs_b.bias"}, kFfnGateExps{"ffn_gate_exps.weight"}, kFfnUpExps{"ffn_up_exps.weight"},
+    kFfnDownExps{"ffn_down_exps.weight"}, kFfnGateExpsBias{"ffn_gate_exps.bias"}, kFfnUpExpsBias{"ffn_up_exps.bias"},
+    kFfnDownExpsBias{"ffn_down_exps.bias"}, kFfnGateExpsScale{"ffn_gate_exps.scale"},
+    kFfnUpExpsScale{"ffn_up_exps.scale"}, kFfnDownExpsScale{"ffn_down_exps.scale"};
+inline constexpr WeightId kFfnGateInpShared{"ffn_gate_inp_shexp.weight"}, kFfnGateShared{"ffn_gate_shexp.weight"},
+    kFfnUpShared{"ffn_up_shexp.weight"}, kFfnDownShared{"ffn_down_shexp.weight"};
 // Ours, see runtime/model/cache_rotation.h.
 inline constexpr WeightId kRotateK{"cache_turn_k.weight"}, kRotateKShift{"cache_turn_k.bias"},
     kRotateQ{"cache_turn_q.weight"}, kRotateKFeedback{"cache_turn_k_feedback.weight"}, kRotateV{"cache_turn_v.weight"},
@@ -42,13 +49,17 @@ WeightRules gated_feed_forward_weights(Scale scale = Scale::folded);
 WeightRules fused_feed_forward_weights();
 /// ffn_up and ffn_down with biases.
 WeightRules plain_feed_forward_weights();
-/// The router and the experts, and the experts that every token uses, if the model has any.
-WeightRules expert_weights(const LayerConfig& layer);
+/// The router and the experts, and the experts that every token uses, if the layer has any.
+WeightRules expert_weights(const LayerConfig& layer, Scale scale = Scale::folded);
+/// expert_weights or, for a layer without experts, gated_feed_forward_weights.
+WeightRules expert_or_dense_weights(const LayerConfig& layer, Scale scale = Scale::folded);
+/// One factor for each expert's matrices: ffn_gate_exps.scale and the others.
+WeightRules expert_scales();
 /// A vector as wide as the activations.
 WeightRule norm_weight(WeightId id);
 
-/// Whether forward passes multiply activations with this weight: matrices but the embedding, which is looked up, and
-/// those of fit-cache.
+/// Whether forward passes multiply activations with this weight: matrices but the embedding, which is looked up,
+/// those of fit-cache, and experts, which a step multiplies with a part of its tokens.
 bool is_product(WeightId id, const Tensor& weight);
 
 }  // namespace atlas

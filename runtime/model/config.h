@@ -20,9 +20,9 @@ enum class Mixer {
 /// A feed-forward block of experts; n 0: it is dense.
 struct ExpertsConfig {
     uint32_t n = 0;
-    uint32_t n_used = 0;  // by one token
-    uint32_t n_ff = 0;    // width of one
-    uint32_t n_ff_shared = 0;
+    uint32_t n_ff = 0;         // width of one
+    uint32_t n_ff_shared = 0;  // of those that every token uses
+    RoutingParams routing;
 };
 
 struct LatentConfig {

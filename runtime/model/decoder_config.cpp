@@ -1,6 +1,7 @@
 #include "runtime/model/decoder_config.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "runtime/model/limits.h"
@@ -202,14 +203,55 @@ Result<ModelConfig> read_config(const KeySource& source, const DecoderTraits& tr
 
 }  // namespace
 
-Result<ExpertsConfig> read_experts(const KeyReader& keys) {
+namespace {
+
+Result<RoutingParams> read_routing(const KeyReader& keys, uint32_t n_experts, const ExpertTraits& traits) {
+    RoutingParams routing{.gating = traits.gating, .normalized = traits.normalized};
+    ATLAS_TRY(routing.n_used, keys.count("expert_used_count", {1, n_experts}));
+    ATLAS_TRY(routing.n_groups, keys.count_or("expert_group_count", {0, n_experts}, 0));
+    ATLAS_TRY(routing.n_groups_used, keys.count_or("expert_group_used_count", {0, n_experts}, 0));
+    if (routing.n_groups <= 1) routing.n_groups = routing.n_groups_used = 1;
+    const uint32_t in_groups = routing.n_groups_used * (n_experts / routing.n_groups);
+    if (n_experts % routing.n_groups != 0 || routing.n_groups_used > routing.n_groups || routing.n_used > in_groups) {
+        return fail(ErrorCode::corrupt, "{}: {} of {} groups of {} experts, {} used", keys.full("expert_group_count"),
+                    routing.n_groups_used, routing.n_groups, n_experts, routing.n_used);
+    }
+    if (traits.reads_gating) {
+        using Gating = RoutingParams::Gating;
+        constexpr std::array kGatings = {Gating::softmax, Gating::sigmoid, Gating::softmax_of_used,
+                                         Gating::sqrt_softplus};
+        ATLAS_TRY(const uint32_t number, keys.count_or("expert_gating_func", {0, kGatings.size()}, 0));
+        if (number > 0) routing.gating = kGatings.at(number - 1);
+    }
+    if (traits.reads_norm) routing.normalized = keys.flag_or("expert_weights_norm", traits.normalized);
+    if (!traits.reads_scale) return routing;
+    ATLAS_TRY(const float scale, keys.number_or("expert_weights_scale", 0, 1e6f, 0));
+    if (scale != 0) routing.scale = scale;
+    return routing;
+}
+
+// What the kernels of this build can compute.
+Result<void> check_expert_kernels(const KeyReader& keys, const ExpertsConfig& experts) {
+    constexpr uint32_t kMostRunnable = 512, kMostUsed = 32;
+    if (experts.n <= kMostRunnable && experts.routing.n_used <= kMostUsed) return {};
+    return fail(ErrorCode::unsupported, "{}: supported are up to {} of which {} are used, found {} and {}",
+                keys.full("expert_count"), kMostRunnable, kMostUsed, experts.n, experts.routing.n_used);
+}
+
+}  // namespace
+
+Result<ExpertsConfig> read_experts(const KeyReader& keys, const ExpertTraits& traits) {
     ExpertsConfig experts;
     ATLAS_TRY(experts.n, keys.count_or("expert_count", {0, kMaxExperts}, 0));
     if (experts.n == 0) return experts;
-    ATLAS_TRY(experts.n_used, keys.count("expert_used_count", {1, experts.n}));
-    const bool has_width = keys.has("expert_feed_forward_length");
-    ATLAS_TRY(experts.n_ff,
-              keys.count(has_width ? "expert_feed_forward_length" : "feed_forward_length", {1, kMaxWidth}));
+    ATLAS_TRY(experts.routing, read_routing(keys, experts.n, traits));
+    if (traits.own_width && keys.has("expert_feed_forward_length")) {
+        ATLAS_TRY(experts.n_ff, keys.count("expert_feed_forward_length", {1, kMaxWidth}));
+    } else {
+        ATLAS_TRY(experts.n_ff, keys.count("feed_forward_length", {1, kMaxWidth}));
+        if (traits.own_width) experts.n_ff = std::max(1u, experts.n_ff / experts.routing.n_used);
+    }
+    if (!traits.has_shared) return experts;
     ATLAS_TRY(const uint32_t n_shared, keys.count_or("expert_shared_count", {0, kMaxExperts}, 0));
     const auto all_shared = static_cast<uint32_t>(std::min<uint64_t>(uint64_t{n_shared} * experts.n_ff, kMaxWidth));
     ATLAS_TRY(experts.n_ff_shared, keys.count_or("expert_shared_feed_forward_length", {0, kMaxWidth}, all_shared));
@@ -220,17 +262,18 @@ Result<ModelConfig> read_decoder_config(const KeySource& source, const DecoderTr
     const KeyReader keys(source);
     ATLAS_TRY(const uint32_t n_expert, keys.count_or("expert_count", {0, kMaxExperts}, 0));
     if (n_expert > 0) {
-        return fail(ErrorCode::unsupported, "{}: mixtures of experts are not supported yet, found {} experts",
-                    keys.full("expert_count"), n_expert);
+        return fail(ErrorCode::unsupported, "{}: {} models with experts are not known, found {} experts",
+                    keys.full("expert_count"), source.architecture(), n_expert);
     }
     return read_config(source, traits, false);
 }
 
 Result<ModelConfig> read_expert_decoder_config(const KeySource& source, const DecoderTraits& traits) {
     const KeyReader keys(source);
-    ATLAS_TRY(const ExpertsConfig experts, read_experts(keys));
+    ATLAS_TRY(const ExpertsConfig experts, read_experts(keys, traits.experts));
     ATLAS_TRY(ModelConfig config, read_config(source, traits, experts.n > 0));
     if (experts.n == 0) return config;
+    if (traits.runs) ATLAS_TRY_VOID(check_expert_kernels(keys, experts));
     ATLAS_TRY(const uint32_t n_dense, keys.count_or("leading_dense_block_count", {0, config.n_layer()}, 0));
     for (uint32_t il = n_dense; il < config.n_layer(); ++il) {
         config.layers[il].experts = experts;

@@ -34,10 +34,23 @@ class KeyReader {
     Result<bool> is_list(std::string_view key) const;
     Result<float> number(std::string_view key, float low, float high) const;
     Result<float> number_or(std::string_view key, float low, float high, float fallback) const;
+    bool flag_or(std::string_view key, bool fallback) const { return keys_.flag_or(key, fallback); }
     Result<std::string> text_or(std::string_view key, std::string_view fallback) const;
 
   private:
     const KeySource& keys_;
+};
+
+/// What an architecture knows of its experts, and which of their keys it reads.
+struct ExpertTraits {
+    RoutingParams::Gating gating = RoutingParams::Gating::softmax;
+    bool normalized = false;
+    bool reads_gating = false;  // expert_gating_func, else `gating`
+    bool reads_norm = false;    // expert_weights_norm, else `normalized`
+    bool reads_scale = false;   // expert_weights_scale
+    // expert_feed_forward_length, without it feed_forward_length / n_used; else all are as wide as feed_forward_length
+    bool own_width = true;
+    bool has_shared = true;  // expert_shared_feed_forward_length, or expert_shared_count of the width of one
 };
 
 /// Facts of an architecture that no key holds.
@@ -49,6 +62,7 @@ struct DecoderTraits {
     bool runs = false;           // refuse what no kernel of this build can compute
     bool layers_differ = false;  // heads and feed-forward widths may be one per layer
     bool yarn_keys = false;  // reads rope.scaling.yarn_*; other architectures have the defaults whatever the file says
+    ExpertTraits experts = {};
 };
 
 /// Of an architecture that this build runs.
@@ -78,10 +92,9 @@ Result<ModelConfig> read_expert_decoder_config(const KeySource& keys, const Deco
 /// corrupt.
 Result<void> split_draft_layers(const KeyReader& keys, ModelConfig& config);
 
-/// The experts as the keys expert_* describe them; none without expert_count. The width of an expert is by default that
-/// of the feed-forward block.
-/// Fails: not_found (a width), corrupt.
-Result<ExpertsConfig> read_experts(const KeyReader& keys);
+/// The experts as the keys expert_* describe them; none without expert_count.
+/// Fails: not_found (a width), corrupt, unsupported (an unknown gating).
+Result<ExpertsConfig> read_experts(const KeyReader& keys, const ExpertTraits& traits);
 
 /// Gives layers the window of the key attention.sliding_window, or without it `default_window`: all but every n-th, n
 /// being the number attention.sliding_window_pattern or `default_period`; where the key has a flag per layer, those

@@ -13,6 +13,9 @@ namespace atlas {
 /// unsupported (sizes that no kernel has).
 Result<ModelConfig> read_dense_decoder(const KeySource& keys, RopeParams::Pairing pairing);
 
+/// The same of a decoder whose layers may have experts; see DecoderTraits::experts.
+Result<ModelConfig> read_expert_decoder(const KeySource& keys, const DecoderTraits& traits);
+
 /// Requires the ids of model_weights(), attention_weights(), kFfnNorm and gated_feed_forward_weights(); uses those of
 /// head_norm_weights().
 void forward_dense_decoder(const ForwardInputs& inputs, Ops& ops);

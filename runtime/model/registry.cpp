@@ -7,7 +7,8 @@ namespace atlas {
 
 extern const Architecture kCohere2, kCommandR, kGemma2, kGemma3, kGlm4, kGranite, kLlama, kMistral3, kMuseGlimmer,
     kOlmo2, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3, kStarcoder, kStarcoder2;
-extern const Architecture kDeepseek2, kGemma4, kGptOss, kQwen3Moe, kQwen35, kQwen35Moe;
+extern const Architecture kGptOss, kQwen3Moe;
+extern const Architecture kDeepseek2, kGemma4, kQwen35, kQwen35Moe;
 
 namespace {
 
@@ -30,11 +31,11 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kSmolLm3,
     &kStarcoder,
     &kStarcoder2,
+    &kQwen3Moe,
     // These can be planned, not run: their files are understood, but they have no forward pass yet.
     &kDeepseek2,
     &kGemma4,
     &kGptOss,
-    &kQwen3Moe,
     &kQwen35,
     &kQwen35Moe,
 });

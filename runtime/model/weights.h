@@ -55,7 +55,7 @@ enum class Content {
 
 /// Weights of a layer that read the same activations lie side by side, in the order of the rules, so that a backend can
 /// run them as one matrix.
-enum class Together : uint8_t { none, qkv, qkv_bias, gate_up };
+enum class Together : uint8_t { none, qkv, qkv_bias, gate_up, gate_up_shared };
 
 /// Outermost first. One side: a vector, which becomes one f32 row whatever the file stores. Three: one matrix per
 /// expert.

@@ -23,8 +23,8 @@ ModelShape stand_in(const ModelShape& model) {
         plain.n_head = std::max(plain.n_head, layer.n_head);
         plain.n_head_kv = std::max(plain.n_head_kv, layer.n_head_kv);
         plain.head_dim = std::max(plain.head_dim, layer.head_dim);
-        plain.n_ff =
-            std::max({plain.n_ff, layer.n_ff, layer.experts.n_used * layer.experts.n_ff + layer.experts.n_ff_shared});
+        plain.n_ff = std::max(
+            {plain.n_ff, layer.n_ff, layer.experts.routing.n_used * layer.experts.n_ff + layer.experts.n_ff_shared});
     }
     plain.v_head_dim = plain.rope.head_dim = plain.rope.n_rot = plain.head_dim;
     std::fill(two.config.layers.begin(), two.config.layers.end(), plain);

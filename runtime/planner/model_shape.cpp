@@ -70,7 +70,7 @@ Result<ModelConfig> read_any_config(const KeySource& source) {
     if (keys.has("attention.head_count_kv")) {
         ATLAS_TRY(n_head_kv, heads_of(keys, "attention.head_count_kv", n_layer));
     }
-    ATLAS_TRY(ExpertsConfig experts, read_experts(keys));
+    ATLAS_TRY(ExpertsConfig experts, read_experts(keys, {}));
     if (experts.n == 0 || keys.has("feed_forward_length")) {
         ATLAS_TRY(n_ff, keys.per_layer("feed_forward_length", n_layer, {0, kMaxWidth}));
     }

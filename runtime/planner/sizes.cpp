@@ -87,7 +87,7 @@ ModelSize size_of(std::span<const gguf::TensorInfo> tensors, const ModelShape& m
         elems += double(elems_of(tensor));
         if (tensor.name == "token_embd.weight" && !model.tied) continue;
         const bool is_expert = experts.n > 0 && tensor.name.find("_exps.") != std::string::npos;
-        step += double(tensor.bytes) * (is_expert ? double(experts.n_used) / experts.n : 1.0);
+        step += double(tensor.bytes) * (is_expert ? double(experts.routing.n_used) / experts.n : 1.0);
     }
     size.step_bytes = static_cast<uint64_t>(step);
     size.bits_per_weight = elems > 0 ? 8 * double(size.tensor_bytes) / elems : 0;

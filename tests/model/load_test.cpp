@@ -113,10 +113,10 @@ TEST_F(Loading, ChecksEveryNumberOfTheShape) {
     expect_key_refused("llama.feed_forward_length", 0, ErrorCode::corrupt, {"llama.feed_forward_length"});
 }
 
-TEST_F(Loading, RefusesMixturesOfExperts) {
-    TinyShape shape;
-    shape.more = [](gguf::Writer& writer) { writer.add("llama.expert_count", 8u); };
-    expect_refused(shape, ErrorCode::unsupported, {"llama.expert_count", "8 experts"});
+TEST_F(Loading, RefusesExpertsOfAFamilyWithoutThem) {
+    TinyShape shape = tiny_shape("qwen2");
+    shape.more = [](gguf::Writer& writer) { writer.add("qwen2.expert_count", 8u); };
+    expect_refused(shape, ErrorCode::unsupported, {"qwen2.expert_count", "8 experts"});
 }
 
 TEST_F(Loading, RefusesUnknownRopeScaling) {

@@ -33,6 +33,14 @@ std::vector<uint32_t> tiny_tokens(uint32_t count, uint32_t n_vocab, uint64_t see
     return tokens;
 }
 
+namespace {
+
+// Families whose models all have experts.
+constexpr auto kOfExperts =
+    std::to_array<std::string_view>({"qwen2moe", "qwen3moe", "gpt-oss", "mellum", "glm4moe", "granitemoe"});
+
+}  // namespace
+
 TinyShape tiny_shape(std::string_view words) {
     std::istringstream in{std::string(words)};
     TinyShape shape;
@@ -46,6 +54,8 @@ TinyShape tiny_shape(std::string_view words) {
             shape.tied = true;
         } else if (word == "rope_freqs") {
             shape.rope_freqs = true;
+        } else if (word == "experts") {
+            shape.experts = true;
         } else if (word == "linear" || word == "yarn" || word == "longrope") {
             shape.rope_scaling = word;
         } else if (word == "whole") {
@@ -69,11 +79,12 @@ TinyShape tiny_shape(std::string_view words) {
             shape.n_ctx_train = 1024;
         }
     }
-    constexpr auto kHeadsAreAsWide = std::to_array<std::string_view>(
-        {"qwen2", "phi3", "olmo2", "command-r", "cohere2", "starcoder", "starcoder2"});  // other programs require it
+    constexpr auto kHeadsAreAsWide = std::to_array<std::string_view>(  // other programs require it
+        {"qwen2", "qwen2moe", "phi3", "olmo2", "command-r", "cohere2", "starcoder", "starcoder2"});
     if (std::ranges::find(kHeadsAreAsWide, shape.architecture) != kHeadsAreAsWide.end())
         shape.n_embd = shape.n_head * shape.head_dim;
     if (shape.architecture == "smollm3") shape.n_layer = std::max(shape.n_layer, 4u);  // the fourth has no rope
+    shape.experts |= std::ranges::find(kOfExperts, shape.architecture) != kOfExperts.end();
     return shape;
 }
 
@@ -123,7 +134,7 @@ class TinyWriter {
             real("attention.temperature_scale", 0.4f);
             if (s_.rope_scaling.empty()) number("rope.scaling.original_context_length", 16);
         }
-        if (name == "granite") {
+        if (name == "granite" || name == "granitemoe") {
             real("embedding_scale", 3);
             real("residual_scale", 0.6f);
             real("attention.scale", 0.15f);
@@ -138,6 +149,7 @@ class TinyWriter {
         number("context_length", s_.n_ctx_train);
         number("embedding_length", s_.n_embd);
         number("feed_forward_length", s_.n_ff);
+        if (s_.experts) add_expert_keys();
         number("attention.head_count", s_.n_head);
         number("attention.head_count_kv", s_.n_head_kv);
         number("attention.key_length", s_.head_dim);
@@ -154,6 +166,23 @@ class TinyWriter {
         }
         add_vocabulary();
     }
+
+    void add_expert_keys() {
+        const std::string& name = s_.architecture;
+        const bool as_dense = name == "llama" || name == "granitemoe";  // as wide as a dense block
+        number("expert_count", 7);
+        number("expert_used_count", 3);
+        if (!as_dense) number("expert_feed_forward_length", n_ff_of_expert());
+        if (name == "qwen2moe" || name == "granitemoe")
+            number("expert_shared_feed_forward_length", n_ff_of_expert() * 2);
+        if (name == "gpt-oss" || name == "mellum") number("attention.sliding_window", 24);
+        if (name != "glm4moe") return;
+        number("expert_shared_count", 2);
+        number("leading_dense_block_count", 1);
+    }
+
+    // Whole blocks.
+    uint32_t n_ff_of_expert() const { return s_.n_ff % 256 == 0 ? 256 : 96; }
 
     // Enough for other programs to load the file; these models are not for text.
     void add_vocabulary() {
@@ -205,6 +234,7 @@ class TinyWriter {
         const std::vector<uint64_t> shape(dims.span().begin(), dims.span().end());
         if (rule.id == kRopeFreqs || is_rope_factor(rule)) return add(name, shape, Format::f32, 0.5, 2.0);
         if (is_bias(rule)) return add(name, shape, Format::f32, 0.3, 0.0);
+        if (rule.id == kFfnGateInpShared) return add(name, shape, Format::f32, 1 / std::sqrt(double(dims.cols())), 0);
         if (dims.is_vector()) return add(name, shape, Format::f32, 0.1, 1.0);
         const double scale =
             rule.id == kTokenEmbd ? 1.0 : (rule.id == kOutput ? 3.0 : 1.0) / std::sqrt(double(dims.cols()));

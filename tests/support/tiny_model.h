@@ -24,6 +24,7 @@ struct TinyShape {
     uint32_t n_ctx_train = 256;
     uint32_t n_embd = 96;         // need not be n_head * head_dim: attention.key_length is written
     Format format = Format::f32;  // of all matrices
+    bool experts = false;         // of a family whose models may have them
     bool biases = false;          // attn_q/k/v, attn_output (llama), ffn (llama)
     bool tied = false;            // no output.weight
     bool rope_freqs = false;      // llama3-like factors
@@ -41,7 +42,7 @@ struct TinyShape {
 
 /// The shape that words describe: "llama q4_0 biases tied rope_freqs linear". First the architecture, then any of: a
 /// format, biases, tied, rope_freqs, linear, yarn, longrope, whole (rows of whole 32 blocks), super (of whole 256
-/// blocks), wide (the same, larger, 64-wide heads). Aborts on another word.
+/// blocks), experts, wide (the same, larger, 64-wide heads). Aborts on another word.
 TinyShape tiny_shape(std::string_view words);
 
 /// Matrices have variance 1/n_in and norms are near 1, so that activations keep their size; embeddings are large enough

@@ -1,0 +1,54 @@
+#include "runtime/model/expert_parts.h"
+
+namespace atlas {
+
+namespace {
+
+ExpertMatrices matrices(const Layer& layer, WeightId weight, WeightId bias, WeightId scale, uint32_t n_out) {
+    return {layer[weight], layer[bias], layer[scale], n_out, 0, n_out};
+}
+
+// What every token uses, added to out. With a gate of its own it is multiplied with sigmoid(gate . h).
+void add_shared(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
+    const ScratchScope scope(ops);
+    const Tensor inner = ops.scratch(h.rows, layer.config.experts.n_ff_shared, "shared_inner");
+    ops.matmul_gated(layer.in.config.activation, {layer[kFfnGateShared], {}, {}}, {layer[kFfnUpShared], {}, {}}, h,
+                     inner);
+    if (!layer[kFfnGateInpShared]) return ops.matmul_add(layer[kFfnDownShared], inner, out, out);
+    const Tensor gate = ops.scratch(h.rows, 1, "shared_gate"), shared = ops.scratch(h.rows, out.cols, "shared");
+    ops.matmul(layer[kFfnGateInpShared], h, gate);
+    ops.matmul(layer[kFfnDownShared], inner, shared);
+    ops.gated_mul(Activation::sigmoid, gate, shared, shared);
+    ops.add(out, shared, out);
+}
+
+}  // namespace
+
+void expert_feed_forward(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
+    const ExpertsConfig& experts = layer.config.experts;
+    if (experts.n == 0) return feed_forward(layer, h, out, ops);
+    const uint32_t n_used = experts.routing.n_used;
+    {
+        const ScratchScope scope(ops);
+        const Tensor routes = ops.scratch(h.rows, 2 * n_used, "routes"),
+                     inner = ops.scratch(h.rows * n_used, experts.n_ff, "experts_inner");
+        {
+            const ScratchScope router(ops);
+            const Tensor logits = ops.scratch(h.rows, experts.n, "router");
+            ops.matmul_add(layer[kFfnGateInp], h, layer[kFfnGateInpBias], logits);
+            ops.route(logits, layer[kExpProbsBias], experts.routing, routes);
+        }
+        ops.experts_up(layer.in.config.activation,
+                       matrices(layer, kFfnGateExps, kFfnGateExpsBias, kFfnGateExpsScale, experts.n_ff),
+                       matrices(layer, kFfnUpExps, kFfnUpExpsBias, kFfnUpExpsScale, experts.n_ff), h, routes, inner);
+        ops.experts_down(matrices(layer, kFfnDownExps, kFfnDownExpsBias, kFfnDownExpsScale, layer.in.config.n_embd),
+                         inner, routes, out);
+    }
+    if (layer[kFfnUpShared]) add_shared(layer, h, out, ops);
+}
+
+void forward_expert_decoder(const ForwardInputs& in, Ops& ops) {
+    forward_decoder(in, ops, {.feed_forward = expert_feed_forward});
+}
+
+}  // namespace atlas
