@@ -31,12 +31,12 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kSmolLm3,
     &kStarcoder,
     &kStarcoder2,
+    &kGptOss,
     &kQwen2Moe,
     &kQwen3Moe,
     // These can be planned, not run: their files are understood, but they have no forward pass yet.
     &kDeepseek2,
     &kGemma4,
-    &kGptOss,
     &kQwen35,
     &kQwen35Moe,
 });
