@@ -1,18 +1,20 @@
-// granite: Granite 3 and 4. The block of llama with four factors of its own; some models have no rope. Not yet: its
-// mixtures of experts.
+// granite, granitemoe: Granite 3 and 4. The block of llama with four factors of its own, dense or with experts; some of
+// the dense models have no rope. The reference implementation does not apply the scales of feed-forward matrices.
 
-#include "runtime/model/decoder_parts.h"
+#include <array>
+
 #include "runtime/model/dense_decoder.h"
+#include "runtime/model/expert_parts.h"
 #include "runtime/model/registry.h"
 
 namespace atlas {
 
 namespace {
 
-Result<ModelConfig> read_granite(const KeySource& source) {
+Result<ModelConfig> with_factors(const KeySource& source, Result<ModelConfig> read) {
     constexpr float kMost = 1e6f;
     const KeyReader keys(source);
-    ATLAS_TRY(ModelConfig config, read_decoder_config(source, runs(RopeParams::Pairing::adjacent)));
+    ATLAS_TRY(ModelConfig config, std::move(read));
     // Writers put 0 for "not scaled".
     const auto factor_or = [&](std::string_view key, float fallback) {
         return keys.number_or(key, 0, kMost, 0).map([&](float found) { return found == 0 ? fallback : found; });
@@ -22,24 +24,34 @@ Result<ModelConfig> read_granite(const KeySource& source) {
     ATLAS_TRY(config.attention_scale, factor_or("attention.scale", config.attention_scale));
     ATLAS_TRY(const float divisor, keys.number("logit_scale", 0, kMost));
     config.logit_scale = divisor == 0 ? 1 : 1 / divisor;
+    return config;
+}
+
+Result<ModelConfig> read_granite(const KeySource& source) {
+    ATLAS_TRY(ModelConfig config,
+              with_factors(source, read_decoder_config(source, runs(RopeParams::Pairing::adjacent))));
     if (!source.flag_or("rope.scaling.finetuned", true))
         remove_ropes(config, [](uint32_t, const LayerConfig&) { return true; });
     return config;
 }
 
+Result<ModelConfig> read_granitemoe(const KeySource& source) {
+    DecoderTraits traits = runs(RopeParams::Pairing::adjacent);
+    traits.experts = {.normalized = true, .own_width = false};
+    return with_factors(source, read_expert_decoder_config(source, traits));
+}
+
+WeightRules layer_weights(const ModelConfig&, const LayerConfig& layer) {
+    return join_rules({attention_weights(), {norm_weight(kFfnNorm)}, expert_or_dense_weights(layer, Scale::unused)});
+}
+
+constexpr auto kIgnorable = std::to_array<std::string_view>({"_exps.scale", "_shexp.scale", "ffn_gate_inp.scale"});
+
 }  // namespace
 
-extern const Architecture kGranite;
-const Architecture kGranite = {
-    .name = "granite",
-    .read_config = read_granite,
-    .model_weights = model_weights,
-    .layer_weights =
-        [](const ModelConfig&, const LayerConfig&) {
-            return join_rules(
-                {attention_weights(), {norm_weight(kFfnNorm)}, gated_feed_forward_weights(Scale::unused)});
-        },
-    .forward = forward_dense_decoder,
-};
+extern const Architecture kGranite, kGraniteMoe;
+const Architecture kGranite = {"granite", read_granite, model_weights, layer_weights, {}, forward_dense_decoder};
+const Architecture kGraniteMoe = {"granitemoe",  read_granitemoe, model_weights,
+                                  layer_weights, kIgnorable,      forward_expert_decoder};
 
 }  // namespace atlas
