@@ -7,7 +7,7 @@ namespace atlas {
 
 extern const Architecture kCohere2, kCommandR, kGemma2, kGemma3, kGlm4, kGranite, kLlama, kMistral3, kMuseGlimmer,
     kOlmo2, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3, kStarcoder, kStarcoder2;
-extern const Architecture kGptOss, kGraniteMoe, kMellum, kQwen2Moe, kQwen3Moe;
+extern const Architecture kGlm4Moe, kGptOss, kGraniteMoe, kMellum, kQwen2Moe, kQwen3Moe;
 extern const Architecture kDeepseek2, kGemma4, kQwen35, kQwen35Moe;
 
 namespace {
@@ -31,6 +31,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kSmolLm3,
     &kStarcoder,
     &kStarcoder2,
+    &kGlm4Moe,
     &kGptOss,
     &kGraniteMoe,
     &kMellum,
