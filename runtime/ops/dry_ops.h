@@ -36,6 +36,10 @@ class DryOps final : public Ops {
     void layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps, const Tensor& y) override;
     void scale(const Tensor& x, float f, float cap, const Tensor& y) override;
     void scale_by_position(const Tensor& x, const U32View& positions, float beta, uint32_t n_ctx) override;
+    void causal_conv(const Tensor& x, const Tensor& w, const Tensor& b, bool silu, const StateTables& tables,
+                     const Tensor& states, const Tensor& y) override;
+    void delta_net(const DeltaNetInputs& inputs, const DeltaNetParams& params, const StateTables& tables,
+                   const Tensor& states, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void hadamard(const Tensor& x, uint32_t block) override;
     void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;

@@ -16,12 +16,5 @@ void Ops::experts_up(Activation, const ExpertMatrices&, const ExpertMatrices&, c
     lacks("experts_up");
 }
 void Ops::experts_down(const ExpertMatrices&, const Tensor&, const Tensor&, const Tensor&) { lacks("experts_down"); }
-void Ops::causal_conv(const Tensor&, const Tensor&, const Tensor&, bool, const StateTables&, const Tensor&,
-                      const Tensor&) {
-    lacks("causal_conv");
-}
-void Ops::delta_net(const DeltaNetInputs&, const DeltaNetParams&, const StateTables&, const Tensor&, const Tensor&) {
-    lacks("delta_net");
-}
 
 }  // namespace atlas
