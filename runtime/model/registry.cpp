@@ -6,8 +6,8 @@
 namespace atlas {
 
 extern const Architecture kCohere2, kCommandR, kGemma2, kGemma3, kGlm4, kGranite, kLlama, kMistral3, kMuseGlimmer,
-    kOlmo2, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3, kStarcoder, kStarcoder2;
-extern const Architecture kDeepseek2, kGemma4, kGptOss, kQwen3Moe, kQwen35, kQwen35Moe;
+    kOlmo2, kPhi3, kQwen2, kQwen3, kQwen35, kSeedOss, kSmolLm3, kStarcoder, kStarcoder2;
+extern const Architecture kDeepseek2, kGemma4, kGptOss, kQwen3Moe, kQwen35Moe;
 
 namespace {
 
@@ -26,6 +26,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kMuseGlimmer,
     &kOlmo2,
     &kPhi3,
+    &kQwen35,
     &kSeedOss,
     &kSmolLm3,
     &kStarcoder,
@@ -35,7 +36,6 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
     &kGemma4,
     &kGptOss,
     &kQwen3Moe,
-    &kQwen35,
     &kQwen35Moe,
 });
 

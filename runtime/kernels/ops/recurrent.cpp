@@ -14,7 +14,7 @@ bool VkOps::check_fits(const Tensor& tensor) {
         plan_.error =
             Error{ErrorCode::limit,
                   fmt::format("{}: {} rows of {} numbers do not fit in a binding of this device ({} bytes); "
-                              "{} would. Use smaller steps (--batch) or fewer states (--checkpoints)",
+                              "{} would. Keep fewer states (--checkpoints)",
                               tensor.storage->name(), tensor.rows, tensor.cols, context_.max_binding_bytes, fit)};
     }
     return false;
