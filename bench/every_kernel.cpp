@@ -150,6 +150,24 @@ Result<void> plan_small_operations(PlanBackend& backend, uint32_t cols) {
     });
 }
 
+Result<void> plan_recurrent_layers(PlanBackend& backend, uint32_t head_dim) {
+    constexpr uint32_t kTokens = 24, kKeyHeads = 2, kValueHeads = 4, kWidth = 4;
+    const uint32_t k_width = kKeyHeads * head_dim, v_width = kValueHeads * head_dim, channels = 2 * k_width + v_width;
+    Views views(backend);
+    const StateTables tables{views.numbers(kTokens), views.numbers(kTokens), views.numbers(1), views.numbers(kTokens)};
+    const Tensor x = views.f32(kTokens, channels), y = views.f32(kTokens, channels), w = views.f32(channels, kWidth);
+    const Tensor inputs = views.f32(kTokens + 1, (kWidth - 1) * channels), of_heads = views.f32(kTokens, kValueHeads);
+    const Tensor states = views.f32(kTokens + 1, v_width * head_dim), values = views.f32(kTokens, v_width);
+    const Tensor row = views.f32(1, kValueHeads);
+    return plan(backend, "recurrent layers", [&](Ops& ops) {
+        ops.causal_conv(x, w, {}, true, tables, inputs, y);
+        ops.delta_net({y.col_range(0, k_width), y.col_range(k_width, k_width), y.col_range(2 * k_width, v_width),
+                       of_heads, of_heads, row, row},
+                      {.n_k_heads = kKeyHeads, .n_v_heads = kValueHeads, .head_dim = head_dim, .eps = 1e-6f}, tables,
+                      states, values);
+    });
+}
+
 }  // namespace
 
 // Prefers one candidate after another, so that VkOps plans each, with the kernels that it needs before and after.
@@ -191,6 +209,7 @@ Result<void> plan_every_kernel(PlanBackend& backend, const vk::DeviceCaps& caps)
         ATLAS_TRY_VOID(plan_weights(backend, caps, format, choose_layout(caps, format)));
     }
     ATLAS_TRY_VOID(plan_all_attention(backend));
+    for (const uint32_t head_dim : kHeadDims) ATLAS_TRY_VOID(plan_recurrent_layers(backend, head_dim));
     for (const uint32_t cols : {896u, 4096u}) ATLAS_TRY_VOID(plan_small_operations(backend, cols));
     return {};
 }

@@ -21,10 +21,27 @@ Result<void> TimedStep::allocate(KvFormats kv) {
         return storages_.back().get();
     };
     ATLAS_TRY(kv_, KvLayers::create(backend, config, {n_rows, n_rows}, kv, "bench"));
+    ATLAS_TRY(states_, StateSlots::create(backend, config, 1 + largest_.n_seqs * n_kept_states(largest_), 0));
     ATLAS_TRY(step_, take(MemoryUse::step, step_buffer_bytes(largest_.n_tokens(), largest_.n_seqs), "bench step"));
     ATLAS_TRY(pages_, take(MemoryUse::step, 4ull * pages_per_seq_ * largest_.n_seqs, "bench pages"));
     ATLAS_TRY(output_, take(MemoryUse::output, 4ull * largest_.n_tokens() * config.n_vocab, "bench logits"));
     return {};
+}
+
+// A sequence of few tokens is a verify step: the states after all of its tokens are kept.
+uint32_t TimedStep::n_kept_states(const StepShape& shape) {
+    return shape.tokens_per_seq <= kBatchInvariantWidth ? shape.tokens_per_seq : 1;
+}
+
+// All sequences go on from the state before the first token.
+std::vector<uint32_t> TimedStep::state_words(const StepShape& shape) const {
+    std::vector<uint32_t> words(shape.n_seqs, StateSlots::kStart);
+    uint32_t slot = StateSlots::kStart;
+    for (uint32_t t = 0; t < shape.n_tokens(); ++t) {
+        const bool kept = t % shape.tokens_per_seq + n_kept_states(shape) >= shape.tokens_per_seq;
+        words.push_back(kept ? ++slot : StateSlots::kNone);
+    }
+    return words;
 }
 
 // Sequence s owns the pages s * pages_per_seq .. of the cache.
@@ -45,6 +62,8 @@ void TimedStep::write_tables(const StepShape& shape) {
     model_.backend().write(*step_, shared_positions_at(largest_.n_tokens()),
                            std::as_bytes(std::span(&all_positions, 1)));
     model_.backend().write(*pages_, 0, std::as_bytes(std::span(table)));
+    const std::vector<uint32_t> states = state_words(shape);
+    model_.backend().write(*step_, states_at(largest_.n_tokens()), std::as_bytes(std::span(states)));
 }
 
 Result<void> TimedStep::prepare(const StepShape& shape) {
@@ -59,9 +78,13 @@ Result<void> TimedStep::prepare(const StepShape& shape) {
     views.max_pages = pages_per_seq_;
     views.max_kv_tokens = shape.depth + shape.tokens_per_seq;
     if (shape.n_seqs == 1) views.shared_positions = {step_, shared_positions_at(largest_.n_tokens()), 1};
+    const uint64_t states = states_at(largest_.n_tokens());
+    views.state_before = {step_, states, shape.n_seqs};
+    views.state_after = {step_, states + 4ull * shape.n_seqs, n_tokens};
     const Tensor out = dense(*output_, Format::f32, n_tokens, model_.config().n_vocab);
     const auto pass = [&](Ops& ops) {
-        model_.architecture().forward({model_.config(), model_.weights(), kv_.views(), views, out}, ops);
+        model_.architecture().forward({model_.config(), model_.weights(), kv_.views(), views, out, states_.layers()},
+                                      ops);
     };
     DryOps counted;
     pass(counted);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/session/cache/kv_layers.h"
+#include "runtime/session/cache/state_slots.h"
 
 namespace atlas::bench {
 
@@ -35,6 +36,8 @@ class TimedStep {
   private:
     explicit TimedStep(const Model& model) : model_(model) {}
     Result<void> allocate(KvFormats kv);
+    static uint32_t n_kept_states(const StepShape& shape);
+    std::vector<uint32_t> state_words(const StepShape& shape) const;
     void write_tables(const StepShape& shape);
 
     const Model& model_;
@@ -42,6 +45,7 @@ class TimedStep {
     uint32_t pages_per_seq_ = 0;
     std::vector<std::unique_ptr<Storage>> storages_;
     KvLayers kv_;
+    StateSlots states_;
     Storage* step_ = nullptr;
     Storage* pages_ = nullptr;
     Storage* output_ = nullptr;

@@ -47,6 +47,7 @@ Result<std::unique_ptr<Engine>> make_engine(const OpenModel& open, const BatchFl
     SessionShape shape = engine_shape(flags, speculation, n_prompts);
     shape.kv_format = open.kv;
     shape.n_ctx = open.n_ctx;
+    shape.max_checkpoints = open.max_checkpoints;
     for (uint32_t draft_contexts = std::min(shape.max_timelines, kDraftContexts);; draft_contexts /= 2) {
         auto engine = make_engine(open, speculation, shape, draft_contexts);
         if (engine || !open.draft_file || draft_contexts <= 1 || !is_too_large(engine.error())) return engine;

@@ -53,6 +53,13 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                     "Set the context in tokens (default: as much as fits comfortably, at most the model's own)")
         ->check(whole_number(1, kMaxContext), "");
     add_kv_flags(command, flags.kv_type, flags.kv_rotation);
+    constexpr uint32_t kMostCheckpoints = 4096;
+    command
+        .add_option("--checkpoints", flags.checkpoints,
+                    "Keep this many states of earlier positions, of models whose layers have states (Qwen3.5): a text "
+                    "that changes is read again from the nearest one")
+        ->check(whole_number(0, kMostCheckpoints), "")
+        ->capture_default_str();
     add_keep_free_flag(command, flags.keep_free);
     command
         .add_option("--memory-limit", flags.memory_limit,

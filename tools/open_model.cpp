@@ -57,6 +57,7 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
         ATLAS_TRY(open.draft_file, open_draft_file(*speculation, *open.file, *open.tokenizer));
     }
     shape.n_ctx = flags.n_ctx;
+    shape.max_checkpoints = flags.checkpoints;
     ATLAS_TRY_VOID(check_without_device(*open.file, shape));
     if (on_files) ATLAS_TRY_VOID(on_files(open));
     ATLAS_TRY(open.backend, open_device(flags));
@@ -67,7 +68,10 @@ Result<OpenModel> load_model(const ModelFlags& flags, const SpeculationFlags* sp
     if (shape.pool_tokens > 0 && flags.n_ctx > 0) open.n_ctx = std::min(open.n_ctx, flags.n_ctx);
     shape.n_ctx = open.n_ctx;
     open.kv = shape.kv_format;
+    open.max_checkpoints = shape.max_checkpoints;
     ATLAS_TRY(open.model, load_weights(*open.file, *open.backend, shape));
+    if (open.model->config().n_draft_layers > 0)
+        note("the file has a head that drafts tokens (nextn); this version does not use it");
     return open;
 }
 

@@ -94,29 +94,28 @@ WeightRules latent_attention_weights(const LayerConfig& layer) {
 WeightRules delta_net_weights() {
     using M = const ModelConfig&;
     using L = const LayerConfig&;
+    constexpr auto kQkv = [](M m, L l) { return Dims{l.delta_net.channels(), m.n_embd}; };
+    constexpr auto kGate = [](M m, L l) { return Dims{l.delta_net.v_width(), m.n_embd}; };
     constexpr auto kHeadsEmbd = [](M m, L l) { return Dims{l.delta_net.n_v_heads, m.n_embd}; };
     constexpr auto kHeads = [](M, L l) { return Dims{l.delta_net.n_v_heads}; };
+    WeightRule conv{kDeltaConv, Need::required, [](M, L l) {
+                        return Dims{l.delta_net.channels(), l.delta_net.conv_width};
+                    }};
+    conv.decoded = true;
     return {{kAttnNorm, Need::required, embd},
-            {"attn_qkv.weight", Need::required,
+            {kDeltaQkv, Need::required, kQkv, Scale::folded},
+            {kAttnGate, Need::required, kGate, Scale::folded},
+            conv,
+            {kDeltaBeta, Need::required, kHeadsEmbd, Scale::folded},
+            {kDeltaAlpha, Need::required, kHeadsEmbd, Scale::folded},
+            {kDeltaA, Need::required, kHeads},
+            {kDeltaDtBias, Need::required, kHeads},
+            {kDeltaNorm, Need::required, [](M, L l) { return Dims{l.delta_net.head_dim}; }},
+            {kDeltaOut, Need::required,
              [](M m, L l) {
-                 return Dims{l.delta_net.channels(), m.n_embd};
-             }},
-            {"attn_gate.weight", Need::required,
-             [](M m, L l) {
-                 return Dims{l.delta_net.v_width(), m.n_embd};
-             }},
-            {"ssm_conv1d.weight", Need::required,
-             [](M, L l) {
-                 return Dims{l.delta_net.channels(), l.delta_net.conv_width};
-             }},
-            {"ssm_beta.weight", Need::required, kHeadsEmbd},
-            {"ssm_alpha.weight", Need::required, kHeadsEmbd},
-            {"ssm_a", Need::required, kHeads},
-            {"ssm_dt.bias", Need::required, kHeads},
-            {"ssm_norm.weight", Need::required, [](M, L l) { return Dims{l.delta_net.head_dim}; }},
-            {"ssm_out.weight", Need::required, [](M m, L l) {
                  return Dims{m.n_embd, l.delta_net.v_width()};
-             }}};
+             },
+             Scale::folded}};
 }
 
 WeightRules fused_feed_forward_weights() {

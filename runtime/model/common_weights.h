@@ -14,6 +14,9 @@ inline constexpr WeightId kAttnNorm{"attn_norm.weight"}, kAttnQ{"attn_q.weight"}
     kAttnOutput{"attn_output.weight"}, kAttnOutputBias{"attn_output.bias"}, kAttnQNorm{"attn_q_norm.weight"},
     kAttnKNorm{"attn_k_norm.weight"}, kAttnNormBias{"attn_norm.bias"}, kAttnSinks{"attn_sinks.weight"},
     kAttnPostNorm{"post_attention_norm.weight"}, kAttnGate{"attn_gate.weight"};
+inline constexpr WeightId kDeltaQkv{"attn_qkv.weight"}, kDeltaBeta{"ssm_beta.weight"}, kDeltaAlpha{"ssm_alpha.weight"},
+    kDeltaConv{"ssm_conv1d.weight"}, kDeltaA{"ssm_a"}, kDeltaDtBias{"ssm_dt.bias"}, kDeltaNorm{"ssm_norm.weight"},
+    kDeltaOut{"ssm_out.weight"};
 inline constexpr WeightId kKeyShift{"key_shift"};  // made of attn_k.bias, see runtime/model/key_shift.h
 inline constexpr WeightId kFfnNorm{"ffn_norm.weight"}, kFfnGate{"ffn_gate.weight"}, kFfnGateBias{"ffn_gate.bias"},
     kFfnUp{"ffn_up.weight"}, kFfnUpBias{"ffn_up.bias"}, kFfnDown{"ffn_down.weight"}, kFfnDownBias{"ffn_down.bias"},

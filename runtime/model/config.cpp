@@ -13,13 +13,9 @@ CacheShape LayerConfig::cache() const {
         case Mixer::latent_attention:
             shape.k_width = shape.k_head = latent.kv_rank + latent.rope_dim;
             break;
-        case Mixer::delta_net: {
-            // The last inputs of the convolution, and a matrix per value head, in f32.
-            const uint64_t convolution = uint64_t{delta_net.conv_width - 1} * delta_net.channels();
-            shape.state_bytes =
-                sizeof(float) * (convolution + uint64_t{delta_net.n_v_heads} * delta_net.head_dim * delta_net.head_dim);
+        case Mixer::delta_net:
+            shape.state_bytes = sizeof(float) * (uint64_t{delta_net.conv_state()} + delta_net.head_states());
             break;
-        }
     }
     return shape;
 }

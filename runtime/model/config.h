@@ -36,9 +36,13 @@ struct DeltaNetConfig {
     uint32_t n_v_heads = 0;
     uint32_t head_dim = 0;
     uint32_t conv_width = 0;
+    bool grouped = false;  // see DeltaNetParams
 
     uint32_t v_width() const { return n_v_heads * head_dim; }
     uint32_t channels() const { return 2 * n_k_heads * head_dim + v_width(); }  // of the convolution
+    // A sequence's state: the convolution's, then the heads' matrices.
+    uint32_t conv_state() const { return (conv_width - 1) * channels(); }
+    uint32_t head_states() const { return v_width() * head_dim; }
 };
 
 /// What a layer keeps of the tokens before. Everything that plans, allocates, copies or saves a cache reads this.

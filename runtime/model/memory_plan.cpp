@@ -51,9 +51,12 @@ class Planner {
         const auto view = [&](uint32_t count) { return U32View{&nowhere_, 0, count}; };
         const uint32_t n_outputs = std::min(n_tokens, shape_.max_outputs);
         std::vector<KvLayer> kv;
+        std::vector<Tensor> states;
         const KvRows rows = kv_rows(c, shape_, n_ctx);
         for (const LayerConfig& layer : c.layers) {
             const CacheShape cache = layer.cache();
+            const auto n_state = static_cast<uint32_t>(cache.state_bytes / sizeof(float));
+            states.push_back({&nowhere_, Format::f32, 0, state_slots(shape_), n_state, n_state});
             kv.push_back({{&nowhere_, shape_.kv_format.k, 0, rows.of(cache), cache.k_width, cache.k_width},
                           {&nowhere_, shape_.kv_format.v, 0, rows.of(cache), cache.v_width, cache.v_width},
                           kPageTokens,
@@ -67,8 +70,11 @@ class Planner {
         step.max_pages = n_pages;
         step.max_kv_tokens = longest;
         step.shared_positions = view(1);
+        step.state_before = view(shape_.max_timelines);
+        step.state_after = view(n_tokens);
         DryOps ops;
-        input_.forward({c, weights_, kv, step, {&nowhere_, Format::f32, 0, n_outputs, c.n_vocab, c.n_vocab}}, ops);
+        const Tensor logits{&nowhere_, Format::f32, 0, n_outputs, c.n_vocab, c.n_vocab};
+        input_.forward({c, weights_, kv, step, logits, states}, ops);
         // after a pass, which has released all its scratch; one timeline has no more rows than a verify step
         const uint32_t n_chosen = shape_.max_timelines > 1 ? n_outputs : std::min(n_outputs, kBatchInvariantWidth);
         ops.scratch(n_chosen, kSampleWorkWords, "sample");

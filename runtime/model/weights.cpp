@@ -114,7 +114,7 @@ class Resolver {
         weight.content = rule.content;
         weight.together = rule.together;
         ATLAS_TRY_VOID(check_shape(*info, fused ? fused_dims(rules, rule.fused_as, config_, of_layer) : dims));
-        ATLAS_TRY_VOID(check_format(*info, dims.is_vector(), weight));
+        ATLAS_TRY_VOID(check_format(*info, dims.is_vector() || rule.decoded, weight));
         if (fused && dims.is_vector() && atlas::info(*info->format).block_elems > 1)
             return fail(ErrorCode::unsupported, "{}: a vector of several in blocks of {}", name,
                         atlas::info(*info->format).name);
@@ -178,12 +178,12 @@ class Resolver {
                     fmt::join(dims.span(), ", "), fmt::join(info.shape, ", "));
     }
 
-    Result<void> check_format(const gguf::TensorInfo& info, bool is_vector, ResolvedWeight& weight) const {
+    Result<void> check_format(const gguf::TensorInfo& info, bool decoded, ResolvedWeight& weight) const {
         if (!info.format) {
             return fail(ErrorCode::unsupported, "{}: tensor type {} is not supported (supported: {})", info.name,
                         info.gguf_type, supported_formats(can_read_));
         }
-        weight.format = is_vector ? Format::f32 : *info.format;
+        weight.format = decoded ? Format::f32 : *info.format;
         if (!can_read_(weight.format)) {
             return fail(ErrorCode::unsupported, "{}: format {} is not supported on this device (supported: {})",
                         info.name, atlas::info(weight.format).name, supported_formats(can_read_));

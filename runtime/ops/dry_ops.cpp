@@ -92,6 +92,32 @@ void DryOps::scale_by_position(const Tensor& x, const U32View& positions, float,
     count(4.0 * x.rows * x.cols);
 }
 
+void DryOps::causal_conv(const Tensor& x, const Tensor& w, const Tensor& b, bool, const StateTables& tables,
+                         const Tensor& states, const Tensor& y) {
+    ATLAS_CHECK_EQ(w.rows, x.cols);
+    ATLAS_CHECK_EQ(y.cols, x.cols);
+    ATLAS_CHECK_EQ(y.rows, x.rows);
+    ATLAS_CHECK_EQ(tables.after.count, x.rows);
+    if (b) ATLAS_CHECK_EQ(b.cols, x.cols);
+    if (w.cols > 1) ATLAS_CHECK_EQ(states.cols, (w.cols - 1) * x.cols);
+    count(2.0 * w.cols * x.rows * x.cols);
+}
+
+void DryOps::delta_net(const DeltaNetInputs& in, const DeltaNetParams& params, const StateTables& tables,
+                       const Tensor& states, const Tensor& y) {
+    const uint32_t d = params.head_dim;
+    ATLAS_CHECK(d > 0 && d <= kLargestDeltaHead && params.n_k_heads > 0 && params.n_v_heads % params.n_k_heads == 0,
+                "{} heads of values, {} of keys, of {}", params.n_v_heads, params.n_k_heads, d);
+    for (const Tensor& keys : {in.q, in.k}) ATLAS_CHECK_EQ(keys.cols, params.n_k_heads * d);
+    for (const Tensor& values : {in.v, y}) ATLAS_CHECK_EQ(values.cols, params.n_v_heads * d);
+    for (const Tensor& of_heads : {in.alpha, in.beta, in.a, in.dt_bias}) {
+        ATLAS_CHECK_EQ(of_heads.cols, params.n_v_heads);
+    }
+    ATLAS_CHECK_EQ(tables.after.count, y.rows);
+    ATLAS_CHECK_EQ(states.cols, params.n_v_heads * d * d);
+    count(8.0 * y.rows * params.n_v_heads * d * d);
+}
+
 void DryOps::rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) {
     ATLAS_CHECK(params.head_dim > 0 && x.cols % params.head_dim == 0, "{} columns, heads of {}", x.cols,
                 params.head_dim);

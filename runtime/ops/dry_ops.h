@@ -40,6 +40,10 @@ class DryOps final : public Ops {
     void experts_up(Activation activation, const ExpertMatrices& gate, const ExpertMatrices& up, const Tensor& x,
                     const Tensor& routes, const Tensor& y) override;
     void experts_down(const ExpertMatrices& down, const Tensor& x, const Tensor& routes, const Tensor& y) override;
+    void causal_conv(const Tensor& x, const Tensor& w, const Tensor& b, bool silu, const StateTables& tables,
+                     const Tensor& states, const Tensor& y) override;
+    void delta_net(const DeltaNetInputs& inputs, const DeltaNetParams& params, const StateTables& tables,
+                   const Tensor& states, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void hadamard(const Tensor& x, uint32_t block) override;
     void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;

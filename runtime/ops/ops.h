@@ -185,15 +185,16 @@ class Ops {
 
     /// A causal convolution of every column for itself: y[t, c] = f(sum_j w[c, j] * u[j] + b[c]), u being the last
     /// `width` inputs of the token's sequence, that of token t last; f: silu, or nothing.  x, y: f32 [n_tokens, n]; w:
-    /// f32 [n, width]; b: f32 [1, n] or empty; states: f32 [slots, (width - 1) * n], the inputs before, oldest first.
+    /// f32 [n, width]; b: f32 [1, n] or empty; states: f32 [slots, (width - 1) * n], the inputs before, oldest first;
+    /// empty where width is 1.
     virtual void causal_conv(const Tensor& x, const Tensor& w, const Tensor& b, bool silu, const StateTables& tables,
-                             const Tensor& states, const Tensor& y);
+                             const Tensor& states, const Tensor& y) = 0;
 
     /// The gated delta rule (arXiv:2412.06464), see DeltaNetParams.  q, k: f32 [n_tokens, n_k_heads * d]; v, y: f32
     /// [n_tokens, n_v_heads * d]; alpha, beta: f32 [n_tokens, n_v_heads]; a, dt_bias: f32 [1, n_v_heads]; states: f32
     /// [slots, n_v_heads * d * d].
     virtual void delta_net(const DeltaNetInputs& inputs, const DeltaNetParams& params, const StateTables& tables,
-                           const Tensor& states, const Tensor& y);
+                           const Tensor& states, const Tensor& y) = 0;
 
     /// Rotates every head of x in place.  x: [n_tokens, n_head * head_dim]; positions: [n_tokens]; factors: f32 [1,
     /// n_rot/2] or empty (then all are 1).

@@ -6,16 +6,19 @@
 namespace atlas {
 
 /// Which state each token goes on from, and where the state after it is kept. The tokens of a sequence follow each
-/// other; one at the position of the one before repeats it: it changes no state and gives the same result.
+/// other; one at the position of the one before repeats it, with the same inputs: it changes no state and gives the
+/// same result.
 struct StateTables {
     U32View positions;  // [n_tokens]
-    U32View seqs;       // [n_tokens] rows of `before`
+    U32View seqs;       // [n_tokens] rows of `before`: 0 .. the number of sequences in the step
     U32View before;     // [sequences] rows of the states: what a sequence's first token of the step goes on from
     // [n_tokens] rows of the states, or kNoState: the state after this token is not kept. No row is both read and
     // written in a step.
     U32View after;
     static constexpr uint32_t kNoState = UINT32_MAX;
 };
+
+inline constexpr uint32_t kLargestDeltaHead = 256;
 
 struct DeltaNetInputs {
     Tensor q, k, v;      // after the convolution
@@ -29,7 +32,7 @@ struct DeltaNetInputs {
 struct DeltaNetParams {
     uint32_t n_k_heads = 0;
     uint32_t n_v_heads = 0;  // a multiple of n_k_heads
-    uint32_t head_dim = 0;   // d
+    uint32_t head_dim = 0;   // d, at most kLargestDeltaHead
     float eps = 0.0f;
     bool grouped = false;  // head h of values uses head h / (n_v_heads / n_k_heads) of keys; else h % n_k_heads
 };

@@ -11,10 +11,21 @@ namespace {
 
 const uint32_t kBatch = SessionShape().n_batch;
 
-// A decoder of two layers with the model's dimensions that this build can run, to count scratch with.
+// The first two layers, and the first of every other kind.
+std::vector<LayerConfig> two_and_other_kinds(std::span<const LayerConfig> layers) {
+    std::vector<LayerConfig> few;
+    for (const LayerConfig& layer : layers) {
+        const bool is_known =
+            std::any_of(few.begin(), few.end(), [&](const LayerConfig& other) { return other.mixer == layer.mixer; });
+        if (few.size() < 2 || !is_known) few.push_back(layer);
+    }
+    return few;
+}
+
+// A decoder of few layers with the model's dimensions that this build can run, to count scratch with.
 ModelShape stand_in(const ModelShape& model) {
     ModelShape two = model;
-    two.config.layers.resize(std::min(2u, model.n_layer()));
+    two.config.layers = two_and_other_kinds(model.config.layers);
     if (can_run(model)) return two;
     two.arch = two.config.architecture = "llama";
     // Layers as large as the largest, and experts of one token side by side are as wide as a dense layer of that size.
@@ -42,6 +53,13 @@ uint64_t sum_over_layers(const ModelConfig& config, const KvFormats& kv, TokensO
         sum += cache.state_bytes + tokens_of(cache) * row;
     }
     return sum;
+}
+
+// The states that run and chat keep besides one of each sequence. Their verify steps have as many tokens as one pass
+// over the weights serves.
+uint64_t more_states_bytes(const ModelConfig& config, uint32_t n_sequences) {
+    const SessionShape shape{.max_outputs = kBatchInvariantWidth, .max_timelines = n_sequences};
+    return sum_of(state_storages(config, state_slots(shape) - n_sequences));
 }
 
 }  // namespace
@@ -113,7 +131,8 @@ MemoryPlan ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequence
     auto plan = plan_memory({two_layers_, two_layer_weights_, forward_}, shape);
     ATLAS_CHECK(plan.has_value(), "{}", plan ? "" : plan.error().message);
     plan->weights_bytes = weights_bytes_;
-    plan->kv_bytes = n_sequences * cache_bytes(model_->config, n_ctx, kv, kBatch);
+    plan->kv_bytes =
+        n_sequences * cache_bytes(model_->config, n_ctx, kv, kBatch) + more_states_bytes(model_->config, n_sequences);
     plan->other_bytes = kPipelineAllowanceBytes;
     plan->largest_storage_bytes = size_.largest_tensor_bytes;
     const KvRows rows = kv_rows(model_->config, shape, n_ctx);

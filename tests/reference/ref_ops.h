@@ -47,6 +47,10 @@ class RefOps final : public Ops {
     void experts_up(Activation activation, const ExpertMatrices& gate, const ExpertMatrices& up, const Tensor& x,
                     const Tensor& routes, const Tensor& y) override;
     void experts_down(const ExpertMatrices& down, const Tensor& x, const Tensor& routes, const Tensor& y) override;
+    void causal_conv(const Tensor& x, const Tensor& w, const Tensor& b, bool silu, const StateTables& tables,
+                     const Tensor& states, const Tensor& y) override;
+    void delta_net(const DeltaNetInputs& inputs, const DeltaNetParams& params, const StateTables& tables,
+                   const Tensor& states, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
     void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages,

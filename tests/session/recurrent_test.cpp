@@ -7,19 +7,32 @@ namespace {
 
 using testing::largest_difference;
 
-class Recurrent : public ::testing::Test {
-  protected:
-    Recurrent() { testing::write_tiny_model(dir_ / "tiny.gguf", testing::smallest_shape()); }
+/// A layer that can be computed by hand, and a model that has attention, too.
+enum class Kind { toy, qwen35 };
 
-    testing::Running start(uint32_t n_batch = 64, uint32_t max_checkpoints = 4) {
+class Recurrent : public ::testing::TestWithParam<Kind> {
+  protected:
+    Recurrent() {
+        testing::TinyShape shape = testing::smallest_shape();
+        if (GetParam() == Kind::qwen35) {
+            shape.architecture = "qwen35";
+            shape.n_layer = 3;
+        }
+        testing::write_tiny_model(dir_ / "tiny.gguf", shape);
+    }
+
+    static const Architecture* architecture() {
+        return GetParam() == Kind::toy ? &testing::kToyRecurrent : architecture_named("qwen35");
+    }
+    testing::Running start(uint32_t n_batch = 64, uint32_t max_checkpoints = 4, uint32_t max_outputs = 8) {
         return testing::start_model(dir_ / "tiny.gguf", *backend_,
                                     {.n_ctx = 1024,
                                      .n_batch = n_batch,
-                                     .max_outputs = 8,
+                                     .max_outputs = max_outputs,
                                      .kv_format = Format::f32,
                                      .max_checkpoints = max_checkpoints,
                                      .checkpoint_every = 64},
-                                    &testing::kToyRecurrent);
+                                    architecture());
     }
     static std::vector<TokenId> tokens(uint32_t n, uint64_t seed = 3) { return testing::tiny_tokens(n, kVocab, seed); }
 
@@ -34,7 +47,7 @@ class Recurrent : public ::testing::Test {
     std::unique_ptr<Backend> backend_ = make_ref_backend();
 };
 
-TEST_F(Recurrent, ChunksAndStepsContinueTheState) {
+TEST_P(Recurrent, ChunksAndStepsContinueTheState) {
     const auto running = start(16);
     ASSERT_TRUE(running.session->sync(tokens(50)).has_value());
     expect_fresh(*running.session);
@@ -42,7 +55,7 @@ TEST_F(Recurrent, ChunksAndStepsContinueTheState) {
     expect_fresh(*running.session);
 }
 
-TEST_F(Recurrent, OfAVerifyStepEveryStateIsKeptUntilTheNext) {
+TEST_P(Recurrent, OfAVerifyStepEveryStateIsKeptUntilTheNext) {
     for (uint32_t n_kept = 0; n_kept <= 6; ++n_kept) {
         const auto running = start();
         Session& session = *running.session;
@@ -54,7 +67,20 @@ TEST_F(Recurrent, OfAVerifyStepEveryStateIsKeptUntilTheNext) {
     }
 }
 
-TEST_F(Recurrent, ATextThatChangesIsReadAgainFromACheckpoint) {
+TEST_P(Recurrent, VerifyStepsOfEveryWidth) {
+    const auto running = start(64, 0, kBatchInvariantWidth);
+    Session& session = *running.session;
+    ASSERT_TRUE(session.sync(tokens(30)).has_value());
+    for (uint32_t width = 2; width <= kBatchInvariantWidth; width += width < 6 ? 1 : 6) {
+        const auto n_before = static_cast<uint32_t>(session.tokens().size()), n_kept = width / 2;
+        ASSERT_TRUE(session.extend(tokens(width, width), width).has_value());
+        EXPECT_EQ(session.rewind(n_before + n_kept), n_before + n_kept);
+        ASSERT_TRUE(session.step(width % kVocab).has_value());
+        expect_fresh(session);
+    }
+}
+
+TEST_P(Recurrent, ATextThatChangesIsReadAgainFromACheckpoint) {
     const auto running = start();
     Session& session = *running.session;
     auto text = tokens(300);
@@ -75,7 +101,7 @@ TEST_F(Recurrent, ATextThatChangesIsReadAgainFromACheckpoint) {
     expect_fresh(session);
 }
 
-TEST_F(Recurrent, WithoutCheckpointsTheTextIsReadFromTheStart) {
+TEST_P(Recurrent, WithoutCheckpointsTheTextIsReadFromTheStart) {
     const auto running = start(64, 0);
     auto text = tokens(300);
     ASSERT_TRUE(running.session->sync(text).has_value());
@@ -84,7 +110,7 @@ TEST_F(Recurrent, WithoutCheckpointsTheTextIsReadFromTheStart) {
     expect_fresh(*running.session);
 }
 
-TEST_F(Recurrent, TheDeviceChoosesOneStepAhead) {
+TEST_P(Recurrent, TheDeviceChoosesOneStepAhead) {
     const auto running = start();
     Session& session = *running.session;
     ASSERT_TRUE(session.sync(tokens(20)).has_value());
@@ -98,15 +124,16 @@ TEST_F(Recurrent, TheDeviceChoosesOneStepAhead) {
     expect_fresh(session);
 }
 
-TEST_F(Recurrent, PlannedEqualsAllocated) {
+TEST_P(Recurrent, PlannedEqualsAllocated) {
     const auto running = start();
     const uint64_t with = running.session->plan().kv_bytes;
-    const uint32_t n_slots = 1 + 2 + 8 + 4;
-    EXPECT_EQ(with, storage_bytes(n_slots * running.model->config().layers[0].cache().state_bytes));
+    const ModelConfig& config = running.model->config();
+    EXPECT_EQ(with, sum_of(kv_storages(config, kv_rows(config, {}, 1024), Format::f32)) +
+                        sum_of(state_storages(config, 1 + 2 + 8 + 4)));
 }
 
 // Requests of one engine share states as they share pages: what a prompt before has computed is not computed again.
-TEST_F(Recurrent, AnEnginesAnswersAreThoseOfSessions) {
+TEST_P(Recurrent, AnEnginesAnswersAreThoseOfSessions) {
     const SessionShape shape{.pool_tokens = 2048,
                              .n_ctx = 512,
                              .n_batch = 64,
@@ -114,11 +141,11 @@ TEST_F(Recurrent, AnEnginesAnswersAreThoseOfSessions) {
                              .max_timelines = 3,
                              .kv_format = Format::f32,
                              .checkpoint_every = 64};
-    auto batch = testing::start_batch(dir_ / "tiny.gguf", *backend_, shape, &testing::kToyRecurrent);
+    auto batch = testing::start_batch(dir_ / "tiny.gguf", *backend_, shape, architecture());
     for (const bool drafts : {false, true}) {
         std::unique_ptr<BatchSpeculation> speculation;
         if (drafts) {
-            batch = testing::start_batch(dir_ / "tiny.gguf", *backend_, shape, &testing::kToyRecurrent);
+            batch = testing::start_batch(dir_ / "tiny.gguf", *backend_, shape, architecture());
             speculation =
                 std::make_unique<BatchSpeculation>([] { return std::make_unique<LookupSpeculator>(); }, nullptr, 4);
             speculation->length().fix_width(kBatchInvariantWidth);
@@ -157,6 +184,9 @@ TEST_F(Recurrent, AnEnginesAnswersAreThoseOfSessions) {
         }
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Recurrent, ::testing::Values(Kind::toy, Kind::qwen35),
+                         [](const auto& kind) { return kind.param == Kind::toy ? "toy" : "qwen35"; });
 
 }  // namespace
 }  // namespace atlas

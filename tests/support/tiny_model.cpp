@@ -83,6 +83,7 @@ TinyShape tiny_shape(std::string_view words) {
         {"qwen2", "qwen2moe", "phi3", "olmo2", "command-r", "cohere2", "starcoder", "starcoder2"});
     if (std::ranges::find(kHeadsAreAsWide, shape.architecture) != kHeadsAreAsWide.end())
         shape.n_embd = shape.n_head * shape.head_dim;
+    if (shape.architecture == "qwen35") shape.n_layer = std::max(shape.n_layer, 3u);   // the second has attention
     if (shape.architecture == "smollm3") shape.n_layer = std::max(shape.n_layer, 4u);  // the fourth has no rope
     shape.experts |= std::ranges::find(kOfExperts, shape.architecture) != kOfExperts.end();
     return shape;
@@ -130,6 +131,7 @@ class TinyWriter {
         if (name == "gemma3" || name == "cohere2" || name == "muse-glimmer")
             number("attention.sliding_window_pattern", 2);
         if (name == "command-r" || name == "cohere2" || name == "muse-glimmer") real("logit_scale", 0.7f);
+        if (name == "qwen35") add_delta_net_keys();
         if (name == "mistral3") {
             real("attention.temperature_scale", 0.4f);
             if (s_.rope_scaling.empty()) number("rope.scaling.original_context_length", 16);
@@ -140,6 +142,18 @@ class TinyWriter {
             real("attention.scale", 0.15f);
             real("logit_scale", 2.5f);
         }
+    }
+
+    // Four heads of values, which fill whole blocks where the shape promises them.
+    void add_delta_net_keys() {
+        const uint32_t n_heads = 4, head_dim = s_.head_dim <= 32 ? 16 : s_.head_dim;
+        number("full_attention_interval", 2);
+        number("ssm.conv_kernel", 4);
+        number("ssm.state_size", head_dim);
+        number("ssm.group_count", n_heads / 2);
+        number("ssm.time_step_rank", n_heads);
+        number("ssm.inner_size", n_heads * head_dim);
+        writer_.add(s_.architecture + ".rope.dimension_sections", std::vector<int32_t>{2, 1, 1, 0});
     }
 
     void add_keys() {
@@ -154,7 +168,7 @@ class TinyWriter {
         number("attention.head_count_kv", s_.n_head_kv);
         number("attention.key_length", s_.head_dim);
         number("attention.value_length", s_.head_dim);
-        number("rope.dimension_count", s_.head_dim);
+        number("rope.dimension_count", s_.architecture == "qwen35" ? 8 : s_.head_dim);
         real(has_layer_norms() ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
         right_keys_.set("vocab_size", s_.n_vocab);
         writer_.add(s_.architecture + ".rope.freq_base", 10000.0f);
@@ -235,10 +249,11 @@ class TinyWriter {
         if (rule.id == kRopeFreqs || is_rope_factor(rule)) return add(name, shape, Format::f32, 0.5, 2.0);
         if (is_bias(rule)) return add(name, shape, Format::f32, 0.3, 0.0);
         if (rule.id == kFfnGateInpShared) return add(name, shape, Format::f32, 1 / std::sqrt(double(dims.cols())), 0);
+        if (rule.id == kDeltaA) return add(name, shape, Format::f32, 0.3, -1.0);  // states decay
         if (dims.is_vector()) return add(name, shape, Format::f32, 0.1, 1.0);
         const double scale =
             rule.id == kTokenEmbd ? 1.0 : (rule.id == kOutput ? 3.0 : 1.0) / std::sqrt(double(dims.cols()));
-        add(name, shape, s_.format, scale, 0);
+        add(name, shape, rule.decoded ? Format::f32 : s_.format, scale, 0);
     }
 
     // Biases come last and must stay last: a tensor's seed is its number.

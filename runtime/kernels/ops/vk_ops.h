@@ -54,6 +54,10 @@ class VkOps final : public Ops {
     void experts_up(Activation activation, const ExpertMatrices& gate, const ExpertMatrices& up, const Tensor& x,
                     const Tensor& routes, const Tensor& y) override;
     void experts_down(const ExpertMatrices& down, const Tensor& x, const Tensor& routes, const Tensor& y) override;
+    void causal_conv(const Tensor& x, const Tensor& w, const Tensor& b, bool silu, const StateTables& tables,
+                     const Tensor& states, const Tensor& y) override;
+    void delta_net(const DeltaNetInputs& inputs, const DeltaNetParams& params, const StateTables& tables,
+                   const Tensor& states, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void hadamard(const Tensor& x, uint32_t block) override;
     void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
@@ -109,6 +113,8 @@ class VkOps final : public Ops {
     void for_row_parts(uint32_t n_rows, uint32_t most, const vk::Cost& cost,
                        const std::function<void(uint32_t first, uint32_t count, const vk::Cost& cost)>& part);
 
+    /// False, and the plan fails, if not all of its rows fit in one binding.
+    bool check_fits(const Tensor& tensor);
     /// False, and the plan fails, if the K or V of a layer does not fit in one binding.
     bool check_cache_fits(const KvLayer& cache);
     /// The operands of rope_kv_write. n_rot 0: k and v are only written, without rope, and there is no q.

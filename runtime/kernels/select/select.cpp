@@ -51,4 +51,13 @@ bool unpacks_late(const vk::DeviceCaps& caps) {
 
 uint32_t choose_element_lanes(const vk::DeviceCaps& caps) { return lanes_at_most(caps, 64); }
 
+// A part costs a barrier per token. On graphics cards four of them give a step of one token enough workgroups, and
+// leave 32 registers for a head of 128. For software devices a lane has at most 16 rows: loops over them are unrolled,
+// and with 24 rows Mesa 25's took 4 seconds to compile a kernel (26.2: one).
+DeltaNetLanes choose_delta_net_lanes(const vk::DeviceCaps& caps, uint32_t head_dim) {
+    constexpr uint32_t kMostRows = 16;
+    const uint32_t parts = runs_on_cpu(caps) ? std::bit_ceil((head_dim + kMostRows - 1) / kMostRows) : 4;
+    return {std::max(8u, lanes_at_most(caps, runs_on_cpu(caps) ? 64 : 128) / parts), parts};
+}
+
 }  // namespace atlas

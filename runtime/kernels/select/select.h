@@ -26,4 +26,11 @@ bool unpacks_late(const vk::DeviceCaps& caps);
 /// Invocations of a workgroup where each owns an element (add, rope, ...).
 uint32_t choose_element_lanes(const vk::DeviceCaps& caps);
 
+/// How delta_net shares out a head's [d, d] state.
+struct DeltaNetLanes {
+    uint32_t columns = 0;  // of a workgroup
+    uint32_t parts = 0;    // invocations of a column
+};
+DeltaNetLanes choose_delta_net_lanes(const vk::DeviceCaps& caps, uint32_t head_dim);
+
 }  // namespace atlas

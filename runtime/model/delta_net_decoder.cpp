@@ -1,0 +1,146 @@
+#include "runtime/model/delta_net_decoder.h"
+
+#include <array>
+#include <cmath>
+
+#include "runtime/model/limits.h"
+
+namespace atlas {
+
+namespace {
+
+Result<DeltaNetConfig> read_delta_net(const KeyReader& keys) {
+    constexpr uint32_t kMostInputs = 64;
+    constexpr uint64_t kLargestState = 1u << 28;  // numbers: 1 GiB for each text, hundreds of times what models have
+    DeltaNetConfig net;
+    ATLAS_TRY(net.conv_width, keys.count("ssm.conv_kernel", {1, kMostInputs}));
+    ATLAS_TRY(net.head_dim, keys.count("ssm.state_size", {1, kMaxWidth}));
+    ATLAS_TRY(net.n_k_heads, keys.count("ssm.group_count", {1, kMaxHeads}));
+    ATLAS_TRY(net.n_v_heads, keys.count("ssm.time_step_rank", {1, kMaxHeads}));
+    if (net.head_dim > kLargestDeltaHead) {
+        return fail(ErrorCode::unsupported, "{}: supported are up to {}, found {}", keys.full("ssm.state_size"),
+                    kLargestDeltaHead, net.head_dim);
+    }
+    if (net.n_v_heads % net.n_k_heads != 0) {
+        return fail(ErrorCode::corrupt, "{}: expected a multiple of {} ({}), found {}", keys.full("ssm.time_step_rank"),
+                    net.n_k_heads, keys.full("ssm.group_count"), net.n_v_heads);
+    }
+    const uint64_t k_width = uint64_t{net.n_k_heads} * net.head_dim, v_width = uint64_t{net.n_v_heads} * net.head_dim;
+    if (v_width * net.head_dim + (2 * k_width + v_width) * net.conv_width > kLargestState) {
+        return fail(ErrorCode::corrupt, "{}: {} heads of {} have a state of more than {} numbers",
+                    keys.full("ssm.time_step_rank"), net.n_v_heads, net.head_dim, kLargestState);
+    }
+    if (keys.has("ssm.inner_size")) {
+        ATLAS_TRY_VOID(keys.count("ssm.inner_size", {net.v_width(), net.v_width()}));
+    }
+    return net;
+}
+
+// Whether each layer is recurrent: a flag per layer, or all but every n-th.
+Result<std::vector<uint32_t>> read_marks(const KeyReader& keys, uint32_t n_layer) {
+    constexpr std::string_view kMarks = "attention.recurrent_layers";
+    if (keys.has(kMarks)) return keys.per_layer(kMarks, n_layer, {0, 1});
+    ATLAS_TRY(const uint32_t interval, keys.count_or("full_attention_interval", {1, kMaxLayers}, 4));
+    std::vector<uint32_t> marks(n_layer);
+    for (uint32_t il = 0; il < n_layer; ++il) marks[il] = (il + 1) % interval != 0 ? 1 : 0;
+    return marks;
+}
+
+// `count` columns from `first` of every head of x, a row per token and head.
+Tensor part_of_heads(const Tensor& x, uint32_t head_width, uint32_t first, uint32_t count) {
+    Tensor heads = x.col_range(first, count);
+    heads.rows = x.rows * (x.cols / head_width);
+    heads.row_stride_elems = head_width;
+    return heads;
+}
+
+void gated_attention(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
+    const ScratchScope scope(ops);
+    const LayerConfig& c = layer.config;
+    const uint32_t d = c.head_dim;
+    const Tensor gated = ops.scratch(h.rows, 2 * c.q_width(), "q and gate");
+    const Qkv qkv{ops.scratch(h.rows, c.q_width(), "q"), ops.scratch(h.rows, c.k_width(), "k"),
+                  ops.scratch(h.rows, c.v_width(), "v")};
+    const auto terms = std::to_array<MatmulTerm>({{layer[kAttnQ], layer[kAttnQBias], gated},
+                                                  {layer[kAttnK], layer[kAttnKBias], qkv.k},
+                                                  {layer[kAttnV], layer[kAttnVBias], qkv.v}});
+    ops.matmul_group(terms, h);
+    const float eps = layer.in.config.norm_eps;
+    ops.rms_norm(part_of_heads(gated, 2 * d, 0, d), layer[kAttnQNorm], eps, part_of_heads(qkv.q, d, 0, d));
+    ops.rms_norm_heads(qkv.k, layer[kAttnKNorm], eps);
+    write_kv(layer, qkv, ops);
+    if (!layer.wants_output()) return;
+    const Tensor heads = ops.scratch(h.rows, c.q_width(), "heads");
+    attend(layer, qkv.q, heads, ops);
+    const Tensor rows = part_of_heads(heads, d, 0, d);
+    ops.gated_mul(Activation::sigmoid, part_of_heads(gated, 2 * d, d, d), rows, rows);
+    ops.matmul_add(layer[kAttnOutput], heads, layer[kAttnOutputBias], out);
+}
+
+void delta_net(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
+    const ScratchScope scope(ops);
+    const DeltaNetConfig& c = layer.config.delta_net;
+    const StepViews& step = layer.in.step;
+    const StateTables tables{step.positions, step.seqs, step.state_before, step.state_after};
+    const Tensor& states = layer.in.states[layer.il];
+    const uint32_t k_width = c.n_k_heads * c.head_dim, n = h.rows;
+    const float eps = layer.in.config.norm_eps;
+
+    const Tensor inputs = ops.scratch(n, c.channels(), "delta qkv"), gate = ops.scratch(n, c.v_width(), "delta gate");
+    const Tensor alpha = ops.scratch(n, c.n_v_heads, "alpha"), beta = ops.scratch(n, c.n_v_heads, "beta");
+    const auto terms = std::to_array<MatmulTerm>({{layer[kDeltaQkv], {}, inputs},
+                                                  {layer[kAttnGate], {}, gate},
+                                                  {layer[kDeltaAlpha], {}, alpha},
+                                                  {layer[kDeltaBeta], {}, beta}});
+    ops.matmul_group(terms, h);
+    const Tensor qkv = ops.scratch(n, c.channels(), "delta convolved"), y = ops.scratch(n, c.v_width(), "delta heads");
+    ops.causal_conv(inputs, layer[kDeltaConv], {}, true, tables,
+                    c.conv_state() > 0 ? states.col_range(0, c.conv_state()) : Tensor{}, qkv);
+    ops.delta_net({qkv.col_range(0, k_width), qkv.col_range(k_width, k_width), qkv.col_range(2 * k_width, c.v_width()),
+                   alpha, beta, layer[kDeltaA], layer[kDeltaDtBias]},
+                  {c.n_k_heads, c.n_v_heads, c.head_dim, eps, c.grouped}, tables,
+                  states.col_range(c.conv_state(), c.head_states()), y);
+    if (!layer.wants_output()) return;
+    ops.rms_norm_heads(y, layer[kDeltaNorm], eps);
+    ops.gated_mul(Activation::silu, gate, y, y);
+    ops.matmul_add(layer[kDeltaOut], y, {}, out);
+}
+
+}  // namespace
+
+Result<void> read_delta_net_layers(const KeySource& source, ModelConfig& config) {
+    const KeyReader keys(source);
+    ATLAS_TRY(const DeltaNetConfig net, read_delta_net(keys));
+    ATLAS_TRY_VOID(split_draft_layers(keys, config));
+    ATLAS_TRY(const std::vector<uint32_t> marks, read_marks(keys, config.n_layer()));
+    for (uint32_t il = 0; il < config.n_layer(); ++il) {
+        if (marks[il] == 0) continue;
+        config.layers[il].mixer = Mixer::delta_net;
+        config.layers[il].delta_net = net;
+    }
+    config.attention_scale = 1 / std::sqrt(static_cast<float>(config.layers.front().head_dim));  // whatever a key says
+    return {};
+}
+
+WeightRules gated_attention_weights() {
+    WeightRules rules = join_rules({attention_weights(Need::optional, Need::optional), head_norm_weights()});
+    std::erase_if(rules, [](const WeightRule& rule) { return rule.id == kAttnOutputBias; });
+    for (WeightRule& rule : rules) {
+        rule.fused_as = {};
+        if (rule.id == kAttnQ)
+            rule.dims = [](const ModelConfig& m, const LayerConfig& l) { return Dims{2ull * l.q_width(), m.n_embd}; };
+        else if (rule.id == kAttnQBias)
+            rule.dims = [](const ModelConfig&, const LayerConfig& l) { return Dims{2ull * l.q_width()}; };
+        else
+            continue;
+        rule.together = Together::none;
+    }
+    return rules;
+}
+
+void gated_mixer(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
+    const bool recurrent = layer.config.mixer == Mixer::delta_net;
+    (recurrent ? delta_net : gated_attention)(layer, h, out, ops);
+}
+
+}  // namespace atlas

@@ -1,0 +1,20 @@
+#pragma once
+// What Qwen3-Next and the models after it share: most layers have a gated delta net, the others attention with an
+// output gate.
+
+#include "runtime/model/decoder_config.h"
+#include "runtime/model/decoder_parts.h"
+
+namespace atlas {
+
+/// Makes the layers of `config` that the keys say are recurrent ones of a gated delta net, and takes the drafting
+/// blocks off its end. Fails: not_found, corrupt, unsupported (heads that no kernel takes).
+Result<void> read_delta_net_layers(const KeySource& keys, ModelConfig& config);
+
+/// attention_weights() and head_norm_weights(), with the rows of a head's output gate after those of its queries.
+WeightRules gated_attention_weights();
+
+/// The mixer of either kind of layer.
+void gated_mixer(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops);
+
+}  // namespace atlas
