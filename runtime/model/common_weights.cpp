@@ -71,22 +71,20 @@ WeightRules latent_attention_weights(const LayerConfig& layer) {
     using L = const LayerConfig&;
     WeightRules rules{{kAttnNorm, Need::required, embd}};
     if (layer.latent.q_rank > 0) {
-        rules.push_back({"attn_q_a.weight", Need::required, [](M m, L l) { return Dims{l.latent.q_rank, m.n_embd}; }});
-        rules.push_back({"attn_q_a_norm.weight", Need::required, [](M, L l) { return Dims{l.latent.q_rank}; }});
-        rules.push_back({"attn_q_b.weight", Need::required, [](M, L l) { return Dims{l.q_width(), l.latent.q_rank}; }});
+        rules.push_back({kAttnQA, Need::required, [](M m, L l) { return Dims{l.latent.q_rank, m.n_embd}; }});
+        rules.push_back({kAttnQANorm, Need::required, [](M, L l) { return Dims{l.latent.q_rank}; }});
+        rules.push_back({kAttnQB, Need::required, [](M, L l) { return Dims{l.q_width(), l.latent.q_rank}; }});
     } else {
         rules.push_back({kAttnQ, Need::required, q_embd});
     }
-    rules.push_back({"attn_kv_a_mqa.weight", Need::required, [](M m, L l) {
+    rules.push_back({kAttnKvA, Need::required, [](M m, L l) {
                          return Dims{l.latent.kv_rank + l.latent.rope_dim, m.n_embd};
                      }});
-    rules.push_back({"attn_kv_a_norm.weight", Need::required, [](M, L l) { return Dims{l.latent.kv_rank}; }});
-    rules.push_back({"attn_k_b.weight", Need::required, [](M, L l) {
+    rules.push_back({kAttnKvANorm, Need::required, [](M, L l) { return Dims{l.latent.kv_rank}; }});
+    rules.push_back({kAttnKB, Need::required, [](M, L l) {
                          return Dims{l.n_head, l.latent.kv_rank, l.head_dim - l.latent.rope_dim};
                      }});
-    rules.push_back({"attn_v_b.weight", Need::required, [](M, L l) {
-                         return Dims{l.n_head, l.v_head_dim, l.latent.kv_rank};
-                     }});
+    rules.push_back({kAttnVB, Need::required, [](M, L l) { return Dims{l.n_head, l.v_head_dim, l.latent.kv_rank}; }});
     rules.push_back({kAttnOutput, Need::required, embd_heads});
     return rules;
 }

@@ -17,6 +17,9 @@ inline constexpr WeightId kAttnNorm{"attn_norm.weight"}, kAttnQ{"attn_q.weight"}
 inline constexpr WeightId kDeltaQkv{"attn_qkv.weight"}, kDeltaBeta{"ssm_beta.weight"}, kDeltaAlpha{"ssm_alpha.weight"},
     kDeltaConv{"ssm_conv1d.weight"}, kDeltaA{"ssm_a"}, kDeltaDtBias{"ssm_dt.bias"}, kDeltaNorm{"ssm_norm.weight"},
     kDeltaOut{"ssm_out.weight"};
+inline constexpr WeightId kAttnQA{"attn_q_a.weight"}, kAttnQANorm{"attn_q_a_norm.weight"}, kAttnQB{"attn_q_b.weight"},
+    kAttnKvA{"attn_kv_a_mqa.weight"}, kAttnKvANorm{"attn_kv_a_norm.weight"}, kAttnKB{"attn_k_b.weight"},
+    kAttnVB{"attn_v_b.weight"};
 inline constexpr WeightId kKeyShift{"key_shift"};  // made of attn_k.bias, see runtime/model/key_shift.h
 inline constexpr WeightId kFfnNorm{"ffn_norm.weight"}, kFfnGate{"ffn_gate.weight"}, kFfnGateBias{"ffn_gate.bias"},
     kFfnUp{"ffn_up.weight"}, kFfnUpBias{"ffn_up.bias"}, kFfnDown{"ffn_down.weight"}, kFfnDownBias{"ffn_down.bias"},

@@ -60,6 +60,7 @@ struct DecoderTraits {
     std::string_view norm_eps_key = "attention.layer_norm_rms_epsilon";
     Norm norm = Norm::rms;
     bool runs = false;           // refuse what no kernel of this build can compute
+    bool latent = false;         // the sizes of heads are checked by the architecture
     bool layers_differ = false;  // heads and feed-forward widths may be one per layer
     bool yarn_keys = false;  // reads rope.scaling.yarn_*; other architectures have the defaults whatever the file says
     ExpertTraits experts = {};

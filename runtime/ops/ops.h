@@ -86,10 +86,14 @@ struct AttentionTables {
     U32View shared_positions = {};
 };
 
+/// Heads of keys, queries and values are multiples of kAttentionHeadMultiple up to kLargestAttentionHead: that of
+/// latent attention, whose values are the first elements of its keys.
+inline constexpr uint32_t kAttentionHeadMultiple = 8, kLargestAttentionHead = 576;
+
 struct AttentionParams {
     uint32_t n_head = 0;
     uint32_t n_head_kv = 0;   // divides n_head; query head h reads KV head h / (n_head / n_head_kv)
-    uint32_t head_dim = 0;    // of q and k: a multiple of 8, 8 .. 256
+    uint32_t head_dim = 0;    // of q and k
     float scale = 0.0f;       // usually 1/sqrt(head_dim)
     uint32_t v_head_dim = 0;  // of v and y; 0: head_dim
     uint32_t window = 0;      // token at position p sees keys above p - window only; 0: all
@@ -210,7 +214,7 @@ class Ops {
     virtual void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) = 0;
 
     /// cache.k[slots[t], :] = k[t, :] and the same for v, rounded to the cache's format, with the feedback of
-    /// what passes on errors.  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim.
+    /// what passes on errors.  k: f32 [n_tokens, n_head_kv * head_dim], v with v_head_dim, or empty: only k is written.
     virtual void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) = 0;
 
     /// Page to_pages[i] of `to` becomes page from_pages[i] of `from`, byte for byte. Both are the K or the V of a
@@ -220,7 +224,8 @@ class Ops {
                          uint32_t page_tokens) = 0;
 
     /// y[t, h] = sum_p softmax_p(scale * q[t, h] . K[p, h'] ) V[p, h'] over the keys that token t sees, with params'
-    /// softcap, window and sinks. q: f32 [n_tokens, n_head * head_dim]; y: f32 [n_tokens, n_head * value_dim()].
+    /// softcap, window and sinks. The cache's v may be a view of its k. q: f32 [n_tokens, n_head * head_dim]; y: f32
+    /// [n_tokens, n_head * value_dim()].
     virtual void attention(const Tensor& q, const KvLayer& cache, const AttentionTables& tables,
                            const AttentionParams& params, const Tensor& y) = 0;
 

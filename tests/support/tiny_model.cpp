@@ -36,8 +36,8 @@ std::vector<uint32_t> tiny_tokens(uint32_t count, uint32_t n_vocab, uint64_t see
 namespace {
 
 // Families whose models all have experts.
-constexpr auto kOfExperts =
-    std::to_array<std::string_view>({"qwen2moe", "qwen3moe", "gpt-oss", "mellum", "glm4moe", "granitemoe"});
+constexpr auto kOfExperts = std::to_array<std::string_view>(
+    {"qwen2moe", "qwen3moe", "gpt-oss", "mellum", "glm4moe", "granitemoe", "deepseek2"});
 
 }  // namespace
 
@@ -165,10 +165,14 @@ class TinyWriter {
         number("feed_forward_length", s_.n_ff);
         if (s_.experts) add_expert_keys();
         number("attention.head_count", s_.n_head);
-        number("attention.head_count_kv", s_.n_head_kv);
-        number("attention.key_length", s_.head_dim);
-        number("attention.value_length", s_.head_dim);
-        number("rope.dimension_count", s_.architecture == "qwen35" ? 8 : s_.head_dim);
+        if (s_.architecture == "deepseek2") {
+            add_latent_keys();
+        } else {
+            number("attention.head_count_kv", s_.n_head_kv);
+            number("attention.key_length", s_.head_dim);
+            number("attention.value_length", s_.head_dim);
+            number("rope.dimension_count", s_.architecture == "qwen35" ? 8 : s_.head_dim);
+        }
         real(has_layer_norms() ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
         right_keys_.set("vocab_size", s_.n_vocab);
         writer_.add(s_.architecture + ".rope.freq_base", 10000.0f);
@@ -190,9 +194,26 @@ class TinyWriter {
         if (name == "qwen2moe" || name == "granitemoe")
             number("expert_shared_feed_forward_length", n_ff_of_expert() * 2);
         if (name == "gpt-oss" || name == "mellum") number("attention.sliding_window", 24);
-        if (name != "glm4moe") return;
+        if (name == "deepseek2") {
+            number("expert_gating_func", 2);
+            writer_.add(name + ".expert_weights_norm", true);
+        }
+        if (name != "glm4moe" && name != "deepseek2") return;
         number("expert_shared_count", 2);
         number("leading_dense_block_count", 1);
+    }
+
+    // The cached width, 32 + 8 and more, is not a multiple of 32 where heads are not.
+    void add_latent_keys() {
+        const uint32_t rope = s_.head_dim / 3 / 8 * 8, rank = s_.head_dim % 32 == 0 ? 2 * s_.head_dim : 40;
+        number("attention.head_count_kv", 1);
+        number("attention.q_lora_rank", rank + 24 * (s_.head_dim % 32 != 0));
+        number("attention.kv_lora_rank", rank);
+        number("attention.key_length", rank + rope);
+        number("attention.value_length", rank);
+        number("attention.key_length_mla", s_.head_dim + rope);
+        number("attention.value_length_mla", s_.head_dim);
+        number("rope.dimension_count", rope);
     }
 
     // Whole blocks.

@@ -23,7 +23,8 @@ void check_attention(const Tensor& q, const KvLayer& cache, const AttentionTable
                 "attention: {} heads, {} KV heads, cache of {} and {} columns", p.n_head, p.n_head_kv, cache.k.cols,
                 cache.v.cols);
     for (const uint32_t dim : {p.head_dim, p.value_dim()})
-        ATLAS_CHECK(dim % 8 == 0 && dim >= 8 && dim <= kLargestAttentionHead, "attention: heads of {}", dim);
+        ATLAS_CHECK(dim > 0 && dim % kAttentionHeadMultiple == 0 && dim <= kLargestAttentionHead,
+                    "attention: heads of {}", dim);
     ATLAS_CHECK(tables.positions.count == q.rows && tables.seqs.count == q.rows,
                 "attention: {} tokens, {} positions, {} sequences", q.rows, tables.positions.count, tables.seqs.count);
     ATLAS_CHECK(cache.k.rows == cache.v.rows && cache.page_tokens > 0, "attention: {} keys, {} values", cache.k.rows,

@@ -12,9 +12,6 @@
 
 namespace atlas {
 
-/// The largest heads of keys and values that every kernel without matrices takes: those of latent attention.
-inline constexpr uint32_t kLargestAttentionHead = 576;
-
 struct AttentionShape {
     uint32_t head_dim = 0;
     uint32_t value_dim = 0;

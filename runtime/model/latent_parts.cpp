@@ -1,0 +1,102 @@
+#include "runtime/model/latent_parts.h"
+
+namespace atlas {
+
+namespace {
+
+// A matrix of heads side by side, [n_tokens, n_head * d], as one row per token and head.
+Tensor by_head(const Tensor& x, uint32_t d) {
+    ATLAS_CHECK(x.contiguous() && x.cols % d == 0, "[{}, {}] in heads of {}", x.rows, x.cols, d);
+    Tensor heads = x;
+    heads.rows = x.rows * (x.cols / d);
+    heads.cols = heads.row_stride_elems = d;
+    return heads;
+}
+
+void copy(const Tensor& from, const Tensor& to, Ops& ops) { ops.scale(from, 1, 0, to); }
+
+// y's columns of head h = w_h x's columns of head h. w: [n_head * n_out, n_in]; of x's heads of x_head columns the
+// first n_in are read, of y's heads of y_head columns the first n_out written.
+void multiply_heads(const Tensor& w, const Tensor& x, uint32_t x_head, const Tensor& y, uint32_t y_head,
+                    uint32_t n_head, Ops& ops) {
+    const uint32_t n_out = w.rows / n_head;
+    for (uint32_t h = 0; h < n_head; ++h)
+        ops.matmul(w.row_range(h * n_out, n_out), x.col_range(h * x_head, w.cols), y.col_range(h * y_head, n_out));
+}
+
+// [n_tokens, n_head * head_dim]; of a head the last rope_dim elements carry the position.
+Tensor project_queries(const Layer& layer, const Tensor& h, Ops& ops) {
+    const Tensor q = ops.scratch(h.rows, layer.config.q_width(), "q");
+    if (layer.config.latent.q_rank == 0) {
+        ops.matmul(layer[kAttnQ], h, q);
+        return q;
+    }
+    const ScratchScope scope(ops);
+    const Tensor a = ops.scratch(h.rows, layer.config.latent.q_rank, "q_a");
+    ops.matmul(layer[kAttnQA], h, a);
+    ops.rms_norm(a, layer[kAttnQANorm], layer.in.config.norm_eps, a);
+    ops.matmul(layer[kAttnQB], a, q);
+    return q;
+}
+
+// The same queries as the cache is seen: [n_tokens, n_head * (kv_rank + rope_dim)].
+Tensor absorb_queries(const Layer& layer, const Tensor& q, const RopeParams& rope, Ops& ops) {
+    const ForwardInputs& in = layer.in;
+    const LayerConfig& c = layer.config;
+    const uint32_t rank = c.latent.kv_rank, rope_dim = c.latent.rope_dim, wide = rank + rope_dim;
+    const Tensor absorbed = ops.scratch(q.rows, c.n_head * wide, "absorbed_q");
+    const ScratchScope scope(ops);
+    const Tensor turning = ops.scratch(q.rows, c.n_head * rope_dim, "q_pe");
+    copy(by_head(q, c.head_dim).col_range(c.head_dim - rope_dim, rope_dim), by_head(turning, rope_dim), ops);
+    ops.rope(turning, rope, in.step.positions, in.weights[kRopeFreqs]);
+    copy(by_head(turning, rope_dim), by_head(absorbed, wide).col_range(rank, rope_dim), ops);
+    multiply_heads(layer[kAttnKB], q, c.head_dim, absorbed, wide, c.n_head, ops);
+    const QueryTemperature& temperature = in.config.query_temperature;
+    if (temperature.beta != 0) ops.scale_by_position(absorbed, in.step.positions, temperature.beta, temperature.n_ctx);
+    return absorbed;
+}
+
+void write_latent(const Layer& layer, const Tensor& h, const RopeParams& rope, Ops& ops) {
+    const ForwardInputs& in = layer.in;
+    const uint32_t rank = layer.config.latent.kv_rank;
+    const ScratchScope scope(ops);
+    const Tensor latent = ops.scratch(h.rows, rank + rope.head_dim, "latent");
+    ops.matmul(layer[kAttnKvA], h, latent);
+    const Tensor c = latent.col_range(0, rank);
+    ops.rms_norm(c, layer[kAttnKvANorm], in.config.norm_eps, c);
+    ops.rope(latent.col_range(rank, rope.head_dim), rope, in.step.positions, in.weights[kRopeFreqs]);
+    ops.kv_write(latent, {}, in.kv[layer.il], in.step.slots_for(layer.config.window));
+}
+
+}  // namespace
+
+void latent_attention(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
+    const ForwardInputs& in = layer.in;
+    const LayerConfig& c = layer.config;
+    const uint32_t rank = c.latent.kv_rank;
+    const ScratchScope scope(ops);
+    RopeParams rope = c.rope;
+    rope.head_dim = rope.n_rot = c.latent.rope_dim;
+    write_latent(layer, h, rope, ops);
+    if (!layer.wants_output()) return;
+    const Tensor sums = ops.scratch(h.rows, c.n_head * rank, "latent_sums");
+    {
+        const ScratchScope queries(ops);
+        const Tensor absorbed = absorb_queries(layer, project_queries(layer, h, ops), rope, ops);
+        KvLayer cache = in.kv[layer.il];
+        cache.v = cache.k.col_range(0, rank);
+        const AttentionTables tables{in.step.positions, in.step.seqs,          in.step.table_for(c.window),
+                                     in.step.max_pages, in.step.max_kv_tokens, in.step.shared_positions};
+        const AttentionParams params{.n_head = c.n_head,
+                                     .n_head_kv = 1,
+                                     .head_dim = rank + c.latent.rope_dim,
+                                     .scale = in.config.attention_scale,
+                                     .v_head_dim = rank};
+        ops.attention(absorbed, cache, tables, params, sums);
+    }
+    const Tensor heads = ops.scratch(h.rows, c.n_head * c.v_head_dim, "heads");
+    multiply_heads(layer[kAttnVB], sums, rank, heads, c.v_head_dim, c.n_head, ops);
+    ops.matmul_add(layer[kAttnOutput], heads, layer[kAttnOutputBias], out);
+}
+
+}  // namespace atlas
