@@ -106,6 +106,22 @@ void delta_net(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops)
     ops.matmul_add(layer[kDeltaOut], y, {}, out);
 }
 
+WeightRules gated_attention_weights() {
+    WeightRules rules = join_rules({attention_weights(Need::optional, Need::optional), head_norm_weights()});
+    std::erase_if(rules, [](const WeightRule& rule) { return rule.id == kAttnOutputBias; });
+    for (WeightRule& rule : rules) {
+        rule.fused_as = {};
+        if (rule.id == kAttnQ)
+            rule.dims = [](const ModelConfig& m, const LayerConfig& l) { return Dims{2ull * l.q_width(), m.n_embd}; };
+        else if (rule.id == kAttnQBias)
+            rule.dims = [](const ModelConfig&, const LayerConfig& l) { return Dims{2ull * l.q_width()}; };
+        else
+            continue;
+        rule.together = Together::none;
+    }
+    return rules;
+}
+
 }  // namespace
 
 Result<void> read_delta_net_layers(const KeySource& source, ModelConfig& config) {
@@ -122,20 +138,9 @@ Result<void> read_delta_net_layers(const KeySource& source, ModelConfig& config)
     return {};
 }
 
-WeightRules gated_attention_weights() {
-    WeightRules rules = join_rules({attention_weights(Need::optional, Need::optional), head_norm_weights()});
-    std::erase_if(rules, [](const WeightRule& rule) { return rule.id == kAttnOutputBias; });
-    for (WeightRule& rule : rules) {
-        rule.fused_as = {};
-        if (rule.id == kAttnQ)
-            rule.dims = [](const ModelConfig& m, const LayerConfig& l) { return Dims{2ull * l.q_width(), m.n_embd}; };
-        else if (rule.id == kAttnQBias)
-            rule.dims = [](const ModelConfig&, const LayerConfig& l) { return Dims{2ull * l.q_width()}; };
-        else
-            continue;
-        rule.together = Together::none;
-    }
-    return rules;
+WeightRules gated_mixer_weights(const LayerConfig& layer) {
+    return join_rules({layer.mixer == Mixer::delta_net ? delta_net_weights() : gated_attention_weights(),
+                       {norm_weight(kAttnPostNorm)}});
 }
 
 void gated_mixer(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {

@@ -11,10 +11,11 @@ namespace atlas {
 /// blocks off its end. Fails: not_found, corrupt, unsupported (heads that no kernel takes).
 Result<void> read_delta_net_layers(const KeySource& keys, ModelConfig& config);
 
-/// attention_weights() and head_norm_weights(), with the rows of a head's output gate after those of its queries.
-WeightRules gated_attention_weights();
+/// The rules of gated_mixer, with the feed-forward block's norm. In attn_q the rows of a head's output gate follow
+/// those of its queries.
+WeightRules gated_mixer_weights(const LayerConfig& layer);
 
-/// The mixer of either kind of layer.
+/// Attention with an output gate or a gated delta net, as the layer says.
 void gated_mixer(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops);
 
 }  // namespace atlas

@@ -37,7 +37,7 @@ namespace {
 
 // Families whose models all have experts.
 constexpr auto kOfExperts = std::to_array<std::string_view>(
-    {"qwen2moe", "qwen3moe", "gpt-oss", "mellum", "glm4moe", "granitemoe", "deepseek2"});
+    {"qwen2moe", "qwen3moe", "gpt-oss", "mellum", "glm4moe", "granitemoe", "deepseek2", "qwen35moe"});
 
 }  // namespace
 
@@ -83,7 +83,8 @@ TinyShape tiny_shape(std::string_view words) {
         {"qwen2", "qwen2moe", "phi3", "olmo2", "command-r", "cohere2", "starcoder", "starcoder2"});
     if (std::ranges::find(kHeadsAreAsWide, shape.architecture) != kHeadsAreAsWide.end())
         shape.n_embd = shape.n_head * shape.head_dim;
-    if (shape.architecture == "qwen35") shape.n_layer = std::max(shape.n_layer, 3u);   // the second has attention
+    if (shape.architecture.starts_with("qwen35"))
+        shape.n_layer = std::max(shape.n_layer, 3u);                                   // the second has attention
     if (shape.architecture == "smollm3") shape.n_layer = std::max(shape.n_layer, 4u);  // the fourth has no rope
     shape.experts |= std::ranges::find(kOfExperts, shape.architecture) != kOfExperts.end();
     return shape;
@@ -131,7 +132,7 @@ class TinyWriter {
         if (name == "gemma3" || name == "cohere2" || name == "muse-glimmer")
             number("attention.sliding_window_pattern", 2);
         if (name == "command-r" || name == "cohere2" || name == "muse-glimmer") real("logit_scale", 0.7f);
-        if (name == "qwen35") add_delta_net_keys();
+        if (name.starts_with("qwen35")) add_delta_net_keys();
         if (name == "mistral3") {
             real("attention.temperature_scale", 0.4f);
             if (s_.rope_scaling.empty()) number("rope.scaling.original_context_length", 16);
@@ -171,7 +172,7 @@ class TinyWriter {
             number("attention.head_count_kv", s_.n_head_kv);
             number("attention.key_length", s_.head_dim);
             number("attention.value_length", s_.head_dim);
-            number("rope.dimension_count", s_.architecture == "qwen35" ? 8 : s_.head_dim);
+            number("rope.dimension_count", s_.architecture.starts_with("qwen35") ? 8 : s_.head_dim);
         }
         real(has_layer_norms() ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
         right_keys_.set("vocab_size", s_.n_vocab);
@@ -191,7 +192,7 @@ class TinyWriter {
         number("expert_count", 7);
         number("expert_used_count", 3);
         if (!as_dense) number("expert_feed_forward_length", n_ff_of_expert());
-        if (name == "qwen2moe" || name == "granitemoe")
+        if (name == "qwen2moe" || name == "granitemoe" || name == "qwen35moe")
             number("expert_shared_feed_forward_length", n_ff_of_expert() * 2);
         if (name == "gpt-oss" || name == "mellum") number("attention.sliding_window", 24);
         if (name == "deepseek2") {

@@ -1,0 +1,39 @@
+// qwen35moe: qwen35 with experts, and one more that every token uses, weighed by a gate of its own.
+
+#include "runtime/model/delta_net_decoder.h"
+#include "runtime/model/expert_parts.h"
+#include "runtime/model/registry.h"
+
+namespace atlas {
+
+namespace {
+
+Result<ModelConfig> read_qwen35moe(const KeySource& keys) {
+    DecoderTraits traits = runs(RopeParams::Pairing::halves);
+    traits.experts.normalized = true;
+    ATLAS_TRY(ModelConfig config, read_expert_decoder_config(keys, traits));
+    ATLAS_TRY_VOID(read_delta_net_layers(keys, config));
+    return config;
+}
+
+}  // namespace
+
+extern const Architecture kQwen35Moe;
+const Architecture kQwen35Moe = {
+    .name = "qwen35moe",
+    .read_config = read_qwen35moe,
+    .model_weights = model_weights,
+    .layer_weights =
+        [](const ModelConfig&, const LayerConfig& layer) {
+            return join_rules(
+                {gated_mixer_weights(layer), expert_weights(layer), {norm_weight(kFfnGateInpShared)}, expert_scales()});
+        },
+    .forward =
+        [](const ForwardInputs& in, Ops& ops) {
+            forward_decoder(
+                in, ops,
+                {.mixer = gated_mixer, .feed_forward = expert_feed_forward, .feed_forward_norm = {kAttnPostNorm}});
+        },
+};
+
+}  // namespace atlas
