@@ -28,8 +28,10 @@ KeyMap keys_of(std::string architecture) {
 KeyMap keys_of_any(std::string architecture) {
     KeyMap keys = keys_of(architecture);
     keys.put("logit_scale", 0.5);
-    if (architecture == "cohere2" || architecture == "gpt-oss") keys.set("attention.sliding_window", 1024);
-    if (architecture == "deepseek2") keys.set("attention.kv_lora_rank", 32).set("rope.dimension_count", 8);
+    if (architecture == "cohere2" || architecture == "gpt-oss" || architecture == "muse-glimmer")
+        keys.set("attention.sliding_window", 1024);
+    if (architecture == "deepseek2")
+        keys.set("attention.kv_lora_rank", 32).set("attention.q_lora_rank", 24).set("rope.dimension_count", 8);
     if (architecture.starts_with("qwen35")) {
         keys.set("ssm.conv_kernel", 4).set("ssm.state_size", 16).set("ssm.group_count", 2).set("ssm.time_step_rank", 4);
     }

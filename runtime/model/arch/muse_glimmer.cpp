@@ -15,7 +15,8 @@ using L = const LayerConfig&;
 Result<ModelConfig> read_muse_glimmer(const KeySource& source) {
     const KeyReader keys(source);
     ATLAS_TRY(ModelConfig config, read_decoder_config(source, runs(RopeParams::Pairing::adjacent)));
-    ATLAS_TRY_VOID(read_windows(keys, 4, config));
+    ATLAS_TRY(const uint32_t window, keys.count("attention.sliding_window", {1}));
+    ATLAS_TRY_VOID(read_windows(keys, 4, config, window));
     ATLAS_TRY_VOID(read_window_ropes(keys, config.layers[0].rope.rope_theta, config));
     remove_ropes(config, [](uint32_t, L layer) { return layer.window == 0; });
     ATLAS_TRY(config.logit_scale, keys.number("logit_scale", -1e6f, 1e6f));
