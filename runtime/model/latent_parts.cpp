@@ -39,6 +39,9 @@ Tensor project_queries(const Layer& layer, const Tensor& h, Ops& ops) {
     return q;
 }
 
+// A latent has no heads: all of it is rotated where keys or values are.
+bool is_rotated(const Layer& layer) { return layer.in.kv[layer.il].rotate_k || layer.in.kv[layer.il].rotate_v; }
+
 // The same queries as the cache is seen: [n_tokens, n_head * (kv_rank + rope_dim)].
 Tensor absorb_queries(const Layer& layer, const Tensor& q, const RopeParams& rope, Ops& ops) {
     const ForwardInputs& in = layer.in;
@@ -51,6 +54,7 @@ Tensor absorb_queries(const Layer& layer, const Tensor& q, const RopeParams& rop
     ops.rope(turning, rope, in.step.positions, in.weights[kRopeFreqs]);
     copy(by_head(turning, rope_dim), by_head(absorbed, wide).col_range(rank, rope_dim), ops);
     multiply_heads(layer[kAttnKB], q, c.head_dim, absorbed, wide, c.n_head, ops);
+    if (is_rotated(layer)) ops.hadamard(by_head(absorbed, wide).col_range(0, rank), hadamard_block(rank));
     const QueryTemperature& temperature = in.config.query_temperature;
     if (temperature.beta != 0) ops.scale_by_position(absorbed, in.step.positions, temperature.beta, temperature.n_ctx);
     return absorbed;
@@ -65,6 +69,7 @@ void write_latent(const Layer& layer, const Tensor& h, const RopeParams& rope, O
     const Tensor c = latent.col_range(0, rank);
     ops.rms_norm(c, layer[kAttnKvANorm], in.config.norm_eps, c);
     ops.rope(latent.col_range(rank, rope.head_dim), rope, in.step.positions, in.weights[kRopeFreqs]);
+    if (is_rotated(layer)) ops.hadamard(c, hadamard_block(rank));
     ops.kv_write(latent, {}, in.kv[layer.il], in.step.slots_for(layer.config.window));
 }
 
@@ -94,6 +99,7 @@ void latent_attention(const Layer& layer, const Tensor& h, const Tensor& out, Op
                                      .v_head_dim = rank};
         ops.attention(absorbed, cache, tables, params, sums);
     }
+    if (is_rotated(layer)) ops.hadamard(sums, hadamard_block(rank));
     const Tensor heads = ops.scratch(h.rows, c.n_head * c.v_head_dim, "heads");
     multiply_heads(layer[kAttnVB], sums, rank, heads, c.v_head_dim, c.n_head, ops);
     ops.matmul_add(layer[kAttnOutput], heads, layer[kAttnOutputBias], out);
