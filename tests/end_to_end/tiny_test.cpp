@@ -71,9 +71,9 @@ TEST_P(TinyModel, PromptThenStepsThenRewind) {
         ASSERT_TRUE(session.step(tokens_[t]).has_value());
         expect_row(t);
     }
-    session.rewind(31);
+    const uint32_t kept = session.rewind(31);  // fewer where layers have a state
     for (uint32_t other : testing::tiny_tokens(9, shape_.n_vocab, 3)) ASSERT_TRUE(session.step(other).has_value());
-    session.rewind(31);
+    session.rewind(kept);
     ASSERT_TRUE(session.sync(tokens_).has_value());
     expect_row(kTokens - 1);
 }
