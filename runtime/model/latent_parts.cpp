@@ -1,8 +1,33 @@
 #include "runtime/model/latent_parts.h"
 
+#include <cmath>
+
+#include "runtime/model/limits.h"
+
 namespace atlas {
 
 namespace {
+
+// YaRN's magnitude is also part of the scale of scores; sine and cosine have it as the file says.
+Result<void> read_magnitude(const KeyReader& keys, LayerConfig& layer, ModelConfig& config) {
+    ATLAS_TRY(const float stored, keys.number_or("rope.scaling.yarn_log_multiplier", -1e6f, 1e6f, 0));
+    const bool yarn = layer.rope.ext_factor != 0;
+    const float log_factor = yarn ? -std::log(layer.rope.freq_scale) : 0, of_rope = 1 + 0.1f * log_factor;
+    if (stored != 0) layer.rope.attn_factor /= of_rope;  // the rope multiplies with it
+    const float magnitude = layer.rope.attn_factor * of_rope * (1 + stored * log_factor);
+    config.attention_scale = magnitude * magnitude / std::sqrt(float(layer.head_dim));
+    return {};
+}
+
+Result<void> check_kernels(const KeyReader& keys, const LayerConfig& layer) {
+    const uint32_t rank = layer.latent.kv_rank, rope = layer.latent.rope_dim;
+    if (rank % kAttentionHeadMultiple == 0 && rope % kAttentionHeadMultiple == 0 &&
+        rank + rope <= kLargestAttentionHead)
+        return {};
+    return fail(ErrorCode::unsupported, "{} and {}: supported are multiples of {}, together up to {}, found {} and {}",
+                keys.full("attention.kv_lora_rank"), keys.full("rope.dimension_count"), kAttentionHeadMultiple,
+                kLargestAttentionHead, rank, rope);
+}
 
 // A matrix of heads side by side, [n_tokens, n_head * d], as one row per token and head.
 Tensor by_head(const Tensor& x, uint32_t d) {
@@ -74,6 +99,39 @@ void write_latent(const Layer& layer, const Tensor& h, const RopeParams& rope, O
 }
 
 }  // namespace
+
+Result<uint32_t> count_trunk_layers(const KeyReader& keys) {
+    ATLAS_TRY(const uint32_t n_blocks, keys.count("block_count", {1, kMaxLayers}));
+    ATLAS_TRY(const uint32_t n_draft, keys.count_or("nextn_predict_layers", {0, n_blocks - 1}, 0));
+    return n_blocks - n_draft;
+}
+
+Result<void> read_latent_attention(const KeyReader& keys, bool compresses_queries, ModelConfig& config) {
+    LayerConfig layer = config.layers.front();
+    ATLAS_TRY(layer.latent.kv_rank, keys.count("attention.kv_lora_rank", {1, kMaxWidth}));
+    if (compresses_queries) {
+        ATLAS_TRY(layer.latent.q_rank, keys.count("attention.q_lora_rank", {1, kMaxWidth}));
+    }
+    // In newer files key_length is the cached width and key_length_mla the size of a head.
+    ATLAS_TRY(layer.head_dim, keys.count_or("attention.key_length_mla", {2, kMaxWidth}, layer.head_dim));
+    ATLAS_TRY(layer.v_head_dim, keys.count_or("attention.value_length_mla", {1, kMaxWidth}, layer.v_head_dim));
+    ATLAS_TRY(layer.latent.rope_dim, keys.count("rope.dimension_count", {1, layer.head_dim - 1}));
+    ATLAS_TRY_VOID(check_kernels(keys, layer));
+    ATLAS_TRY_VOID(read_magnitude(keys, layer, config));
+    QueryTemperature& temperature = config.query_temperature;
+    ATLAS_TRY(temperature.beta, keys.number_or("attention.temperature_scale", 0, 1e6f, 0));
+    if (temperature.beta != 0) {
+        ATLAS_TRY(temperature.n_ctx, keys.count("attention.temperature_length", {1, kMaxContext}));
+    }
+    for (LayerConfig& each : config.layers) {
+        each.mixer = Mixer::latent_attention;
+        each.latent = layer.latent;
+        each.rope = layer.rope;
+        each.head_dim = layer.head_dim;
+        each.v_head_dim = layer.v_head_dim;
+    }
+    return {};
+}
 
 void latent_attention(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
     const ForwardInputs& in = layer.in;

@@ -160,10 +160,11 @@ Result<void> add_draft(const Catalogue& catalogue, const PlanRequest& request, c
 
 std::string reason_of(const Catalogue& catalogue, const PlanRequest& request, const PlanChoice& choice) {
     const Score score = score_of(catalogue, *choice.model, request.purpose);
-    std::string text = !score.estimated ? fmt::format("{:.1f} {}", score.points, score.benchmark)
-                       : score.benchmark.empty()
-                           ? fmt::format("about {:.0f} points expected for its size, no published figure", score.points)
-                           : fmt::format("about {:.0f} points expected from {}", score.points, score.benchmark);
+    std::string text =
+        !score.estimated ? fmt::format("{:.1f} {}", score.points, score.benchmark)
+        : score.benchmark.empty()
+            ? fmt::format("about {:.0f} points expected for its size, no score on a ranked benchmark", score.points)
+            : fmt::format("about {:.0f} points expected from {}", score.points, score.benchmark);
     if (const auto loss = catalogue.weight_loss.find(choice.quant);
         loss != catalogue.weight_loss.end() && loss->second.perplexity_increase / catalogue.f16_perplexity >= 0.0005) {
         text += fmt::format("; {} adds {:.1f} % perplexity", choice.quant,

@@ -67,7 +67,7 @@ struct PlanChoice {
     MemoryPlan footprint;
     std::optional<DraftChoice> draft;
     double quality = 0;      // points, after quantization
-    bool estimated = false;  // no published figure
+    bool estimated = false;  // no score on a ranked benchmark
     Range decode;            // tokens/s at a depth of 4096 tokens (or the context, if shorter)
     Range decode_full;       // with the context full
     Range prefill;           // tokens/s of a 512-token prompt

@@ -77,10 +77,10 @@ TEST_F(Attention, EveryHeadSize) {
 // Heads of 512 and, in latent attention, one KV head of 576 whose first 512 elements are the values.
 TEST_F(Attention, LargeHeadsAndValuesThatAreKeys) {
     for (const bool gpu : {false, true}) {
-        for (const uint32_t n : {1u, 6u, 33u}) {
+        for (const uint32_t n : {1u, 33u}) {
             check(backend(gpu), {.n_head = 4, .n_head_kv = 2, .head_dim = 512, .kv = Format::f16}, one_sequence(n, 70));
             check(backend(gpu), {.n_head = 2, .head_dim = 512, .kv = Format::q8_0, .window = 40}, one_sequence(n, 70));
-            for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0}) {
+            for (const Format format : {Format::f16, Format::q8_0}) {
                 const AttentionCase latent{
                     .n_head = 5, .head_dim = 576, .value_dim = 512, .kv = format, .values_of_keys = true};
                 check(backend(gpu), latent, one_sequence(n, 70));
