@@ -41,6 +41,18 @@ class Snapshots : public ::testing::Test {
     std::vector<TokenId> text_ = testing::tiny_tokens(75, 13, 4);
 };
 
+// A session with another context would go on with keys that other factors have rotated.
+TEST_F(Snapshots, AreRefusedWhereTheContextChoosesTheRope) {
+    testing::write_tiny_model(dir_ / "long.gguf", testing::tiny_shape("phi3 longrope"));
+    auto batch = start(*backend_, Format::f32, "long.gguf");
+    Timeline timeline(batch.runner->pool());
+    run_tokens(*batch.runner, timeline, {text_.begin(), text_.begin() + 40});
+    const auto bytes = snapshot(timeline);
+    ASSERT_FALSE(bytes.has_value());
+    EXPECT_EQ(bytes.error().code, ErrorCode::unsupported);
+    EXPECT_NE(bytes.error().message.find("phi3"), std::string::npos) << bytes.error().message;
+}
+
 TEST_F(Snapshots, ComeBackInTheSamePoolAndInAnother) {
     for (const uint32_t n : {0u, 1u, 32u, 33u, 64u}) {
         auto batch = start(*backend_), other = start(*backend_);

@@ -9,6 +9,7 @@
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/sha256.h"
+#include "runtime/model/common_weights.h"
 
 namespace atlas {
 
@@ -72,6 +73,12 @@ Result<void> write_snapshot(const Timeline& timeline, const Sink& sink) {
     if (timeline.pool().states().exist()) {
         return fail(ErrorCode::unsupported, "snapshots of {} models are not supported: their layers have states",
                     timeline.pool().model().config().architecture);
+    }
+    if (timeline.pool().model().weights()[kRopeLong]) {
+        return fail(
+            ErrorCode::unsupported,
+            "snapshots of {} models are not supported: which of their rope factors count depends on the context",
+            timeline.pool().model().config().architecture);
     }
     Sha256 hash;
     const auto put = [&](std::span<const std::byte> bytes) {
