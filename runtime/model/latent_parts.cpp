@@ -74,10 +74,10 @@ Tensor absorb_queries(const Layer& layer, const Tensor& q, const RopeParams& rop
     const uint32_t rank = c.latent.kv_rank, rope_dim = c.latent.rope_dim, wide = rank + rope_dim;
     const Tensor absorbed = ops.scratch(q.rows, c.n_head * wide, "absorbed_q");
     const ScratchScope scope(ops);
-    const Tensor turning = ops.scratch(q.rows, c.n_head * rope_dim, "q_pe");
-    copy(by_head(q, c.head_dim).col_range(c.head_dim - rope_dim, rope_dim), by_head(turning, rope_dim), ops);
-    ops.rope(turning, rope, in.step.positions, in.weights[kRopeFreqs]);
-    copy(by_head(turning, rope_dim), by_head(absorbed, wide).col_range(rank, rope_dim), ops);
+    const Tensor rotary = ops.scratch(q.rows, c.n_head * rope_dim, "q_pe");
+    copy(by_head(q, c.head_dim).col_range(c.head_dim - rope_dim, rope_dim), by_head(rotary, rope_dim), ops);
+    ops.rope(rotary, rope, in.step.positions, in.weights[kRopeFreqs]);
+    copy(by_head(rotary, rope_dim), by_head(absorbed, wide).col_range(rank, rope_dim), ops);
     multiply_heads(layer[kAttnKB], q, c.head_dim, absorbed, wide, c.n_head, ops);
     if (is_rotated(layer)) ops.hadamard(by_head(absorbed, wide).col_range(0, rank), hadamard_block(rank));
     const QueryTemperature& temperature = in.config.query_temperature;

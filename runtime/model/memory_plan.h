@@ -46,9 +46,8 @@ struct SessionShape {
 /// those after each token of a verify step, and those of earlier positions.
 uint32_t state_slots(const SessionShape& shape);
 
-/// Pages for which layers with a window of so many tokens have room, of a pool of n_pages: what the windows of all
-/// timelines see before a step and in it, and checkpoint_every tokens more, so that a text that changes near its end is
-/// not read again.
+/// How many of a pool's n_pages layers with this window keep at a time: those that all timelines see in a step, and
+/// checkpoint_every tokens more, so that a text that changes near its end need not be read again.
 uint32_t window_slots(uint32_t window, const SessionShape& shape, uint32_t n_pages);
 
 /// Bytes as the device hands them out: every storage rounded up to kStorageAlignmentBytes.

@@ -18,9 +18,8 @@ void check(const ExpertMatrices& m, uint32_t n_in) {
 
 uint32_t expert_table_words(uint32_t n_tokens, uint32_t n_used, uint32_t n_experts, uint32_t tile_columns) {
     // Every expert may leave one tile that is not full.
-    constexpr uint32_t kTileWords = 3;  // shaders/experts/tile.h
     const uint32_t pairs = n_tokens * n_used;
-    return kTileWords * (pairs / tile_columns + std::min(n_experts, pairs)) + pairs;
+    return kExpertTileWords * (pairs / tile_columns + std::min(n_experts, pairs)) + pairs;
 }
 
 void DryOps::route(const Tensor& logits, const Tensor& bias, const RoutingParams& params, const Tensor& routes) {

@@ -93,6 +93,8 @@ uint64_t matmul_scratch_bytes(uint32_t n_tokens, uint32_t n_in, uint32_t n_out);
 uint32_t expert_table_words(uint32_t n_tokens, uint32_t n_used, uint32_t n_experts, uint32_t tile_columns);
 /// The fewest columns that a tile of experts may have: most tiles.
 inline constexpr uint32_t kFewestTileColumns = 8;
+/// Words of a tile in that table (shaders/experts/tile.h).
+inline constexpr uint32_t kExpertTileWords = 3;
 
 /// Batch-invariant width: steps of up to this many tokens split their keys the same way, so that a token's result does
 /// not depend on how many others are in its step.

@@ -17,6 +17,18 @@ namespace atlas {
 
 inline constexpr uint32_t kVocab = 13;
 
+/// What a session answers to a request of max_tokens that nothing ends before.
+inline std::vector<TokenId> answer_alone(Session& session, const EngineRequest& request) {
+    Sampler sampler = Sampler::create(request.sampler).value();
+    std::vector<TokenId> answer;
+    EXPECT_TRUE(session.sync(request.prompt).has_value());
+    while (answer.size() < request.max_tokens && session.has_logits()) {
+        answer.push_back(sampler.sample(session.logits()).value());
+        EXPECT_TRUE(session.step(answer.back()).has_value());
+    }
+    return answer;
+}
+
 class Engines : public ::testing::Test {
   protected:
     Engines() { testing::write_tiny_model(dir_ / "tiny.gguf", testing::smallest_shape()); }

@@ -169,14 +169,7 @@ TEST_P(Recurrent, AnEnginesAnswersAreThoseOfSessions) {
             n_accepted += result.accepted_tokens;
             const EngineRequest& request = wanted.at(result.id);
             const auto alone = start();
-            ASSERT_TRUE(alone.session->sync(request.prompt).has_value());
-            Sampler sampler = Sampler::create(request.sampler).value();
-            std::vector<TokenId> answer;
-            while (answer.size() < request.max_tokens) {
-                answer.push_back(sampler.sample(alone.session->logits()).value());
-                ASSERT_TRUE(alone.session->step(answer.back()).has_value());
-            }
-            EXPECT_EQ(result.answer, answer) << result.id;
+            EXPECT_EQ(result.answer, answer_alone(*alone.session, request)) << result.id;
         }
         EXPECT_GE(n_reused, 5 * 128u) << "the first three are computed at once";
         if (drafts) {

@@ -209,14 +209,7 @@ TEST_F(WindowsOfMany, AnEnginesAnswersAreThoseOfSessions) {
         n_reused += result.reused_tokens;
         const EngineRequest& request = wanted.at(result.id);
         const auto alone = start();
-        ASSERT_TRUE(alone.session->sync(request.prompt).has_value());
-        Sampler sampler = Sampler::create(request.sampler).value();
-        std::vector<TokenId> answer;
-        while (answer.size() < request.max_tokens) {
-            answer.push_back(sampler.sample(alone.session->logits()).value());
-            ASSERT_TRUE(alone.session->step(answer.back()).has_value());
-        }
-        EXPECT_EQ(result.answer, answer) << result.id;
+        EXPECT_EQ(result.answer, answer_alone(*alone.session, request)) << result.id;
     }
     EXPECT_GT(n_reused, 0u);
     EXPECT_EQ(engine->n_preemptions(), 0u);

@@ -16,14 +16,16 @@ namespace atlas {
 
 namespace {
 
+static_assert(kExpertTileWords == expert_tile::kTileWords);
+
 uint32_t n_experts_of(const ExpertMatrices& m) { return m.w.rows / m.stride; }
 
 // From a row of the gate to its row of `up`; nothing if they cannot be read through one binding.
 std::optional<uint32_t> rows_between(const ExpertMatrices& gate, const ExpertMatrices& up) {
     const Tensor &g = gate.w, &u = up.w;
-    const bool alike = g.storage == u.storage && g.format == u.format && g.layout == u.layout && g.cols == u.cols &&
-                       g.row_stride_elems == u.row_stride_elems && gate.stride == up.stride;
-    if (!alike || u.offset_bytes < g.offset_bytes || (u.offset_bytes - g.offset_bytes) % g.row_stride_bytes() != 0)
+    const bool same_rows = g.storage == u.storage && g.format == u.format && g.layout == u.layout && g.cols == u.cols &&
+                           g.row_stride_elems == u.row_stride_elems && gate.stride == up.stride;
+    if (!same_rows || u.offset_bytes < g.offset_bytes || (u.offset_bytes - g.offset_bytes) % g.row_stride_bytes() != 0)
         return {};
     const uint64_t rows = (u.offset_bytes - g.offset_bytes) / g.row_stride_bytes() + up.first;
     if (rows <= gate.first || rows - gate.first > UINT32_MAX / 2) return {};
