@@ -20,7 +20,7 @@ from pathlib import Path
 
 import biased_model
 import cli_test
-from cli_test import Cli, atlas
+from cli_test import Cli, atlas, listens
 
 GREEDY = ("--raw", "--temperature", "0", "-n", "8")
 
@@ -317,13 +317,14 @@ class Signals(Cli):
 
     def test_while_the_prompt_is_awaited_and_a_model_is_loaded(self):
         child = self.start("run", "-m", cli_test.TINY, "-", stdin=subprocess.PIPE)
-        time.sleep(0.3)
+        while not listens(child):
+            time.sleep(0.02)
         child.send_signal(signal.SIGINT)
         err = child.communicate(timeout=5)[1].decode()
         self.assertEqual(child.returncode, 130, err)
         self.assertNotIn("error", err)
         for pause in (0.05, 0.1, 0.2, 0.4):
-            child = self.start("run", "-m", cli_test.TINY, "--raw", "--ctx", "2048", "x =", stdin=subprocess.DEVNULL)
+            child = self.start("run", "-m", cli_test.TINY, *cli_test.ENDLESS, stdin=subprocess.DEVNULL)
             time.sleep(pause)
             child.send_signal(signal.SIGTERM)
             began = time.monotonic()
@@ -333,7 +334,7 @@ class Signals(Cli):
             self.assertNotIn("error", err)
 
     def test_twice(self):
-        child = self.start("run", "-m", cli_test.TINY, "--raw", "--ctx", "4096", "x =", stdin=subprocess.DEVNULL)
+        child = self.start("run", "-m", cli_test.TINY, *cli_test.ENDLESS, stdin=subprocess.DEVNULL)
         child.stdout.read(1)
         child.send_signal(signal.SIGTERM)
         child.send_signal(signal.SIGINT)
