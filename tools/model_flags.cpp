@@ -57,9 +57,8 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
     command
         .add_option("--checkpoints", flags.checkpoints,
                     "Keep this many states of earlier positions, of models whose layers have states (Qwen3.5): a text "
-                    "that changes is read again from the nearest one")
-        ->check(whole_number(0, kMostCheckpoints), "")
-        ->capture_default_str();
+                    "that changes is read again from the nearest one (default: what 512 MiB hold, 2 to 8)")
+        ->check(whole_number(0, kMostCheckpoints), "");
     add_keep_free_flag(command, flags.keep_free);
     command
         .add_option("--memory-limit", flags.memory_limit,

@@ -20,7 +20,7 @@ struct ModelFlags {
     uint32_t n_ctx = 0;           // 0: as much as fits comfortably (runtime/planner/context.h)
     std::string kv_type = "f16";  // or "q8_0:q4_0", keys and values apart
     std::string kv_rotation = "auto";
-    uint32_t checkpoints = SessionShape().max_checkpoints;
+    std::optional<uint32_t> checkpoints = {};
     std::string memory_limit;  // "6G"; empty: what the driver's budget allows
     std::string keep_free;     // "1G" for others; empty: no more than the rule keeps
     bool validate = false;

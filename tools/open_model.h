@@ -26,7 +26,7 @@ struct OpenModel {
     std::shared_ptr<const Model> model;
     uint32_t n_ctx = 0;  // the chosen context
     KvFormats kv;
-    uint32_t max_checkpoints = 0;
+    std::optional<uint32_t> max_checkpoints = {};
     std::unique_ptr<Session> session;
     std::unique_ptr<BudgetWatch> watch;  // tick() it while the session runs; draft_tokens_by() adds a draft
 

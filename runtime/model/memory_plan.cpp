@@ -19,7 +19,10 @@ uint32_t whole_pages(uint32_t n_tokens) { return pages_for(n_tokens) * kPageToke
 class Planner {
   public:
     Planner(const PlanInput& input, const SessionShape& shape)
-        : input_(input), shape_(shape), nowhere_("dry", std::numeric_limits<uint64_t>::max()) {
+        : input_(input),
+          shape_(shape),
+          states_(state_counts(input.config, shape)),
+          nowhere_("dry", std::numeric_limits<uint64_t>::max()) {
         const auto storages = storages_of(input.weights, input.max_storage_bytes);
         weights_bytes_ = sum_of(storages);
         largest_bytes_ = storages.empty() ? 0 : *std::max_element(storages.begin(), storages.end());
@@ -33,7 +36,7 @@ class Planner {
         plan.n_ctx = whole_pages(n_ctx);
         plan.weights_bytes = weights_bytes_;
         auto cache = kv_storages(input_.config, kv_rows(input_.config, shape_, plan.n_ctx), shape_.kv_format);
-        for (const uint64_t bytes : state_storages(input_.config, state_slots(shape_))) cache.push_back(bytes);
+        for (const uint64_t bytes : state_storages(input_.config, states_.n_slots)) cache.push_back(bytes);
         plan.kv_bytes = sum_of(cache);
         plan.scratch_bytes = storage_bytes(scratch_peak(plan.n_ctx));
         const StepSizes sizes = step_sizes(input_.config, shape_, plan.n_ctx);
@@ -56,7 +59,7 @@ class Planner {
         for (const LayerConfig& layer : c.layers) {
             const CacheShape cache = layer.cache();
             const auto n_state = static_cast<uint32_t>(cache.state_bytes / sizeof(float));
-            states.push_back({&nowhere_, Format::f32, 0, state_slots(shape_), n_state, n_state});
+            states.push_back({&nowhere_, Format::f32, 0, states_.n_slots, n_state, n_state});
             kv.push_back({{&nowhere_, shape_.kv_format.k, 0, rows.of(cache), cache.k_width, cache.k_width},
                           {&nowhere_, shape_.kv_format.v, 0, rows.of(cache), cache.v_width, cache.v_width},
                           kPageTokens,
@@ -93,6 +96,7 @@ class Planner {
 
     const PlanInput& input_;
     const SessionShape& shape_;
+    const StateCounts states_;
     Storage nowhere_;
     Weights weights_;
     uint64_t weights_bytes_ = 0;
@@ -174,8 +178,20 @@ std::vector<uint64_t> kv_storages(const ModelConfig& config, const KvRows& rows,
     return storages;
 }
 
-uint32_t state_slots(const SessionShape& shape) {
-    return 1 + 2 * shape.max_timelines + std::min(shape.max_outputs, kBatchInvariantWidth) + shape.max_checkpoints;
+StateCounts state_counts(const ModelConfig& config, const SessionShape& shape) {
+    constexpr uint64_t kMostBytesOfRows = uint64_t{1} << 30, kMostBytesOfCheckpoints = uint64_t{512} << 20;
+    constexpr uint64_t kLeastRows = 4, kLeastCheckpoints = 2, kMostCheckpoints = 8;
+    uint64_t bytes = 0;
+    for (const LayerConfig& layer : config.layers) bytes += layer.cache().state_bytes;
+    StateCounts counts;
+    counts.n_rows = std::min(shape.max_outputs, kBatchInvariantWidth);
+    if (bytes == 0) return counts;
+    const uint64_t rows = std::max(kLeastRows, kMostBytesOfRows / bytes);
+    counts.n_rows = static_cast<uint32_t>(std::min<uint64_t>(counts.n_rows, rows));
+    const uint64_t checkpoints = std::clamp(kMostBytesOfCheckpoints / bytes, kLeastCheckpoints, kMostCheckpoints);
+    counts.n_checkpoints = shape.max_checkpoints.value_or(static_cast<uint32_t>(checkpoints));
+    counts.n_slots = 1 + 2 * shape.max_timelines + counts.n_rows + counts.n_checkpoints;
+    return counts;
 }
 
 std::vector<uint64_t> state_storages(const ModelConfig& config, uint32_t n_slots) {

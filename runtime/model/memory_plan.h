@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -29,8 +30,8 @@ struct SessionShape {
     uint32_t max_timelines = 1;  // most timelines per step, <= n_batch
     KvFormats kv_format = {};    // of K and V; one format stands for both
     // For layers with a state instead of keys and values: how many states to keep of earlier positions, all timelines
-    // together.
-    uint32_t max_checkpoints = 8;
+    // together; none: state_counts() chooses.
+    std::optional<uint32_t> max_checkpoints = {};
     uint32_t checkpoint_every = 512;  // tokens: a text that changes is read again from such a place
 
     /// What the cache holds at least: the pool, or the longest timeline; 0: not decided.
@@ -42,9 +43,17 @@ struct SessionShape {
     }
 };
 
-/// States of such a layer: the one before the first token, of each timeline the one before a step and the one after it,
-/// those after each token of a verify step, and those of earlier positions.
-uint32_t state_slots(const SessionShape& shape);
+/// The states that a session keeps of each layer with one.
+struct StateCounts {
+    // That of no token; of each timeline the one before a step and the one after it; those of n_rows; the checkpoints.
+    uint32_t n_slots = 0;
+    uint32_t n_rows = 0;  // most tokens of a step that each keep the state after them, so that drafts can be refused
+    uint32_t n_checkpoints = 0;
+};
+/// n_rows is as much as a verify step serves (max_outputs, kBatchInvariantWidth) without such layers. With them, as a
+/// state of a 27B model takes 150 MiB, those of rows take at most 1 GiB but 4 rows are there, and those of checkpoints
+/// at most 512 MiB but 2 are there and 8 are enough, unless the shape says how many.
+StateCounts state_counts(const ModelConfig& config, const SessionShape& shape);
 
 /// How many of a pool's n_pages layers with this window keep at a time: those that all timelines see in a step, and
 /// checkpoint_every tokens more, so that a text that changes near its end need not be read again.

@@ -59,7 +59,8 @@ uint64_t sum_over_layers(const ModelConfig& config, const KvFormats& kv, TokensO
 // over the weights serves.
 uint64_t more_states_bytes(const ModelConfig& config, uint32_t n_sequences) {
     const SessionShape shape{.max_outputs = kBatchInvariantWidth, .max_timelines = n_sequences};
-    return sum_of(state_storages(config, state_slots(shape) - n_sequences));
+    const uint32_t n_slots = state_counts(config, shape).n_slots;
+    return n_slots == 0 ? 0 : sum_of(state_storages(config, n_slots - n_sequences));
 }
 
 }  // namespace

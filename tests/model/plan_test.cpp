@@ -162,5 +162,34 @@ TEST_F(Planning, AFileCanBePlannedWithoutADevice) {
     EXPECT_EQ(plan_file(*file_, shape).value().total_bytes(), plan_memory(input(), shape).value().total_bytes());
 }
 
+// Qwen3.5-27B: 48 layers of 16 key and 48 value heads of 128, whose state takes 157 MB in all.
+TEST(StateCounts, AreBoundedByBytes) {
+    ModelConfig large;
+    large.layers.resize(64);
+    for (size_t il = 0; il < large.layers.size(); ++il) {
+        if (il % 4 == 3) continue;
+        large.layers[il].mixer = Mixer::delta_net;
+        large.layers[il].delta_net = {.n_k_heads = 16, .n_v_heads = 48, .head_dim = 128, .conv_width = 4};
+    }
+    const SessionShape shape{.max_outputs = 24, .max_timelines = 2};
+    const StateCounts counts = state_counts(large, shape);
+    EXPECT_EQ(counts.n_rows, 6u);
+    EXPECT_EQ(counts.n_checkpoints, 3u);
+    EXPECT_EQ(counts.n_slots, 1u + 2 * 2 + 6 + 3);
+    EXPECT_EQ(state_counts(large, {.max_outputs = 1}).n_rows, 1u);
+    EXPECT_EQ(state_counts(large, {.max_checkpoints = 20}).n_checkpoints, 20u);
+    EXPECT_EQ(state_counts(large, {.max_checkpoints = 0}).n_checkpoints, 0u);
+
+    ModelConfig small = large;
+    small.layers.resize(2);
+    EXPECT_EQ(state_counts(small, shape).n_rows, 24u);
+    EXPECT_EQ(state_counts(small, shape).n_checkpoints, 8u);
+
+    ModelConfig without;
+    without.layers.resize(2);
+    EXPECT_EQ(state_counts(without, shape).n_rows, 24u);
+    EXPECT_EQ(state_counts(without, shape).n_slots, 0u);
+}
+
 }  // namespace
 }  // namespace atlas

@@ -235,7 +235,7 @@ BatchSpeculation::Ask Engine::ask_for(const Running& running) const {
 
 // How many draft tokens fit into a step of n_answering answers.
 uint32_t Engine::draft_room(size_t n_answering) const {
-    const uint32_t widest = std::min({kBatchInvariantWidth, runner_->shape().n_batch, runner_->shape().max_outputs});
+    const uint32_t widest = std::min(runner_->most_verified(), runner_->shape().n_batch);
     return n_answering < widest ? widest - static_cast<uint32_t>(n_answering) : 0;
 }
 

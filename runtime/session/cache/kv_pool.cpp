@@ -32,7 +32,8 @@ Result<std::unique_ptr<KvPool>> KvPool::create(std::shared_ptr<const Model> mode
     std::unique_ptr<KvPool> pool(new KvPool(std::move(model), rows, formats, secret));
     Backend& backend = pool->model_->backend();
     pool->checkpoint_every_ = states.checkpoint_every;
-    ATLAS_TRY(pool->states_, StateSlots::create(backend, pool->model_->config(), states.n_slots, states.n_checkpoints));
+    ATLAS_TRY(pool->states_,
+              StateSlots::create(backend, pool->model_->config(), states.counts.n_slots, states.counts.n_checkpoints));
     ATLAS_TRY(pool->layers_, KvLayers::create(backend, pool->model_->config(), rows, formats, "kv"));
     ATLAS_TRY(pool->copy_ids_, backend.allocate(MemoryUse::step, kPageCopyBytes, "page_copies"));
     return pool;

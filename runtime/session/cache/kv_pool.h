@@ -18,10 +18,10 @@ namespace atlas {
 
 class Timeline;
 
-/// How many states a pool has room for (state_slots()), how many of them for earlier positions, and how often one is
-/// kept, in tokens.
+/// The states that a pool has room for, and how often a checkpoint is kept, in tokens.
 struct StateShape {
-    uint32_t n_slots = 0, n_checkpoints = 0, checkpoint_every = 512;
+    StateCounts counts = {};
+    uint32_t checkpoint_every = 512;
 };
 
 /// Not thread-safe. A page is free, read by timelines, or kept: no timeline reads a kept page, but its contents may

@@ -93,7 +93,7 @@ Result<void> Session::extend(std::span<const TokenId> tokens, uint32_t n_outputs
                 "{} tokens and {} outputs in a step of {} and {}", tokens.size(), n_outputs, shape_.n_batch,
                 shape_.max_outputs);
     ATLAS_TRY_VOID(check_tokens(tokens, static_cast<uint32_t>(timeline_->tokens().size())));
-    return run_step({timeline_.get(), tokens, n_outputs}, std::min(n_outputs, kBatchInvariantWidth));
+    return run_step({timeline_.get(), tokens, n_outputs}, std::min(n_outputs, runner_->most_verified()));
 }
 
 Result<void> Session::logits_of_all(std::span<const TokenId> tokens, const LogitsSink& sink, std::stop_token stop) {

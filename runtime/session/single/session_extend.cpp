@@ -10,7 +10,7 @@ namespace atlas {
 uint32_t Session::batch_invariant_width() const {
     const auto n_past = static_cast<uint32_t>(tokens().size());
     if (n_past >= n_ctx()) return 0;
-    return std::min({kBatchInvariantWidth, shape_.max_outputs, runner_->kv_bucket(n_past + 1) - n_past});
+    return std::min(runner_->most_verified(), runner_->kv_bucket(n_past + 1) - n_past);
 }
 
 StepKey Session::verify_key(uint32_t n_tokens, bool choose) const {

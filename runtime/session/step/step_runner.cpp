@@ -39,6 +39,7 @@ Result<std::unique_ptr<StepRunner>> StepRunner::create(std::shared_ptr<const Mod
 Result<void> StepRunner::allocate() {
     ATLAS_TRY(plan_, model_->plan_session(shape_));
     const StepSizes sizes = step_sizes(model_->config(), shape_, plan_.n_ctx);
+    states_ = state_counts(model_->config(), shape_);
     shape_.pool_tokens = plan_.n_ctx;
     shape_.n_ctx = sizes.timeline_tokens;
 
@@ -50,7 +51,7 @@ Result<void> StepRunner::allocate() {
     std::optional<HashSecret> secret;
     if (serves_ == Serves::many) secret = random_secret();
     ATLAS_TRY(pool_, KvPool::create(model_, kv_rows(config, shape_, plan_.n_ctx), shape_.kv_format, secret,
-                                    {state_slots(shape_), shape_.max_checkpoints, shape_.checkpoint_every}));
+                                    {states_, shape_.checkpoint_every}));
     ATLAS_TRY(tables_, StepTables::create(backend, config, sizes));
     params_.resize(shape_.max_outputs);
     results_.resize(shape_.max_outputs);

@@ -28,6 +28,9 @@ class StepRunner {
     const SessionShape& shape() const { return shape_; }  // n_ctx and pool_tokens as planned
     const MemoryPlan& plan() const { return plan_; }
     const Model& model() const { return *model_; }
+    /// Most tokens of a step, all items together, that can be refused afterwards: outputs, and states where layers have
+    /// them.
+    uint32_t most_verified() const { return states_.n_rows; }
     KvPool& pool() { return *pool_; }
 
     /// Shrinks the pool by `bytes`, or as far as it can while `least_tokens` still fit, and returns that memory to
@@ -102,6 +105,7 @@ class StepRunner {
 
     std::shared_ptr<const Model> model_;
     SessionShape shape_;
+    StateCounts states_;
     Serves serves_;
     MemoryPlan plan_;
     std::unique_ptr<KvPool> pool_;
