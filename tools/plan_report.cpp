@@ -167,6 +167,14 @@ void print_best(const PlanChoice& best, bool unknown, bool is_named) {
     }
 }
 
+// The model's id, or where that is too long an alias; else as much of the id as fits.
+std::string name_within(const ModelShape& model, size_t most) {
+    if (model.id.size() <= most) return model.id;
+    for (const std::string& alias : model.aliases)
+        if (alias.size() <= most) return alias;
+    return model.id.substr(0, most - 2) + "..";
+}
+
 }  // namespace
 
 void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen, const PlanPrices& prices,
@@ -178,17 +186,20 @@ void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen,
                                            target.note.empty() ? "" : fmt::format(" ({})", target.note)),
                                2));
     size_t widest = 0, cache = 5;
+    for (const PlanChoice& c : choices) cache = std::max(cache, name_of(c.kv).size());
+    std::vector<std::string> names;
     for (const PlanChoice& c : choices) {
-        widest = std::max(widest, c.model->shape.id.size() + (c.runs ? 0 : 1));
-        cache = std::max(cache, name_of(c.kv).size());
+        constexpr size_t kOtherColumns = 45;  // but that of the cache; 80 in all
+        names.push_back(name_within(c.model->shape, 80 - kOtherColumns - cache - 1) + (c.runs ? "" : "*"));
+        widest = std::max(widest, names.back().size());
     }
     fmt::print("   {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", "model", widest, "quant", "ctx", "cache", cache,
                "GiB", "tokens/s", "prompt/s");
     for (size_t i = 0; i < choices.size(); ++i) {
         const PlanChoice& c = choices[i];
-        fmt::print("{:>2} {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", i + 1,
-                   c.model->shape.id + (c.runs ? "" : "*"), widest, c.quant, context_text(c.n_ctx), name_of(c.kv),
-                   cache, gib(c.total_bytes()), speed_text(c.decode, unknown), speed_text(c.prefill, unknown));
+        fmt::print("{:>2} {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", i + 1, names[i], widest, c.quant,
+                   context_text(c.n_ctx), name_of(c.kv), cache, gib(c.total_bytes()), speed_text(c.decode, unknown),
+                   speed_text(c.prefill, unknown));
     }
     const bool all_run = std::all_of(choices.begin(), choices.end(), [](const PlanChoice& c) { return c.runs; });
     if (!all_run) fmt::print(" * this version cannot run its architecture yet\n");

@@ -21,6 +21,14 @@ struct QualityFigure {
     std::string source;
 };
 
+/// A figure on a benchmark of coding, and whose it is.
+struct PublishedScore {
+    std::string benchmark;  // "SWE-bench Verified", "LiveCodeBench v6", "aider polyglot"; others are kept unread
+    double score = 0;       // percent
+    bool by_maker = false;  // of the model; else a third party's
+    std::string setup, date, source;
+};
+
 struct CatalogueModel {
     ModelShape shape;
     std::string licence;
@@ -29,8 +37,9 @@ struct CatalogueModel {
                                // hold nothing more
     std::string pull;          // a source of one small file that `pull` prefers: "pypi:package==version"
     std::string source;        // of the shape
-    std::optional<QualityFigure> coding;     // aider code editing: what coding models are compared on
-    std::optional<QualityFigure> humaneval;  // stands in for it, see score_of
+    std::vector<PublishedScore> published;   // what coding models are compared on, see score.h
+    std::optional<QualityFigure> coding;     // aider's list of code editing, of older models
+    std::optional<QualityFigure> humaneval;  // of older models
     std::optional<QualityFigure> chat;       // MMLU
 };
 

@@ -22,6 +22,29 @@ Result<std::optional<QualityFigure>> read_quality(const Json& entry, const char*
     return std::optional(std::move(figure));
 }
 
+Result<std::vector<PublishedScore>> read_published(const Json& entry, const std::string& where) {
+    std::vector<PublishedScore> all;
+    const auto quality = entry.find("quality");
+    if (quality == entry.end() || !quality->is_object() || !quality->contains("published")) return all;
+    const Json& list = (*quality)["published"];
+    if (!list.is_array()) return fail(ErrorCode::corrupt, "{}: 'published' must be a list", where);
+    for (const Json& one : list) {
+        Fields f(one, where + " quality");
+        PublishedScore score;
+        score.benchmark = f.text("benchmark");
+        score.score = f.number("score", 0, 100);
+        const std::string by = f.text("by");
+        if (by != "maker" && by != "third party") f.complain("by", "\"maker\" or \"third party\"", by);
+        score.by_maker = by == "maker";
+        score.setup = f.text("setup", false);
+        score.date = f.text("date", false);
+        score.source = f.text("source");
+        ATLAS_FIELDS_DONE(f);
+        all.push_back(std::move(score));
+    }
+    return all;
+}
+
 // A repository name as Hugging Face allows it, because it becomes a word of a command.
 bool is_repository(std::string_view name) {
     constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
@@ -147,6 +170,7 @@ Result<CatalogueModel> read_catalogue_model(const Json& entry, const std::string
     model.source = f.text("source", false);
     s.aliases = f.texts("aliases");
     ATLAS_FIELDS_DONE(f);
+    ATLAS_TRY(model.published, read_published(entry, where));
     ATLAS_TRY(model.coding, read_quality(entry, "coding", where));
     ATLAS_TRY(model.humaneval, read_quality(entry, "humaneval", where));
     ATLAS_TRY(model.chat, read_quality(entry, "chat", where));

@@ -13,7 +13,6 @@ namespace {
 // The recipes that are offered when none is named: those with a measured loss that files are commonly published in.
 constexpr auto kOffered =
     std::to_array<std::string_view>({"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"});
-constexpr double kPenaltyOfEstimates = 5;
 constexpr uint32_t kTypicalDepth = 4096;
 constexpr double kDraftMustGain = 1.15;  // at an acceptance of 0.6; a smaller gain is not worth the draft's memory
 
@@ -29,25 +28,6 @@ bool is_native(const CatalogueModel& model, std::string_view quant) {
 }
 
 double third_below_three_percent(double share) { return share <= 0.03 ? share / 3 : share; }
-
-const std::optional<QualityFigure>& figure_of(const CatalogueModel& model, Purpose purpose) {
-    return purpose == Purpose::coding ? model.coding : model.chat;
-}
-
-// Least squares.
-class Line {
-  public:
-    void add(double x, double y) { n_ += 1, sx_ += x, sy_ += y, sxx_ += x * x, sxy_ += x * y; }
-    double at(double x) const {
-        const double spread = n_ * sxx_ - sx_ * sx_;
-        if (n_ < 2 || spread == 0) return n_ == 0 ? 50 : sy_ / n_;
-        const double slope = (n_ * sxy_ - sx_ * sy_) / spread;
-        return (sy_ - slope * sx_) / n_ + slope * x;
-    }
-
-  private:
-    double n_ = 0, sx_ = 0, sy_ = 0, sxx_ = 0, sxy_ = 0;
-};
 
 // Calls `visit` with every quantization and every cache of it in which the request allows this model.
 template <class Visit>
@@ -158,13 +138,15 @@ Result<void> add_draft(const Catalogue& catalogue, const PlanRequest& request, c
     return {};
 }
 
-std::string reason_of(const Catalogue& catalogue, const PlanRequest& request, const PlanChoice& choice) {
-    const Score score = score_of(catalogue, *choice.model, request.purpose);
-    std::string text =
-        !score.estimated ? fmt::format("{:.1f} {}", score.points, score.benchmark)
-        : score.benchmark.empty()
-            ? fmt::format("about {:.0f} points expected for its size, no score on a ranked benchmark", score.points)
-            : fmt::format("about {:.0f} points expected from {}", score.points, score.benchmark);
+std::string points_text(const Score& score) {
+    if (score.benchmark.empty())
+        return fmt::format("about {:.0f} points expected for its size, no score on a ranked benchmark", score.points);
+    if (score.from.empty()) return fmt::format("{:.1f} {}", score.points, score.benchmark);
+    return fmt::format("about {:.0f} points expected from {} {}", score.points, score.benchmark, score.from);
+}
+
+std::string reason_of(const Catalogue& catalogue, const Score& score, const PlanChoice& choice) {
+    std::string text = points_text(score);
     if (const auto loss = catalogue.weight_loss.find(choice.quant);
         loss != catalogue.weight_loss.end() && loss->second.perplexity_increase / catalogue.f16_perplexity >= 0.0005) {
         text += fmt::format("; {} adds {:.1f} % perplexity", choice.quant,
@@ -187,12 +169,13 @@ std::string reason_of(const Catalogue& catalogue, const PlanRequest& request, co
 // The best way to run one model, or nothing.
 class Chooser {
   public:
-    Chooser(const Catalogue& catalogue, const PlanRequest& request) : catalogue_(catalogue), request_(request) {}
+    Chooser(const Catalogue& catalogue, const PlanRequest& request, const Scores& scores)
+        : catalogue_(catalogue), request_(request), scores_(scores) {}
 
     Result<std::optional<PlanChoice>> best_of(const CatalogueModel& model) const {
         for (PlanRequest request = request_;; request.min_context /= 4) {
             request.min_context = std::max(request.min_context, kPageTokens);
-            ATLAS_TRY(auto best, Chooser(catalogue_, request).best_with_least(model));
+            ATLAS_TRY(auto best, Chooser(catalogue_, request, scores_).best_with_least(model));
             if (best || !request.may_be_shorter || request.n_ctx > 0 || request.min_context == kPageTokens) return best;
         }
     }
@@ -213,7 +196,7 @@ class Chooser {
         }));
         if (best) {
             ATLAS_TRY_VOID(add_draft(catalogue_, request_, *its_fit, *best));
-            best->reason = reason_of(catalogue_, request_, *best);
+            best->reason = reason_of(catalogue_, scores_.of(model, request_.purpose), *best);
         }
         return best;
     }
@@ -233,10 +216,11 @@ class Chooser {
         choice.n_ctx = plan->n_ctx;
         choice.footprint = *plan;
         choice.runs = can_run(model.shape);
-        choice.estimated = score_of(catalogue_, model, request_.purpose).estimated;
-        const auto quality = quality_of(catalogue_, model, request_.purpose, choice.quant, kv);
+        const Score score = scores_.of(model, request_.purpose);
+        choice.estimated = score.estimated;
+        const auto quality = quality_of(catalogue_, model, score, choice.quant, kv);
         if (!quality && request_.quant.empty() && request_.file == nullptr) return std::nullopt;
-        choice.quality = quality.value_or(score_of(catalogue_, model, request_.purpose).points);
+        choice.quality = quality.value_or(score.points);
         add_speeds(catalogue_, request_, fit, choice);
         return choice;
     }
@@ -261,6 +245,7 @@ class Chooser {
 
     const Catalogue& catalogue_;
     const PlanRequest& request_;
+    const Scores& scores_;
 };
 
 // The models to consider; a named one need not be in the catalogue (it may be a file's).
@@ -275,26 +260,7 @@ std::vector<const CatalogueModel*> candidates(const Catalogue& catalogue, const 
 
 }  // namespace
 
-Score score_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose) {
-    if (const auto& figure = figure_of(model, purpose)) return {figure->score, false, figure->benchmark};
-    if (purpose == Purpose::coding && model.humaneval) {
-        Line bridge;
-        for (const CatalogueModel& known : catalogue.models) {
-            if (known.coding && known.humaneval) bridge.add(known.humaneval->score, known.coding->score);
-        }
-        return {std::clamp(bridge.at(model.humaneval->score), 0.0, 100.0), true,
-                fmt::format("{} {:.1f}", model.humaneval->benchmark, model.humaneval->score)};
-    }
-    Line by_size;
-    for (const CatalogueModel& known : catalogue.models) {
-        if (const auto& figure = figure_of(known, purpose))
-            by_size.add(std::log(double(known.shape.parameters)), figure->score);
-    }
-    return {
-        std::clamp(by_size.at(std::log(double(model.shape.parameters))) - kPenaltyOfEstimates, 0.0, 100.0), true, {}};
-}
-
-std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose,
+std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, const Score& score,
                                  std::string_view quant, const KvFormats& kv) {
     const bool native = is_native(model, quant);
     const auto loss = catalogue.weight_loss.find(in_capitals(quant));
@@ -303,11 +269,12 @@ std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueMode
         (native ? 0 : third_below_three_percent(loss->second.perplexity_increase / catalogue.f16_perplexity)) +
         third_below_three_percent(
             kv_cost_of(catalogue, with_default_rotation(kv), cache_traits(model.shape)).perplexity_share);
-    return score_of(catalogue, model, purpose).points * std::max(0.0, 1 - share);
+    return score.points * std::max(0.0, 1 - share);
 }
 
 Result<std::vector<PlanChoice>> choose(const Catalogue& catalogue, const PlanRequest& request, size_t most) {
-    const Chooser chooser(catalogue, request);
+    const Scores scores(catalogue);
+    const Chooser chooser(catalogue, request, scores);
     std::vector<PlanChoice> choices;
     for (const CatalogueModel* model : candidates(catalogue, request)) {
         ATLAS_TRY(auto best, chooser.best_of(*model));

@@ -2,12 +2,10 @@
 // Which model, quantization, context, cache formats and draft model suit a card best: the ranking rule.
 //
 // 1. Only what fits: every byte counted (fit.h), within the budget, with at least the wanted context.
-// 2. Quality first, in steps of half a point: the model's published score for the purpose, less the cost of
+// 2. Quality first, in steps of half a point: the model's points for the purpose (score.h), less the cost of
 //    quantization. That cost is the relative increase of perplexity measured for the recipe (weight_loss), a third of
 //    it as long as it is under 3 %, all of it above; and the cache formats' (kv_cost_of). The third is a rule of thumb:
-//    a larger model at 4 bits beats a smaller one at 8. Models without the figure that a purpose is judged by are
-//    estimated: for coding from HumanEval, by the line through the models that have both; else by the line of the
-//    others' scores over log(parameters), less five points.
+//    a larger model at 4 bits beats a smaller one at 8.
 // 3. Then speed, in steps of a tenth; then context; then fewer bytes.
 // Before all of these, choices that decode faster than kUsefulTokensPerS come before those that do not. Of those that
 // do not, the fastest comes first, unless a model was named. Of each model only its best choice is offered. A model
@@ -19,11 +17,10 @@
 
 #include "runtime/planner/cache_loss.h"
 #include "runtime/planner/fit.h"
+#include "runtime/planner/score.h"
 #include "runtime/planner/speed.h"
 
 namespace atlas {
-
-enum class Purpose { coding, chat };
 
 /// Below this speed an answer of 300 tokens takes over 100 seconds.
 inline constexpr double kUsefulTokensPerS = 3;
@@ -78,15 +75,8 @@ struct PlanChoice {
     uint64_t total_bytes() const { return footprint.total_bytes() + (draft ? draft->bytes : 0); }
 };
 
-/// Points of a model for a purpose and whether they are estimated.
-struct Score {
-    double points = 0;
-    bool estimated = false;
-    std::string benchmark;
-};
-Score score_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose);
 /// Points less the cost of the recipe and the cache formats. Nothing for recipes without a measured loss.
-std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, Purpose purpose,
+std::optional<double> quality_of(const Catalogue& catalogue, const CatalogueModel& model, const Score& score,
                                  std::string_view quant, const KvFormats& kv);
 
 /// Best first, at most `most`. Empty only if nothing fits; smallest_need then says what the smallest choice would take.

@@ -227,7 +227,7 @@ class Answers(Cli):
         self.assertGreaterEqual(best["context_tokens"], 16384)
 
     def test_too_large_says_by_how_much_and_what_fits_instead(self):
-        self.fails(1, ["deepseek-coder-v2-instruct-236b does not fit", "Q2_K", "times as much", "What fits: qwen2.5-coder-32b"], "plan", "--card",
+        self.fails(1, ["deepseek-coder-v2-instruct-236b does not fit", "Q2_K", "times as much", "What fits: qwen3.8-27b"], "plan", "--card",
                    "RTX 3090", "--model", "deepseek-coder-v2-236b")
 
     def test_a_budget_for_nothing_says_what_the_smallest_needs_and_that_much_is_enough(self):

@@ -43,20 +43,21 @@ TEST(Choose, EveryUsualCardGetsAModelWith16kTokens) {
 }
 
 TEST(Choose, QualityBeforeSpeedBeforeContext) {
-    // The 24 GB card holds the 32B coder at 4 bits, which beats the 14B at 8 bits.
+    // The 24 GB card holds a 27B of this year at 5 bits, which beats the 9B at 8 bits; the 12 GB card does not.
     const auto best = choose(catalogue(), request_for("RTX 3090"), 1).value();
-    EXPECT_EQ(best.at(0).model->shape.id, "qwen2.5-coder-32b-instruct");
+    EXPECT_EQ(best.at(0).model->shape.id, "qwen3.8-27b");
     const auto twelve = choose(catalogue(), request_for("RTX 4070 Super"), 1).value();
-    EXPECT_EQ(twelve.at(0).model->shape.id, "qwen2.5-coder-14b-instruct");
+    EXPECT_EQ(twelve.at(0).model->shape.id, "ornith-1.0-9b");
     // A named context is kept.
     PlanRequest request = request_for("RTX 3090");
     request.n_ctx = 8192;
     EXPECT_EQ(choose(catalogue(), request, 1).value().at(0).n_ctx, 8192u);
     // Worse quantization never raises quality.
     const auto* model = catalogue().find_model("qwen2.5-coder-7b").value();
+    const Score score = Scores(catalogue()).of(*model, Purpose::coding);
     double last = 1000;
     for (const char* quant : {"F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q2_K"}) {
-        const auto quality = quality_of(catalogue(), *model, Purpose::coding, quant, {Format::f16, Format::f16});
+        const auto quality = quality_of(catalogue(), *model, score, quant, {Format::f16, Format::f16});
         ASSERT_TRUE(quality) << quant;
         EXPECT_LE(*quality, last) << quant;
         last = *quality;
@@ -126,9 +127,10 @@ TEST(Choose, DraftsAreRelativesAndAreCharged) {
 
 TEST(Choose, ADraftTakesRoomFromTheContextButNotBelowTheWantedOne) {
     PlanRequest request = request_for("RTX 3090");
+    request.model = catalogue().find_model("qwen2.5-coder-32b").value();
+    const auto alone = choose(catalogue(), request, 1).value().at(0);
     request.find_draft = true;
-    const auto alone = choose(catalogue(), request_for("RTX 3090"), 1).value().at(0),
-               with = choose(catalogue(), request, 1).value().at(0);
+    const auto with = choose(catalogue(), request, 1).value().at(0);
     ASSERT_TRUE(with.draft);
     EXPECT_EQ(with.model, alone.model);
     EXPECT_LT(with.n_ctx, alone.n_ctx) << "the card was full";
@@ -299,7 +301,7 @@ TEST(Choose, AModelTrainedInAQuantizedFormatIsPlannedInIt) {
     const auto best = choose(catalogue(), request, 1).value().at(0);
     EXPECT_EQ(best.quant, "MXFP4");
     EXPECT_NEAR(double(best.footprint.weights_bytes) / double(kGiB), 11.27, 0.05) << "the published file has 11.27 GiB";
-    EXPECT_EQ(best.quality, score_of(catalogue(), *request.model, request.purpose).points) << "nothing is lost";
+    EXPECT_EQ(best.quality, Scores(catalogue()).of(*request.model, request.purpose).points) << "nothing is lost";
     EXPECT_EQ(smallest_need(catalogue(), request)->quant, "MXFP4");
     request.quant = "Q8_0";  // but what is named is planned
     EXPECT_EQ(choose(catalogue(), request, 1).value().at(0).quant, "Q8_0");
@@ -345,6 +347,11 @@ TEST(Catalogue, BrokenEntriesAreRefusedByName) {
         std::string::npos);
     EXPECT_NE(refused(R"({"schema": 1, "models": [{"id": "m"}]})").find("'arch'"), std::string::npos);
     EXPECT_NE(refused(R"({"schema": 1, "models": 3})").find("list"), std::string::npos);
+    const std::string whose =
+        R"({"schema": 1, "models": [{"id": "m", "arch": "llama", "parameters": 1, "n_layer": 2, "n_embd": 64,
+        "n_head": 8, "n_head_kv": 4, "head_dim": 8, "n_ff": 64, "n_vocab": 100, "n_ctx": 1000, "quality": {"published": [
+        {"benchmark": "SWE-bench Verified", "score": 50, "by": "me", "source": "here"}]}}]})";
+    EXPECT_NE(refused(whose).find("third party"), std::string::npos);
     // What is printed or becomes a word of a command has no control characters.
     EXPECT_NE(refused("{\"schema\": 1, \"cards\": [{\"name\": \"X\\u001b[2J\", \"vendor\": \"Y\", \"vram_gib\": 12, "
                       "\"bandwidth_gbps\": 100}]}")
