@@ -44,10 +44,13 @@ Result<void> each_way(const Catalogue& catalogue, const PlanRequest& request, co
     });
     if (request.kv) caches = {*request.kv};
     std::erase_if(caches, [&](const KvFormats& kv) { return !fits_heads(kv, model.shape.config); });
+    std::optional<ModelFit> last;
     for (const std::string& quant : quants) {
-        ATLAS_TRY(const ModelFit fit,
-                  request.file != nullptr ? Result<ModelFit>(*request.file) : ModelFit::create(model.shape, quant));
+        ATLAS_TRY(ModelFit fit, request.file != nullptr
+                                    ? Result<ModelFit>(*request.file)
+                                    : ModelFit::create(model.shape, quant, false, last ? &*last : nullptr));
         for (const KvFormats& kv : caches) ATLAS_TRY_VOID(visit(fit, kv));
+        last = std::move(fit);
     }
     return {};
 }

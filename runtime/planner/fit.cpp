@@ -83,7 +83,8 @@ bool can_run(const ModelShape& model) {
     return known != nullptr && known->runs();
 }
 
-Result<ModelFit> ModelFit::create(const ModelShape& model, std::string_view quant, bool has_importance) {
+Result<ModelFit> ModelFit::create(const ModelShape& model, std::string_view quant, bool has_importance,
+                                  const ModelFit* same) {
     ATLAS_TRY(const auto tensors, quantized_tensors(model, quant, has_importance));
     ModelFit fit;
     fit.model_ = &model;
@@ -96,7 +97,12 @@ Result<ModelFit> ModelFit::create(const ModelShape& model, std::string_view quan
     } else {
         for (const gguf::TensorInfo& tensor : tensors) fit.weights_bytes_ += storage_bytes(tensor.bytes);
     }
-    ATLAS_TRY_VOID(fit.prepare_scratch());
+    if (same != nullptr) {
+        ATLAS_CHECK(same->model_ == &model);
+        fit.layers_ = same->layers_;
+    } else {
+        ATLAS_TRY(fit.layers_, first_layers(model));
+    }
     return fit;
 }
 
@@ -107,21 +113,22 @@ Result<ModelFit> ModelFit::of_file(const ModelShape& model, std::string_view qua
     fit.quant_ = quant;
     fit.size_ = size;
     fit.weights_bytes_ = weights_bytes;
-    ATLAS_TRY_VOID(fit.prepare_scratch());
+    ATLAS_TRY(fit.layers_, first_layers(model));
     return fit;
 }
 
-Result<void> ModelFit::prepare_scratch() {
-    const ModelShape two = stand_in(*model_);
+Result<std::shared_ptr<ModelFit::Layers>> ModelFit::first_layers(const ModelShape& model) {
+    const ModelShape two = stand_in(model);
     const Architecture* architecture = architecture_named(two.arch);
-    two_layers_ = two.config;
-    forward_ = architecture->forward;
+    auto layers = std::make_shared<Layers>();
+    layers->config = two.config;
+    layers->forward = architecture->forward;
     ATLAS_TRY(const auto tensors,
               quantized_tensors(two, "F16", false));  // scratch does not depend on the weights' formats
-    ATLAS_TRY(two_layer_weights_,
-              resolve_tensors(tensors, architecture->weights(two_layers_), two_layers_, [](Format) { return true; }));
-    for (ResolvedWeight& weight : two_layer_weights_) weight.source = nullptr;
-    return {};
+    ATLAS_TRY(layers->weights, resolve_tensors(tensors, architecture->weights(layers->config), layers->config,
+                                               [](Format) { return true; }));
+    for (ResolvedWeight& weight : layers->weights) weight.source = nullptr;
+    return layers;
 }
 
 MemoryPlan ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequences) const {
@@ -129,20 +136,25 @@ MemoryPlan ModelFit::at(uint32_t n_ctx, const KvFormats& kv, uint32_t n_sequence
     // find its peak.
     SessionShape shape;
     shape.n_ctx = n_ctx;
-    auto plan = plan_memory({two_layers_, two_layer_weights_, forward_}, shape);
-    ATLAS_CHECK(plan.has_value(), "{}", plan ? "" : plan.error().message);
-    plan->weights_bytes = weights_bytes_;
-    plan->kv_bytes =
+    auto known = layers_->plans.find(n_ctx);
+    if (known == layers_->plans.end()) {
+        const auto counted = plan_memory({layers_->config, layers_->weights, layers_->forward}, shape);
+        ATLAS_CHECK(counted.has_value(), "{}", counted ? "" : counted.error().message);
+        known = layers_->plans.emplace(n_ctx, *counted).first;
+    }
+    MemoryPlan plan = known->second;
+    plan.weights_bytes = weights_bytes_;
+    plan.kv_bytes =
         n_sequences * cache_bytes(model_->config, n_ctx, kv, kBatch) + more_states_bytes(model_->config, n_sequences);
-    plan->other_bytes = kPipelineAllowanceBytes;
-    plan->largest_storage_bytes = size_.largest_tensor_bytes;
+    plan.other_bytes = kPipelineAllowanceBytes;
+    plan.largest_storage_bytes = size_.largest_tensor_bytes;
     const KvRows rows = kv_rows(model_->config, shape, n_ctx);
     for (const LayerConfig& layer : model_->config.layers) {
         const CacheShape cache = layer.cache();
         const uint64_t row = std::max(kv_row_bytes(kv.k, cache.k_width), kv_row_bytes(kv.v, cache.v_width));
-        plan->largest_storage_bytes = std::max(plan->largest_storage_bytes, rows.of(cache) * row);
+        plan.largest_storage_bytes = std::max(plan.largest_storage_bytes, rows.of(cache) * row);
     }
-    return *plan;
+    return plan;
 }
 
 std::optional<MemoryPlan> ModelFit::longest(const Room& room, uint32_t least, uint32_t most, const KvFormats& kv,

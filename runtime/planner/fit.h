@@ -3,6 +3,8 @@
 // architectures that this build runs, the numbers come from the plan that the loader executes; for others, from the
 // same decoder with the same dimensions.
 
+#include <map>
+#include <memory>
 #include <optional>
 
 #include "runtime/model/room.h"
@@ -21,8 +23,10 @@ bool can_run(const ModelShape& model);
 
 class ModelFit {
   public:
-    /// Fails: not_found (quantization).
-    static Result<ModelFit> create(const ModelShape& model, std::string_view quant, bool has_importance = false);
+    /// `same`: of the same model in another quantization, whose dry runs serve again; may be null. Fails: not_found
+    /// (quantization).
+    static Result<ModelFit> create(const ModelShape& model, std::string_view quant, bool has_importance = false,
+                                   const ModelFit* same = nullptr);
 
     /// Of a file, whose true sizes are known; `weights_bytes` of them go to the device. Fails: invalid_argument (a
     /// shape that no decoder has).
@@ -39,15 +43,19 @@ class ModelFit {
                                       uint32_t n_sequences = 1) const;
 
   private:
-    Result<void> prepare_scratch();
+    // The first two layers, as the planner of runtime/model sees them; scratch is counted with them.
+    struct Layers {
+        ModelConfig config;
+        std::vector<ResolvedWeight> weights;  // without `source`
+        Forward forward = nullptr;
+        std::map<uint32_t, MemoryPlan> plans;  // by context: a plan takes hundreds of dry runs
+    };
+    static Result<std::shared_ptr<Layers>> first_layers(const ModelShape& model);
     const ModelShape* model_ = nullptr;
     std::string quant_;
     ModelSize size_;
     uint64_t weights_bytes_ = 0;
-    // The first two layers, as the planner of runtime/model sees them; scratch is counted with them.
-    ModelConfig two_layers_;
-    std::vector<ResolvedWeight> two_layer_weights_;  // without `source`
-    Forward forward_ = nullptr;
+    std::shared_ptr<Layers> layers_;
 };
 
 }  // namespace atlas
