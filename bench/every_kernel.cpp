@@ -138,8 +138,9 @@ Result<void> plan_small_operations(PlanBackend& backend, uint32_t cols) {
         ops.add(a, b, y);
         ops.rms_norm(a, {}, 1e-5f, y);
         ops.layer_norm(a, gain, gain, 1e-5f, y);
-        for (const Activation activation : {Activation::silu, Activation::gelu_tanh, Activation::relu_squared,
-                                            Activation::sigmoid, Activation::softplus, Activation::silu_clamped})
+        for (const Activation activation :
+             {Activation::silu, Activation::gelu_tanh, Activation::relu_squared, Activation::sigmoid,
+              Activation::softplus, Activation::silu_clamped, Activation::none})
             ops.gated_mul(activation, a, b, y);
         for (const Activation activation : {Activation::gelu_tanh, Activation::relu_squared})
             ops.activate(activation, a, y);

@@ -1,5 +1,7 @@
 #include "runtime/model/common_weights.h"
 
+#include <algorithm>
+
 namespace atlas {
 
 namespace {
@@ -24,7 +26,7 @@ Dims embd_ff(const ModelConfig& m, const LayerConfig& l) { return {m.n_embd, l.n
 
 }  // namespace
 
-WeightRules model_weights() {
+WeightRules model_weights(const ModelConfig&) {
     return {{kTokenEmbd, Need::required, vocab_embd},
             {kOutputNorm, Need::required, embd},
             {kOutput, Need::usual, vocab_embd},
@@ -151,6 +153,19 @@ WeightRules expert_weights(const LayerConfig& layer, Scale scale) {
                         {kFfnDownShared, Need::required, kSharedDown, scale}}});
 }
 
+WeightRules maybe_merged(WeightRules rules) {
+    for (WeightRule& rule : rules) {
+        if (rule.id == kFfnGateExps || rule.id == kFfnUpExps) rule.instead = kFfnGateUpExps;
+    }
+    const bool has_experts =
+        std::any_of(rules.begin(), rules.end(), [](const WeightRule& rule) { return rule.id == kFfnUpExps; });
+    if (!has_experts) return rules;
+    rules.push_back({kFfnGateUpExps, Need::optional, [](const ModelConfig& m, const LayerConfig& l) {
+                         return Dims{l.experts.n, 2 * uint64_t{l.experts.n_ff}, m.n_embd};
+                     }});
+    return rules;
+}
+
 WeightRules expert_or_dense_weights(const LayerConfig& layer, Scale scale) {
     return layer.experts.n > 0 ? expert_weights(layer, scale) : gated_feed_forward_weights(scale);
 }
@@ -165,8 +180,8 @@ WeightRules expert_scales() {
 WeightRule norm_weight(WeightId id) { return {id, Need::required, embd}; }
 
 bool is_product(WeightId id, const Tensor& weight) {
-    return weight && weight.rows > 1 && !(id == kTokenEmbd) && !id.name.starts_with("cache_turn_") &&
-           id.name.find("_exps.") == std::string_view::npos;
+    return weight && weight.rows > 1 && !(id == kTokenEmbd) && !(id == kPerLayerEmbd) &&
+           !id.name.starts_with("cache_turn_") && id.name.find("_exps.") == std::string_view::npos;
 }
 
 }  // namespace atlas

@@ -26,18 +26,24 @@ inline constexpr WeightId kFfnNorm{"ffn_norm.weight"}, kFfnGate{"ffn_gate.weight
     kFfnNormBias{"ffn_norm.bias"}, kFfnPostNorm{"post_ffw_norm.weight"};
 inline constexpr WeightId kFfnGateInp{"ffn_gate_inp.weight"}, kFfnGateInpBias{"ffn_gate_inp.bias"},
     kExpProbsBias{"exp_probs_b.bias"}, kFfnGateExps{"ffn_gate_exps.weight"}, kFfnUpExps{"ffn_up_exps.weight"},
-    kFfnDownExps{"ffn_down_exps.weight"}, kFfnGateExpsBias{"ffn_gate_exps.bias"}, kFfnUpExpsBias{"ffn_up_exps.bias"},
-    kFfnDownExpsBias{"ffn_down_exps.bias"}, kFfnGateExpsScale{"ffn_gate_exps.scale"},
-    kFfnUpExpsScale{"ffn_up_exps.scale"}, kFfnDownExpsScale{"ffn_down_exps.scale"};
+    kFfnDownExps{"ffn_down_exps.weight"}, kFfnGateUpExps{"ffn_gate_up_exps.weight"},
+    kFfnGateExpsBias{"ffn_gate_exps.bias"}, kFfnUpExpsBias{"ffn_up_exps.bias"}, kFfnDownExpsBias{"ffn_down_exps.bias"},
+    kFfnGateExpsScale{"ffn_gate_exps.scale"}, kFfnUpExpsScale{"ffn_up_exps.scale"},
+    kFfnDownExpsScale{"ffn_down_exps.scale"};
 inline constexpr WeightId kFfnGateInpShared{"ffn_gate_inp_shexp.weight"}, kFfnGateShared{"ffn_gate_shexp.weight"},
     kFfnUpShared{"ffn_up_shexp.weight"}, kFfnDownShared{"ffn_down_shexp.weight"};
+inline constexpr WeightId kLayerScale{"layer_output_scale.weight"};  // one factor of all that a layer gives
+// What a token adds to each layer by a table of its own (Gemma 3n, Gemma 4).
+inline constexpr WeightId kPerLayerEmbd{"per_layer_token_embd.weight"}, kPerLayerProj{"per_layer_model_proj.weight"},
+    kPerLayerProjNorm{"per_layer_proj_norm.weight"}, kPerLayerGate{"inp_gate.weight"}, kPerLayerUp{"proj.weight"},
+    kPerLayerNorm{"post_norm.weight"};
 // Ours, see runtime/model/cache_rotation.h.
 inline constexpr WeightId kRotateK{"cache_turn_k.weight"}, kRotateKShift{"cache_turn_k.bias"},
     kRotateQ{"cache_turn_q.weight"}, kRotateKFeedback{"cache_turn_k_feedback.weight"}, kRotateV{"cache_turn_v.weight"},
     kRotateVBack{"cache_turn_v_back.weight"}, kRotateVFeedback{"cache_turn_v_feedback.weight"};
 
 /// token_embd, output_norm, output (usual), output.bias, rope_freqs (optional).
-WeightRules model_weights();
+WeightRules model_weights(const ModelConfig& config);
 
 /// attn_norm, q, k, v (also fused: attn_qkv), output; biases as needed; the matrices of fit-cache.
 WeightRules attention_weights(Need qkv_bias = Need::optional, Need output_bias = Need::optional);
@@ -57,6 +63,8 @@ WeightRules fused_feed_forward_weights();
 WeightRules plain_feed_forward_weights();
 /// The router and the experts, and the experts that every token uses, if the layer has any.
 WeightRules expert_weights(const LayerConfig& layer, Scale scale = Scale::folded);
+/// The same for a family whose files may have gate and up in one tensor, each expert's gate first.
+WeightRules maybe_merged(WeightRules expert_rules);
 /// expert_weights or, for a layer without experts, gated_feed_forward_weights.
 WeightRules expert_or_dense_weights(const LayerConfig& layer, Scale scale = Scale::folded);
 /// One factor for each expert's matrices: ffn_gate_exps.scale and the others.

@@ -9,6 +9,7 @@ CacheShape LayerConfig::cache() const {
     switch (mixer) {
         case Mixer::attention:
             shape = {k_width(), head_dim, v_width(), v_head_dim, window, 0};
+            if (kv_layer) shape = {0, 0, 0, 0, window, 0};
             break;
         case Mixer::latent_attention:
             shape.k_width = shape.k_head = latent.kv_rank + latent.rope_dim;

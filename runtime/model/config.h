@@ -3,6 +3,7 @@
 // it again.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,8 @@ struct LayerConfig {
     uint32_t v_head_dim = 0;  // of values
     uint32_t window = 0;      // as CacheShape::window
     RopeParams rope;
+    bool rope_factors = true;          // whether the file's rope_freqs count
+    std::optional<uint32_t> kv_layer;  // whose keys and values it reads; none: its own
     LatentConfig latent;
     DeltaNetConfig delta_net;
     uint32_t n_ff = 0;  // of a dense feed-forward block
@@ -100,6 +103,7 @@ struct ModelConfig {
     float logit_scale = 1;            // multiplies the logits
     float logit_softcap = 0;          // c: logits become c * tanh(logit / c), after the scale; 0: off
     std::vector<LayerConfig> layers;  // at least one
+    uint32_t n_per_layer = 0;         // width of what a token adds to each layer by a table of its own; 0: nothing
     uint32_t n_draft_layers = 0;      // that a file has after them to draft tokens with; they are not loaded
 
     uint32_t n_layer() const { return static_cast<uint32_t>(layers.size()); }

@@ -10,7 +10,7 @@ namespace atlas {
 
 namespace {
 
-constexpr uint32_t kMaxRunnableHeadDim = 256;  // what the attention kernels keep in registers
+constexpr uint32_t kMaxRunnableHeadDim = 512;  // what the attention kernels keep in registers
 
 Result<uint32_t> in_range(std::string_view name, int64_t found, KeyRange range) {
     if (found < range.low || found > range.high) {
@@ -160,8 +160,9 @@ Result<RopeParams> read_rope(const KeyReader& keys, const DecoderTraits& traits,
     return rope;
 }
 
-// What the kernels of this build can compute.
-Result<void> check_kernels(const KeyReader& keys, const LayerConfig& layer) {
+}  // namespace
+
+Result<void> check_heads(const KeyReader& keys, const LayerConfig& layer) {
     if (layer.head_dim > kMaxRunnableHeadDim || layer.head_dim % kAttentionHeadMultiple != 0) {
         return fail(ErrorCode::unsupported, "{}: supported are multiples of {} up to {}, found {}",
                     keys.full("attention.key_length"), kAttentionHeadMultiple, kMaxRunnableHeadDim, layer.head_dim);
@@ -173,6 +174,8 @@ Result<void> check_kernels(const KeyReader& keys, const LayerConfig& layer) {
     return {};
 }
 
+namespace {
+
 Result<ModelConfig> read_config(const KeySource& source, const DecoderTraits& traits, bool has_experts) {
     const KeyReader keys(source);
     ModelConfig config;
@@ -182,7 +185,7 @@ Result<ModelConfig> read_config(const KeySource& source, const DecoderTraits& tr
     ATLAS_TRY(config.n_embd, keys.count("embedding_length", {1, kMaxWidth}));
     ATLAS_TRY(config.n_ctx_train, keys.count("context_length", {1, kMaxContext}));
     ATLAS_TRY(LayerConfig layer, read_layer(keys, config, 0, traits, has_experts));
-    if (traits.runs && !traits.latent) ATLAS_TRY_VOID(check_kernels(keys, layer));
+    if (traits.runs && !traits.latent) ATLAS_TRY_VOID(check_heads(keys, layer));
     if (!source.flag_or("attention.causal", true)) {
         return fail(ErrorCode::unsupported, "{}: expected true, found false (an embedding model, not a text generator)",
                     keys.full("attention.causal"));

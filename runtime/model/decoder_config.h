@@ -89,6 +89,9 @@ Result<ModelConfig> read_decoder_config(const KeySource& keys, const DecoderTrai
 /// expert_count it is dense.
 Result<ModelConfig> read_expert_decoder_config(const KeySource& keys, const DecoderTraits& traits);
 
+/// Whether the kernels of this build compute attention with the layer's heads. Fails: unsupported.
+Result<void> check_heads(const KeyReader& keys, const LayerConfig& layer);
+
 /// Takes the layers that only draft, those of the key nextn_predict_layers, from the end of the model's. Fails:
 /// corrupt.
 Result<void> split_draft_layers(const KeyReader& keys, ModelConfig& config);

@@ -25,7 +25,7 @@ void norm_heads(const ModelConfig& config, const Tensor& x, const Tensor& gain, 
     else if (gain.cols == x.cols)
         ops.rms_norm(x, gain, eps, x);
     else
-        ops.rms_norm_heads(x, gain, eps);
+        ops.rms_norm_heads(x, gain, eps, gain.cols, x);
 }
 
 // What divides the angles of pairs: factors for all contexts, or for contexts up to and beyond that of the first
@@ -33,7 +33,7 @@ void norm_heads(const ModelConfig& config, const Tensor& x, const Tensor& gain, 
 Tensor rope_factors(const Layer& layer) {
     const ForwardInputs& in = layer.in;
     const RopeParams& rope = layer.config.rope;
-    if (rope.n_rot == 0) return {};
+    if (rope.n_rot == 0 || !layer.config.rope_factors) return {};
     if (in.weights[kRopeFreqs]) return in.weights[kRopeFreqs];
     const bool is_long = uint64_t{in.step.max_pages} * in.kv[layer.il].page_tokens > rope.n_ctx_orig;
     return in.weights[is_long ? kRopeLong : kRopeShort];
@@ -69,10 +69,21 @@ void write_kv(const Layer& layer, const Qkv& qkv, Ops& ops) {
     if (temperature.beta != 0) ops.scale_by_position(qkv.q, in.step.positions, temperature.beta, temperature.n_ctx);
 }
 
+void turn_queries(const Layer& layer, const Tensor& q, Ops& ops) {
+    const KvLayer& cache = layer.kv();
+    const uint32_t owner = layer.config.kv_layer.value_or(layer.il);
+    ops.rope(q, layer.config.rope, layer.in.step.positions, rope_factors(layer));
+    if (!cache.rotate_k) return;
+    if (const Tensor& fitted = layer.in.weights.at(owner, kRotateQ))
+        ops.rotate_heads(q, fitted, {});
+    else
+        ops.hadamard(q, hadamard_block(layer.config.head_dim));
+}
+
 void attend(const Layer& layer, const Tensor& q, const Tensor& heads, Ops& ops) {
     const ForwardInputs& in = layer.in;
     const LayerConfig& c = layer.config;
-    const KvLayer& cache = in.kv[layer.il];
+    const KvLayer& cache = layer.kv();
     const AttentionTables tables{in.step.positions, in.step.seqs,          in.step.table_for(c.window),
                                  in.step.max_pages, in.step.max_kv_tokens, in.step.shared_positions};
     const AttentionParams params{c.n_head,
@@ -84,8 +95,9 @@ void attend(const Layer& layer, const Tensor& q, const Tensor& heads, Ops& ops) 
                                  in.config.attention_softcap,
                                  layer[kAttnSinks]};
     ops.attention(q, cache, tables, params, heads);
-    if (cache.rotate_v && layer[kRotateV])
-        ops.rotate_heads(heads, layer[kRotateVBack], {});
+    const Tensor& back = in.weights.at(c.kv_layer.value_or(layer.il), kRotateVBack);
+    if (cache.rotate_v && back)
+        ops.rotate_heads(heads, back, {});
     else if (cache.rotate_v)
         ops.hadamard(heads, hadamard_block(params.value_dim()));
 }
@@ -144,6 +156,13 @@ void embed_tokens(const ForwardInputs& in, const Tensor& x, Ops& ops) {
     const Tensor of_positions = ops.scratch(x.rows, x.cols, "position_embd");
     ops.get_rows(in.weights[kPositionEmbd], in.step.positions, of_positions);
     ops.add(x, of_positions, x);
+}
+
+Tensor output_rows(const ForwardInputs& in, const Tensor& x, Ops& ops) {
+    if (!x || in.step.out_rows.count == x.rows) return x;
+    const Tensor rows = ops.scratch(in.step.out_rows.count, x.cols, "wanted_rows");
+    ops.get_rows(x, in.step.out_rows, rows);
+    return rows;
 }
 
 void write_logits(const ForwardInputs& in, const Tensor& h, Ops& ops) {

@@ -13,6 +13,8 @@ struct Layer {
     uint32_t il = 0;
     const LayerConfig& config = in.config.layers[il];
 
+    /// The keys and values that it reads.
+    const KvLayer& kv() const { return in.kv[config.kv_layer.value_or(il)]; }
     /// Empty where the file has no such tensor.
     const Tensor& operator[](WeightId id) const { return in.weights.at(il, id); }
     bool is_last() const { return il + 1 == in.config.n_layer(); }
@@ -46,6 +48,8 @@ Qkv project_qkv(const Layer& layer, const Tensor& h, Ops& ops);
 void norm_qk(const Layer& layer, const Qkv& qkv, Ops& ops);
 /// Turns q and k by their positions and writes k and v to the cache; they are undefined afterwards, q is ready.
 void write_kv(const Layer& layer, const Qkv& qkv, Ops& ops);
+/// What write_kv does with q, for a layer that reads another's keys.
+void turn_queries(const Layer& layer, const Tensor& q, Ops& ops);
 /// heads: [n_tokens, n_head * v_head_dim], what each head of queries gets from the cache. Uses attn_sinks.
 void attend(const Layer& layer, const Tensor& q, const Tensor& heads, Ops& ops);
 /// All of the above and the output product.
@@ -59,6 +63,8 @@ void feed_forward(const Layer& layer, const Tensor& h, const Tensor& out, Ops& o
 
 /// x = the step's rows of token_embd, times the model's scale, plus their rows of position_embd if the file has it.
 void embed_tokens(const ForwardInputs& in, const Tensor& x, Ops& ops);
+/// The rows of x, one per token, whose logits are requested: x itself if all are; else in scratch. Empty of an empty x.
+Tensor output_rows(const ForwardInputs& in, const Tensor& x, Ops& ops);
 /// The logits of h [n_outputs, n_embd], with the model's scale and cap.
 void write_logits(const ForwardInputs& in, const Tensor& h, Ops& ops);
 

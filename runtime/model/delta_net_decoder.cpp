@@ -67,7 +67,7 @@ void gated_attention(const Layer& layer, const Tensor& h, const Tensor& out, Ops
     ops.matmul_group(terms, h);
     const float eps = layer.in.config.norm_eps;
     ops.rms_norm(part_of_heads(gated, 2 * d, 0, d), layer[kAttnQNorm], eps, part_of_heads(qkv.q, d, 0, d));
-    ops.rms_norm_heads(qkv.k, layer[kAttnKNorm], eps);
+    ops.rms_norm_heads(qkv.k, layer[kAttnKNorm], eps, layer.config.head_dim, qkv.k);
     write_kv(layer, qkv, ops);
     if (!layer.wants_output()) return;
     const Tensor heads = ops.scratch(h.rows, c.q_width(), "heads");
@@ -101,7 +101,7 @@ void delta_net(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops)
                   {c.n_k_heads, c.n_v_heads, c.head_dim, eps, c.grouped}, tables,
                   states.col_range(c.conv_state(), c.head_states()), y);
     if (!layer.wants_output()) return;
-    ops.rms_norm_heads(y, layer[kDeltaNorm], eps);
+    ops.rms_norm_heads(y, layer[kDeltaNorm], eps, layer.config.delta_net.head_dim, y);
     ops.gated_mul(Activation::silu, gate, y, y);
     ops.matmul_add(layer[kDeltaOut], y, {}, out);
 }

@@ -16,7 +16,7 @@ Result<ModelConfig> read_dense_decoder(const KeySource& keys, RopeParams::Pairin
 /// The same of a decoder whose layers may have experts; see DecoderTraits::experts.
 Result<ModelConfig> read_expert_decoder(const KeySource& keys, const DecoderTraits& traits);
 
-/// Requires the ids of model_weights(), attention_weights(), kFfnNorm and gated_feed_forward_weights(); uses those of
+/// Requires the ids of model_weights, attention_weights(), kFfnNorm and gated_feed_forward_weights(); uses those of
 /// head_norm_weights().
 void forward_dense_decoder(const ForwardInputs& inputs, Ops& ops);
 /// The same with RMS norms of what the blocks add, post_attention_norm and post_ffw_norm.

@@ -24,26 +24,33 @@ void add_shared(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops
 
 }  // namespace
 
-void expert_feed_forward(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
+void routed_feed_forward(const Layer& layer, const Router& router, const Tensor& h, const Tensor& out, Ops& ops) {
     const ExpertsConfig& experts = layer.config.experts;
-    if (experts.n == 0) return feed_forward(layer, h, out, ops);
-    const uint32_t n_used = experts.routing.n_used;
+    const uint32_t n_used = experts.routing.n_used, n_ff = experts.n_ff;
+    const ScratchScope scope(ops);
+    const Tensor routes = ops.scratch(h.rows, 2 * n_used, "routes"),
+                 inner = ops.scratch(h.rows * n_used, n_ff, "experts_inner");
     {
-        const ScratchScope scope(ops);
-        const Tensor routes = ops.scratch(h.rows, 2 * n_used, "routes"),
-                     inner = ops.scratch(h.rows * n_used, experts.n_ff, "experts_inner");
-        {
-            const ScratchScope router(ops);
-            const Tensor logits = ops.scratch(h.rows, experts.n, "router");
-            ops.matmul_add(layer[kFfnGateInp], h, layer[kFfnGateInpBias], logits);
-            ops.route(logits, layer[kExpProbsBias], experts.routing, routes);
-        }
-        ops.experts_up(layer.in.config.activation,
-                       matrices(layer, kFfnGateExps, kFfnGateExpsBias, kFfnGateExpsScale, experts.n_ff),
-                       matrices(layer, kFfnUpExps, kFfnUpExpsBias, kFfnUpExpsScale, experts.n_ff), h, routes, inner);
-        ops.experts_down(matrices(layer, kFfnDownExps, kFfnDownExpsBias, kFfnDownExpsScale, layer.in.config.n_embd),
-                         inner, routes, out);
+        const ScratchScope of_router(ops);
+        const Tensor logits = ops.scratch(h.rows, experts.n, "router");
+        ops.matmul_add(layer[kFfnGateInp], router.input, layer[kFfnGateInpBias], logits);
+        if (router.logit_scale != 1) ops.scale(logits, router.logit_scale, 0, logits);
+        ops.route(logits, layer[kExpProbsBias], experts.routing, routes);
     }
+    ExpertMatrices gate = matrices(layer, kFfnGateExps, kFfnGateExpsBias, kFfnGateExpsScale, n_ff);
+    ExpertMatrices up = matrices(layer, kFfnUpExps, kFfnUpExpsBias, kFfnUpExpsScale, n_ff);
+    if (const Tensor& both = layer[kFfnGateUpExps]) {
+        gate = {both, {}, {}, n_ff, 0, 2 * n_ff};
+        up = {both, {}, {}, n_ff, n_ff, 2 * n_ff};
+    }
+    ops.experts_up(layer.in.config.activation, gate, up, h, routes, inner);
+    ops.experts_down(matrices(layer, kFfnDownExps, kFfnDownExpsBias, kFfnDownExpsScale, layer.in.config.n_embd), inner,
+                     routes, out);
+}
+
+void expert_feed_forward(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
+    if (layer.config.experts.n == 0) return feed_forward(layer, h, out, ops);
+    routed_feed_forward(layer, {h}, h, out, ops);
     if (layer[kFfnUpShared]) add_shared(layer, h, out, ops);
 }
 

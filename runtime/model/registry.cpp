@@ -47,7 +47,7 @@ constexpr auto kArchitectures = std::to_array<const Architecture*>({
 }  // namespace
 
 WeightTable Architecture::weights(const ModelConfig& config) const {
-    WeightTable table{model_weights(), {}, ignorable};
+    WeightTable table{model_weights(config), {}, ignorable};
     for (const LayerConfig& layer : config.layers) table.layers.push_back(layer_weights(config, layer));
     return table;
 }

@@ -13,7 +13,7 @@ namespace atlas {
 struct Architecture {
     std::string_view name;  // as in general.architecture
     Result<ModelConfig> (*read_config)(const KeySource& keys);
-    WeightRules (*model_weights)();
+    WeightRules (*model_weights)(const ModelConfig& config);
     WeightRules (*layer_weights)(const ModelConfig& config, const LayerConfig& layer);
     std::span<const std::string_view> ignorable = {};  // see WeightTable
     Forward forward = nullptr;                         // none: it can be planned, not run

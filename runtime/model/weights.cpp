@@ -99,6 +99,7 @@ class Resolver {
         const gguf::TensorInfo* info = find(name);
         if (info == nullptr) {
             if (rule.need != Need::required) return {};
+            if (!rule.instead.name.empty() && find(prefix + std::string(rule.instead.name)) != nullptr) return {};
             return fail(ErrorCode::not_found, "{}: the file has no such tensor, and {} needs it", name,
                         config_.architecture);
         }

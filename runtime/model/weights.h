@@ -85,6 +85,7 @@ struct WeightRule {
     // their order. It counts where the file lacks the first one's own tensor.
     std::string_view fused_as = {};
     bool usually_fused = false;  // most files have that one
+    WeightId instead = {};       // another rule's tensor that a file may have in this one's place; names no part of it
     bool decoded = false;        // becomes f32 whatever the file stores, as vectors do: kernels read nothing else
 
     std::string_view tensor() const { return stored_as.empty() ? id.name : stored_as; }

@@ -64,7 +64,7 @@ void DryOps::add(const Tensor& a, const Tensor& b, const Tensor& y) {
 void DryOps::gated_mul(Activation, const Tensor& gate, const Tensor& up, const Tensor& y) {
     ATLAS_CHECK(gate.cols > 0 && up.cols % gate.cols == 0, "gate of {} columns for {}", gate.cols, up.cols);
     ATLAS_CHECK_EQ(up.cols, y.cols);
-    ATLAS_CHECK_EQ(gate.rows, y.rows);
+    ATLAS_CHECK(gate.rows == y.rows || gate.rows == 1, "gate of {} rows for {}", gate.rows, y.rows);
     count(8.0 * y.rows * y.cols);
 }
 

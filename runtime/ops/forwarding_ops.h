@@ -84,7 +84,9 @@ class ForwardingOps : public Ops {
                        const U32View& slots) override {
         ops_.rope_kv_write(q, k, v, params, positions, factors, cache, slots);
     }
-    void rms_norm_heads(const Tensor& x, const Tensor& gain, float eps) override { ops_.rms_norm_heads(x, gain, eps); }
+    void rms_norm_heads(const Tensor& x, const Tensor& gain, float eps, uint32_t head_dim, const Tensor& y) override {
+        ops_.rms_norm_heads(x, gain, eps, head_dim, y);
+    }
     void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum,
                       const Tensor& y) override {
         ops_.add_rms_norm(a, b, gain, eps, sum, y);

@@ -42,11 +42,10 @@ void Ops::rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const
     kv_write(k, v, cache, slots);
 }
 
-void Ops::rms_norm_heads(const Tensor& x, const Tensor& gain, float eps) {
-    ATLAS_CHECK(gain.cols > 0 && x.cols % gain.cols == 0, "rms_norm_heads: {} columns in heads of {}", x.cols,
-                gain.cols);
-    for (uint32_t at = 0; at < x.cols; at += gain.cols)
-        rms_norm(x.col_range(at, gain.cols), gain, eps, x.col_range(at, gain.cols));
+void Ops::rms_norm_heads(const Tensor& x, const Tensor& gain, float eps, uint32_t head_dim, const Tensor& y) {
+    ATLAS_CHECK(head_dim > 0 && x.cols % head_dim == 0, "rms_norm_heads: {} columns in heads of {}", x.cols, head_dim);
+    for (uint32_t at = 0; at < x.cols; at += head_dim)
+        rms_norm(x.col_range(at, head_dim), gain, eps, y.col_range(at, head_dim));
 }
 
 void Ops::add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum,

@@ -120,6 +120,7 @@ enum class Activation {
     softplus,      // ln(1 + exp(g))
     // gpt-oss: min(g, 7) / (1 + exp(-1.702 min(g, 7))); the factor beside it, u, becomes clamp(u, -7, 7) + 1.
     silu_clamped,
+    none,  // g
 };
 
 /// One matrix product of several: w [n_out, n_in] any format; b as in matmul_add or empty; y [n_tokens, n_out].
@@ -155,8 +156,9 @@ class Ops {
     /// y = a + b.  b: the shape of a, or one row that is added to every row (a bias).  y may be a or b.
     virtual void add(const Tensor& a, const Tensor& b, const Tensor& y) = 0;
 
-    /// y = activation(gate) * up.  up, y: [n_tokens, n_ff]; gate: the same, or narrower: then column i of the gate is
-    /// for the n_ff / gate.cols columns from i * n_ff / gate.cols on.  y may be up, or a gate of its shape.
+    /// y = activation(gate) * up.  up, y: [n_tokens, n_ff]; gate: the same; or narrower: then column i of the gate is
+    /// for the n_ff / gate.cols columns from i * n_ff / gate.cols on; or one row for all tokens.  y may be up, or a
+    /// gate of its shape.
     virtual void gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) = 0;
 
     /// y = activation(x).  y may be x.  Not silu_clamped.
@@ -254,8 +256,9 @@ class Ops {
                                const U32View& positions, const Tensor& factors, const KvLayer& cache,
                                const U32View& slots);
 
-    /// rms_norm of every head in place.  x: f32 [n_tokens, n_head * d]; gain: f32 [1, d], the same for all heads.
-    virtual void rms_norm_heads(const Tensor& x, const Tensor& gain, float eps);
+    /// rms_norm of every head.  x, y: f32 [n_tokens, n_head * head_dim]; gain: f32 [1, head_dim], the same for all
+    /// heads, or empty: all 1.  y may be x.
+    virtual void rms_norm_heads(const Tensor& x, const Tensor& gain, float eps, uint32_t head_dim, const Tensor& y);
 
     /// sum = a + b; y = rms_norm(sum).  sum may be a or b.
     virtual void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum,

@@ -1,6 +1,7 @@
 #include "runtime/planner/fit.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "runtime/base/units.h"
 #include "runtime/model/registry.h"
@@ -11,13 +12,22 @@ namespace {
 
 const uint32_t kBatch = SessionShape().n_batch;
 
+// Whether they need the same scratch.
+bool is_same_kind(const LayerConfig& a, const LayerConfig& b) {
+    const auto kind = [](const LayerConfig& l) {
+        return std::tuple(l.mixer, l.n_head, l.n_head_kv, l.head_dim, l.v_head_dim, l.n_ff, l.experts.n,
+                          l.experts.n_ff);
+    };
+    return kind(a) == kind(b);
+}
+
 // The first two layers, and the first of every other kind.
 std::vector<LayerConfig> two_and_other_kinds(std::span<const LayerConfig> layers) {
     std::vector<LayerConfig> few;
     for (const LayerConfig& layer : layers) {
         const bool is_known =
-            std::any_of(few.begin(), few.end(), [&](const LayerConfig& other) { return other.mixer == layer.mixer; });
-        if (few.size() < 2 || !is_known) few.push_back(layer);
+            std::any_of(few.begin(), few.end(), [&](const LayerConfig& other) { return is_same_kind(other, layer); });
+        if ((few.size() < 2 || !is_known) && !layer.kv_layer) few.push_back(layer);
     }
     return few;
 }

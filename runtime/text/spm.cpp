@@ -5,34 +5,23 @@
 #include <cmath>
 
 #include "runtime/base/check.h"
+#include "runtime/text/marked_text.h"
 #include "runtime/text/merger.h"
 #include "runtime/text/vocabulary_tokenizer.h"
 
 namespace atlas {
 namespace {
 
-constexpr std::string_view kSpace = "▁";  // U+2581 stands for a space
+constexpr std::string_view kSpace = kSpaceMark;
 constexpr TokenId kNoToken = UINT32_MAX;
-
-std::string byte_spelling(unsigned byte) { return fmt::format("<0x{:02X}>", byte); }
-
-// The length a lead byte promises; bytes that cannot lead stand alone.
-size_t character_bytes(std::string_view text) {
-    const auto lead = static_cast<unsigned char>(text[0]);
-    const size_t promised = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    return std::min(promised, text.size());
-}
 
 class SpmTokenizer final : public VocabularyTokenizer {
   public:
     explicit SpmTokenizer(Vocabulary source) : VocabularyTokenizer(std::move(source), true, false) {
         space_prefix_ = vocabulary().add_space_prefix.value_or(true);
         rank_by_score();
-        const auto& kinds = vocabulary().kinds;
-        const bool has_bytes = std::count(kinds.begin(), kinds.end(), TokenKind::byte) > 0;
         for (unsigned byte = 0; byte < 256; ++byte) {
-            auto token = vocabulary().find(byte_spelling(byte));
-            if (token && has_bytes && kinds[*token] != TokenKind::byte) token.reset();
+            auto token = byte_token(vocabulary(), byte);
             if (!token) token = vocabulary().find(std::string(1, static_cast<char>(byte)));
             if (!token) token = vocabulary().unknown;
             byte_tokens_[byte] = token.value_or(kNoToken);
@@ -49,9 +38,8 @@ class SpmTokenizer final : public VocabularyTokenizer {
   protected:
     void encode_plain(std::string_view text, bool begins, std::vector<TokenId>& tokens) const override {
         std::string spelt;
-        spelt.reserve(text.size() + text.size() / 2);
         if (space_prefix_ && begins) spelt = kSpace;
-        for (const char c : text) c == ' ' ? void(spelt += kSpace) : spelt.push_back(c);
+        append_marked(text, spelt);
         ATLAS_CHECK(spelt.size() < UINT32_MAX, "text of {} bytes in one call", text.size());
         Merger<Piece> merger;
         std::vector<Piece> pieces;
@@ -62,20 +50,7 @@ class SpmTokenizer final : public VocabularyTokenizer {
         }
     }
 
-    std::string plain_piece(TokenId token) const override {
-        const std::string& spelling = vocabulary().spellings[token];
-        if (vocabulary().kinds[token] == TokenKind::byte) {
-            const auto byte = byte_of_spelling(spelling);
-            return byte ? std::string(1, static_cast<char>(*byte)) : spelling;
-        }
-        std::string text;
-        for (size_t at = 0; at < spelling.size();) {
-            const bool space = spelling.compare(at, kSpace.size(), kSpace) == 0;
-            text.push_back(space ? ' ' : spelling[at]);
-            at += space ? kSpace.size() : 1;
-        }
-        return text;
-    }
+    std::string plain_piece(TokenId token) const override { return text_of_marked(vocabulary(), token); }
 
   private:
     // A stretch of the word and its token, if it is one.
@@ -145,19 +120,6 @@ class SpmTokenizer final : public VocabularyTokenizer {
 };
 
 }  // namespace
-
-std::optional<unsigned> byte_of_spelling(std::string_view spelling) {
-    const auto digit = [](char c) {
-        return c >= '0' && c <= '9'   ? c - '0'
-               : c >= 'A' && c <= 'F' ? c - 'A' + 10
-               : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                      : -1;
-    };
-    if (spelling.size() != 6 || !spelling.starts_with("<0x") || spelling[5] != '>' || digit(spelling[3]) < 0 ||
-        digit(spelling[4]) < 0)
-        return std::nullopt;
-    return static_cast<unsigned>(16 * digit(spelling[3]) + digit(spelling[4]));
-}
 
 Result<std::shared_ptr<const Tokenizer>> make_spm_tokenizer(Vocabulary vocabulary) {
     if (vocabulary.scores.empty())

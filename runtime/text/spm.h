@@ -8,9 +8,6 @@ namespace atlas {
 
 class Tokenizer;
 
-/// The byte that a token of TokenKind::byte stands for: "<0x0A>".
-std::optional<unsigned> byte_of_spelling(std::string_view spelling);
-
 /// Fails: corrupt (no scores, scores that are not numbers).
 Result<std::shared_ptr<const Tokenizer>> make_spm_tokenizer(Vocabulary vocabulary);
 

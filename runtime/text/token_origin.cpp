@@ -6,7 +6,7 @@
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/text/byte_alphabet.h"
-#include "runtime/text/spm.h"
+#include "runtime/text/marked_text.h"
 #include "runtime/text/utf8.h"
 
 namespace atlas {
@@ -19,7 +19,8 @@ bool is_one_character(std::string_view spelling) {
 std::vector<bool> made_by_merges(const Vocabulary& vocabulary) {
     std::vector<bool> made(vocabulary.n_vocab());
     for (TokenId id = 0; id < vocabulary.n_vocab(); ++id)
-        made[id] = is_one_character(vocabulary.spellings[id]) && bytes_of_spelling(vocabulary.spellings[id]);
+        made[id] = is_one_character(vocabulary.spellings[id]) &&
+                   (vocabulary.model != "gpt2" || bytes_of_spelling(vocabulary.spellings[id]));
     std::string joined;
     for (const std::string& merge : vocabulary.merges) {
         const size_t space = merge.find(' ', 1);
@@ -53,15 +54,15 @@ std::vector<bool> tokens_made_of_text(const Vocabulary& vocabulary) {
 }
 
 void draft_kinds(Vocabulary& vocabulary, const std::vector<TokenId>& declared) {
-    const bool spm = vocabulary.model == "llama";
+    const bool has_byte_alphabet = vocabulary.model == "gpt2";
     const std::vector<bool> made = tokens_made_of_text(vocabulary);
     for (TokenId id = 0; id < vocabulary.n_vocab(); ++id) {
         if (made[id]) continue;
-        if (spm && byte_of_spelling(vocabulary.spellings[id]))
+        if (!has_byte_alphabet && byte_of_spelling(vocabulary.spellings[id]))
             vocabulary.kinds[id] = TokenKind::byte;
         else if (looks_special(vocabulary.spellings[id]))
             vocabulary.kinds[id] = TokenKind::control;
-        else if (!spm)
+        else if (has_byte_alphabet)
             vocabulary.kinds[id] = TokenKind::user_defined;
     }
     for (const TokenId id : declared) vocabulary.kinds[id] = TokenKind::control;

@@ -2,6 +2,7 @@
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/text/bpe.h"
+#include "runtime/text/plain_bpe.h"
 #include "runtime/text/spm.h"
 #include "runtime/text/vocabulary.h"
 
@@ -11,13 +12,17 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const gguf::File& file)
     auto vocabulary = read_vocabulary(file);
     if (!vocabulary) return fail_in(file.path().string(), std::move(vocabulary).error());
     const std::string model = vocabulary->model;
-    auto tokenizer = model == "gpt2" ? make_bpe_tokenizer(std::move(*vocabulary))
-                     : model == "llama"
-                         ? make_spm_tokenizer(std::move(*vocabulary))
-                         : Result<std::shared_ptr<const Tokenizer>>(fail(
-                               ErrorCode::unsupported,
-                               "tokenizer.ggml.model: unknown tokenizer {}; known: gpt2 (byte-level BPE), llama (SPM)",
-                               in_quotes(model)));
+    const auto make = [&]() -> Result<std::shared_ptr<const Tokenizer>> {
+        if (model == "gpt2") return make_bpe_tokenizer(std::move(*vocabulary));
+        if (model == "llama") return make_spm_tokenizer(std::move(*vocabulary));
+        if (model == "gemma4") return make_plain_bpe_tokenizer(std::move(*vocabulary));
+        return fail(
+            ErrorCode::unsupported,
+            "tokenizer.ggml.model: unknown tokenizer {}; known: gpt2 (byte-level BPE), llama (SPM), gemma4 (BPE "
+            "of characters)",
+            in_quotes(model));
+    };
+    auto tokenizer = make();
     if (!tokenizer) return fail_in(file.path().string(), std::move(tokenizer).error());
     return tokenizer;
 }

@@ -5,7 +5,8 @@ namespace atlas::test {
 namespace {
 
 constexpr Activation kActivations[] = {Activation::silu,    Activation::gelu_tanh, Activation::relu_squared,
-                                       Activation::sigmoid, Activation::softplus,  Activation::silu_clamped};
+                                       Activation::sigmoid, Activation::softplus,  Activation::silu_clamped,
+                                       Activation::none};
 /// GLSL's log may be off by this much for arguments in 0.5 .. 2, and by 3 units in the last place for others (Vulkan,
 /// precision of operations).
 constexpr double kLogError = 1.0 / (1 << 21);
@@ -17,6 +18,7 @@ class Activations : public KernelTest {};
 double bound_of(Activation activation, double gate, double expected) {
     double s = 0;
     switch (activation) {
+        case Activation::none:
         case Activation::relu_squared:
             return 4 * kUlp * std::abs(expected);
         case Activation::softplus:
@@ -95,6 +97,20 @@ TEST_F(Activations, WithoutAFactorAndAtTheEnds) {
                     return bound_of(activation, std::clamp(kEnds[c], -90.0f, 90.0f), expected);
                 },
                 "y");
+        }
+    }
+}
+
+TEST_F(Activations, OneRowOfGatesServesAllTokens) {
+    for (const uint32_t gate_cols : {1u, 5u, 65u}) {
+        for (const uint32_t n : {1u, 2u, 9u}) {
+            Twin gate(backend(), Format::f32, 1, gate_cols), up(backend(), Format::f32, n, 65);
+            gate.randomize(random_, -3, 3);
+            up.randomize(random_, -9, 9);
+            run_both(backend(), {&gate, &up}, [&](Ops& ops, Side side) {
+                ops.gated_mul(Activation::none, gate.on(side), up.on(side), up.on(side));
+            });
+            up.expect_near([&](uint32_t, uint32_t, double expected) { return kUlp * std::abs(expected); }, "y");
         }
     }
 }

@@ -118,12 +118,26 @@ TEST_F(Elementwise, RmsNormOfHeads) {
                     wide.randomize(random_);
                     gain.randomize(random_);
                     run_both(vk, {&wide, &gain}, [&](Ops& ops, Side side) {
-                        ops.rms_norm_heads(wide.on(side).col_range(4, n_head * dim), gain.on(side), 1e-5f);
+                        const Tensor x = wide.on(side).col_range(4, n_head * dim);
+                        ops.rms_norm_heads(x, gain.on(side), 1e-5f, dim, x);
                     });
                     wide.expect_near([&](uint32_t, uint32_t, double expected) { return norm_bound(dim, expected); },
                                      "heads");
                 }
             }
+        }
+    }
+}
+
+TEST_F(Elementwise, RmsNormOfHeadsWithoutAGainToAnotherPlace) {
+    for (const uint32_t n : kTokens) {
+        for (const uint32_t dim : {8u, 512u}) {
+            Twin x(backend(), Format::f32, n, 3 * dim), y(backend(), Format::f32, n, 3 * dim + 4);
+            x.randomize(random_);
+            run_both(backend(), {&x, &y}, [&](Ops& ops, Side side) {
+                ops.rms_norm_heads(x.on(side), {}, 1e-5f, dim, y.on(side).col_range(4, 3 * dim));
+            });
+            y.expect_near([&](uint32_t, uint32_t, double expected) { return norm_bound(dim, expected); }, "heads");
         }
     }
 }

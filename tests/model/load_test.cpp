@@ -103,8 +103,8 @@ TEST_F(Loading, ChecksEveryNumberOfTheShape) {
     expect_key_refused("llama.attention.head_count_kv", 0, ErrorCode::corrupt, {"llama.attention.head_count_kv"});
     expect_key_refused("llama.attention.key_length", 20, ErrorCode::unsupported,
                        {"llama.attention.key_length", "multiples of 8", "found 20"});
-    expect_key_refused("llama.attention.key_length", 512, ErrorCode::unsupported,
-                       {"llama.attention.key_length", "256", "found 512"});
+    expect_key_refused("llama.attention.key_length", 520, ErrorCode::unsupported,
+                       {"llama.attention.key_length", "512", "found 520"});
     expect_key_refused("llama.attention.value_length", 16, ErrorCode::unsupported,
                        {"llama.attention.value_length", "24", "found 16"});
     expect_key_refused("llama.rope.dimension_count", 23, ErrorCode::corrupt, {"llama.rope.dimension_count", "even"});

@@ -22,6 +22,8 @@ double activated(Activation activation, double g) {
             return 1.0 / (1.0 + std::exp(-g));
         case Activation::softplus:
             return softplus(g);
+        case Activation::none:
+            return g;
         case Activation::silu_clamped:
             return std::min(g, 7.0) / (1.0 + std::exp(-1.702 * std::min(g, 7.0)));
     }
@@ -50,8 +52,8 @@ void norm_run(std::span<float> run, const std::vector<float>& gain, const std::v
 void RefOps::gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) {
     ATLAS_CHECK(gate.cols > 0 && up.cols % gate.cols == 0, "gate of {} columns for {}", gate.cols, up.cols);
     const uint32_t repeat = up.cols / gate.cols;
-    for (uint32_t t = 0; t < gate.rows; ++t) {
-        const auto gates = read_row(gate, t);
+    for (uint32_t t = 0; t < up.rows; ++t) {
+        const auto gates = read_row(gate, gate.rows == 1 ? 0 : t);
         auto values = read_row(up, t);
         for (uint32_t i = 0; i < up.cols; ++i)
             values[i] =

@@ -86,6 +86,8 @@ TinyShape tiny_shape(std::string_view words) {
     if (shape.architecture.starts_with("qwen35"))
         shape.n_layer = std::max(shape.n_layer, 3u);                                   // the second has attention
     if (shape.architecture == "smollm3") shape.n_layer = std::max(shape.n_layer, 4u);  // the fourth has no rope
+    // Windows in the first and the third layer; without experts the last two read the caches of the first two.
+    if (shape.architecture == "gemma4") shape.n_layer = std::max(shape.n_layer, shape.experts ? 2u : 4u);
     shape.experts |= std::ranges::find(kOfExperts, shape.architecture) != kOfExperts.end();
     return shape;
 }
@@ -127,10 +129,11 @@ class TinyWriter {
     // What the family cannot do without, and what makes its own rules count in a short text.
     void add_family_keys() {
         const std::string& name = s_.architecture;
-        if (name == "gemma2" || name == "gemma3" || name == "cohere2" || name == "muse-glimmer")
+        if (name == "gemma2" || name == "gemma3" || name == "gemma4" || name == "cohere2" || name == "muse-glimmer")
             number("attention.sliding_window", 16);
         if (name == "gemma3" || name == "cohere2" || name == "muse-glimmer")
             number("attention.sliding_window_pattern", 2);
+        if (name == "gemma4") add_gemma4_keys();
         if (name == "command-r" || name == "cohere2" || name == "muse-glimmer") real("logit_scale", 0.7f);
         if (name.starts_with("qwen35")) add_delta_net_keys();
         if (name == "mistral3") {
@@ -144,6 +147,22 @@ class TinyWriter {
             real("logit_scale", 2.5f);
         }
     }
+
+    // Heads of full layers are twice as large as those of windows.
+    void add_gemma4_keys() {
+        std::vector<int32_t> windows;
+        for (uint32_t il = 0; il < s_.n_layer; ++il) windows.push_back(il % 2 == 0);
+        right_keys_.put("attention.sliding_window_pattern", std::vector<int64_t>(windows.begin(), windows.end()));
+        writer_.add("gemma4.attention.sliding_window_pattern", windows);
+        for (const char* side : {"attention.key_length", "attention.value_length", "rope.dimension_count"}) {
+            number(side, 2 * s_.head_dim);
+            number(std::string(side) + "_swa", s_.head_dim);
+        }
+        number("embedding_length_per_layer_input", s_.experts ? 0 : n_per_layer());
+        number("attention.shared_kv_layers", s_.experts ? 0 : 2);
+    }
+
+    uint32_t n_per_layer() const { return s_.head_dim % 32 == 0 ? 64 : 20; }
 
     // Four heads of values, which fill whole blocks where the shape promises them.
     void add_delta_net_keys() {
@@ -168,6 +187,8 @@ class TinyWriter {
         number("attention.head_count", s_.n_head);
         if (s_.architecture == "deepseek2") {
             add_latent_keys();
+        } else if (s_.architecture == "gemma4") {
+            number("attention.head_count_kv", s_.n_head_kv);
         } else {
             number("attention.head_count_kv", s_.n_head_kv);
             number("attention.key_length", s_.head_dim);
@@ -256,6 +277,7 @@ class TinyWriter {
         if (rule.id == kRopeFreqs) return s_.rope_freqs;
         if (is_rope_factor(rule)) return s_.rope_scaling == "longrope";
         if (rule.id == kOutputBias) return false;
+        if (rule.id == kLayerScale) return true;
         if (rule.need == Need::required) return true;
         return is_bias(rule) && s_.biases && (rule.need == Need::usual || !has_usual_biases);
     }

@@ -72,6 +72,15 @@ TEST(Spm, TokensWithASpaceInsideJoinWords) {
     EXPECT_EQ(plain(*tokenizer, "a b").back(), a_b);
 }
 
+TEST(Spm, ABrokenCharacterBeforeASpaceLeavesTheSpace) {
+    Tables tables = spm_tables();
+    tables.add("▁", 1, -9), tables.add("a", 1, -9);
+    tables.add("a▁", 1, -2);  // words can join
+    const auto tokenizer = load(tables).value();
+    for (const char* text : {"\xE2 a", "\xF0\x9F a a", "\xFF a"})
+        EXPECT_EQ(tokenizer->decode(plain(*tokenizer, text)), text);
+}
+
 TEST(Spm, SpacePrefixAsTheFileSays) {
     for (const bool prefix : {true, false}) {
         Tables tables = spm_tables();

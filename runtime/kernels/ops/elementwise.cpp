@@ -39,9 +39,9 @@ void VkOps::add(const Tensor& a, const Tensor& b, const Tensor& y) {
 }
 
 void VkOps::gated_mul(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y) {
-    ATLAS_CHECK(
-        gate.cols > 0 && up.cols % gate.cols == 0 && up.cols == y.cols && gate.rows == y.rows && up.rows == y.rows,
-        "gated_mul: [{}, {}] and [{}, {}] to [{}, {}]", gate.rows, gate.cols, up.rows, up.cols, y.rows, y.cols);
+    ATLAS_CHECK(gate.cols > 0 && up.cols % gate.cols == 0 && up.cols == y.cols && up.rows == y.rows &&
+                    (gate.rows == y.rows || gate.rows == 1),
+                "gated_mul: [{}, {}] and [{}, {}] to [{}, {}]", gate.rows, gate.cols, up.rows, up.cols, y.rows, y.cols);
     activate_rows(activation, gate, up, y);
 }
 
@@ -56,12 +56,12 @@ void VkOps::activate_rows(Activation activation, const Tensor& gate, const Tenso
     const double elems = double(y.rows) * y.cols;
     const uint32_t most = std::min({max_rows(gate), max_rows(up), max_rows(y), context_.max_groups[1]});
     for_row_parts(y.rows, most, {10 * elems, 12 * elems}, [&](uint32_t first, uint32_t count, const vk::Cost& cost) {
-        const Bound gate_bound = bind(gate.row_range(first, count), vk::Access::read);
+        const Bound gate_bound = bind(token_rows(gate, y.rows, first, count), vk::Access::read);
         const Bound up_bound = up ? bind(up.row_range(first, count), vk::Access::read) : gate_bound;
         const Bound y_bound = bind(y.row_range(first, count), vk::Access::write);
         const push::GatedMulPush push{.cols = y.cols,
                                       .gate_at = gate_bound.at,
-                                      .gate_stride = gate.row_stride_elems,
+                                      .gate_stride = repeat_stride(gate, y.rows),
                                       .gate_repeat = y.cols / gate.cols,
                                       .up_at = up_bound.at,
                                       .up_stride = up.row_stride_elems,

@@ -97,8 +97,8 @@ void VkOps::experts_up(Activation activation, const ExpertMatrices& gate, const 
     }
     const ScratchScope scope(*this);
     const Tensor gates = scratch(y.rows, y.cols, "gates");
-    experts_product(product_of(gate, kNoActivation), x, routes, gates);
-    experts_product(product_of(up, kNoActivation), x, routes, y);
+    experts_product(product_of(gate, static_cast<uint32_t>(Activation::none)), x, routes, gates);
+    experts_product(product_of(up, static_cast<uint32_t>(Activation::none)), x, routes, y);
     gated_mul(activation, gates, y, y);
 }
 
@@ -114,7 +114,7 @@ void VkOps::experts_down(const ExpertMatrices& down, const Tensor& x, const Tens
         const uint32_t count = std::min(most, y.rows - first);
         const Tensor part = results.row_range(0, count * n_used);
         experts_product({.matrices = down,
-                         .activation = kNoActivation,
+                         .activation = static_cast<uint32_t>(Activation::none),
                          .weighted = true,
                          .x_token_rows = n_used,
                          .x_choice_rows = 1,

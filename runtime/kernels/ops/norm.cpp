@@ -13,11 +13,12 @@ void VkOps::rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tenso
     norm_rows(x, gain, eps, y, 1);
 }
 
-void VkOps::rms_norm_heads(const Tensor& x, const Tensor& gain, float eps) {
-    if (!context_.fused) return Ops::rms_norm_heads(x, gain, eps);
-    ATLAS_CHECK(gain.cols > 0 && x.cols % gain.cols == 0, "rms_norm_heads: {} columns in heads of {}", x.cols,
-                gain.cols);
-    norm_rows(x, gain, eps, x, x.cols / gain.cols);
+void VkOps::rms_norm_heads(const Tensor& x, const Tensor& gain, float eps, uint32_t head_dim, const Tensor& y) {
+    if (!context_.fused) return Ops::rms_norm_heads(x, gain, eps, head_dim, y);
+    ATLAS_CHECK(head_dim > 0 && x.cols % head_dim == 0 && y.cols == x.cols && y.rows == x.rows &&
+                    (!gain || gain.cols == head_dim),
+                "rms_norm_heads: [{}, {}] to [{}, {}] in heads of {}", x.rows, x.cols, y.rows, y.cols, head_dim);
+    norm_rows(x, gain, eps, y, x.cols / head_dim);
 }
 
 void VkOps::norm_rows(const Tensor& x, const Tensor& gain, float eps, const Tensor& y, uint32_t n_head) {

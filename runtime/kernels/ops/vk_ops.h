@@ -74,7 +74,7 @@ class VkOps final : public Ops {
     void rope_kv_write(const Tensor& q, const Tensor& k, const Tensor& v, const RopeParams& params,
                        const U32View& positions, const Tensor& factors, const KvLayer& cache,
                        const U32View& slots) override;
-    void rms_norm_heads(const Tensor& x, const Tensor& gain, float eps) override;
+    void rms_norm_heads(const Tensor& x, const Tensor& gain, float eps, uint32_t head_dim, const Tensor& y) override;
     void add_rms_norm(const Tensor& a, const Tensor& b, const Tensor& gain, float eps, const Tensor& sum,
                       const Tensor& y) override;
 

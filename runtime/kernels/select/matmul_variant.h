@@ -101,7 +101,6 @@ struct ExpertsForm {
 std::optional<ExpertsForm> experts_form(const MatmulVariant& variant);
 /// The same variant with silu between gate and up, or without an activation: what the self-test compares.
 MatmulVariant with_tested_activation(MatmulVariant variant);
-inline constexpr uint32_t kNoActivation = 6;  // shaders/common/activation.glsl
 /// Steps of up to this many tokens find the tokens of an expert by themselves; for larger ones they are sorted before.
 inline constexpr uint32_t kMostUnsortedTokens = 24;
 

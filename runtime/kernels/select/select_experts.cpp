@@ -3,6 +3,7 @@
 
 #include "runtime/kernels/select/matmul_variant.h"
 #include "runtime/kernels/select/select.h"
+#include "runtime/ops/ops.h"
 
 namespace atlas {
 
@@ -74,8 +75,8 @@ std::optional<ExpertsForm> experts_form(const MatmulVariant& variant) {
 }
 
 MatmulVariant with_tested_activation(MatmulVariant variant) {
-    constexpr uint32_t kSilu = 0;
-    variant.constants.end()[-2] = experts_form(variant)->gated ? kSilu : kNoActivation;
+    const Activation tested = experts_form(variant)->gated ? Activation::silu : Activation::none;
+    variant.constants.end()[-2] = static_cast<uint32_t>(tested);
     return variant;
 }
 

@@ -1,8 +1,9 @@
-// gemma4: the block of gemma3 with heads of their own size in the full layers, and experts in some models. Planned, not
-// run yet.
+// gemma4: Gemma 4, dense, with experts (26B-A4B) or with an embedding per layer (E2B, E4B). Norms before and after each
+// block and of every head, GeGLU, a window in five of six layers, whose heads have another size.
 
-#include "runtime/model/common_weights.h"
-#include "runtime/model/decoder_config.h"
+#include <cmath>
+
+#include "runtime/model/gemma4_decoder.h"
 #include "runtime/model/limits.h"
 #include "runtime/model/registry.h"
 
@@ -10,38 +11,34 @@ namespace atlas {
 
 namespace {
 
-// key_length and value_length are those of the full layers where there are others for windows.
 Result<ModelConfig> read_gemma4(const KeySource& source) {
     const KeyReader keys(source);
-    DecoderTraits traits = RopeParams::Pairing::halves;
+    DecoderTraits traits = runs(RopeParams::Pairing::halves);
     traits.layers_differ = true;
+    traits.experts = {.normalized = true, .has_shared = false};
     ATLAS_TRY(ModelConfig config, read_expert_decoder_config(source, traits));
+    config.activation = Activation::gelu_tanh;
+    config.attention_scale = 1;
+    config.embedding_scale = std::sqrt(float(config.n_embd));
+    ATLAS_TRY(config.logit_softcap, keys.number_or("final_logit_softcapping", 0, 1e6f, 30));
+    ATLAS_TRY(config.n_per_layer,
+              keys.count_or("embedding_length_per_layer_input", {0, kMaxWidth / config.n_layer()}, 0));
+    ATLAS_TRY(const auto n_ff, keys.per_layer("feed_forward_length", config.n_layer(), {1, kMaxWidth}));
+    for (uint32_t il = 0; il < config.n_layer(); ++il) config.layers[il].n_ff = n_ff[il];  // beside experts, too
     ATLAS_TRY_VOID(read_windows(keys, 6, config));
-    ATLAS_TRY_VOID(read_window_ropes(keys, 10000.0f, config));
-    const LayerConfig& first = config.layers.front();
-    ATLAS_TRY(const uint32_t k_dim, keys.count_or("attention.key_length_swa", {1, kMaxWidth}, first.head_dim));
-    ATLAS_TRY(const uint32_t v_dim, keys.count_or("attention.value_length_swa", {1, kMaxWidth}, first.v_head_dim));
-    for (LayerConfig& layer : config.layers) {
-        if (layer.window == 0) continue;
-        layer.head_dim = k_dim;
-        layer.v_head_dim = v_dim;
-    }
+    ATLAS_TRY_VOID(read_gemma4_layers(keys, config));
     return config;
-}
-
-// Full layers take their keys as values.
-WeightRules layer_weights(const ModelConfig&, const LayerConfig& layer) {
-    WeightRules rules = join_rules({attention_weights(),
-                                    head_norm_weights(),
-                                    {norm_weight(kAttnPostNorm), norm_weight(kFfnNorm), norm_weight(kFfnPostNorm)},
-                                    layer.experts.n > 0 ? expert_weights(layer) : gated_feed_forward_weights()});
-    if (layer.window == 0) std::erase_if(rules, [](const WeightRule& rule) { return rule.id == kAttnV; });
-    return rules;
 }
 
 }  // namespace
 
 extern const Architecture kGemma4;
-const Architecture kGemma4 = {"gemma4", read_gemma4, model_weights, layer_weights};
+const Architecture kGemma4 = {
+    .name = "gemma4",
+    .read_config = read_gemma4,
+    .model_weights = gemma4_model_weights,
+    .layer_weights = gemma4_layer_weights,
+    .forward = forward_gemma4,
+};
 
 }  // namespace atlas

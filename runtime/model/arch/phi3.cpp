@@ -22,9 +22,10 @@ Result<ModelConfig> read_phi3(const KeySource& source) {
     return config;
 }
 
-WeightRules phi3_model_weights() {
+WeightRules phi3_model_weights(const ModelConfig& config) {
     constexpr auto kPairs = [](M, L l) { return Dims{l.rope.n_rot / 2}; };
-    return join_rules({model_weights(), {{kRopeLong, Need::optional, kPairs}, {kRopeShort, Need::optional, kPairs}}});
+    return join_rules(
+        {model_weights(config), {{kRopeLong, Need::optional, kPairs}, {kRopeShort, Need::optional, kPairs}}});
 }
 
 }  // namespace

@@ -24,10 +24,10 @@ Result<ModelConfig> read_starcoder(const KeySource& keys) {
     return config;
 }
 
-WeightRules starcoder2_model_weights() { return join_rules({model_weights(), {norm_weight(kOutputNormBias)}}); }
+WeightRules starcoder2_model_weights(M m) { return join_rules({model_weights(m), {norm_weight(kOutputNormBias)}}); }
 
-WeightRules starcoder_model_weights() {
-    WeightRules rules = starcoder2_model_weights();
+WeightRules starcoder_model_weights(M config) {
+    WeightRules rules = starcoder2_model_weights(config);
     std::erase_if(rules, [](const WeightRule& rule) { return rule.id == kRopeFreqs; });
     rules.push_back({kPositionEmbd, Need::required, [](M m, L) { return Dims{m.n_ctx_train, m.n_embd}; }});
     return rules;
