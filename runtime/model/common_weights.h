@@ -16,7 +16,7 @@ inline constexpr WeightId kAttnNorm{"attn_norm.weight"}, kAttnQ{"attn_q.weight"}
     kAttnPostNorm{"post_attention_norm.weight"}, kAttnGate{"attn_gate.weight"};
 inline constexpr WeightId kDeltaQkv{"attn_qkv.weight"}, kDeltaBeta{"ssm_beta.weight"}, kDeltaAlpha{"ssm_alpha.weight"},
     kDeltaConv{"ssm_conv1d.weight"}, kDeltaA{"ssm_a"}, kDeltaDtBias{"ssm_dt.bias"}, kDeltaNorm{"ssm_norm.weight"},
-    kDeltaOut{"ssm_out.weight"};
+    kDeltaOut{"ssm_out.weight"}, kDeltaBa{"ssm_ba.weight"}, kDeltaIn{"ssm_in.weight"};
 inline constexpr WeightId kAttnQA{"attn_q_a.weight"}, kAttnQANorm{"attn_q_a_norm.weight"}, kAttnQB{"attn_q_b.weight"},
     kAttnKvA{"attn_kv_a_mqa.weight"}, kAttnKvANorm{"attn_kv_a_norm.weight"}, kAttnKB{"attn_k_b.weight"},
     kAttnVB{"attn_v_b.weight"};

@@ -14,6 +14,9 @@ CacheShape LayerConfig::cache() const {
         case Mixer::latent_attention:
             shape.k_width = shape.k_head = latent.kv_rank + latent.rope_dim;
             break;
+        case Mixer::short_conv:
+            shape.state_bytes = sizeof(float) * uint64_t{short_conv.state()};
+            break;
         case Mixer::delta_net:
             shape.state_bytes = sizeof(float) * (uint64_t{delta_net.conv_state()} + delta_net.head_states());
             break;

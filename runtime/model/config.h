@@ -16,6 +16,7 @@ enum class Mixer {
     attention,         // keys and values of every head
     latent_attention,  // one vector per token from which keys and values are made (DeepSeek-V2, arXiv:2405.04434)
     delta_net,         // a recurrent state of fixed size (gated delta net, arXiv:2412.06464)
+    short_conv,        // a convolution over the last few tokens (LFM2)
 };
 
 /// A feed-forward block of experts; n 0: it is dense.
@@ -46,6 +47,13 @@ struct DeltaNetConfig {
     uint32_t head_states() const { return v_width() * head_dim; }
 };
 
+struct ShortConvConfig {
+    uint32_t width = 0;
+    uint32_t channels = 0;
+
+    uint32_t state() const { return (width - 1) * channels; }  // a sequence's, in numbers
+};
+
 /// What a layer keeps of the tokens before. Everything that plans, allocates, copies or saves a cache reads this.
 struct CacheShape {
     // Elements per token, and the size of the heads that they are made of: blocks of a format must divide it. 0:
@@ -68,6 +76,7 @@ struct LayerConfig {
     std::optional<uint32_t> kv_layer;  // whose keys and values it reads; none: its own
     LatentConfig latent;
     DeltaNetConfig delta_net;
+    ShortConvConfig short_conv;
     uint32_t n_ff = 0;  // of a dense feed-forward block
     ExpertsConfig experts;
 

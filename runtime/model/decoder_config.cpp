@@ -91,10 +91,12 @@ Result<LayerConfig> read_layer(const KeyReader& keys, const ModelConfig& config,
     ATLAS_TRY(layer.n_head, number("attention.head_count", {1, kMaxHeads}));
     layer.n_head_kv = layer.n_head;
     if (keys.has("attention.head_count_kv")) {
-        ATLAS_TRY(layer.n_head_kv, number("attention.head_count_kv", {1, kMaxHeads}));
+        ATLAS_TRY(layer.n_head_kv, number("attention.head_count_kv", {traits.attention_in_some ? 0u : 1u, kMaxHeads}));
     }
-    ATLAS_TRY_VOID(
-        check_head_counts(keys.full("attention."), layer.n_head, layer.n_head_kv).map([](const HeadCounts&) {}));
+    if (layer.n_head_kv > 0) {
+        ATLAS_TRY_VOID(
+            check_head_counts(keys.full("attention."), layer.n_head, layer.n_head_kv).map([](const HeadCounts&) {}));
+    }
     if (!keys.has("attention.key_length") && config.n_embd % layer.n_head != 0) {
         return fail(ErrorCode::corrupt, "{}: expected a divisor of {} ({}), found {}",
                     keys.full("attention.head_count"), config.n_embd, keys.full("embedding_length"), layer.n_head);
@@ -294,8 +296,8 @@ Result<void> split_draft_layers(const KeyReader& keys, ModelConfig& config) {
     return {};
 }
 
-Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelConfig& config,
-                          uint32_t default_window) {
+Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelConfig& config, uint32_t default_window,
+                          FullLayer full) {
     ATLAS_TRY(const uint32_t window, keys.count_or("attention.sliding_window", {0, kMaxContext}, default_window));
     if (window == 0) return {};
     constexpr std::string_view kPattern = "attention.sliding_window_pattern";
@@ -310,8 +312,8 @@ Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelC
         }
     }
     for (uint32_t il = 0; il < config.n_layer(); ++il) {
-        const bool is_last_of_period = period > 0 && il % period == period - 1;
-        if (flags.empty() ? !is_last_of_period : flags[il] != 0) config.layers[il].window = window;
+        const bool is_full = period > 0 && il % period == (full == FullLayer::first ? 0 : period - 1);
+        if (flags.empty() ? !is_full : flags[il] != 0) config.layers[il].window = window;
     }
     return {};
 }

@@ -59,9 +59,10 @@ struct DecoderTraits {
     RopeParams::Pairing pairing;
     std::string_view norm_eps_key = "attention.layer_norm_rms_epsilon";
     Norm norm = Norm::rms;
-    bool runs = false;           // refuse what no kernel of this build can compute
-    bool latent = false;         // the sizes of heads are checked by the architecture
-    bool layers_differ = false;  // heads and feed-forward widths may be one per layer
+    bool runs = false;               // refuse what no kernel of this build can compute
+    bool latent = false;             // the sizes of heads are checked by the architecture
+    bool layers_differ = false;      // heads and feed-forward widths may be one per layer
+    bool attention_in_some = false;  // layers with attention.head_count_kv 0 have none
     bool yarn_keys = false;  // reads rope.scaling.yarn_*; other architectures have the defaults whatever the file says
     ExpertTraits experts = {};
 };
@@ -100,12 +101,14 @@ Result<void> split_draft_layers(const KeyReader& keys, ModelConfig& config);
 /// Fails: not_found (a width), corrupt, unsupported (an unknown gating).
 Result<ExpertsConfig> read_experts(const KeyReader& keys, const ExpertTraits& traits);
 
+enum class FullLayer { first, last };  // of a period
+
 /// Gives layers the window of the key attention.sliding_window, or without it `default_window`: all but every n-th, n
 /// being the number attention.sliding_window_pattern or `default_period`; where the key has a flag per layer, those
 /// that it names.
 /// Fails: corrupt.
 Result<void> read_windows(const KeyReader& keys, uint32_t default_period, ModelConfig& config,
-                          uint32_t default_window = 0);
+                          uint32_t default_window = 0, FullLayer full = FullLayer::last);
 
 /// Leaves the rope of layers with a window unscaled; their base becomes the key rope.freq_base_swa, or without it
 /// `default_base`. Fails: corrupt.

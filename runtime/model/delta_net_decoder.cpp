@@ -1,7 +1,10 @@
 #include "runtime/model/delta_net_decoder.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
+#include <vector>
 
 #include "runtime/model/limits.h"
 
@@ -77,6 +80,52 @@ void gated_attention(const Layer& layer, const Tensor& h, const Tensor& out, Ops
     ops.matmul_add(layer[kAttnOutput], heads, layer[kAttnOutputBias], out);
 }
 
+// What a layer's delta net is made of; qkv before its convolution.
+struct DeltaInputs {
+    Tensor qkv, gate, alpha, beta;
+};
+
+// Of one product whose rows stand by key head: `widths` of each head go to the parts in turn.
+void split_by_head(const Tensor& all, uint32_t n_heads, std::span<const Tensor> parts, Ops& ops) {
+    const uint32_t head_width = all.cols / n_heads;
+    uint32_t first = 0;
+    for (const Tensor& part : parts) {
+        const ScratchScope scope(ops);
+        const uint32_t width = part.cols / n_heads;
+        const bool is_dense = part.row_stride_elems == part.cols;
+        const Tensor dense = is_dense ? part : ops.scratch(part.rows, part.cols, "heads");
+        ops.scale(part_of_heads(all, head_width, first, width), 1, 0, part_of_heads(dense, width, 0, width));
+        if (!is_dense) ops.scale(dense, 1, 0, part);
+        first += width;
+    }
+}
+
+void project_delta(const Layer& layer, const Tensor& h, const DeltaInputs& to, Ops& ops) {
+    const DeltaNetConfig& c = layer.config.delta_net;
+    const uint32_t k_width = c.n_k_heads * c.head_dim;
+    if (layer[kDeltaIn]) {
+        const ScratchScope scope(ops);
+        const Tensor all = ops.scratch(h.rows, c.channels() + c.v_width(), "ssm_in");
+        ops.matmul(layer[kDeltaIn], h, all);
+        split_by_head(all, c.n_k_heads,
+                      std::to_array<Tensor>({to.qkv.col_range(0, k_width), to.qkv.col_range(k_width, k_width),
+                                             to.qkv.col_range(2 * k_width, c.v_width()), to.gate}),
+                      ops);
+    }
+    std::vector<MatmulTerm> terms;
+    if (!layer[kDeltaIn]) terms = {{layer[kDeltaQkv], {}, to.qkv}, {layer[kAttnGate], {}, to.gate}};
+    if (!layer[kDeltaBa]) {
+        terms.push_back({layer[kDeltaAlpha], {}, to.alpha});
+        terms.push_back({layer[kDeltaBeta], {}, to.beta});
+        return ops.matmul_group(terms, h);
+    }
+    const ScratchScope scope(ops);
+    const Tensor both = ops.scratch(h.rows, 2 * c.n_v_heads, "ssm_ba");
+    terms.push_back({layer[kDeltaBa], {}, both});
+    ops.matmul_group(terms, h);
+    split_by_head(both, c.n_k_heads, std::to_array<Tensor>({to.beta, to.alpha}), ops);
+}
+
 void delta_net(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
     const ScratchScope scope(ops);
     const DeltaNetConfig& c = layer.config.delta_net;
@@ -88,11 +137,7 @@ void delta_net(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops)
 
     const Tensor inputs = ops.scratch(n, c.channels(), "delta qkv"), gate = ops.scratch(n, c.v_width(), "delta gate");
     const Tensor alpha = ops.scratch(n, c.n_v_heads, "alpha"), beta = ops.scratch(n, c.n_v_heads, "beta");
-    const auto terms = std::to_array<MatmulTerm>({{layer[kDeltaQkv], {}, inputs},
-                                                  {layer[kAttnGate], {}, gate},
-                                                  {layer[kDeltaAlpha], {}, alpha},
-                                                  {layer[kDeltaBeta], {}, beta}});
-    ops.matmul_group(terms, h);
+    project_delta(layer, h, {inputs, gate, alpha, beta}, ops);
     const Tensor qkv = ops.scratch(n, c.channels(), "delta convolved"), y = ops.scratch(n, c.v_width(), "delta heads");
     ops.causal_conv(inputs, layer[kDeltaConv], {}, true, tables,
                     c.conv_state() > 0 ? states.col_range(0, c.conv_state()) : Tensor{}, qkv);
@@ -124,9 +169,10 @@ WeightRules gated_attention_weights() {
 
 }  // namespace
 
-Result<void> read_delta_net_layers(const KeySource& source, ModelConfig& config) {
+Result<void> read_delta_net_layers(const KeySource& source, ModelConfig& config, bool grouped) {
     const KeyReader keys(source);
-    ATLAS_TRY(const DeltaNetConfig net, read_delta_net(keys));
+    ATLAS_TRY(DeltaNetConfig net, read_delta_net(keys));
+    net.grouped = grouped;
     ATLAS_TRY_VOID(split_draft_layers(keys, config));
     ATLAS_TRY(const std::vector<uint32_t> marks, read_marks(keys, config.n_layer()));
     for (uint32_t il = 0; il < config.n_layer(); ++il) {
@@ -141,6 +187,25 @@ Result<void> read_delta_net_layers(const KeySource& source, ModelConfig& config)
 WeightRules gated_mixer_weights(const LayerConfig& layer) {
     return join_rules({layer.mixer == Mixer::delta_net ? delta_net_weights() : gated_attention_weights(),
                        {norm_weight(kAttnPostNorm)}});
+}
+
+WeightRules by_key_head(WeightRules rules) {
+    constexpr auto kBoth = [](const ModelConfig& m, const LayerConfig& l) {
+        return Dims{2ull * l.delta_net.n_v_heads, m.n_embd};
+    };
+    constexpr auto kAll = [](const ModelConfig& m, const LayerConfig& l) {
+        return Dims{l.delta_net.channels() + l.delta_net.v_width(), m.n_embd};
+    };
+    const auto is = [](WeightId id) { return [id](const WeightRule& rule) { return rule.id == id; }; };
+    if (std::none_of(rules.begin(), rules.end(), is(kDeltaQkv))) return rules;
+    std::erase_if(rules, is(kDeltaAlpha));
+    for (WeightRule& rule : rules) {
+        if (rule.id == kDeltaQkv || rule.id == kAttnGate) rule.instead = kDeltaIn;
+        if (rule.id == kDeltaBeta) rule = {kDeltaBa, Need::required, kBoth};
+        if (rule.scale == Scale::folded) rule.scale = Scale::unused;
+    }
+    rules.push_back({kDeltaIn, Need::optional, kAll});
+    return rules;
 }
 
 void gated_mixer(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {

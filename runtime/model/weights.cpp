@@ -104,7 +104,9 @@ class Resolver {
                         config_.architecture);
         }
         used_.insert(info->name);
-        const Dims dims = rule.dims(config_, of_layer);
+        Dims dims = rule.dims(config_, of_layer);
+        if (rule.or_dims != nullptr && !has_shape(*info, dims) && has_shape(*info, rule.or_dims(config_, of_layer)))
+            dims = rule.or_dims(config_, of_layer);
         ResolvedWeight weight;
         weight.source = info;
         weight.id = rule.id;
@@ -171,10 +173,14 @@ class Resolver {
         return std::move(resolved_);
     }
 
-    static Result<void> check_shape(const gguf::TensorInfo& info, const Dims& dims) {
+    static bool has_shape(const gguf::TensorInfo& info, const Dims& dims) {
         std::vector<uint64_t> found = info.shape;
         while (found.size() > dims.n && found.front() == 1) found.erase(found.begin());
-        if (std::equal(found.begin(), found.end(), dims.span().begin(), dims.span().end())) return {};
+        return std::equal(found.begin(), found.end(), dims.span().begin(), dims.span().end());
+    }
+
+    static Result<void> check_shape(const gguf::TensorInfo& info, const Dims& dims) {
+        if (has_shape(info, dims)) return {};
         return fail(ErrorCode::corrupt, "{}: expected shape [{}], found [{}] (outermost first)", info.name,
                     fmt::join(dims.span(), ", "), fmt::join(info.shape, ", "));
     }

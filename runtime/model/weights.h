@@ -86,7 +86,8 @@ struct WeightRule {
     std::string_view fused_as = {};
     bool usually_fused = false;  // most files have that one
     WeightId instead = {};       // another rule's tensor that a file may have in this one's place; names no part of it
-    bool decoded = false;        // becomes f32 whatever the file stores, as vectors do: kernels read nothing else
+    Dims (*or_dims)(const ModelConfig& model, const LayerConfig& layer) = nullptr;  // another shape that files may have
+    bool decoded = false;  // becomes f32 whatever the file stores, as vectors do: kernels read nothing else
 
     std::string_view tensor() const { return stored_as.empty() ? id.name : stored_as; }
 };

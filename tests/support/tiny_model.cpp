@@ -36,8 +36,9 @@ std::vector<uint32_t> tiny_tokens(uint32_t count, uint32_t n_vocab, uint64_t see
 namespace {
 
 // Families whose models all have experts.
-constexpr auto kOfExperts = std::to_array<std::string_view>(
-    {"qwen2moe", "qwen3moe", "gpt-oss", "mellum", "glm4moe", "granitemoe", "deepseek2", "qwen35moe"});
+constexpr auto kOfExperts =
+    std::to_array<std::string_view>({"qwen2moe", "qwen3moe", "gpt-oss", "mellum", "glm4moe", "granitemoe", "deepseek2",
+                                     "qwen35moe", "qwen3next", "laguna", "cohere2moe", "phimoe", "lfm2moe"});
 
 }  // namespace
 
@@ -80,11 +81,13 @@ TinyShape tiny_shape(std::string_view words) {
         }
     }
     constexpr auto kHeadsAreAsWide = std::to_array<std::string_view>(  // other programs require it
-        {"qwen2", "qwen2moe", "phi3", "olmo2", "command-r", "cohere2", "starcoder", "starcoder2"});
+        {"qwen2", "qwen2moe", "phi3", "olmo2", "command-r", "cohere2", "starcoder", "starcoder2", "lfm2", "lfm2moe",
+         "phimoe"});
     if (std::ranges::find(kHeadsAreAsWide, shape.architecture) != kHeadsAreAsWide.end())
         shape.n_embd = shape.n_head * shape.head_dim;
-    if (shape.architecture.starts_with("qwen35"))
-        shape.n_layer = std::max(shape.n_layer, 3u);                                   // the second has attention
+    const bool has_mixers = shape.architecture.starts_with("qwen35") || shape.architecture == "qwen3next" ||
+                            shape.architecture.starts_with("lfm2");
+    if (has_mixers) shape.n_layer = std::max(shape.n_layer, 3u);                       // the second has attention
     if (shape.architecture == "smollm3") shape.n_layer = std::max(shape.n_layer, 4u);  // the fourth has no rope
     // Windows in the first and the third layer; without experts the last two read the caches of the first two.
     if (shape.architecture == "gemma4") shape.n_layer = std::max(shape.n_layer, shape.experts ? 2u : 4u);
@@ -122,7 +125,7 @@ class TinyWriter {
     }
 
     bool has_layer_norms() const {
-        return s_.architecture == "command-r" || s_.architecture == "cohere2" ||
+        return s_.architecture == "command-r" || s_.architecture.starts_with("cohere2") ||
                s_.architecture.starts_with("starcoder");
     }
 
@@ -134,8 +137,14 @@ class TinyWriter {
         if (name == "gemma3" || name == "cohere2" || name == "muse-glimmer")
             number("attention.sliding_window_pattern", 2);
         if (name == "gemma4") add_gemma4_keys();
-        if (name == "command-r" || name == "cohere2" || name == "muse-glimmer") real("logit_scale", 0.7f);
-        if (name.starts_with("qwen35")) add_delta_net_keys();
+        if (name == "laguna" || name == "cohere2moe") {
+            number("attention.sliding_window", 16);
+            number("attention.sliding_window_pattern", 2);
+        }
+        if (name == "laguna") number("rope.dimension_count_swa", s_.head_dim / 2 / 8 * 8);
+        if (name.starts_with("lfm2")) add_lfm2_keys();
+        if (name == "command-r" || name.starts_with("cohere2") || name == "muse-glimmer") real("logit_scale", 0.7f);
+        if (name.starts_with("qwen35") || name == "qwen3next") add_delta_net_keys();
         if (name == "mistral3") {
             real("attention.temperature_scale", 0.4f);
             if (s_.rope_scaling.empty()) number("rope.scaling.original_context_length", 16);
@@ -164,6 +173,15 @@ class TinyWriter {
 
     uint32_t n_per_layer() const { return s_.head_dim % 32 == 0 ? 64 : 20; }
 
+    // Attention in every second layer.
+    void add_lfm2_keys() {
+        std::vector<int32_t> heads;
+        for (uint32_t il = 0; il < s_.n_layer; ++il) heads.push_back(il % 2 == 0 ? 0 : int32_t(s_.n_head_kv));
+        right_keys_.put("attention.head_count_kv", std::vector<int64_t>(heads.begin(), heads.end()));
+        writer_.add(s_.architecture + ".attention.head_count_kv", heads);
+        number("shortconv.l_cache", 3);
+    }
+
     // Four heads of values, which fill whole blocks where the shape promises them.
     void add_delta_net_keys() {
         const uint32_t n_heads = 4, head_dim = s_.head_dim <= 32 ? 16 : s_.head_dim;
@@ -190,10 +208,11 @@ class TinyWriter {
         } else if (s_.architecture == "gemma4") {
             number("attention.head_count_kv", s_.n_head_kv);
         } else {
-            number("attention.head_count_kv", s_.n_head_kv);
+            if (!s_.architecture.starts_with("lfm2")) number("attention.head_count_kv", s_.n_head_kv);
             number("attention.key_length", s_.head_dim);
             number("attention.value_length", s_.head_dim);
-            number("rope.dimension_count", s_.architecture.starts_with("qwen35") ? 8 : s_.head_dim);
+            number("rope.dimension_count",
+                   s_.architecture.starts_with("qwen35") || s_.architecture == "qwen3next" ? 8 : s_.head_dim);
         }
         real(has_layer_norms() ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
         right_keys_.set("vocab_size", s_.n_vocab);
@@ -209,13 +228,17 @@ class TinyWriter {
 
     void add_expert_keys() {
         const std::string& name = s_.architecture;
-        const bool as_dense = name == "llama" || name == "granitemoe";  // as wide as a dense block
+        const bool as_dense = name == "llama" || name == "granitemoe" || name == "phimoe";  // as wide as a dense block
         number("expert_count", 7);
         number("expert_used_count", 3);
         if (!as_dense) number("expert_feed_forward_length", n_ff_of_expert());
-        if (name == "qwen2moe" || name == "granitemoe" || name == "qwen35moe")
+        if (name == "qwen2moe" || name == "granitemoe" || name == "qwen35moe" || name == "qwen3next" ||
+            name == "laguna")
             number("expert_shared_feed_forward_length", n_ff_of_expert() * 2);
         if (name == "gpt-oss" || name == "mellum") number("attention.sliding_window", 24);
+        if (name == "lfm2moe" || name == "laguna" || name == "cohere2moe") number("leading_dense_block_count", 1);
+        if (name == "lfm2moe") number("expert_gating_func", 2);
+        if (name == "cohere2moe") number("expert_shared_count", 2);
         if (name == "deepseek2") {
             number("expert_gating_func", 2);
             writer_.add(name + ".expert_weights_norm", true);
@@ -276,7 +299,7 @@ class TinyWriter {
         if (rule.id == kOutput) return !s_.tied;
         if (rule.id == kRopeFreqs) return s_.rope_freqs;
         if (is_rope_factor(rule)) return s_.rope_scaling == "longrope";
-        if (rule.id == kOutputBias) return false;
+        if (rule.id == kOutputBias) return rule.need == Need::required;
         if (rule.id == kLayerScale) return true;
         if (rule.need == Need::required) return true;
         return is_bias(rule) && s_.biases && (rule.need == Need::usual || !has_usual_biases);

@@ -25,8 +25,10 @@ const Architecture kQwen35Moe = {
     .model_weights = model_weights,
     .layer_weights =
         [](const ModelConfig&, const LayerConfig& layer) {
-            return join_rules(
-                {gated_mixer_weights(layer), expert_weights(layer), {norm_weight(kFfnGateInpShared)}, expert_scales()});
+            return join_rules({gated_mixer_weights(layer),
+                               maybe_merged(expert_weights(layer)),
+                               {norm_weight(kFfnGateInpShared)},
+                               expert_scales()});
         },
     .forward =
         [](const ForwardInputs& in, Ops& ops) {
