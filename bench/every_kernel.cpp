@@ -166,6 +166,10 @@ Result<void> plan_recurrent_layers(PlanBackend& backend, uint32_t head_dim) {
                        of_heads, of_heads, row, row},
                       {.n_k_heads = kKeyHeads, .n_v_heads = kValueHeads, .head_dim = head_dim, .eps = 1e-6f}, tables,
                       states, values);
+        ops.state_space({y.col_range(0, k_width), y.col_range(k_width, k_width), y.col_range(2 * k_width, v_width),
+                         of_heads, row, row, row},
+                        {.n_groups = kKeyHeads, .n_heads = kValueHeads, .n_state = head_dim, .head_dim = head_dim},
+                        tables, states, values);
     });
 }
 

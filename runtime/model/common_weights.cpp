@@ -138,8 +138,8 @@ WeightRules expert_weights(const LayerConfig& layer, Scale scale) {
     using M = const ModelConfig&;
     using L = const LayerConfig&;
     constexpr auto kRouter = [](M m, L l) { return Dims{l.experts.n, m.n_embd}; };
-    constexpr auto kExpertsUp = [](M m, L l) { return Dims{l.experts.n, l.experts.n_ff, m.n_embd}; };
-    constexpr auto kExpertsDown = [](M m, L l) { return Dims{l.experts.n, m.n_embd, l.experts.n_ff}; };
+    constexpr auto kExpertsUp = [](M m, L l) { return Dims{l.experts.n, l.experts.n_ff, l.experts.width(m.n_embd)}; };
+    constexpr auto kExpertsDown = [](M m, L l) { return Dims{l.experts.n, l.experts.width(m.n_embd), l.experts.n_ff}; };
     constexpr auto kSharedUp = [](M m, L l) { return Dims{l.experts.n_ff_shared, m.n_embd}; };
     constexpr auto kSharedDown = [](M m, L l) { return Dims{m.n_embd, l.experts.n_ff_shared}; };
     WeightRules rules{{kFfnGateInp, Need::required, kRouter},

@@ -31,7 +31,8 @@ inline constexpr WeightId kFfnGateInp{"ffn_gate_inp.weight"}, kFfnGateInpBias{"f
     kFfnGateExpsScale{"ffn_gate_exps.scale"}, kFfnUpExpsScale{"ffn_up_exps.scale"},
     kFfnDownExpsScale{"ffn_down_exps.scale"};
 inline constexpr WeightId kFfnGateInpShared{"ffn_gate_inp_shexp.weight"}, kFfnGateShared{"ffn_gate_shexp.weight"},
-    kFfnUpShared{"ffn_up_shexp.weight"}, kFfnDownShared{"ffn_down_shexp.weight"};
+    kLatentDown{"ffn_latent_down.weight"}, kLatentUp{"ffn_latent_up.weight"}, kFfnUpShared{"ffn_up_shexp.weight"},
+    kFfnDownShared{"ffn_down_shexp.weight"};
 inline constexpr WeightId kLayerScale{"layer_output_scale.weight"};  // one factor of all that a layer gives
 // What a token adds to each layer by a table of its own (Gemma 3n, Gemma 4).
 inline constexpr WeightId kPerLayerEmbd{"per_layer_token_embd.weight"}, kPerLayerProj{"per_layer_model_proj.weight"},

@@ -17,6 +17,11 @@ CacheShape LayerConfig::cache() const {
         case Mixer::short_conv:
             shape.state_bytes = sizeof(float) * uint64_t{short_conv.state()};
             break;
+        case Mixer::state_space:
+            shape.state_bytes = sizeof(float) * (uint64_t{state_space.conv_state()} + state_space.head_states());
+            break;
+        case Mixer::none:
+            break;
         case Mixer::delta_net:
             shape.state_bytes = sizeof(float) * (uint64_t{delta_net.conv_state()} + delta_net.head_states());
             break;

@@ -17,6 +17,8 @@ enum class Mixer {
     latent_attention,  // one vector per token from which keys and values are made (DeepSeek-V2, arXiv:2405.04434)
     delta_net,         // a recurrent state of fixed size (gated delta net, arXiv:2412.06464)
     short_conv,        // a convolution over the last few tokens (LFM2)
+    state_space,       // a recurrent state of fixed size (Mamba-2, arXiv:2405.21060)
+    none,              // the layer has a feed-forward block alone
 };
 
 /// A feed-forward block of experts; n 0: it is dense.
@@ -24,7 +26,10 @@ struct ExpertsConfig {
     uint32_t n = 0;
     uint32_t n_ff = 0;         // width of one
     uint32_t n_ff_shared = 0;  // of those that every token uses
+    uint32_t n_latent = 0;     // what the routed ones read and give instead of the activations; 0: those
     RoutingParams routing;
+
+    uint32_t width(uint32_t n_embd) const { return n_latent > 0 ? n_latent : n_embd; }
 };
 
 struct LatentConfig {
@@ -54,6 +59,20 @@ struct ShortConvConfig {
     uint32_t state() const { return (width - 1) * channels; }  // a sequence's, in numbers
 };
 
+struct StateSpaceConfig {
+    uint32_t n_heads = 0;
+    uint32_t n_groups = 0;
+    uint32_t n_state = 0;
+    uint32_t head_dim = 0;
+    uint32_t conv_width = 0;
+
+    uint32_t width() const { return n_heads * head_dim; }
+    uint32_t channels() const { return width() + 2 * n_groups * n_state; }  // of the convolution
+    // A sequence's state: the convolution's, then the heads' matrices.
+    uint32_t conv_state() const { return (conv_width - 1) * channels(); }
+    uint32_t head_states() const { return width() * n_state; }
+};
+
 /// What a layer keeps of the tokens before. Everything that plans, allocates, copies or saves a cache reads this.
 struct CacheShape {
     // Elements per token, and the size of the heads that they are made of: blocks of a format must divide it. 0:
@@ -77,6 +96,7 @@ struct LayerConfig {
     LatentConfig latent;
     DeltaNetConfig delta_net;
     ShortConvConfig short_conv;
+    StateSpaceConfig state_space;
     uint32_t n_ff = 0;  // of a dense feed-forward block
     ExpertsConfig experts;
 

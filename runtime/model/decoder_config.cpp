@@ -86,7 +86,8 @@ Result<LayerConfig> read_layer(const KeyReader& keys, const ModelConfig& config,
     };
     LayerConfig layer;
     if (!has_experts || keys.has("feed_forward_length")) {
-        ATLAS_TRY(layer.n_ff, number("feed_forward_length", {has_experts ? 0u : 1u, kMaxWidth}));
+        ATLAS_TRY(layer.n_ff,
+                  number("feed_forward_length", {has_experts || traits.attention_in_some ? 0u : 1u, kMaxWidth}));
     }
     ATLAS_TRY(layer.n_head, number("attention.head_count", {1, kMaxHeads}));
     layer.n_head_kv = layer.n_head;
@@ -211,7 +212,11 @@ namespace {
 
 Result<RoutingParams> read_routing(const KeyReader& keys, uint32_t n_experts, const ExpertTraits& traits) {
     RoutingParams routing{.gating = traits.gating, .normalized = traits.normalized};
-    ATLAS_TRY(routing.n_used, keys.count("expert_used_count", {1, n_experts}));
+    ATLAS_TRY(const auto n_used, keys.per_layer("expert_used_count", 1, {0, n_experts}));
+    routing.n_used = n_used[0];
+    if (!traits.per_layer) {
+        ATLAS_TRY(routing.n_used, keys.count("expert_used_count", {1, n_experts}));
+    }
     ATLAS_TRY(routing.n_groups, keys.count_or("expert_group_count", {0, n_experts}, 0));
     ATLAS_TRY(routing.n_groups_used, keys.count_or("expert_group_used_count", {0, n_experts}, 0));
     if (routing.n_groups <= 1) routing.n_groups = routing.n_groups_used = 1;
@@ -249,6 +254,7 @@ Result<ExpertsConfig> read_experts(const KeyReader& keys, const ExpertTraits& tr
     ATLAS_TRY(experts.n, keys.count_or("expert_count", {0, kMaxExperts}, 0));
     if (experts.n == 0) return experts;
     ATLAS_TRY(experts.routing, read_routing(keys, experts.n, traits));
+    if (traits.per_layer) return experts;
     if (traits.own_width && keys.has("expert_feed_forward_length")) {
         ATLAS_TRY(experts.n_ff, keys.count("expert_feed_forward_length", {1, kMaxWidth}));
     } else {

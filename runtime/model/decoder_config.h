@@ -50,6 +50,7 @@ struct ExpertTraits {
     bool reads_scale = false;   // expert_weights_scale
     // expert_feed_forward_length, without it feed_forward_length / n_used; else all are as wide as feed_forward_length
     bool own_width = true;
+    bool per_layer = false;  // widths and expert_used_count may be one per layer: the architecture reads them
     bool has_shared = true;  // expert_shared_feed_forward_length, or expert_shared_count of the width of one
 };
 
@@ -62,7 +63,7 @@ struct DecoderTraits {
     bool runs = false;               // refuse what no kernel of this build can compute
     bool latent = false;             // the sizes of heads are checked by the architecture
     bool layers_differ = false;      // heads and feed-forward widths may be one per layer
-    bool attention_in_some = false;  // layers with attention.head_count_kv 0 have none
+    bool attention_in_some = false;  // layers with attention.head_count_kv or feed_forward_length 0 have none
     bool yarn_keys = false;  // reads rope.scaling.yarn_*; other architectures have the defaults whatever the file says
     ExpertTraits experts = {};
 };

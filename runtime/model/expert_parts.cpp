@@ -12,8 +12,13 @@ ExpertMatrices matrices(const Layer& layer, WeightId weight, WeightId bias, Weig
 void add_shared(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
     const ScratchScope scope(ops);
     const Tensor inner = ops.scratch(h.rows, layer.config.experts.n_ff_shared, "shared_inner");
-    ops.matmul_gated(layer.in.config.activation, {layer[kFfnGateShared], {}, {}}, {layer[kFfnUpShared], {}, {}}, h,
-                     inner);
+    const Activation activation = layer.in.config.activation;
+    if (layer[kFfnGateShared]) {
+        ops.matmul_gated(activation, {layer[kFfnGateShared], {}, {}}, {layer[kFfnUpShared], {}, {}}, h, inner);
+    } else {
+        ops.matmul(layer[kFfnUpShared], h, inner);
+        ops.activate(activation, inner, inner);
+    }
     if (!layer[kFfnGateInpShared]) return ops.matmul_add(layer[kFfnDownShared], inner, out, out);
     const Tensor gate = ops.scratch(h.rows, 1, "shared_gate"), shared = ops.scratch(h.rows, out.cols, "shared");
     ops.matmul(layer[kFfnGateInpShared], h, gate);
@@ -44,13 +49,31 @@ void routed_feed_forward(const Layer& layer, const Router& router, const Tensor&
         up = {both, {}, {}, n_ff, n_ff, 2 * n_ff};
     }
     ops.experts_up(layer.in.config.activation, gate, up, h, routes, inner);
-    ops.experts_down(matrices(layer, kFfnDownExps, kFfnDownExpsBias, kFfnDownExpsScale, layer.in.config.n_embd), inner,
-                     routes, out);
+    ops.experts_down(
+        matrices(layer, kFfnDownExps, kFfnDownExpsBias, kFfnDownExpsScale, experts.width(layer.in.config.n_embd)),
+        inner, routes, out);
 }
+
+namespace {
+
+// The experts read and give a narrower vector; the router reads the activations.
+void latent_feed_forward(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
+    const ScratchScope scope(ops);
+    const uint32_t width = layer.config.experts.n_latent;
+    const Tensor down = ops.scratch(h.rows, width, "latent_down"), up = ops.scratch(h.rows, width, "latent_up");
+    ops.matmul(layer[kLatentDown], h, down);
+    routed_feed_forward(layer, {h}, down, up, ops);
+    ops.matmul(layer[kLatentUp], up, out);
+}
+
+}  // namespace
 
 void expert_feed_forward(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops) {
     if (layer.config.experts.n == 0) return feed_forward(layer, h, out, ops);
-    routed_feed_forward(layer, {h}, h, out, ops);
+    if (layer.config.experts.n_latent > 0)
+        latent_feed_forward(layer, h, out, ops);
+    else
+        routed_feed_forward(layer, {h}, h, out, ops);
     if (layer[kFfnUpShared]) add_shared(layer, h, out, ops);
 }
 

@@ -8,15 +8,17 @@ namespace atlas {
 extern const Architecture kCohere2, kCommandR, kGemma2, kGemma3, kGlm4, kGranite, kLlama, kMistral3, kMuseGlimmer,
     kOlmo2, kPhi3, kQwen2, kQwen3, kQwen35, kSeedOss, kSmolLm3, kStarcoder, kStarcoder2;
 extern const Architecture kDeepseek2, kGlm4Moe, kGptOss, kGraniteMoe, kMellum, kQwen2Moe, kQwen35Moe, kQwen3Moe;
-extern const Architecture kCohere2Moe, kGemma4, kLaguna, kLfm2, kLfm2Moe, kPhiMoe, kQwen3Next;
+extern const Architecture kCohere2Moe, kGemma4, kGraniteHybrid, kLaguna, kLfm2, kLfm2Moe, kNemotronH, kNemotronHMoe,
+    kPhiMoe, kQwen3Next;
 
 namespace {
 
 constexpr auto kArchitectures = std::to_array<const Architecture*>({
-    &kLlama,     &kQwen2,       &kQwen3,  &kCohere2,    &kCommandR, &kGemma2,    &kGemma3,    &kGlm4,      &kGranite,
-    &kMistral3,  &kMuseGlimmer, &kOlmo2,  &kPhi3,       &kQwen35,   &kSeedOss,   &kSmolLm3,   &kStarcoder, &kStarcoder2,
-    &kDeepseek2, &kGlm4Moe,     &kGptOss, &kGraniteMoe, &kMellum,   &kQwen2Moe,  &kQwen35Moe, &kQwen3Moe,  &kCohere2Moe,
-    &kGemma4,    &kLaguna,      &kLfm2,   &kLfm2Moe,    &kPhiMoe,   &kQwen3Next,
+    &kLlama,     &kQwen2,         &kQwen3,       &kCohere2,      &kCommandR, &kGemma2,     &kGemma3,  &kGlm4,
+    &kGranite,   &kMistral3,      &kMuseGlimmer, &kOlmo2,        &kPhi3,     &kQwen35,     &kSeedOss, &kSmolLm3,
+    &kStarcoder, &kStarcoder2,    &kDeepseek2,   &kGlm4Moe,      &kGptOss,   &kGraniteMoe, &kMellum,  &kQwen2Moe,
+    &kQwen35Moe, &kQwen3Moe,      &kCohere2Moe,  &kGemma4,       &kLaguna,   &kLfm2,       &kLfm2Moe, &kPhiMoe,
+    &kQwen3Next, &kGraniteHybrid, &kNemotronH,   &kNemotronHMoe,
 });
 
 }  // namespace

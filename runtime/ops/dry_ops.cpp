@@ -118,6 +118,19 @@ void DryOps::delta_net(const DeltaNetInputs& in, const DeltaNetParams& params, c
     count(8.0 * y.rows * params.n_v_heads * d * d);
 }
 
+void DryOps::state_space(const StateSpaceInputs& in, const StateSpaceParams& params, const StateTables& tables,
+                         const Tensor& states, const Tensor& y) {
+    ATLAS_CHECK(params.n_state > 0 && params.n_state <= kLargestDeltaHead && params.n_groups > 0 &&
+                    params.n_heads % params.n_groups == 0,
+                "{} heads, {} groups of {}", params.n_heads, params.n_groups, params.n_state);
+    for (const Tensor& of_groups : {in.b, in.c}) ATLAS_CHECK_EQ(of_groups.cols, params.n_groups * params.n_state);
+    for (const Tensor& values : {in.x, y}) ATLAS_CHECK_EQ(values.cols, params.n_heads * params.head_dim);
+    for (const Tensor& of_heads : {in.dt, in.a, in.dt_bias, in.d}) ATLAS_CHECK_EQ(of_heads.cols, params.n_heads);
+    ATLAS_CHECK_EQ(tables.after.count, y.rows);
+    ATLAS_CHECK_EQ(states.cols, params.n_heads * params.n_state * params.head_dim);
+    count(5.0 * y.rows * states.cols);
+}
+
 void DryOps::rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) {
     ATLAS_CHECK(params.head_dim > 0 && x.cols % params.head_dim == 0, "{} columns, heads of {}", x.cols,
                 params.head_dim);

@@ -44,6 +44,8 @@ class DryOps final : public Ops {
                      const Tensor& states, const Tensor& y) override;
     void delta_net(const DeltaNetInputs& inputs, const DeltaNetParams& params, const StateTables& tables,
                    const Tensor& states, const Tensor& y) override;
+    void state_space(const StateSpaceInputs& inputs, const StateSpaceParams& params, const StateTables& tables,
+                     const Tensor& states, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void hadamard(const Tensor& x, uint32_t block) override;
     void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;

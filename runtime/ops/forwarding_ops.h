@@ -52,6 +52,10 @@ class ForwardingOps : public Ops {
                    const Tensor& states, const Tensor& y) override {
         ops_.delta_net(inputs, params, tables, states, y);
     }
+    void state_space(const StateSpaceInputs& inputs, const StateSpaceParams& params, const StateTables& tables,
+                     const Tensor& states, const Tensor& y) override {
+        ops_.state_space(inputs, params, tables, states, y);
+    }
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override {
         ops_.rope(x, params, positions, factors);
     }

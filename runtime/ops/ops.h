@@ -202,6 +202,12 @@ class Ops {
     virtual void delta_net(const DeltaNetInputs& inputs, const DeltaNetParams& params, const StateTables& tables,
                            const Tensor& states, const Tensor& y) = 0;
 
+    /// The recurrence of Mamba-2 (arXiv:2405.21060), see StateSpaceParams.  b, c: f32 [n_tokens, n_groups * n_state];
+    /// x, y: f32 [n_tokens, n_heads * head_dim]; dt: f32 [n_tokens, n_heads]; a, dt_bias, d: f32 [1, n_heads]; states:
+    /// f32 [slots, n_heads * n_state * head_dim].
+    virtual void state_space(const StateSpaceInputs& inputs, const StateSpaceParams& params, const StateTables& tables,
+                             const Tensor& states, const Tensor& y) = 0;
+
     /// Rotates every head of x in place.  x: [n_tokens, n_head * head_dim]; positions: [n_tokens]; factors: f32 [1,
     /// n_rot/2] or empty (then all are 1).
     virtual void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) = 0;

@@ -37,4 +37,19 @@ struct DeltaNetParams {
     bool grouped = false;  // head h of values uses head h / (n_v_heads / n_k_heads) of keys; else h % n_k_heads
 };
 
+struct StateSpaceInputs {
+    Tensor b, c, x;        // after the convolution
+    Tensor dt;             // a number per head, before softplus
+    Tensor a, dt_bias, d;  // of every head
+};
+
+/// Head h, with b and c of its group h / (n_heads / n_groups), and S the [n_state, head_dim] state:
+///   dt' = softplus(dt + dt_bias); S = exp(a dt') S + b (dt' x)^T; y = S^T c + d x.
+struct StateSpaceParams {
+    uint32_t n_groups = 0;
+    uint32_t n_heads = 0;  // a multiple of n_groups
+    uint32_t n_state = 0;  // at most kLargestDeltaHead
+    uint32_t head_dim = 0;
+};
+
 }  // namespace atlas

@@ -5,6 +5,8 @@
 //       M = decay M;  delta = beta (v - M^T k);  M = M + k delta^T;  y = M^T q / sqrt(d).
 //       decay = exp(a softplus(alpha + dt_bias)), beta after a sigmoid. Both products are taken of M before the token, so that M is passed
 //       once:  y = (decay M^T q + delta (k q)) / sqrt(d).
+//       LINEAR (Mamba-2): k, q as they are, decay = exp(a dt), dt = softplus(alpha + dt_bias), delta = dt v, y = M^T q + skip v; M is [d,
+//       values] and beta holds the skips.
 // shapes: q, k [n_tokens, n_k_heads * d]; v, y [n_tokens, n_v_heads * d]; alpha, beta [n_tokens, n_v_heads]; a, dt_bias [n_v_heads]; states
 //         [slots, n_v_heads * d * d]; f32. positions, seqs, after [n_tokens], before [sequences] u32.
 // layout: offsets and strides in elements, see push/delta_net.h.
@@ -14,12 +16,15 @@
 //           queries, 8 bytes per invocation and buffer for sums. No row of the states is both read and written.
 // bound by: latency with few tokens in flight; the state is read once per step and written where it is kept.
 // source: gated delta rule, arXiv:2412.06464; runtime/ops/recurrent.h.
+#include "common/activation.glsl"
 #include "shaders/push/delta_net.h"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kHeadDim = 128;
 layout(constant_id = 2) const uint kParts = 1;
 layout(constant_id = 3) const uint kColumns = 64;  // of a workgroup: its size / kParts
+layout(constant_id = 4) const uint kValueDim = 128;
+layout(constant_id = 5) const bool LINEAR = false;
 layout(binding = 0, std430) restrict readonly buffer Q { float q[]; };
 layout(binding = 1, std430) restrict readonly buffer K { float k[]; };
 layout(binding = 2, std430) restrict readonly buffer V { float v[]; };
@@ -44,6 +49,7 @@ struct TokenFactors {
     float decay, beta;
     float k, q;   // what keys and queries are multiplied with; q with 1 / sqrt(d), too
     float dot_kq;  // of keys and queries as they are
+    float skip;
 };
 
 shared vec4 keys[kTile * kAllQuads], queries[kTile * kAllQuads];  // rows past the head are zeros
@@ -82,13 +88,20 @@ void load_tile(uint first, uint n, uint head) {
         }
         const vec4 ones = vec4(1.0);
         const float raw = alpha[pc.alpha_at + (first + lane) * pc.alpha_stride + head] + dt_bias[pc.dt_bias_at + head];
-        const float softplus = raw > 20.0 ? raw : log(1.0 + exp(raw));
+        const float dt = softplus(raw);
         TokenFactors f;
-        f.decay = exp(a[pc.a_at + head] * softplus);
-        f.beta = 1.0 / (1.0 + exp(-beta[pc.beta_at + (first + lane) * pc.beta_stride + head]));
-        f.k = 1.0 / sqrt(dot(kk, ones) + pc.eps);
-        f.q = 1.0 / (sqrt(dot(qq, ones) + pc.eps) * sqrt(float(kHeadDim)));
+        f.decay = exp(a[pc.a_at + head] * dt);
         f.dot_kq = dot(kq, ones);
+        f.k = f.q = 1.0;
+        f.skip = 0.0;
+        if (LINEAR) {
+            f.beta = dt;
+            f.skip = beta[pc.beta_at + head];
+        } else {
+            f.beta = 1.0 / (1.0 + exp(-beta[pc.beta_at + (first + lane) * pc.beta_stride + head]));
+            f.k = 1.0 / sqrt(dot(kk, ones) + pc.eps);
+            f.q = 1.0 / (sqrt(dot(qq, ones) + pc.eps) * sqrt(float(kHeadDim)));
+        }
         factors[lane] = f;
     }
     barrier();
@@ -122,16 +135,16 @@ void main() {
     const uint first = first_token, end = end_token;
     if (first == end) return;
     const uint head = pc.first_head + gl_WorkGroupID.y, part = lane / kColumns, in_block = lane % kColumns;
-    const bool is_column = gl_WorkGroupID.x * kColumns + in_block < kHeadDim;
-    const uint column = min(gl_WorkGroupID.x * kColumns + in_block, kHeadDim - 1u);
-    const uint first_row = part * kQuads * 4u, head_at = head * kHeadDim * kHeadDim + column;
+    const bool is_column = gl_WorkGroupID.x * kColumns + in_block < kValueDim;
+    const uint column = min(gl_WorkGroupID.x * kColumns + in_block, kValueDim - 1u);
+    const uint first_row = part * kQuads * 4u, head_at = head * kHeadDim * kValueDim + column;
 
     vec4 m[kQuads];
     const uint from = pc.states_at + before[pc.before_at + gl_WorkGroupID.z] * pc.states_stride + head_at;
     [[unroll]] for (uint i = 0u; i < kQuads; ++i) {
         [[unroll]] for (uint r = 0u; r < 4u; ++r) {
             const uint row = first_row + i * 4u + r;
-            const float loaded = states[from + min(row, kHeadDim - 1u) * kHeadDim];
+            const float loaded = states[from + min(row, kHeadDim - 1u) * kValueDim];
             m[i][r] = kIsWhole || row < kHeadDim ? loaded : 0.0;
         }
     }
@@ -151,19 +164,19 @@ void main() {
             }
             const vec4 ones = vec4(1.0);
             const vec2 sum = f.decay * add_parts(vec2(dot(mk, ones), dot(mq, ones)), part, in_block, turn++);
-            const float value = v[pc.v_at + t * pc.v_stride + head * kHeadDim + column];
-            const float change = f.k * f.beta * (value - f.k * sum.x);
-            result = f.q * fma(change, f.dot_kq, sum.y);
+            const float value = v[pc.v_at + t * pc.v_stride + head * kValueDim + column];
+            const float change = f.k * f.beta * (LINEAR ? value : value - f.k * sum.x);
+            result = fma(f.skip, value, f.q * fma(change, f.dot_kq, sum.y));
             [[unroll]] for (uint i = 0u; i < kQuads; ++i) m[i] = fma(vec4(change), keys[at + i], f.decay * m[i]);
         }
-        if (is_column && part == 0u) y[pc.y_at + t * pc.y_stride + head * kHeadDim + column] = result;
+        if (is_column && part == 0u) y[pc.y_at + t * pc.y_stride + head * kValueDim + column] = result;
         const uint slot = after[pc.after_at + t];
         if (is_column && slot != kNoState) {
             const uint to = pc.states_at + slot * pc.states_stride + head_at;
             [[unroll]] for (uint i = 0u; i < kQuads; ++i) {
                 [[unroll]] for (uint r = 0u; r < 4u; ++r) {
                     const uint row = first_row + i * 4u + r;
-                    if (kIsWhole || row < kHeadDim) states[to + row * kHeadDim] = m[i][r];
+                    if (kIsWhole || row < kHeadDim) states[to + row * kValueDim] = m[i][r];
                 }
             }
         }

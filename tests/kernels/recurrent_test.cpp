@@ -128,7 +128,43 @@ class RecurrentKernels : public KernelTest {
         y.expect_near([&](uint32_t, uint32_t, double) { return limit / std::sqrt(double(d)) * 4; }, "y");
         states.expect_near([&](uint32_t, uint32_t, double) { return limit; }, "states");
     }
+
+    void check_state_space(VkBackend& vk, const Step& step, const StateSpaceParams& params) {
+        const uint32_t n_bc = params.n_groups * params.n_state, n_x = params.n_heads * params.head_dim,
+                       n_state = n_x * params.n_state, n = step.n_tokens();
+        SCOPED_TRACE(fmt::format("{} tokens of {} sequences, {} heads of {}, {} groups of {}", n, step.before.size(),
+                                 params.n_heads, params.head_dim, params.n_groups, params.n_state));
+        Twin xbc(vk, Format::f32, n, n_x + 2 * n_bc), dt(vk, Format::f32, n, params.n_heads + 3),
+            a(vk, Format::f32, 1, params.n_heads), dt_bias(vk, Format::f32, 1, params.n_heads),
+            d(vk, Format::f32, 1, params.n_heads), states(vk, Format::f32, step.n_slots, n_state + 6),
+            y(vk, Format::f32, n, n_x);
+        fill(xbc, step);
+        fill(dt, step, -9, 2);
+        a.randomize(random_, -3, 0);
+        for (Twin* twin : {&dt_bias, &d, &states}) twin->randomize(random_);
+        const TwinTables tables(vk, step);
+        run_both(vk, tables.with({&xbc, &dt, &a, &dt_bias, &d, &states, &y}), [&](Ops& ops, Side side) {
+            const Tensor all = xbc.on(side);
+            ops.state_space({all.col_range(n_x, n_bc), all.col_range(n_x + n_bc, n_bc), all.col_range(0, n_x),
+                             dt.on(side).col_range(2, params.n_heads), a.on(side), dt_bias.on(side), d.on(side)},
+                            params, tables.on(side), states.on(side).col_range(5, n_state), y.on(side));
+        });
+        // States grow to about 5 between decays (dt up to 3 times a value of 1); a sum of n_state of their products.
+        const double of_state = kUlp * 2 * 60 * 5, of_sum = of_state + kUlp * 2 * 5 * (params.n_state + 12);
+        states.expect_near([&](uint32_t, uint32_t, double) { return of_state; }, "states");
+        y.expect_near([&](uint32_t, uint32_t, double) { return of_sum * std::sqrt(double(params.n_state)); }, "y");
+    }
 };
+
+TEST_F(RecurrentKernels, StateSpace) {
+    for (const bool gpu : {false, true}) {
+        for (const Step* step : {&kOne, &kVerify, &kPadded, &kChunk, &kMany})
+            check_state_space(backend(gpu), *step, {.n_groups = 2, .n_heads = 4, .n_state = 32, .head_dim = 24});
+        check_state_space(backend(gpu), kVerify, {.n_groups = 1, .n_heads = 3, .n_state = 128, .head_dim = 64});
+        check_state_space(backend(gpu), kVerify, {.n_groups = 2, .n_heads = 2, .n_state = 20, .head_dim = 80});
+        check_state_space(backend(gpu), kOne, {.n_groups = 1, .n_heads = 2, .n_state = 256, .head_dim = 8});
+    }
+}
 
 TEST_F(RecurrentKernels, CausalConv) {
     for (const Step* step : {&kOne, &kVerify, &kPadded, &kChunk, &kMany}) {

@@ -32,6 +32,13 @@ KeyMap keys_of_any(std::string architecture) {
         keys.set("attention.sliding_window", 1024);
     if (architecture == "deepseek2")
         keys.set("attention.kv_lora_rank", 32).set("attention.q_lora_rank", 24).set("rope.dimension_count", 8);
+    if (architecture.starts_with("nemotron") || architecture == "granitehybrid") {
+        keys.set("ssm.conv_kernel", 4).set("ssm.state_size", 16).set("ssm.group_count", 2).set("ssm.time_step_rank", 4);
+        keys.set("ssm.inner_size", 64)
+            .put("attention.head_count_kv", std::vector<int64_t>{0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+    }
+    if (architecture.starts_with("nemotron"))
+        keys.put("feed_forward_length", std::vector<int64_t>{0, 128, 0, 128, 0, 0, 0, 0, 0, 0, 0, 0});
     if (architecture.starts_with("lfm2"))
         keys.set("shortconv.l_cache", 3)
             .put("attention.head_count_kv", std::vector<int64_t>{0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2});

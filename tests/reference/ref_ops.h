@@ -51,6 +51,8 @@ class RefOps final : public Ops {
                      const Tensor& states, const Tensor& y) override;
     void delta_net(const DeltaNetInputs& inputs, const DeltaNetParams& params, const StateTables& tables,
                    const Tensor& states, const Tensor& y) override;
+    void state_space(const StateSpaceInputs& inputs, const StateSpaceParams& params, const StateTables& tables,
+                     const Tensor& states, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void kv_write(const Tensor& k, const Tensor& v, const KvLayer& cache, const U32View& slots) override;
     void kv_copy(const Tensor& from, const U32View& from_pages, const Tensor& to, const U32View& to_pages,

@@ -124,4 +124,38 @@ void RefOps::delta_net(const DeltaNetInputs& in, const DeltaNetParams& p, const 
     }
 }
 
+void RefOps::state_space(const StateSpaceInputs& in, const StateSpaceParams& p, const StateTables& tables,
+                         const Tensor& states, const Tensor& y) {
+    const size_t n = p.n_state, d = p.head_dim;
+    ATLAS_CHECK(p.n_groups > 0 && p.n_heads % p.n_groups == 0 && in.b.cols == p.n_groups * n &&
+                in.c.cols == in.b.cols && in.x.cols == p.n_heads * d && in.dt.cols == p.n_heads &&
+                states.cols == p.n_heads * n * d);
+    const Steps steps(tables);
+    const auto a = read_row(in.a, 0), dt_bias = read_row(in.dt_bias, 0), skip = read_row(in.d, 0);
+    std::vector<float> state, out(in.x.cols);
+    for (uint32_t t = 0; t < y.rows; ++t) {
+        if (steps.is_first(t)) state = read_row(states, steps.before(t));
+        if (!steps.repeats(t)) {
+            const auto b = read_row(in.b, t), c = read_row(in.c, t), x = read_row(in.x, t), dts = read_row(in.dt, t);
+            for (size_t h = 0; h < p.n_heads; ++h) {
+                const size_t group = h / (p.n_heads / p.n_groups) * n;
+                const double dt = softplus(double{dts[h]} + dt_bias[h]), decay = std::exp(a[h] * dt);
+                for (size_t j = 0; j < d; ++j) {
+                    const double value = x[h * d + j];
+                    double sum = skip[h] * value;
+                    for (size_t i = 0; i < n; ++i) {
+                        float& s = state[(h * n + i) * d + j];
+                        const double next = decay * s + dt * value * b[group + i];
+                        sum += next * c[group + i];
+                        s = static_cast<float>(next);
+                    }
+                    out[h * d + j] = static_cast<float>(sum);
+                }
+            }
+        }
+        write_row(y, t, out);
+        if (const auto slot = steps.after(t)) write_row(states, *slot, state);
+    }
+}
+
 }  // namespace atlas

@@ -36,9 +36,9 @@ std::vector<uint32_t> tiny_tokens(uint32_t count, uint32_t n_vocab, uint64_t see
 namespace {
 
 // Families whose models all have experts.
-constexpr auto kOfExperts =
-    std::to_array<std::string_view>({"qwen2moe", "qwen3moe", "gpt-oss", "mellum", "glm4moe", "granitemoe", "deepseek2",
-                                     "qwen35moe", "qwen3next", "laguna", "cohere2moe", "phimoe", "lfm2moe"});
+constexpr auto kOfExperts = std::to_array<std::string_view>(
+    {"qwen2moe", "qwen3moe", "gpt-oss", "mellum", "glm4moe", "granitemoe", "deepseek2", "qwen35moe", "qwen3next",
+     "laguna", "cohere2moe", "phimoe", "lfm2moe", "nemotron_h_moe"});
 
 }  // namespace
 
@@ -86,11 +86,12 @@ TinyShape tiny_shape(std::string_view words) {
     if (std::ranges::find(kHeadsAreAsWide, shape.architecture) != kHeadsAreAsWide.end())
         shape.n_embd = shape.n_head * shape.head_dim;
     const bool has_mixers = shape.architecture.starts_with("qwen35") || shape.architecture == "qwen3next" ||
-                            shape.architecture.starts_with("lfm2");
+                            shape.architecture == "granitehybrid" || shape.architecture.starts_with("lfm2");
     if (has_mixers) shape.n_layer = std::max(shape.n_layer, 3u);                       // the second has attention
     if (shape.architecture == "smollm3") shape.n_layer = std::max(shape.n_layer, 4u);  // the fourth has no rope
     // Windows in the first and the third layer; without experts the last two read the caches of the first two.
     if (shape.architecture == "gemma4") shape.n_layer = std::max(shape.n_layer, shape.experts ? 2u : 4u);
+    if (shape.architecture.starts_with("nemotron")) shape.n_layer = 4;
     shape.experts |= std::ranges::find(kOfExperts, shape.architecture) != kOfExperts.end();
     return shape;
 }
@@ -142,14 +143,17 @@ class TinyWriter {
             number("attention.sliding_window_pattern", 2);
         }
         if (name == "laguna") number("rope.dimension_count_swa", s_.head_dim / 2 / 8 * 8);
-        if (name.starts_with("lfm2")) add_lfm2_keys();
+        if (name.starts_with("lfm2") || name == "granitehybrid") add_kv_heads_of_every_second_layer();
+        if (name.starts_with("lfm2")) number("shortconv.l_cache", 3);
+        if (name == "granitehybrid" || is_nemotron()) add_state_space_keys();
+        if (is_nemotron()) add_nemotron_keys();
         if (name == "command-r" || name.starts_with("cohere2") || name == "muse-glimmer") real("logit_scale", 0.7f);
         if (name.starts_with("qwen35") || name == "qwen3next") add_delta_net_keys();
         if (name == "mistral3") {
             real("attention.temperature_scale", 0.4f);
             if (s_.rope_scaling.empty()) number("rope.scaling.original_context_length", 16);
         }
-        if (name == "granite" || name == "granitemoe") {
+        if (name.starts_with("granite")) {
             real("embedding_scale", 3);
             real("residual_scale", 0.6f);
             real("attention.scale", 0.15f);
@@ -173,13 +177,37 @@ class TinyWriter {
 
     uint32_t n_per_layer() const { return s_.head_dim % 32 == 0 ? 64 : 20; }
 
-    // Attention in every second layer.
-    void add_lfm2_keys() {
+    void numbers(const std::string& key, const std::vector<int32_t>& values) {
+        right_keys_.put(key, std::vector<int64_t>(values.begin(), values.end()));
+        writer_.add(s_.architecture + "." + key, values);
+    }
+
+    void add_kv_heads_of_every_second_layer() {
         std::vector<int32_t> heads;
         for (uint32_t il = 0; il < s_.n_layer; ++il) heads.push_back(il % 2 == 0 ? 0 : int32_t(s_.n_head_kv));
-        right_keys_.put("attention.head_count_kv", std::vector<int64_t>(heads.begin(), heads.end()));
-        writer_.add(s_.architecture + ".attention.head_count_kv", heads);
-        number("shortconv.l_cache", 3);
+        numbers("attention.head_count_kv", heads);
+    }
+
+    void add_state_space_keys() {
+        number("ssm.conv_kernel", 4);
+        number("ssm.inner_size", 2 * s_.n_embd);
+        number("ssm.state_size", 16);
+        number("ssm.time_step_rank", 4);
+        number("ssm.group_count", 2);
+    }
+
+    bool is_nemotron() const { return s_.architecture.starts_with("nemotron"); }
+
+    // Mamba-2, feed-forward block, attention, feed-forward block.
+    void add_nemotron_keys() {
+        std::vector<int32_t> heads, widths;
+        for (uint32_t il = 0; il < s_.n_layer; ++il) {
+            heads.push_back(il % 4 == 2 ? int32_t(s_.n_head_kv) : 0);
+            widths.push_back(il % 2 == 1 ? int32_t(s_.n_ff) : 0);
+        }
+        numbers("attention.head_count_kv", heads);
+        numbers("feed_forward_length", widths);
+        real("attention.layer_norm_epsilon", 1e-5f);
     }
 
     // Four heads of values, which fill whole blocks where the shape promises them.
@@ -200,7 +228,7 @@ class TinyWriter {
         number("block_count", s_.n_layer);
         number("context_length", s_.n_ctx_train);
         number("embedding_length", s_.n_embd);
-        number("feed_forward_length", s_.n_ff);
+        if (!is_nemotron()) number("feed_forward_length", s_.n_ff);
         if (s_.experts) add_expert_keys();
         number("attention.head_count", s_.n_head);
         if (s_.architecture == "deepseek2") {
@@ -208,7 +236,9 @@ class TinyWriter {
         } else if (s_.architecture == "gemma4") {
             number("attention.head_count_kv", s_.n_head_kv);
         } else {
-            if (!s_.architecture.starts_with("lfm2")) number("attention.head_count_kv", s_.n_head_kv);
+            const bool some =
+                s_.architecture.starts_with("lfm2") || s_.architecture == "granitehybrid" || is_nemotron();
+            if (!some) number("attention.head_count_kv", s_.n_head_kv);
             number("attention.key_length", s_.head_dim);
             number("attention.value_length", s_.head_dim);
             number("rope.dimension_count",
@@ -233,7 +263,7 @@ class TinyWriter {
         number("expert_used_count", 3);
         if (!as_dense) number("expert_feed_forward_length", n_ff_of_expert());
         if (name == "qwen2moe" || name == "granitemoe" || name == "qwen35moe" || name == "qwen3next" ||
-            name == "laguna")
+            name == "laguna" || name == "nemotron_h_moe")
             number("expert_shared_feed_forward_length", n_ff_of_expert() * 2);
         if (name == "gpt-oss" || name == "mellum") number("attention.sliding_window", 24);
         if (name == "lfm2moe" || name == "laguna" || name == "cohere2moe") number("leading_dense_block_count", 1);
@@ -300,7 +330,7 @@ class TinyWriter {
         if (rule.id == kRopeFreqs) return s_.rope_freqs;
         if (is_rope_factor(rule)) return s_.rope_scaling == "longrope";
         if (rule.id == kOutputBias) return rule.need == Need::required;
-        if (rule.id == kLayerScale) return true;
+        if (rule.id == kLayerScale || rule.id == WeightId("ssm_conv1d.bias")) return true;
         if (rule.need == Need::required) return true;
         return is_bias(rule) && s_.biases && (rule.need == Need::usual || !has_usual_biases);
     }
@@ -316,6 +346,11 @@ class TinyWriter {
         if (rule.id == kRopeFreqs || is_rope_factor(rule)) return add(name, shape, Format::f32, 0.5, 2.0);
         if (is_bias(rule)) return add(name, shape, Format::f32, 0.3, 0.0);
         if (rule.id == kFfnGateInpShared) return add(name, shape, Format::f32, 1 / std::sqrt(double(dims.cols())), 0);
+        if (s_.architecture == "granitehybrid" || is_nemotron()) {
+            if (rule.id == WeightId("ssm_a")) return add(name, shape, Format::f32, 0.3, -1.0);
+            if (rule.id == WeightId("ssm_d") || rule.id == WeightId("ssm_norm.weight"))
+                return add(name, shape, Format::f32, 0.3, 1.0);
+        }
         if (rule.id == kDeltaA) return add(name, shape, Format::f32, 0.3, -1.0);  // states decay
         if (dims.is_vector()) return add(name, shape, Format::f32, 0.1, 1.0);
         const double scale =

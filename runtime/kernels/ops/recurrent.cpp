@@ -64,7 +64,6 @@ void VkOps::causal_conv(const Tensor& x, const Tensor& w, const Tensor& b, bool 
                   });
 }
 
-// Tokens follow each other inside a workgroup; a step that costs too much for one submission is cut between heads.
 void VkOps::delta_net(const DeltaNetInputs& in, const DeltaNetParams& params, const StateTables& tables,
                       const Tensor& states, const Tensor& y) {
     const uint32_t d = params.head_dim, n_heads = params.n_v_heads;
@@ -72,6 +71,23 @@ void VkOps::delta_net(const DeltaNetInputs& in, const DeltaNetParams& params, co
                     in.q.cols == params.n_k_heads * d && in.k.cols == in.q.cols && in.v.cols == n_heads * d &&
                     y.cols == in.v.cols && states.cols == n_heads * d * d,
                 "delta_net: {} heads of values, {} of keys, of {}", n_heads, params.n_k_heads, d);
+    run_states({in, params.n_k_heads, n_heads, d, d, params.grouped, false, params.eps}, tables, states, y);
+}
+
+void VkOps::state_space(const StateSpaceInputs& in, const StateSpaceParams& params, const StateTables& tables,
+                        const Tensor& states, const Tensor& y) {
+    const uint32_t n = params.n_state, d = params.head_dim, n_heads = params.n_heads;
+    ATLAS_CHECK(n > 0 && n <= kLargestDeltaHead && params.n_groups > 0 && n_heads % params.n_groups == 0 &&
+                    in.b.cols == params.n_groups * n && in.c.cols == in.b.cols && in.x.cols == n_heads * d &&
+                    y.cols == in.x.cols && states.cols == n_heads * n * d,
+                "state_space: {} heads of {}, {} groups of {}", n_heads, d, params.n_groups, n);
+    run_states({{in.c, in.b, in.x, in.dt, in.d, in.a, in.dt_bias}, params.n_groups, n_heads, n, d, true, true, 0},
+               tables, states, y);
+}
+
+// Tokens follow each other inside a workgroup; a step that costs too much for one submission is cut between heads.
+void VkOps::run_states(const StateHeads& heads, const StateTables& tables, const Tensor& states, const Tensor& y) {
+    const DeltaNetInputs& in = heads.in;
     for (const Tensor& tensor : {in.q, in.k, in.v, in.alpha, in.beta, states, y}) {
         if (!check_fits(tensor)) return;
     }
@@ -81,17 +97,17 @@ void VkOps::delta_net(const DeltaNetInputs& in, const DeltaNetParams& params, co
     const Bound states_bound = bind(states, vk::Access::read_write), y_bound = bind(y, vk::Access::write);
     const Bound positions = bind(tables.positions), seqs = bind(tables.seqs), before = bind(tables.before),
                 after = bind(tables.after);
-    const DeltaNetLanes lanes = choose_delta_net_lanes(context_.caps, d);
+    const DeltaNetLanes lanes = choose_delta_net_lanes(context_.caps, heads.n_rows);
     const uint32_t n_sequences = std::min(tables.before.count, y.rows);
-    const double elems = double(n_heads) * d * d;
-    for_row_parts(n_heads, context_.max_groups[1], {8 * elems * y.rows, 8 * elems * n_sequences},
+    const double elems = double(heads.n_heads) * heads.n_rows * heads.n_cols;
+    for_row_parts(heads.n_heads, context_.max_groups[1], {8 * elems * y.rows, 8 * elems * n_sequences},
                   [&](uint32_t first, uint32_t count, const vk::Cost& cost) {
                       const push::DeltaNetPush push{.n_tokens = y.rows,
                                                     .first_head = first,
-                                                    .n_k_heads = params.n_k_heads,
-                                                    .heads_per_key = n_heads / params.n_k_heads,
-                                                    .grouped = params.grouped ? 1u : 0u,
-                                                    .eps = params.eps,
+                                                    .n_k_heads = heads.n_k_heads,
+                                                    .heads_per_key = heads.n_heads / heads.n_k_heads,
+                                                    .grouped = heads.grouped ? 1u : 0u,
+                                                    .eps = heads.eps,
                                                     .q_at = q.at,
                                                     .q_stride = in.q.row_stride_elems,
                                                     .k_at = k.at,
@@ -113,11 +129,12 @@ void VkOps::delta_net(const DeltaNetInputs& in, const DeltaNetParams& params, co
                                                     .before_at = before.at,
                                                     .after_at = after.at};
                       dispatch(kernel_module(KernelFamily::delta_net),
-                               {lanes.columns * lanes.parts, d, lanes.parts, lanes.columns},
+                               {lanes.columns * lanes.parts, heads.n_rows, lanes.parts, lanes.columns, heads.n_cols,
+                                heads.linear ? 1u : 0u},
                                {q.binding, k.binding, v.binding, alpha.binding, beta.binding, a.binding,
                                 dt_bias.binding, states_bound.binding, positions.binding, seqs.binding, before.binding,
                                 after.binding, y_bound.binding},
-                               push, {groups_for(d, lanes.columns), count, n_sequences}, cost);
+                               push, {groups_for(heads.n_cols, lanes.columns), count, n_sequences}, cost);
                   });
 }
 

@@ -58,6 +58,8 @@ class VkOps final : public Ops {
                      const Tensor& states, const Tensor& y) override;
     void delta_net(const DeltaNetInputs& inputs, const DeltaNetParams& params, const StateTables& tables,
                    const Tensor& states, const Tensor& y) override;
+    void state_space(const StateSpaceInputs& inputs, const StateSpaceParams& params, const StateTables& tables,
+                     const Tensor& states, const Tensor& y) override;
     void rope(const Tensor& x, const RopeParams& params, const U32View& positions, const Tensor& factors) override;
     void hadamard(const Tensor& x, uint32_t block) override;
     void rotate_heads(const Tensor& x, const Tensor& w, const Tensor& shift) override;
@@ -155,6 +157,15 @@ class VkOps final : public Ops {
     /// Call with the bindings of a dispatch: a write to x or to what was made from it invalidates the remembered
     /// activations.
     void forget_prepared_x(std::span<const vk::Binding> bindings);
+    /// The recurrence of delta_net, or linear that of state_space, whose names it has otherwise: q = c, k = b, v = x,
+    /// alpha = dt, beta = d. A head's state is [n_rows, n_cols].
+    struct StateHeads {
+        DeltaNetInputs in;
+        uint32_t n_k_heads, n_heads, n_rows, n_cols;
+        bool grouped, linear;
+        float eps;
+    };
+    void run_states(const StateHeads& heads, const StateTables& tables, const Tensor& states, const Tensor& y);
     /// One product of experts: choice j of token t reads row t * x_token_rows + j * x_choice_rows of x.
     struct ExpertsProduct {
         const ExpertMatrices& matrices;      // of two: the gate

@@ -5,31 +5,16 @@
 
 #include "runtime/model/dense_decoder.h"
 #include "runtime/model/expert_parts.h"
+#include "runtime/model/granite_factors.h"
 #include "runtime/model/registry.h"
 
 namespace atlas {
 
 namespace {
 
-Result<ModelConfig> with_factors(const KeySource& source, Result<ModelConfig> read) {
-    constexpr float kMost = 1e6f;
-    const KeyReader keys(source);
-    ATLAS_TRY(ModelConfig config, std::move(read));
-    // Writers put 0 for "not scaled".
-    const auto factor_or = [&](std::string_view key, float fallback) {
-        return keys.number_or(key, 0, kMost, 0).map([&](float found) { return found == 0 ? fallback : found; });
-    };
-    ATLAS_TRY(config.embedding_scale, factor_or("embedding_scale", 1));
-    ATLAS_TRY(config.residual_scale, factor_or("residual_scale", 1));
-    ATLAS_TRY(config.attention_scale, factor_or("attention.scale", config.attention_scale));
-    ATLAS_TRY(const float divisor, keys.number("logit_scale", 0, kMost));
-    config.logit_scale = divisor == 0 ? 1 : 1 / divisor;
-    return config;
-}
-
 Result<ModelConfig> read_granite(const KeySource& source) {
     ATLAS_TRY(ModelConfig config,
-              with_factors(source, read_decoder_config(source, runs(RopeParams::Pairing::adjacent))));
+              with_granite_factors(source, read_decoder_config(source, runs(RopeParams::Pairing::adjacent))));
     if (!source.flag_or("rope.scaling.finetuned", true))
         remove_ropes(config, [](uint32_t, const LayerConfig&) { return true; });
     return config;
@@ -38,7 +23,7 @@ Result<ModelConfig> read_granite(const KeySource& source) {
 Result<ModelConfig> read_granitemoe(const KeySource& source) {
     DecoderTraits traits = runs(RopeParams::Pairing::adjacent);
     traits.experts = {.normalized = true, .own_width = false};
-    return with_factors(source, read_expert_decoder_config(source, traits));
+    return with_granite_factors(source, read_expert_decoder_config(source, traits));
 }
 
 WeightRules layer_weights(const ModelConfig&, const LayerConfig& layer) {
