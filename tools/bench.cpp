@@ -30,6 +30,7 @@
 #include "tools/shape_flags.h"
 #include "tools/speculation_flags.h"
 #include "tools/subcommands.h"
+#include "tools/terminal_text.h"
 
 namespace atlas::tools {
 namespace {
@@ -128,7 +129,7 @@ Result<void> load(const BenchFlags& flags, Bench& bench, bench::BenchResult& res
 /// Where a report goes: stdout for "-", else a file that appears when it is complete.
 Result<void> put(const std::string& to, const std::string& text) {
     if (to == "-") {
-        fmt::print("{}", text);
+        fmt::print("{}", for_stdout(text));
         return {};
     }
     ATLAS_TRY(AtomicFile file, AtomicFile::create(to));

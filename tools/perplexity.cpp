@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
 #include "tools/ends_soon.h"
 #include "tools/fit_columns.h"
@@ -83,7 +84,7 @@ std::string json_of(const PerplexityResult& r, const PerplexityFlags& flags, uin
                      {"same_top", d->same_top},
                      {"base_perplexity", d->base_perplexity}};
     }
-    return out.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    return json_text(out, 1);
 }
 
 void print_result(const PerplexityResult& r, uint32_t n_ctx) {

@@ -26,6 +26,7 @@
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
+#include "tools/terminal_text.h"
 namespace {
 
 struct PlanFlags {
@@ -215,12 +216,12 @@ int print_plan(const Catalogue& catalogue, const PlanFlags& flags, const Chosen&
     }
     print_choices(*choices, chosen, flags.prices, flags.file, request.model != nullptr);
     if (!best.draft && flags.draft != "none" && flags.n_sequences == 1) {
-        fmt::print("  No draft: {}.\n", request.draft != nullptr
+        print_text("  No draft: {}.\n", request.draft != nullptr
                                             ? request.draft->shape.id + " does not fit beside it"
                                             : "no smaller model of its family fits beside it and pays");
     }
     print_trades(trades, best);
-    fmt::print("{}", wrapped(fmt::format("\nSpeeds are predictions: {}.", chosen.speed.source), 0));
+    print_text(wrapped(fmt::format("\nSpeeds are predictions: {}.", chosen.speed.source), 0));
     return 0;
 }
 

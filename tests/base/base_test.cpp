@@ -9,6 +9,7 @@
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/checked.h"
 #include "runtime/base/in_quotes.h"
+#include "runtime/base/json_text.h"
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/small_file.h"
 #include "runtime/base/units.h"
@@ -164,6 +165,16 @@ TEST(AtomicFile, AppearsOnlyWhenComplete) {
     const TempDir folder;
     {
         auto file = AtomicFile::create(folder / "f");
+    // What would show the text in another order: mark, override, isolate, line separator.
+    EXPECT_EQ(printable("a\u061c\u200f\u202eb\u2066\u2028"), "a\\u061c\\u200f\\u202eb\\u2066\\u2028");
+    EXPECT_EQ(printable("\u202e", 2), "... (3 bytes)");
+    EXPECT_EQ(printable("\u200d\u2010\u2030\u2070"), "\u200d\u2010\u2030\u2070");  // joiner, hyphen, per mille, 0
+}
+
+TEST(JsonText, EscapesWhatATerminalObeysAndStaysTheSameJson) {
+    const nlohmann::json json = {"\u202e\x7f\u009b\x1b", "grüße"};
+    EXPECT_EQ(json_text(json), R"(["\u202e\u007f\u009b\u001b","grüße"])");
+    EXPECT_EQ(nlohmann::json::parse(json_text(json)), json);
         ASSERT_TRUE(file);
         ASSERT_TRUE(file->write("abc"));
         EXPECT_FALSE(std::filesystem::exists(folder / "f"));

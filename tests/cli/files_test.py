@@ -232,19 +232,20 @@ class Damage(Files):
                     self.assertEqual(self.names(), ["nan.gguf"])
 
     def test_nothing_of_a_file_reaches_the_terminal_as_it_is(self):
-        nasty = f"x{ESCAPE}\x07\x9b"
+        nasty = f"x{ESCAPE}\x07\x9b\u202e"
         keys = llama(key("general.name", STRING, nasty), key(nasty, STRING, nasty), arch=nasty)
         model, _ = self.sparse(f"m{ESCAPE}.gguf", keys, [(f"{nasty}.weight", 256, 4)])
         words = self.file("w.txt", b"some words " * 50)
         out = self.dir / "out.gguf"
-        for arguments in (["inspect", model], ["inspect", "--keys", "--tensors", model], ["quantize", model, out, "Q8_0", "--dry-run"],
+        for arguments in (["inspect", model], ["inspect", "--keys", "--tensors", model], ["inspect", "--json", model],
+                          ["plan", "--card", "RTX 3090", "--file", model], ["plan", "--card", "RTX 3090", "--json", "--file", model], ["quantize", model, out, "Q8_0", "--dry-run"],
                           ["quantize", model, out, "Q8_0", "-v"], ["fit-cache", model, out], ["run", "-m", model, "x"], ["chat", "-m", model],
                           ["tokenize", "-m", model, "x"], ["perplexity", "-m", model, "-f", words], ["bench", "-m", model],
                           ["logits", "-m", model, "--tokens", "1", "-o", out], ["tune", "-m", model], ["run", "-m", nasty, "x"],
                           ["bench", "--shape", nasty], ["quantize", model, out, nasty], ["run", "-m", cli_test.TINY, "--device", nasty, "x"]):
             code, said, err = atlas(*arguments)
             with self.subTest(arguments[0]):
-                for control in ("\x1b", "\x07", "\x9b"):
+                for control in ("\x1b", "\x07", "\x9b", "\u202e"):
                     self.assertNotIn(control, said + err, arguments)
                 self.assertNotIn(code, (134, 139), err)
 
