@@ -20,6 +20,7 @@
 namespace atlas {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 std::string read_all(const std::filesystem::path& path) {
@@ -79,6 +80,35 @@ TEST(AtomicFile, SweepsWhatKilledProcessesLeft) {
 }
 
 TEST(SmallFile, ReadsRegularFilesOfBoundedLength) {
+TEST(AtomicFile, NamesWhatTheUserTypedWhereItCannotWrite) {
+    const TempDir dir;
+    const auto file = dir.path() / "file";
+    std::ofstream(file) << "x";
+    for (const auto& [path, words] : {std::pair(dir.path() / "none" / "x.json", "/none' does not exist"),
+                                      std::pair(file / "x.json", "/file' is a file, not a folder")}) {
+        const auto made = AtomicFile::create(path);
+        ASSERT_FALSE(made);
+        EXPECT_THAT(made.error().message, AllOf(HasSubstr(in_quotes(path.string(), 400)), HasSubstr(words)));
+        EXPECT_THAT(made.error().message, Not(HasSubstr(".tmp")));
+    }
+}
+
+TEST(AtomicFile, AHandlerRemovesWhatIsUnfinishedAndNothingElse) {
+    const TempDir dir;
+    auto whole = AtomicFile::create(dir.path() / "whole");
+    auto half = AtomicFile::create(dir.path() / "half");
+    ASSERT_TRUE(whole && half);
+    AtomicFile moved = std::move(*half);
+    ASSERT_TRUE(whole->write("x") && whole->commit() && moved.write("y"));
+    remove_unfinished_files();
+    size_t n_files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(dir.path())) {
+        EXPECT_EQ(entry.path().filename(), "whole");
+        ++n_files;
+    }
+    EXPECT_EQ(n_files, 1u);
+}
+
     const TempDir dir;
     const auto path = dir.path() / "note.json";
     EXPECT_EQ(read_small_file(path, 10).error().code, ErrorCode::not_found);
@@ -106,6 +136,17 @@ TEST(SmallFile, ADamagedOneIsSetAside) {
     EXPECT_EQ(read_all(dir.path() / "note.json.damaged"), "{");
     EXPECT_EQ(set_aside(path).error().code, ErrorCode::io);
 }
+    std::ofstream(path) << "[";
+    EXPECT_EQ(set_aside(path), dir.path() / "note.json.damaged.2");
+    EXPECT_EQ(read_all(dir.path() / "note.json.damaged"), "{") << "the first one is somebody's work";
+    EXPECT_EQ(read_all(dir.path() / "note.json.damaged.2"), "[");
+    std::filesystem::create_directory(path);
+    EXPECT_EQ(set_aside(path), dir.path() / "note.json.damaged.3");
+    for (int i = 4; i <= 100; ++i) std::ofstream(dir.path() / fmt::format("note.json.damaged.{}", i));
+    std::filesystem::create_directory(path);
+    const auto full = set_aside(path);
+    ASSERT_FALSE(full);
+    EXPECT_THAT(full.error().message, AllOf(HasSubstr("the folder"), HasSubstr("100 older ones")));
 
 TEST(SmallFile, TwoNamesOfOneFile) {
     const TempDir dir;
