@@ -22,6 +22,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string read_all(const std::filesystem::path& path) {
     std::ifstream in(path, std::ios::binary);
@@ -79,7 +80,6 @@ TEST(AtomicFile, SweepsWhatKilledProcessesLeft) {
     EXPECT_EQ(read_all(dir.path() / "model.gguf"), "first");
 }
 
-TEST(SmallFile, ReadsRegularFilesOfBoundedLength) {
 TEST(AtomicFile, NamesWhatTheUserTypedWhereItCannotWrite) {
     const TempDir dir;
     const auto file = dir.path() / "file";
@@ -109,6 +109,7 @@ TEST(AtomicFile, AHandlerRemovesWhatIsUnfinishedAndNothingElse) {
     EXPECT_EQ(n_files, 1u);
 }
 
+TEST(SmallFile, ReadsRegularFilesOfBoundedLength) {
     const TempDir dir;
     const auto path = dir.path() / "note.json";
     EXPECT_EQ(read_small_file(path, 10).error().code, ErrorCode::not_found);
@@ -135,7 +136,6 @@ TEST(SmallFile, ADamagedOneIsSetAside) {
     EXPECT_FALSE(std::filesystem::exists(path));
     EXPECT_EQ(read_all(dir.path() / "note.json.damaged"), "{");
     EXPECT_EQ(set_aside(path).error().code, ErrorCode::io);
-}
     std::ofstream(path) << "[";
     EXPECT_EQ(set_aside(path), dir.path() / "note.json.damaged.2");
     EXPECT_EQ(read_all(dir.path() / "note.json.damaged"), "{") << "the first one is somebody's work";
@@ -147,6 +147,7 @@ TEST(SmallFile, ADamagedOneIsSetAside) {
     const auto full = set_aside(path);
     ASSERT_FALSE(full);
     EXPECT_THAT(full.error().message, AllOf(HasSubstr("the folder"), HasSubstr("100 older ones")));
+}
 
 TEST(SmallFile, TwoNamesOfOneFile) {
     const TempDir dir;
@@ -164,6 +165,16 @@ TEST(Printable, DisarmsWithoutQuotes) {
     EXPECT_EQ(printable("Qwen\x1b[2J"), "Qwen\\x1b[2J");
     EXPECT_EQ(printable("abcdef", 3), "abc... (6 bytes)");
     EXPECT_EQ(printable(""), "");
+    // What would show the text in another order: mark, override, isolate, line separator.
+    EXPECT_EQ(printable("a\u061c\u200f\u202eb\u2066\u2028"), "a\\u061c\\u200f\\u202eb\\u2066\\u2028");
+    EXPECT_EQ(printable("\u202e", 2), "... (3 bytes)");
+    EXPECT_EQ(printable("\u200d\u2010\u2030\u2070"), "\u200d\u2010\u2030\u2070");  // joiner, hyphen, per mille, 0
+}
+
+TEST(JsonText, EscapesWhatATerminalObeysAndStaysTheSameJson) {
+    const nlohmann::json json = {"\u202e\x7f\u009b\x1b", "grüße"};
+    EXPECT_EQ(json_text(json), R"(["\u202e\u007f\u009b\u001b","grüße"])");
+    EXPECT_EQ(nlohmann::json::parse(json_text(json)), json);
 }
 
 TEST(InQuotes, KeepsTextAndDisarmsTheRest) {
@@ -206,16 +217,6 @@ TEST(AtomicFile, AppearsOnlyWhenComplete) {
     const TempDir folder;
     {
         auto file = AtomicFile::create(folder / "f");
-    // What would show the text in another order: mark, override, isolate, line separator.
-    EXPECT_EQ(printable("a\u061c\u200f\u202eb\u2066\u2028"), "a\\u061c\\u200f\\u202eb\\u2066\\u2028");
-    EXPECT_EQ(printable("\u202e", 2), "... (3 bytes)");
-    EXPECT_EQ(printable("\u200d\u2010\u2030\u2070"), "\u200d\u2010\u2030\u2070");  // joiner, hyphen, per mille, 0
-}
-
-TEST(JsonText, EscapesWhatATerminalObeysAndStaysTheSameJson) {
-    const nlohmann::json json = {"\u202e\x7f\u009b\x1b", "grüße"};
-    EXPECT_EQ(json_text(json), R"(["\u202e\u007f\u009b\u001b","grüße"])");
-    EXPECT_EQ(nlohmann::json::parse(json_text(json)), json);
         ASSERT_TRUE(file);
         ASSERT_TRUE(file->write("abc"));
         EXPECT_FALSE(std::filesystem::exists(folder / "f"));

@@ -286,6 +286,18 @@ class Stopping(Files):
                 for number in (signal.SIGINT, signal.SIGTERM):
                     with self.subTest(f"{arguments[0]} {number.name} after {pause} s"):
                         for _ in range(20):  # some are done within milliseconds: until one is stopped in time
+    def test_a_hurry_leaves_nothing_either(self):
+        for signals in ((signal.SIGINT, signal.SIGTERM, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM)):
+            model, _ = self.big()
+            process = self.start("quantize", model, self.dir / "out.gguf", "Q4_K_M")
+            self.wait_for(self.is_writing)
+            for number in signals:
+                process.send_signal(number)
+                time.sleep(0.01)
+            _, err = process.communicate(timeout=120)
+            self.assertIn(process.returncode, (130, 143), err)
+            self.assertEqual(self.names(), ["big.gguf"])
+
                             process = self.start(*arguments, env=dict(os.environ, **cache))
                             while not listens(process) and process.poll() is None:
                                 pass
