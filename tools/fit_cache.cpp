@@ -11,6 +11,7 @@
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/file_error.h"
 #include "runtime/gguf/writer.h"
 #include "runtime/session/fit/cache_rotation_fit.h"
 #include "runtime/text/tokenizer.h"

@@ -10,6 +10,7 @@
 
 #include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/file_error.h"
 #include "tools/ends_soon.h"
 #include "tools/fit_columns.h"
 #include "tools/flag_checks.h"
@@ -136,7 +137,7 @@ Result<void> measure(PerplexityFlags flags) {
     };
     const auto result = measure_perplexity(*open.session, tokens, options);
     if (shows) fmt::print(stderr, "\r\033[K");
-    if (!result) return tl::unexpected(result.error());
+    if (!result) return gguf::fail_with_model(open.file->path(), result.error());
     if (flags.json)
         fmt::print("{}\n", json_of(*result, flags, n_ctx));
     else

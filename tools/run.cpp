@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "runtime/gguf/file_error.h"
 #include "runtime/text/chat_prompt.h"
 #include "tools/answer_report.h"
 #include "tools/flag_checks.h"
@@ -88,7 +89,8 @@ Result<GenerateReport> answer(const RunFlags& flags, OpenModel& open, const std:
     if (report) report->kernels_ms = kernels_ms() - kernels_before;
     reading.wipe();
     open.draft_tokens_by(nullptr);
-    if (report) ATLAS_TRY_VOID(out.finish());
+    if (!report) return gguf::fail_with_model(open.file->path(), std::move(report).error());
+    ATLAS_TRY_VOID(out.finish());
     return report;
 }
 

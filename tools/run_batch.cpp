@@ -11,6 +11,7 @@
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/file_error.h"
 #include "runtime/model/limits.h"
 #include "runtime/session/batch/engine.h"
 #include "tools/answer_lines.h"
@@ -138,7 +139,7 @@ class BatchRun {
         const StepRunner::Counts before = engine_.runner().counts();
         const auto start = Clock::now();
         try {
-            ATLAS_TRY_VOID(engine_.step());
+            if (const auto done = engine_.step(); !done) return gguf::fail_with_model(open_.file->path(), done.error());
         } catch (const std::bad_alloc&) {
             return fail(ErrorCode::out_of_memory, "the system has no memory left");
         }
@@ -172,7 +173,9 @@ class BatchRun {
                   {"prompt_tokens", result.prompt_tokens},
                   {"reused_tokens", result.reused_tokens},
                   {"answer_tokens", result.answer.size()}};
-        if (result.error) rest["error"] = result.error->message;
+        if (result.error) {
+            rest["error"] = gguf::fail_with_model(open_.file->path(), std::move(*result.error)).value().message;
+        }
         lines_.put(numbers_[result.id], rest);
     }
 

@@ -208,6 +208,28 @@ class Damage(Files):
                     self.fails(1, ["m.gguf"], *arguments)
                     self.assertEqual(self.names(), ["m.gguf"])
 
+    def test_what_another_program_may_run_is_quantized_with_a_word(self):
+        model, _ = self.sparse("m.gguf", llama(key("llama.rope.scaling.type", STRING, "foo")), [("blk.0.attn_q.weight", 64, 64)])
+        code, _, err = atlas("quantize", model, self.dir / "out.gguf", "Q8_0", "--dry-run")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(err, r"(?m)^atlas-vk: note: .*m\.gguf.*rope scaling.*this version will not run the result")
+
+    def test_an_error_of_a_key_names_the_file_once_and_what_was_expected(self):
+        keys = [key("llama.context_length", STRING, "512") if b"context_length" in one else one for one in llama()]
+        model, _ = self.sparse("m.gguf", keys, [("blk.0.attn_q.weight", 64, 64)])
+        for arguments in (["run", "-m", model, "--raw", "x"], ["quantize", model, self.dir / "out.gguf", "Q8_0"], ["plan", "--card", "RTX 3090", "--file", model]):
+            err = self.fails(1, ["expected a whole number", "found string"], *arguments)
+            self.assertEqual(err.count("m.gguf"), 1, err)
+
+    def test_a_template_that_refuses_names_its_file(self):
+        whole = Path(cli_test.TINY).read_bytes()
+        name = text("tokenizer.chat_template")
+        at = whole.index(name) + len(name) + 4
+        length, = struct.unpack("<Q", whole[at:at + 8])
+        refuses = b"{{ raise_exception('no such role\x1b[31m') }}".ljust(length)
+        model = self.file("m.gguf", whole[:at + 8] + refuses + whole[at + 8 + length:])
+        self.fails(1, ["the chat template of", "m.gguf' refuses: no such role\\x1b[31m"], "run", "-m", model, "x")
+
     def test_no_token_is_spelt_in_two_ways(self):
         model = self.file("m.gguf", with_number(Path(cli_test.TINY).read_bytes(), "tokenizer.ggml.bos_token_id", 0xFFFFFFFF))
         for arguments in (["run", "-m", model, "-n", "1", "x"], ["tokenize", "-m", model, "x"], ["inspect", model]):
@@ -224,9 +246,10 @@ class Damage(Files):
             tensor = next(t for t in described["tensors"] if t["format"] == wanted)
             at = data + tensor["offset_bytes"]
             model = self.file("nan.gguf", whole[:at] + bad + whole[at + len(bad):])
-            for arguments in (["quantize", model, self.dir / "out.gguf", "Q8_0"], ["fit-cache", model, self.dir / "out.gguf"]):
+            for arguments in (["quantize", model, self.dir / "out.gguf", "Q8_0"], ["fit-cache", model, self.dir / "out.gguf"], ["run", "-m", model, "--raw", "-n", "1", "x"],
+                              ["perplexity", "-m", model, "-f", __file__, "--chunks", "1"]):
                 with self.subTest(f"{arguments[0]} {wanted}"):
-                    err = self.fails(1, [], *arguments)
+                    err = self.fails(1, ["nan.gguf"], *arguments)
                     if arguments[0] == "quantize":
                         self.assertIn(tensor["name"], err)
                     self.assertEqual(self.names(), ["nan.gguf"])

@@ -144,8 +144,9 @@ Result<bool> Dialogue::answer(const Conversation& before, const std::string& adv
     }
     if (!report) {
         const ErrorCode code = report.error().code;
-        const bool of_question =
-            code == ErrorCode::limit || code == ErrorCode::cancelled || code == ErrorCode::invalid_argument;
+        const bool of_question = code == ErrorCode::limit || code == ErrorCode::cancelled ||
+                                 code == ErrorCode::invalid_argument ||
+                                 code == ErrorCode::unsupported;  // the chat template refuses these messages
         const bool is_taken_back = of_question && conversation_.is_open() && !Interrupt::must_leave();
         if (is_taken_back) conversation_ = before;
         kept_.keep(conversation_, false);
