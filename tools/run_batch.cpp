@@ -340,11 +340,12 @@ Result<void> run_batch(const Batch& batch, const PromptTokens& tokens_of) {
     auto done = answer(batch, open, std::move(prompts), lines, interrupt.token());
     lines.fail_rest(done ? "" : done.error().message);
     if (!lines.can_write()) done = fail(ErrorCode::io, "cannot write the answers to stdout");
-    const std::string missing = fmt::format("{} of {} prompts have no whole answer", lines.n_failed(), texts.size());
+    const size_t n_missing = texts.size() - lines.n_answered();
+    const std::string missing = fmt::format("{} of {} prompts have no whole answer", n_missing, texts.size());
     if (!done) return fail_in(missing, done.error());
     ATLAS_TRY_VOID(check_validation(batch.model, *open.backend));
     if (interrupt.requested()) return fail(ErrorCode::cancelled, "stopped");
-    if (lines.n_failed() > 0) return fail(ErrorCode::limit, "{}; their lines say why", missing);
+    if (n_missing > 0) return fail(ErrorCode::limit, "{}; their lines say why", missing);
     return {};
 }
 

@@ -157,6 +157,12 @@ class ManyPrompts(Cli):
         lines, _ = self.lines(1, "--prompts", self.file("q.txt", ("word " * 400).encode()), "--ctx", "64")
         self.assertEqual(lines[0]["finish"], "failed")
 
+    def test_an_answer_that_cannot_be_written_is_none(self):
+        prompts = self.file("p.txt", b"one\ntwo\n")
+        done = subprocess.run(["bash", "-c", '"$0" "$@" >/dev/full', cli_test.PROGRAM, *map(str, run_flags("--prompts", prompts))], stderr=subprocess.PIPE, text=True, timeout=120)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("2 of 2 prompts have no whole answer: cannot write", done.stderr)
+
     def test_a_line_that_is_no_prompt_costs_no_other(self):
         bad = (b'{"prompt": "\\ud800"}', b'{"text": 1}', b'{"prompt": 1}', b"{", b'{"prompt": "\xff"}')
         for line in bad:
