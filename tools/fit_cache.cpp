@@ -25,6 +25,7 @@
 #include "tools/open_device.h"
 #include "tools/output_file.h"
 #include "tools/progress_bar.h"
+#include "tools/source_model.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -98,11 +99,12 @@ Result<void> fit_cache(const FitFlags& flags) {
     if (!flags.text.empty()) inputs.emplace_back(flags.text);
     ATLAS_TRY_VOID(check_output(flags.out, inputs, flags.force));
     ATLAS_TRY(const auto file, gguf::File::open(path));
-    ATLAS_TRY_VOID(check_model_file(file));
-    ATLAS_TRY(const Turns turns, fit(file, flags));
-    ATLAS_TRY_VOID(write_fitted(file, turns, flags, interrupt));
+    ATLAS_TRY_VOID(check_source(file));
+    const auto turns = fit(file, flags);
+    if (!turns) return gguf::fail_with_model(file.path(), turns.error());
+    ATLAS_TRY_VOID(write_fitted(file, *turns, flags, interrupt));
     print_fitted(fmt::format("{}: keys and values of {} have fitted rotations, used where --kv-rotation rotates\n",
-                             printable(flags.out, 400), count_of(turns.size(), "layer")));
+                             printable(flags.out, 400), count_of(turns->size(), "layer")));
     return {};
 }
 

@@ -200,7 +200,7 @@ class Damage(Files):
     def test_a_config_that_run_refuses_is_refused_by_all(self):
         whole = Path(cli_test.TINY).read_bytes()
         for name, value in (("llama.block_count", 0), ("llama.block_count", 1), ("llama.block_count", 99), ("llama.context_length", 0),
-                            ("llama.embedding_length", 0), ("llama.feed_forward_length", 0), ("llama.feed_forward_length", 8)):
+                            ("llama.embedding_length", 0), ("llama.feed_forward_length", 0), ("llama.feed_forward_length", 8), ("tokenizer.ggml.eos_token_id", 999999)):
             model = self.file("m.gguf", with_number(whole, name, value))
             for arguments in (["run", "-m", model, "x"], ["quantize", model, self.dir / "out.gguf", "Q8_0"], ["plan", "--card", "RTX 3090", "--file", model],
                               ["fit-cache", model, self.dir / "out.gguf"]):
@@ -286,6 +286,18 @@ class Stopping(Files):
             self.assertNotIn(b"error", err)
             self.assertEqual(self.names(), ["big.gguf"])
 
+    def test_a_hurry_leaves_nothing_either(self):
+        for signals in ((signal.SIGINT, signal.SIGTERM, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM)):
+            model, _ = self.big()
+            process = self.start("quantize", model, self.dir / "out.gguf", "Q4_K_M")
+            self.wait_for(self.is_writing)
+            for number in signals:
+                process.send_signal(number)
+                time.sleep(0.01)
+            _, err = process.communicate(timeout=120)
+            self.assertIn(process.returncode, (130, 143), err)
+            self.assertEqual(self.names(), ["big.gguf"])
+
     def test_fit_cache_leaves_nothing_when_it_is_stopped(self):
         for pause in (0, 0.1, 0.3, 1):
             process = self.start("fit-cache", cli_test.TINY, self.dir / "out.gguf")
@@ -309,18 +321,6 @@ class Stopping(Files):
                 for number in (signal.SIGINT, signal.SIGTERM):
                     with self.subTest(f"{arguments[0]} {number.name} after {pause} s"):
                         for _ in range(20):  # some are done within milliseconds: until one is stopped in time
-    def test_a_hurry_leaves_nothing_either(self):
-        for signals in ((signal.SIGINT, signal.SIGTERM, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM)):
-            model, _ = self.big()
-            process = self.start("quantize", model, self.dir / "out.gguf", "Q4_K_M")
-            self.wait_for(self.is_writing)
-            for number in signals:
-                process.send_signal(number)
-                time.sleep(0.01)
-            _, err = process.communicate(timeout=120)
-            self.assertIn(process.returncode, (130, 143), err)
-            self.assertEqual(self.names(), ["big.gguf"])
-
                             process = self.start(*arguments, env=dict(os.environ, **cache))
                             while not listens(process) and process.poll() is None:
                                 pass
