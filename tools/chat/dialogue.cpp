@@ -119,6 +119,11 @@ Result<bool> Dialogue::command(const std::string& line) {
         print_error({ErrorCode::invalid_argument, fmt::format("{0} what? Write {0} {1}", name, known->argument)});
         return true;
     }
+    if (known->argument.empty() && !argument.empty()) {
+        print_error({ErrorCode::invalid_argument,
+                     fmt::format("{} takes nothing after it, found {}: nothing was done", name, in_quotes(argument))});
+        return true;
+    }
     return (this->*known->act)(argument);
 }
 
