@@ -259,12 +259,12 @@ void add_speculation_measures(CLI::App& command, BenchFlags& flags) {
     command
         .add_option("--text", flags.text,
                     "Measure --lookup and --draft on the text in this file (default: a built-in one)")
-        ->check(input_file(), "")
+        ->check(input_file("--text"), "")
         ->group(group);
     command
         .add_option("--reference", flags.reference,
                     "Take the answer to it from this file (default: the model's own answer, of -n tokens)")
-        ->check(input_file(), "")
+        ->check(input_file("--reference"), "")
         ->group(group)
         ->needs("--text");
     command

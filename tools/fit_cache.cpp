@@ -129,7 +129,7 @@ void add_fit_cache(CLI::App& app, int& exit_code) {
     command
         ->add_option("-f,--file", flags->text,
                      "Fit to this text, of which the first 512 tokens count (default: a built-in one)")
-        ->check(input_file(), "")
+        ->check(input_file("--file"), "")
         ->type_name("TEXT");
     command->add_option("--device", flags->device, "Use this device: its index, a part of its name, or its UUID");
     command->add_flag("--force", flags->force, "Replace OUT if it exists");

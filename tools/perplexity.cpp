@@ -162,14 +162,14 @@ void add_perplexity(CLI::App& app, int& exit_code) {
         ->description("Tokens per chunk (default: 512, or the base's)")
         ->check(whole_number(4, 1u << 20), "");
     command->add_option("-f,--file", flags->text, "Score the text in this file; may be left out with --kl-base")
-        ->check(input_file(), "");
+        ->check(input_file("--file"), "");
     command->add_option("--chunks", flags->n_chunks, "Score at most this many chunks")->check(whole_number(1), "");
     auto* save = command->add_option(
         "--save-kl-base", flags->save_base,
         "Write this model's log probabilities to a file (2 bytes per token of the vocabulary and of the text's half)");
     command->add_option("--kl-base", flags->base, "Compare with the log probabilities in this file")
         ->excludes(save)
-        ->check(input_file(), "");
+        ->check(input_file("--kl-base"), "");
     command->add_flag("--force", flags->force, "Replace the file of --save-kl-base if it exists");
     command->add_flag("--json", flags->json, "Print JSON");
     command->add_flag("-q,--quiet", flags->quiet, "Show no progress");

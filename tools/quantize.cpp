@@ -142,7 +142,7 @@ void add_quantize(CLI::App& app, int& exit_code) {
     command
         ->add_option("--importance", flags->importance,
                      "Weigh columns by this importance matrix, a GGUF file of llama-imatrix")
-        ->check(input_file(), "")
+        ->check(input_file("--importance"), "")
         ->type_name("FILE");
     command->add_option("--threads", flags->n_threads, "Use this many threads")
         ->check(whole_number(1, 1024), "")

@@ -122,7 +122,7 @@ void add_prompt_flags(CLI::App& command, RunFlags& flags) {
         command.add_option("prompt,-p,--prompt", flags.prompt.words,
                            "Answer this prompt. Text on stdin is added to it (see below); a word - says where");
     auto* file = command.add_option("-f,--file", flags.prompt.file, "Add the text of this file to the prompt")
-                     ->check(input_file_or_stdin(), "");
+                     ->check(input_file_or_stdin("--file"), "");
     auto* system = command.add_option("--system", flags.system, "Set the system message");
     command.add_flag("--raw", flags.raw, "Continue the text as it is, without the chat template")->excludes(system);
     for (CLI::Option* other : {words, file, command.get_option("--stop")})

@@ -219,7 +219,7 @@ void add_batch_flags(CLI::App& command, BatchFlags& flags) {
             .add_option("--prompts", flags.prompts,
                         "Answer every line of this file (- is stdin): a text, or {\"prompt\": \"...\"}. "
                         "Answers are lines of JSON on stdout, in order")
-            ->check(input_file_or_stdin(), "")
+            ->check(input_file_or_stdin("--prompts"), "")
             ->group(group);
     command.add_option("--parallel", flags.parallel, "Answer this many prompts at a time")
         ->check(whole_number(1, 256), "")
