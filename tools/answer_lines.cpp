@@ -8,13 +8,15 @@ void AnswerLines::put(size_t number, const nlohmann::ordered_json& rest) {
     if (number < next_ || early_.contains(number)) return;
     nlohmann::ordered_json line{{"prompt", prompts_[number]}};
     line.update(rest);
-    if (line.value("finish", "") == "failed") ++n_failed_;
-    early_[number] = json_text(line) + "\n";
+    early_[number] = {json_text(line) + "\n", line.value("finish", "") != "failed"};
+    size_t n_whole = 0;
     for (auto it = early_.find(next_); it != early_.end(); it = early_.find(++next_)) {
-        std::fwrite(it->second.data(), 1, it->second.size(), out_);
+        std::fwrite(it->second.text.data(), 1, it->second.text.size(), out_);
+        n_whole += it->second.is_whole ? 1 : 0;
         early_.erase(it);
     }
     std::fflush(out_);
+    if (can_write()) n_answered_ += n_whole;
 }
 
 void AnswerLines::put_failed(size_t number, const std::string& error) {

@@ -20,15 +20,20 @@ class AnswerLines {
     /// Gives every prompt that has no line yet one with this error.
     void fail_rest(const std::string& error);
 
-    size_t n_failed() const { return n_failed_; }
+    /// The prompts whose whole answers could be written, so far.
+    size_t n_answered() const { return n_answered_; }
     bool can_write() const { return std::ferror(out_) == 0; }
 
   private:
     std::vector<std::string> prompts_;
     std::FILE* out_;
-    std::map<size_t, std::string> early_;  // lines that wait for earlier ones
+    struct Line {
+        std::string text;
+        bool is_whole = false;
+    };
+    std::map<size_t, Line> early_;  // lines that wait for earlier ones
     size_t next_ = 0;
-    size_t n_failed_ = 0;
+    size_t n_answered_ = 0;
 };
 
 }  // namespace atlas::tools

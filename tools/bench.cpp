@@ -30,6 +30,7 @@
 #include "tools/shape_flags.h"
 #include "tools/speculation_flags.h"
 #include "tools/subcommands.h"
+#include "tools/terminal_text.h"
 
 namespace atlas::tools {
 namespace {
@@ -128,7 +129,7 @@ Result<void> load(const BenchFlags& flags, Bench& bench, bench::BenchResult& res
 /// Where a report goes: stdout for "-", else a file that appears when it is complete.
 Result<void> put(const std::string& to, const std::string& text) {
     if (to == "-") {
-        fmt::print("{}", text);
+        fmt::print("{}", for_stdout(text));
         return {};
     }
     ATLAS_TRY(AtomicFile file, AtomicFile::create(to));
@@ -258,12 +259,12 @@ void add_speculation_measures(CLI::App& command, BenchFlags& flags) {
     command
         .add_option("--text", flags.text,
                     "Measure --lookup and --draft on the text in this file (default: a built-in one)")
-        ->check(input_file(), "")
+        ->check(input_file("--text"), "")
         ->group(group);
     command
         .add_option("--reference", flags.reference,
                     "Take the answer to it from this file (default: the model's own answer, of -n tokens)")
-        ->check(input_file(), "")
+        ->check(input_file("--reference"), "")
         ->group(group)
         ->needs("--text");
     command

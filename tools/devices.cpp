@@ -8,6 +8,7 @@
 
 #include "build_features.h"
 #include "runtime/base/in_quotes.h"
+#include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
 #include "runtime/vk/device.h"
 #include "runtime/vk/instance.h"
@@ -243,7 +244,7 @@ Result<void> list(const DevicesFlags& flags) {
         for (size_t i = 0; i < rows.size(); ++i) json["devices"].push_back(row_json(i, rows[i]));
         json["used"] = choice ? ordered_json{{"index", choice->index}, {"reason", choice->reason}} : ordered_json();
         if (!choice) json["error"] = choice.error().message;
-        fmt::print("{}\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+        fmt::print("{}\n", json_text(json, 2));
     } else {
         for (size_t i = 0; i < rows.size(); ++i) print_row(i, rows[i], choice ? &*choice : nullptr);
         print_missing_features();

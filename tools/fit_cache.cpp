@@ -11,6 +11,7 @@
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/file_error.h"
 #include "runtime/gguf/writer.h"
 #include "runtime/session/fit/cache_rotation_fit.h"
 #include "runtime/text/tokenizer.h"
@@ -24,6 +25,7 @@
 #include "tools/open_device.h"
 #include "tools/output_file.h"
 #include "tools/progress_bar.h"
+#include "tools/source_model.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -97,11 +99,12 @@ Result<void> fit_cache(const FitFlags& flags) {
     if (!flags.text.empty()) inputs.emplace_back(flags.text);
     ATLAS_TRY_VOID(check_output(flags.out, inputs, flags.force));
     ATLAS_TRY(const auto file, gguf::File::open(path));
-    ATLAS_TRY_VOID(check_model_file(file));
-    ATLAS_TRY(const Turns turns, fit(file, flags));
-    ATLAS_TRY_VOID(write_fitted(file, turns, flags, interrupt));
+    ATLAS_TRY_VOID(check_source(file));
+    const auto turns = fit(file, flags);
+    if (!turns) return gguf::fail_with_model(file.path(), turns.error());
+    ATLAS_TRY_VOID(write_fitted(file, *turns, flags, interrupt));
     print_fitted(fmt::format("{}: keys and values of {} have fitted rotations, used where --kv-rotation rotates\n",
-                             printable(flags.out, 400), count_of(turns.size(), "layer")));
+                             printable(flags.out, 400), count_of(turns->size(), "layer")));
     return {};
 }
 
@@ -126,7 +129,7 @@ void add_fit_cache(CLI::App& app, int& exit_code) {
     command
         ->add_option("-f,--file", flags->text,
                      "Fit to this text, of which the first 512 tokens count (default: a built-in one)")
-        ->check(input_file(), "")
+        ->check(input_file("--file"), "")
         ->type_name("TEXT");
     command->add_option("--device", flags->device, "Use this device: its index, a part of its name, or its UUID");
     command->add_flag("--force", flags->force, "Replace OUT if it exists");

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "tools/terminal_text.h"
+
 namespace atlas::tools {
 
 namespace {
@@ -137,7 +139,7 @@ size_t output_columns() { return columns_of(STDOUT_FILENO); }
 std::string fitted_to_stderr(std::string_view text) { return fitted_to(STDERR_FILENO, text); }
 
 void print_fitted(std::string_view text) {
-    const std::string shown = fitted_to(STDOUT_FILENO, text);
+    const std::string shown = fitted_to(STDOUT_FILENO, printable_lines(text));
     std::fwrite(shown.data(), 1, shown.size(), stdout);
 }
 

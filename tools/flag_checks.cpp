@@ -57,20 +57,21 @@ FlagCheck byte_size() {
     };
 }
 
-FlagCheck input_file() {
-    return [](const std::string& text) -> std::string {
+FlagCheck input_file(std::string flag) {
+    return [flag = std::move(flag)](const std::string& text) -> std::string {
         if (text.empty()) return "expected a value, found an empty one";
         std::error_code error;
         const auto status = std::filesystem::status(text, error);
-        if (!std::filesystem::exists(status)) throw NotThere(fmt::format("{}: no such file", in_quotes(text, 400)));
+        if (!std::filesystem::exists(status))
+            throw NotThere(fmt::format("{}: there is no file {}", flag, in_quotes(text, 400)));
         return std::filesystem::is_directory(status)
                    ? fmt::format("{} is a folder: expected a file", in_quotes(text, 400))
                    : "";
     };
 }
 
-FlagCheck input_file_or_stdin() {
-    return [](const std::string& text) -> std::string { return text == "-" ? "" : input_file()(text); };
+FlagCheck input_file_or_stdin(std::string flag) {
+    return [check = input_file(std::move(flag))](const std::string& text) { return text == "-" ? "" : check(text); };
 }
 
 FlagCheck shape_name() {

@@ -24,10 +24,10 @@ FlagCheck whole_number(uint64_t low, uint64_t high = std::numeric_limits<uint32_
 FlagCheck number(double low, double high = std::numeric_limits<double>::infinity());
 /// A number of bytes as people type it: 6G, 800M; a bare number below 4096 means GiB (parse_bytes).
 FlagCheck byte_size();
-/// A file or a pipe that is there; throws NotThere.
-FlagCheck input_file();
+/// A file or a pipe that is there; throws NotThere, which names the flag.
+FlagCheck input_file(std::string flag);
 /// The same, or - for stdin.
-FlagCheck input_file_or_stdin();
+FlagCheck input_file_or_stdin(std::string flag);
 /// A model of the catalogue in a quantization: qwen2.5-coder-7b:q4_k_m.
 FlagCheck shape_name();
 /// Formats of the KV cache: q8_0, or q8_0:q4_0.

@@ -46,6 +46,8 @@ constexpr const char* kAllLayers = "all layers run on the device, always; leave 
 constexpr const char* kCacheFormats = "say --kv KEYS:VALUES, for example --kv q8_0:q8_0";
 constexpr const char* kNoThreads = "the model runs on the device; leave it out";
 constexpr const char* kAlwaysSo = "it is always so; leave it out";
+constexpr const char* kMapped =
+    "model files are always mapped, and their pages are let go as the device gets them; leave it out";
 constexpr const char* kNoBatch = "the program chooses it; leave it out";
 constexpr const char* kTalk = "`atlas-vk chat` talks, `atlas-vk run` answers once";
 
@@ -61,7 +63,8 @@ constexpr std::array kExplained = {
     Explained{"--threads", kNoThreads},
     Explained{"-fa", kAlwaysSo},
     Explained{"--flash-attn", kAlwaysSo},
-    Explained{"--no-mmap", kAlwaysSo},
+    Explained{"--mmap", kMapped},
+    Explained{"--no-mmap", kMapped},
     Explained{"--no-display-prompt", kAlwaysSo},
     Explained{"-b", kNoBatch},
     Explained{"-ub", kNoBatch},

@@ -1,6 +1,5 @@
 // atlas-vk inspect: what is inside a GGUF file.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -83,8 +82,7 @@ Result<std::string> inspect_text(const InspectFlags& flags) {
     ATLAS_TRY(const auto file, gguf::File::open(path));
     if (flags.chat_template) {
         ATLAS_TRY(const std::string_view text, file.string("tokenizer.chat_template"));
-        // Byte for byte for programs; escaped for a terminal, which must not obey what a file holds.
-        return isatty(STDOUT_FILENO) != 0 ? printable_lines(text) : std::string(text);
+        return for_stdout(text);
     }
     if (flags.json) return inspect_json(file, flags.keys ? std::numeric_limits<size_t>::max() : kShortArray) + "\n";
     std::string out;

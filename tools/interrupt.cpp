@@ -13,6 +13,7 @@
 #include <system_error>
 #include <thread>
 
+#include "runtime/base/atomic_file.h"
 #include "runtime/base/check.h"
 #include "runtime/base/crash_note.h"
 #include "tools/ends_soon.h"
@@ -39,6 +40,7 @@ std::stop_source g_source;
 [[noreturn]] void end_now(int number) {
     if (const auto hook = g_before_exit.load()) hook();
     take_back_crash_notes();
+    remove_unfinished_files();
     constexpr std::string_view kWipe = "\r\033[K", kText = "atlas-vk: stopped\n";
     if (g_terminal) [[maybe_unused]]
         const auto wiped = write(STDERR_FILENO, kWipe.data(), kWipe.size());

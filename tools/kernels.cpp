@@ -10,6 +10,7 @@
 #include "bench/every_kernel.h"
 #include "bench/model_shapes.h"
 #include "runtime/base/in_quotes.h"
+#include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
 #include "runtime/vk/device_title.h"
 #include "tools/fit_columns.h"
@@ -62,7 +63,7 @@ Result<void> report(const KernelsFlags& flags) {
     if (flags.json) {
         ordered_json json = {{"device", caps.name}, {"driver", caps.driver_line()}, {"kernels", ordered_json::array()}};
         for (const bench::CompiledKernel& kernel : kernels) json["kernels"].push_back(to_json(kernel.report));
-        fmt::print("{}\n", json.dump(1, ' ', false, ordered_json::error_handler_t::replace));
+        fmt::print("{}\n", json_text(json, 1));
         return {};
     }
     if (flags.assembly) {

@@ -16,6 +16,7 @@
 #include "tools/model_path.h"
 #include "tools/models/environment.h"
 #include "tools/subcommands.h"
+#include "tools/terminal_text.h"
 
 namespace atlas::tools {
 namespace {
@@ -84,8 +85,8 @@ void print_table(const std::vector<Row>& rows, size_t width) {
         rows, [&](const Row& row) { return columns == 0 || title.size() + 2 + last_column(row).size() <= columns; });
     fmt::print("{}{}\n", title, fits ? "  PATH" : "");
     for (const Row& row : rows) {
-        const std::string line =
-            first(printable(row.model.name), bytes_text(row.model.bytes), printable(row.architecture), row.quant);
+        const std::string line = first(printable(row.model.name), bytes_text(row.model.bytes),
+                                       printable(row.architecture), printable(row.quant));
         if (fits)
             fmt::print("{}  {}\n", line, last_column(row));
         else
@@ -97,7 +98,7 @@ int print_names() {
     const auto store = user_store();
     const auto models = store ? store->list() : tl::unexpected(store.error());
     if (!models) return print_error(models.error());
-    for (const StoredModel& model : *models) fmt::print("{}\n", model.name);
+    for (const StoredModel& model : *models) fmt::print("{}\n", for_stdout(model.name));
     return 0;
 }
 

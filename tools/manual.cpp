@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "runtime/base/atomic_file.h"
+#include "runtime/base/in_quotes.h"
 #include "tools/fit_columns.h"
 #include "tools/messages.h"
 #include "tools/option_facts.h"
@@ -115,8 +116,14 @@ Result<void> write_page(const std::filesystem::path& folder, const std::string& 
 }
 
 Result<void> write_pages(const CLI::App& app, const std::filesystem::path& folder) {
+    const std::string shown = in_quotes(folder.string(), 400);
     std::error_code error;
+    const auto there = std::filesystem::status(folder, error);
+    if (std::filesystem::exists(there) && !std::filesystem::is_directory(there))
+        return fail(ErrorCode::invalid_argument, "{} is a file: expected the name of a folder", shown);
     std::filesystem::create_directories(folder, error);
+    if (error) return fail(ErrorCode::io, "cannot make the folder {}: {}", shown, error.message());
+    if (!std::filesystem::exists(there)) note("{} is a new folder; the pages are in it", shown);
     ATLAS_TRY_VOID(write_page(folder, "atlas-vk", main_page(app)));
     for (const CLI::App* command : commands_of(app))
         ATLAS_TRY_VOID(write_page(folder, "atlas-vk-" + command->get_name(), page_of(*command)));

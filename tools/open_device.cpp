@@ -2,6 +2,7 @@
 
 #include "runtime/base/units.h"
 #include "runtime/base/user_dirs.h"
+#include "runtime/ops/backend.h"
 #include "runtime/vk/instance.h"
 #include "tools/interactive_backend.h"
 #include "tools/messages.h"
@@ -25,7 +26,14 @@ Result<std::unique_ptr<VkBackend>> open_device(const ModelFlags& flags) {
     VkBackendOptions options = device_options(flags.device);
     options.validation = flags.validate;
     if (!flags.memory_limit.empty()) {
-        ATLAS_TRY(options.memory_limit_bytes, parse_bytes(flags.memory_limit));
+        ATLAS_TRY(const uint64_t limit, parse_bytes(flags.memory_limit));
+        if (limit <= kPipelineAllowanceBytes) {
+            return fail(ErrorCode::out_of_memory,
+                        "--memory-limit {}: compiled kernels and the driver alone need {}; give more ('atlas-vk plan "
+                        "--file MODEL' says how much a model needs), or leave it out",
+                        flags.memory_limit, bytes_text(kPipelineAllowanceBytes));
+        }
+        options.memory_limit_bytes = limit;
     }
     ATLAS_TRY(auto backend, make_vk_backend(options));
     if (backend->is_software()) note("running on {}", backend->describe());

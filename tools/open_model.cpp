@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/file_error.h"
 #include "tools/context_choice.h"
 #include "tools/interrupt.h"
 #include "tools/memory_watch.h"
@@ -35,8 +35,7 @@ Result<std::shared_ptr<const Model>> load_weights(const gguf::File& file, VkBack
 // Errors of the file, or of the flags for this file, that do not depend on the device.
 Result<void> check_without_device(const gguf::File& file, SessionShape shape) {
     if (shape.capacity() == 0) shape.n_ctx = 1;
-    if (const auto plan = plan_file(file, shape); !plan)
-        return fail_in(in_quotes(file.path().string(), 400), plan.error());
+    if (const auto plan = plan_file(file, shape); !plan) return gguf::fail_in_file(file.path(), plan.error());
     return {};
 }
 

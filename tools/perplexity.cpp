@@ -8,7 +8,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/file_error.h"
 #include "tools/ends_soon.h"
 #include "tools/fit_columns.h"
 #include "tools/flag_checks.h"
@@ -83,7 +85,7 @@ std::string json_of(const PerplexityResult& r, const PerplexityFlags& flags, uin
                      {"same_top", d->same_top},
                      {"base_perplexity", d->base_perplexity}};
     }
-    return out.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    return json_text(out, 1);
 }
 
 void print_result(const PerplexityResult& r, uint32_t n_ctx) {
@@ -135,7 +137,7 @@ Result<void> measure(PerplexityFlags flags) {
     };
     const auto result = measure_perplexity(*open.session, tokens, options);
     if (shows) fmt::print(stderr, "\r\033[K");
-    if (!result) return tl::unexpected(result.error());
+    if (!result) return gguf::fail_with_model(open.file->path(), result.error());
     if (flags.json)
         fmt::print("{}\n", json_of(*result, flags, n_ctx));
     else
@@ -160,14 +162,14 @@ void add_perplexity(CLI::App& app, int& exit_code) {
         ->description("Tokens per chunk (default: 512, or the base's)")
         ->check(whole_number(4, 1u << 20), "");
     command->add_option("-f,--file", flags->text, "Score the text in this file; may be left out with --kl-base")
-        ->check(input_file(), "");
+        ->check(input_file("--file"), "");
     command->add_option("--chunks", flags->n_chunks, "Score at most this many chunks")->check(whole_number(1), "");
     auto* save = command->add_option(
         "--save-kl-base", flags->save_base,
         "Write this model's log probabilities to a file (2 bytes per token of the vocabulary and of the text's half)");
     command->add_option("--kl-base", flags->base, "Compare with the log probabilities in this file")
         ->excludes(save)
-        ->check(input_file(), "");
+        ->check(input_file("--kl-base"), "");
     command->add_flag("--force", flags->force, "Replace the file of --save-kl-base if it exists");
     command->add_flag("--json", flags->json, "Print JSON");
     command->add_flag("-q,--quiet", flags->quiet, "Show no progress");

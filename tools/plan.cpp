@@ -12,8 +12,10 @@
 #include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
 #include "runtime/base/user_dirs.h"
+#include "runtime/gguf/file_error.h"
 #include "runtime/model/limits.h"
 #include "runtime/planner/file_shape.h"
+#include "runtime/text/vocabulary.h"
 #include "tools/fit_columns.h"
 #include "tools/flag_checks.h"
 #include "tools/messages.h"
@@ -24,6 +26,7 @@
 #include "tools/plan_report.h"
 #include "tools/plan_target.h"
 #include "tools/subcommands.h"
+#include "tools/terminal_text.h"
 
 namespace atlas::tools {
 namespace {
@@ -113,6 +116,7 @@ Result<void> read_file(const PlanFlags& flags, Asked& asked) {
     ATLAS_TRY(const auto path, find_model(flags.file));
     ATLAS_TRY(const gguf::File file, gguf::File::open(path));
     ATLAS_TRY(asked.file, shape_of_file(file));
+    if (const auto checked = check_token_ids(file); !checked) return gguf::fail_in_file(path, checked.error());
     asked.file_model.shape = asked.file->shape;
     ATLAS_TRY(asked.file_fit, ModelFit::of_file(asked.file_model.shape, asked.file->quant, asked.file->size,
                                                 asked.file->weights_bytes));
@@ -215,12 +219,12 @@ int print_plan(const Catalogue& catalogue, const PlanFlags& flags, const Chosen&
     }
     print_choices(*choices, chosen, flags.prices, flags.file, request.model != nullptr);
     if (!best.draft && flags.draft != "none" && flags.n_sequences == 1) {
-        fmt::print("  No draft: {}.\n", request.draft != nullptr
+        print_text("  No draft: {}.\n", request.draft != nullptr
                                             ? request.draft->shape.id + " does not fit beside it"
                                             : "no smaller model of its family fits beside it and pays");
     }
     print_trades(trades, best);
-    fmt::print("{}", wrapped(fmt::format("\nSpeeds are predictions: {}.", chosen.speed.source), 0));
+    print_text(wrapped(fmt::format("\nSpeeds are predictions: {}.", chosen.speed.source), 0));
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
+#include "tools/terminal_text.h"
 
 namespace atlas::tools {
 
@@ -152,15 +153,15 @@ namespace {
 void print_best(const PlanChoice& best, bool unknown, bool is_named) {
     const bool slow = !unknown && !best.useful();
     const std::string name = fmt::format("{} {}", best.model->shape.id, best.quant);
-    fmt::print("\n{}", wrapped(!slow      ? "Best: " + name
+    print_text("\n{}", wrapped(!slow      ? "Best: " + name
                                : is_named ? "Too slow to be of use: " + name
                                           : fmt::format("No model of the catalogue is fast enough here; the fastest: "
                                                         "{}, {} tokens/s",
                                                         name, speed_text(best.decode, false)),
                                2));
-    fmt::print("{}", wrapped("  " + best.reason + ".", 2));
+    print_text(wrapped("  " + best.reason + ".", 2));
     if (slow) {
-        fmt::print("{}",
+        print_text("{}",
                    wrapped(fmt::format("  Below {:.0f} tokens/s an answer of 300 tokens takes over {:.0f} seconds.",
                                        kUsefulTokensPerS, 300 / kUsefulTokensPerS),
                            2));
@@ -181,7 +182,7 @@ void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen,
                    const std::string& file, bool is_named) {
     const PlanTarget& target = chosen.target;
     const bool unknown = chosen.speed.unknown;
-    fmt::print("{}\n", wrapped(fmt::format("{}: {} in all, {} for a model{}", target.name,
+    print_text("{}\n", wrapped(fmt::format("{}: {} in all, {} for a model{}", target.name,
                                            bytes_text(target.total_bytes), bytes_text(target.available_bytes),
                                            target.note.empty() ? "" : fmt::format(" ({})", target.note)),
                                2));
@@ -193,23 +194,23 @@ void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen,
         names.push_back(name_within(c.model->shape, 80 - kOtherColumns - cache - 1) + (c.runs ? "" : "*"));
         widest = std::max(widest, names.back().size());
     }
-    fmt::print("   {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", "model", widest, "quant", "ctx", "cache", cache,
+    print_text("   {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", "model", widest, "quant", "ctx", "cache", cache,
                "GiB", "tokens/s", "prompt/s");
     for (size_t i = 0; i < choices.size(); ++i) {
         const PlanChoice& c = choices[i];
-        fmt::print("{:>2} {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", i + 1, names[i], widest, c.quant,
+        print_text("{:>2} {:<{}} {:<6} {:>4} {:<{}} {:>4} {:>9} {:>9}\n", i + 1, names[i], widest, c.quant,
                    context_text(c.n_ctx), name_of(c.kv), cache, gib(c.total_bytes()), speed_text(c.decode, unknown),
                    speed_text(c.prefill, unknown));
     }
     const bool all_run = std::all_of(choices.begin(), choices.end(), [](const PlanChoice& c) { return c.runs; });
-    if (!all_run) fmt::print(" * this version cannot run its architecture yet\n");
+    if (!all_run) print_text(" * this version cannot run its architecture yet\n");
     const PlanChoice& best = choices.front();
     print_best(best, unknown, is_named);
     if (!unknown && best.decode_full.likely < 0.9 * best.decode.likely) {
-        fmt::print("  With the context full: {} tokens/s.\n", speed_text(best.decode_full, false));
+        print_text("  With the context full: {} tokens/s.\n", speed_text(best.decode_full, false));
     }
     if (best.draft) {
-        fmt::print(
+        print_text(
             "{}",
             wrapped(
                 fmt::format(
@@ -220,26 +221,27 @@ void print_choices(const std::vector<PlanChoice>& choices, const Chosen& chosen,
     }
     const bool energy_known = prices.usd_per_kwh > 0 && target.watts > 0 && !unknown;
     if (prices.usd_per_kwh > 0 && !energy_known)
-        fmt::print("  No energy: the watts or the speed of this card are not known.\n");
+        print_text("  No energy: the watts or the speed of this card are not known.\n");
     if (energy_known) {
         const Energy energy = energy_of(target.watts, best.decode.likely, prices.usd_per_kwh);
         const std::string api =
             prices.api_usd_per_million > 0 ? fmt::format("; a paid API at ${:.2f}", prices.api_usd_per_million) : "";
-        fmt::print(
+        print_text(
             "{}",
             wrapped(fmt::format("  Energy at {:.0f} W: {:.1f} J a token, ${:.2f} a million tokens at ${:.2f}/kWh{}.",
                                 target.watts, energy.joules_per_token, energy.usd_per_million_tokens,
                                 prices.usd_per_kwh, api),
                     2));
     }
-    fmt::print("\n{}\n", memory_picture(best, target, 64));
+    print_text("\n{}\n", memory_picture(best, target, 64));
     const auto command = command_of(best, file);
     if (!command.empty())
-        fmt::print("{}", command_lines(command));
+        print_text(command_lines(command));
     else if (!best.runs)
-        fmt::print("  No command: this version cannot run the architecture '{}' yet.\n", best.model->shape.arch);
+        print_text("  No command: this version cannot run the architecture {} yet.\n",
+                   in_quotes(best.model->shape.arch));
     else
-        fmt::print("  No published GGUF of it is known; with a file: atlas-vk plan --file FILE\n");
+        print_text("  No published GGUF of it is known; with a file: atlas-vk plan --file FILE\n");
 }
 
 // The perplexity that a cache adds, if it was measured, and whether the cache is known to hurt.
@@ -254,13 +256,13 @@ std::string added_perplexity(const KvTrade& trade) {
 
 void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) {
     if (trades.empty()) return;
-    fmt::print("\nCache formats of {} {}:\n   {:<10} {:>12} {:>13} {:>16} {:>20}\n", choice.model->shape.id,
+    print_text("\nCache formats of {} {}:\n   {:<10} {:>12} {:>13} {:>16} {:>20}\n", choice.model->shape.id,
                choice.quant, "format", "KiB a token", "tokens a GiB", "largest context", "added perplexity");
     for (const KvTrade& trade : trades) {
-        fmt::print("   {:<10} {:>12.1f} {:>13.0f} {:>16} {:>20}\n", name_of(trade.kv), trade.bytes_per_token / 1024,
+        print_text("   {:<10} {:>12.1f} {:>13.0f} {:>16} {:>20}\n", name_of(trade.kv), trade.bytes_per_token / 1024,
                    double(kGiB) / trade.bytes_per_token, trade.n_ctx, added_perplexity(trade));
     }
-    fmt::print("   Added perplexity, as measured on the model whose keys are most like these:\n");
+    print_text("   Added perplexity, as measured on the model whose keys are most like these:\n");
     std::vector<std::pair<std::string, std::string>> by_source;  // source, names
     std::string fitted;
     for (const KvTrade& trade : trades) {
@@ -278,10 +280,9 @@ void print_trades(const std::vector<KvTrade>& trades, const PlanChoice& choice) 
                                   100 * trade.cost_fitted.perplexity_share);
         }
     }
-    for (const auto& [source, names] : by_source)
-        fmt::print("{}", wrapped(fmt::format("     {}: {}", names, source), 7));
+    for (const auto& [source, names] : by_source) print_text(wrapped(fmt::format("     {}: {}", names, source), 7));
     if (!fitted.empty())
-        fmt::print("{}", wrapped(fmt::format("   Of a file written again by atlas-vk fit-cache: {}", fitted), 5));
+        print_text(wrapped(fmt::format("   Of a file written again by atlas-vk fit-cache: {}", fitted), 5));
 }
 
 namespace {

@@ -1,6 +1,5 @@
 // atlas-vk pull: fetches a model into the store.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -15,6 +14,7 @@
 #include "tools/models/catalogue.h"
 #include "tools/shown_pull.h"
 #include "tools/subcommands.h"
+#include "tools/terminal_text.h"
 
 namespace atlas::tools {
 namespace {
@@ -67,11 +67,6 @@ Result<StoredModel> pull(const PullFlags& flags) {
     return shown_pull(source);
 }
 
-// Whole for scripts, which read the path from stdout; escaped for a terminal, which would obey control characters.
-std::string shown_path(const std::filesystem::path& path) {
-    return isatty(STDOUT_FILENO) != 0 ? printable(path.string(), 4096) : path.string();
-}
-
 int run(const PullFlags& flags) {
     const auto start = Clock::now();
     const auto model = pull(flags);
@@ -84,7 +79,7 @@ int run(const PullFlags& flags) {
         const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
         fmt::print(stderr, "{}: {}{}\n", printable(model->name), bytes_text(model->bytes),
                    model->was_there ? ", already here" : " in " + duration_text(seconds));
-        fmt::print("{}\n", shown_path(model->path));
+        fmt::print("{}\n", for_stdout(model->path.string()));
     }
     return 0;
 }

@@ -25,6 +25,7 @@
 #include "tools/output_file.h"
 #include "tools/progress_bar.h"
 #include "tools/quantize_plan.h"
+#include "tools/source_model.h"
 #include "tools/subcommands.h"
 
 namespace atlas::tools {
@@ -90,7 +91,9 @@ Result<void> quantize(const QuantizeFlags& flags) {
         ATLAS_TRY_VOID(check_output(flags.out, inputs, flags.force));
     }
     ATLAS_TRY(const auto file, gguf::File::open(path));
-    ATLAS_TRY_VOID(check_model_file(file));
+    ATLAS_TRY_VOID(check_source(file));
+    if (const std::string why = why_it_cannot_run(file); !why.empty() && !flags.quiet)
+        note("{}; quantize goes on, but this version will not run the result either", why);
     Importance importance;
     if (!flags.importance.empty()) {
         ATLAS_TRY(importance, read_importance(flags.importance));
@@ -139,7 +142,7 @@ void add_quantize(CLI::App& app, int& exit_code) {
     command
         ->add_option("--importance", flags->importance,
                      "Weigh columns by this importance matrix, a GGUF file of llama-imatrix")
-        ->check(input_file(), "")
+        ->check(input_file("--importance"), "")
         ->type_name("FILE");
     command->add_option("--threads", flags->n_threads, "Use this many threads")
         ->check(whole_number(1, 1024), "")

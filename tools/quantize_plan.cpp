@@ -4,6 +4,7 @@
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/file_error.h"
 #include "runtime/model/limits.h"
 
 namespace atlas::tools {
@@ -29,7 +30,7 @@ Result<MixModel> model_of(const gguf::File& file, bool has_importance) {
     // Models without attention have no heads.
     if (file.find(arch + ".attention.head_count") != nullptr) {
         const auto heads = read_head_counts(file, arch);
-        if (!heads) return fail_in(name, heads.error());
+        if (!heads) return gguf::fail_in_file(file.path(), heads.error());
         model.n_gqa = heads->n_head / heads->n_head_kv;
     }
     model.n_expert = file.u32_or(arch + ".expert_count", 0);

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "runtime/gguf/file_error.h"
 #include "runtime/text/chat_prompt.h"
 #include "tools/answer_report.h"
 #include "tools/flag_checks.h"
@@ -88,7 +89,8 @@ Result<GenerateReport> answer(const RunFlags& flags, OpenModel& open, const std:
     if (report) report->kernels_ms = kernels_ms() - kernels_before;
     reading.wipe();
     open.draft_tokens_by(nullptr);
-    if (report) ATLAS_TRY_VOID(out.finish());
+    if (!report) return gguf::fail_with_model(open.file->path(), std::move(report).error());
+    ATLAS_TRY_VOID(out.finish());
     return report;
 }
 
@@ -120,7 +122,7 @@ void add_prompt_flags(CLI::App& command, RunFlags& flags) {
         command.add_option("prompt,-p,--prompt", flags.prompt.words,
                            "Answer this prompt. Text on stdin is added to it (see below); a word - says where");
     auto* file = command.add_option("-f,--file", flags.prompt.file, "Add the text of this file to the prompt")
-                     ->check(input_file_or_stdin(), "");
+                     ->check(input_file_or_stdin("--file"), "");
     auto* system = command.add_option("--system", flags.system, "Set the system message");
     command.add_flag("--raw", flags.raw, "Continue the text as it is, without the chat template")->excludes(system);
     for (CLI::Option* other : {words, file, command.get_option("--stop")})

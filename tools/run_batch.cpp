@@ -11,6 +11,7 @@
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/file_error.h"
 #include "runtime/model/limits.h"
 #include "runtime/session/batch/engine.h"
 #include "tools/answer_lines.h"
@@ -138,7 +139,7 @@ class BatchRun {
         const StepRunner::Counts before = engine_.runner().counts();
         const auto start = Clock::now();
         try {
-            ATLAS_TRY_VOID(engine_.step());
+            if (const auto done = engine_.step(); !done) return gguf::fail_with_model(open_.file->path(), done.error());
         } catch (const std::bad_alloc&) {
             return fail(ErrorCode::out_of_memory, "the system has no memory left");
         }
@@ -172,7 +173,9 @@ class BatchRun {
                   {"prompt_tokens", result.prompt_tokens},
                   {"reused_tokens", result.reused_tokens},
                   {"answer_tokens", result.answer.size()}};
-        if (result.error) rest["error"] = result.error->message;
+        if (result.error) {
+            rest["error"] = gguf::fail_with_model(open_.file->path(), std::move(*result.error)).value().message;
+        }
         lines_.put(numbers_[result.id], rest);
     }
 
@@ -216,7 +219,7 @@ void add_batch_flags(CLI::App& command, BatchFlags& flags) {
             .add_option("--prompts", flags.prompts,
                         "Answer every line of this file (- is stdin): a text, or {\"prompt\": \"...\"}. "
                         "Answers are lines of JSON on stdout, in order")
-            ->check(input_file_or_stdin(), "")
+            ->check(input_file_or_stdin("--prompts"), "")
             ->group(group);
     command.add_option("--parallel", flags.parallel, "Answer this many prompts at a time")
         ->check(whole_number(1, 256), "")
@@ -337,11 +340,12 @@ Result<void> run_batch(const Batch& batch, const PromptTokens& tokens_of) {
     auto done = answer(batch, open, std::move(prompts), lines, interrupt.token());
     lines.fail_rest(done ? "" : done.error().message);
     if (!lines.can_write()) done = fail(ErrorCode::io, "cannot write the answers to stdout");
-    const std::string missing = fmt::format("{} of {} prompts have no whole answer", lines.n_failed(), texts.size());
+    const size_t n_missing = texts.size() - lines.n_answered();
+    const std::string missing = fmt::format("{} of {} prompts have no whole answer", n_missing, texts.size());
     if (!done) return fail_in(missing, done.error());
     ATLAS_TRY_VOID(check_validation(batch.model, *open.backend));
     if (interrupt.requested()) return fail(ErrorCode::cancelled, "stopped");
-    if (lines.n_failed() > 0) return fail(ErrorCode::limit, "{}; their lines say why", missing);
+    if (n_missing > 0) return fail(ErrorCode::limit, "{}; their lines say why", missing);
     return {};
 }
 

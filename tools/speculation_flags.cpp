@@ -47,7 +47,9 @@ void add_speculation_flags(CLI::App& command, SpeculationFlags& flags) {
             "Draft tokens from text that went before, and check several in one step: on, off, or a file that the "
             "answer may quote (may be "
             "given more than once). The answer is the same either way")
-        ->check([](const std::string& value) { return value == "on" || value == "off" ? "" : input_file()(value); }, "")
+        ->check([check = input_file("--lookup")](
+                    const std::string& value) { return value == "on" || value == "off" ? "" : check(value); },
+                "")
         ->expected(1)
         ->take_all()
         ->allow_extra_args(false)  // what follows is the prompt

@@ -1,5 +1,9 @@
 #include "tools/terminal_text.h"
 
+#include <unistd.h>
+
+#include <cstdio>
+
 #include "runtime/base/in_quotes.h"
 
 namespace atlas::tools {
@@ -13,6 +17,15 @@ std::string printable_lines(std::string_view text) {
         out += '\n';
         text.remove_prefix(end + 1);
     }
+}
+
+void print_text(std::string_view text) {
+    const std::string shown = printable_lines(text);
+    std::fwrite(shown.data(), 1, shown.size(), stdout);  // main checks that all of it was written
+}
+
+std::string for_stdout(std::string_view text) {
+    return isatty(STDOUT_FILENO) != 0 ? printable_lines(text) : std::string(text);
 }
 
 }  // namespace atlas::tools

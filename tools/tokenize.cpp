@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "runtime/base/json_text.h"
 #include "runtime/gguf/reader.h"
 #include "runtime/text/tokenizer.h"
 #include "tools/messages.h"
@@ -56,7 +57,7 @@ Result<void> tokenize(const TokenizeFlags& flags) {
         nlohmann::ordered_json tokens = nlohmann::ordered_json::array();
         for (const TokenId id : ids) tokens.push_back(token_as_json(*tokenizer, id));
         const nlohmann::ordered_json all = {{"n_tokens", ids.size()}, {"tokens", tokens}};
-        out = all.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+        out = json_text(all);
     } else {
         out = fmt::format("{}", fmt::join(ids, " "));
     }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "runtime/base/check.h"
+#include "runtime/base/handler_paths.h"
 #include "runtime/base/in_quotes.h"
 
 namespace atlas {
@@ -31,7 +32,28 @@ void sweep_leftovers(const std::filesystem::path& path) {
     }
 }
 
+// What a signal handler unlinks. A process writes few files at a time; more than fit are left to the next sweep.
+struct Nothing {};
+HandlerPaths<Nothing, 16> g_unfinished;
+
+// Why nothing can be created beside `path`, without the name that only we know.
+std::string explain(const std::filesystem::path& path, const Error& error) {
+    const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+    const std::string shown = in_quotes(folder.string(), 400);
+    std::error_code ignored;
+    const auto status = std::filesystem::status(folder, ignored);
+    if (status.type() == std::filesystem::file_type::not_found)
+        return fmt::format("the folder {} does not exist", shown);
+    if (std::filesystem::exists(status) && !std::filesystem::is_directory(status))
+        return fmt::format("{} is a file, not a folder", shown);
+    return error.message;
+}
+
 }  // namespace
+
+void remove_unfinished_files() noexcept {
+    g_unfinished.each([](const char* path, Nothing) { os::take_back_file(os::kNoFile, "", path); });
+}
 
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path, bool owner_only) {
     if (!path.has_filename())
@@ -45,20 +67,33 @@ Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path, bool ow
         auto handle = os::create_file(beside, owner_only);
         if (handle) return AtomicFile(path, std::move(beside), *handle);
         std::error_code ignored;
-        if (attempt >= 3 || !std::filesystem::exists(beside, ignored)) return tl::unexpected(std::move(handle).error());
+        if (attempt >= 3 || !std::filesystem::exists(beside, ignored)) {
+            return fail(handle.error().code, "cannot write {}: {}", in_quotes(path.string(), 400),
+                        explain(path, handle.error()));
+        }
     }
 }
+
+AtomicFile::AtomicFile(std::filesystem::path path, std::filesystem::path beside, os::FileHandle handle)
+    : path_(std::move(path)),
+      beside_(std::move(beside)),
+      handle_(handle),
+      place_(g_unfinished.take(beside_.string(), {})) {}
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : path_(std::move(other.path_)),
       beside_(std::move(other.beside_)),
-      handle_(std::exchange(other.handle_, os::kNoFile)) {}
+      handle_(std::exchange(other.handle_, os::kNoFile)),
+      place_(std::exchange(other.place_, g_unfinished.kNone)) {}
+
+void AtomicFile::forget() { g_unfinished.free(std::exchange(place_, g_unfinished.kNone)); }
 
 AtomicFile::~AtomicFile() {
     if (handle_ == os::kNoFile) return;
     (void)os::close_file(handle_, beside_);
     std::error_code ignored;  // nothing more can be done here, and the name says that it is a leftover
     std::filesystem::remove(beside_, ignored);
+    forget();
 }
 
 Result<void> AtomicFile::write(std::span<const std::byte> bytes) {
@@ -77,6 +112,7 @@ Result<void> AtomicFile::commit() {
         std::error_code ignored;
         std::filesystem::remove(beside_, ignored);
     }
+    forget();
     return done;
 }
 

@@ -13,7 +13,7 @@ namespace atlas {
 
 /// Writes to a new file beside `path` and renames it over `path` in commit(). When it is destroyed before that, the new
 /// file is removed and `path` is as it was. What a killed process left (".<name>.<8 digits>.tmp") is removed by the
-/// next create() for that path.
+/// next create() for that path; a signal handler that ends the process calls remove_unfinished_files().
 class AtomicFile {
   public:
     /// owner_only: other users cannot read it. Fails: not_found (no such folder), io.
@@ -31,11 +31,17 @@ class AtomicFile {
     Result<void> commit();
 
   private:
-    AtomicFile(std::filesystem::path path, std::filesystem::path beside, os::FileHandle handle)
-        : path_(std::move(path)), beside_(std::move(beside)), handle_(handle) {}
+    AtomicFile(std::filesystem::path path, std::filesystem::path beside, os::FileHandle handle);
+    void forget();
+
     std::filesystem::path path_;
     std::filesystem::path beside_;
     os::FileHandle handle_;
+    int place_;  // among those that a signal handler removes
 };
+
+/// Removes the new files of all AtomicFiles that are not complete. Async-signal-safe: for a handler that ends the
+/// process.
+void remove_unfinished_files() noexcept;
 
 }  // namespace atlas

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <random>
 #include <utility>
 
 #include "runtime/base/check.h"
+#include "runtime/base/handler_paths.h"
+#include "runtime/base/in_quotes.h"
 
 namespace atlas {
 namespace {
@@ -27,31 +28,12 @@ std::span<const std::byte> bytes_of(std::string_view text) { return std::as_byte
 using Clock = std::chrono::steady_clock;  // async-signal-safe: clock_gettime
 
 /// What a signal handler needs of a note.
-struct Place {
-    enum State { free, changing, taken };
-    std::atomic<State> state{free};
+struct Left {
     os::FileHandle handle = os::kNoFile;
-    std::array<char, 4096> path{};
     Clock::time_point since;
 };
 // Signals belong to the process, and so does this. A process has one note at a time; more than fit are not taken back.
-std::array<Place, 4> g_places;
-static_assert(std::atomic<Place::State>::is_always_lock_free);
-
-int take_place(const std::string& path, os::FileHandle handle) {
-    if (path.size() >= g_places[0].path.size()) return -1;
-    for (size_t i = 0; i < g_places.size(); ++i) {
-        Place& place = g_places[i];
-        Place::State expected = Place::free;
-        if (!place.state.compare_exchange_strong(expected, Place::changing)) continue;
-        place.handle = handle;
-        *std::copy(path.begin(), path.end(), place.path.begin()) = '\0';
-        place.since = Clock::now();
-        place.state = Place::taken;
-        return static_cast<int>(i);
-    }
-    return -1;
-}
+HandlerPaths<Left, 4> g_notes;
 
 }  // namespace
 
@@ -59,7 +41,12 @@ Result<CrashNote> CrashNote::leave(const std::filesystem::path& path, std::strin
     ATLAS_CHECK(text.size() <= kMostBytes, "a note of {} bytes", text.size());
     std::random_device random;
     const auto file = folder_of(path) / fmt::format("{}{:08x}{}", beginning_of(path), random(), kSuffix);
-    ATLAS_TRY(const os::FileHandle handle, os::create_file(file));
+    const auto created = os::create_file(file);
+    if (!created) {
+        return fail(created.error().code, "cannot write a note into the folder {}: {}",
+                    in_quotes(folder_of(path).string(), 400), created.error().message);
+    }
+    const os::FileHandle handle = *created;
     CrashNote note(file, handle);
     ATLAS_TRY_VOID(os::write_file(handle, bytes_of(text), file));
     ATLAS_TRY_VOID(os::sync_file(handle, file));
@@ -67,7 +54,7 @@ Result<CrashNote> CrashNote::leave(const std::filesystem::path& path, std::strin
 }
 
 CrashNote::CrashNote(std::filesystem::path file, os::FileHandle handle)
-    : file_(std::move(file)), handle_(handle), place_(take_place(file_.string(), handle)) {}
+    : file_(std::move(file)), handle_(handle), place_(g_notes.take(file_.string(), {handle, Clock::now()})) {}
 
 CrashNote::CrashNote(CrashNote&& other) noexcept
     : file_(std::move(other.file_)),
@@ -76,7 +63,7 @@ CrashNote::CrashNote(CrashNote&& other) noexcept
 
 CrashNote::~CrashNote() {
     if (handle_ == os::kNoFile) return;
-    if (place_ >= 0) g_places[static_cast<size_t>(place_)].state = Place::free;
+    g_notes.free(place_);
     // In this order: a process that has the file open when the name disappears finds this text in it.
     (void)os::write_file(handle_, bytes_of(kDone), file_);
     std::error_code ignored;
@@ -86,11 +73,10 @@ CrashNote::~CrashNote() {
 
 void take_back_crash_notes() noexcept {
     const auto now = Clock::now();
-    for (Place& place : g_places) {
-        if (place.state != Place::taken) continue;
-        if (now - place.since > std::chrono::seconds(kMostSecondsOfNotesTakenBack)) continue;
-        os::take_back_file(place.handle, kDone, place.path.data());
-    }
+    g_notes.each([now](const char* path, const Left& note) {
+        if (now - note.since > std::chrono::seconds(kMostSecondsOfNotesTakenBack)) return;
+        os::take_back_file(note.handle, kDone, path);
+    });
 }
 
 std::vector<std::string> take_crash_notes(const std::filesystem::path& path) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace atlas {
@@ -27,6 +28,13 @@ size_t utf8_length(std::string_view text) {
 
 namespace {
 
+// The code point of a well-formed character of two or three bytes, else 0.
+uint32_t code_point(std::string_view character) {
+    const auto bits = [&](size_t i, uint8_t mask) { return uint32_t{static_cast<uint8_t>(character[i])} & mask; };
+    if (character.size() == 2) return (bits(0, 0x1F) << 6) | bits(1, 0x3F);
+    return character.size() == 3 ? (bits(0, 0x0F) << 12) | (bits(1, 0x3F) << 6) | bits(2, 0x3F) : 0;
+}
+
 // Appends at most max_bytes of `text` with everything escaped that a terminal could obey; returns how many bytes of it
 // were taken.
 size_t append_escaped(std::string& out, std::string_view text, size_t max_bytes) {
@@ -35,9 +43,12 @@ size_t append_escaped(std::string& out, std::string_view text, size_t max_bytes)
         const size_t length = utf8_length(text.substr(at));
         if (at + (length == 0 ? 1 : length) > max_bytes) break;
         const auto byte = static_cast<uint8_t>(text[at]);
+        const uint32_t c = code_point(text.substr(at, length));
         // C1 controls (U+0080 to U+009F) move cursors on some terminals just as C0 ones do.
-        const bool c1_control = length == 2 && byte == 0xC2 && static_cast<uint8_t>(text[at + 1]) < 0xA0;
-        if (length == 0 || c1_control || byte < 0x20 || byte == 0x7F) {
+        const bool c1_control = c >= 0x80 && c < 0xA0;
+        if (reorders_text(c)) {
+            out += fmt::format("\\u{:04x}", c);
+        } else if (length == 0 || c1_control || byte < 0x20 || byte == 0x7F) {
             if (byte == '\n') {
                 out += "\\n";
             } else if (byte == '\t') {
@@ -58,6 +69,10 @@ std::string cut_note(size_t bytes) { return fmt::format("... ({} bytes)", bytes)
 
 }  // namespace
 
+bool reorders_text(uint32_t c) {
+    return c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x206F);
+}
+
 std::string in_quotes(std::string_view text, size_t max_bytes) {
     std::string out = "'";
     const size_t taken = append_escaped(out, text, max_bytes);
@@ -69,6 +84,21 @@ std::string in_quotes(std::string_view text, size_t max_bytes) {
 std::string printable(std::string_view text, size_t max_bytes) {
     std::string out;
     if (append_escaped(out, text, max_bytes) < text.size()) out += cut_note(text.size());
+    return out;
+}
+
+std::string with_json_escapes(std::string_view json) {
+    std::string out;
+    out.reserve(json.size());
+    for (size_t at = 0; at < json.size();) {
+        const std::string_view character = json.substr(at, std::max<size_t>(1, utf8_length(json.substr(at))));
+        const uint32_t c = character == "\x7f" ? 0x7F : code_point(character);
+        if ((c >= 0x7F && c < 0xA0) || reorders_text(c))
+            out += fmt::format("\\u{:04x}", c);
+        else
+            out += character;
+        at += character.size();
+    }
     return out;
 }
 

@@ -47,8 +47,8 @@ bool same_file(const std::filesystem::path& a, const std::filesystem::path& b);
 /// Files that are written from start to end. `shown` is the name in messages.
 using FileHandle = intptr_t;
 inline constexpr FileHandle kNoFile = -1;
-/// New: fails when the name is taken. Locked until it is closed or the process ends (see remove_abandoned).
-/// owner_only: no other user may read it; else the process's mask decides.
+/// New: fails, with the reason alone, when the name is taken. Locked until it is closed or the process ends (see
+/// remove_abandoned). owner_only: no other user may read it; else the process's mask decides.
 Result<FileHandle> create_file(const std::filesystem::path& path, bool owner_only = false);
 /// Removes a file made by create_file if the process that made it has ended, which its missing lock shows; else does
 /// nothing.

@@ -153,7 +153,7 @@ bool populate_pages([[maybe_unused]] const std::byte* data, [[maybe_unused]] uin
 
 Result<FileHandle> create_file(const std::filesystem::path& path, bool owner_only) {
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, owner_only ? 0600 : 0666);
-    if (file < 0) return fail(code_of(errno), "cannot create {}: {}", in_quotes(path.string(), 400), reason(errno));
+    if (file < 0) return fail(code_of(errno), "{}", reason(errno));
     // Where a file system has no locks, leftovers of killed processes stay; nothing else depends on it.
     while (::flock(file, LOCK_EX) != 0 && errno == EINTR) {
     }

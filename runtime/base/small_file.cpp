@@ -15,15 +15,24 @@ bool only_unreadable(const std::filesystem::path& path, const Error& error) {
 }
 
 Result<std::filesystem::path> set_aside(const std::filesystem::path& path) {
-    std::filesystem::path damaged = path;
-    damaged += ".damaged";
+    constexpr int kMost = 100;
+    const std::string shown = in_quotes(path.string(), 400);
     std::error_code error;
-    std::filesystem::rename(path, damaged, error);
-    if (error) {
-        return fail(ErrorCode::io, "cannot rename the damaged file {}: {}; delete it", in_quotes(path.string(), 400),
+    const bool is_folder = std::filesystem::is_directory(std::filesystem::symlink_status(path, error));
+    for (int number = 1; number <= kMost; ++number) {
+        std::filesystem::path damaged = path;
+        damaged += number == 1 ? ".damaged" : fmt::format(".damaged.{}", number);
+        const auto there = std::filesystem::symlink_status(damaged, error);
+        if (std::filesystem::exists(there)) continue;
+        std::filesystem::rename(path, damaged, error);
+        if (!error) return damaged;
+        return fail(ErrorCode::io, "cannot rename the {} {} to {}: {}; delete it",
+                    is_folder ? "folder" : "damaged file", shown, in_quotes(damaged.filename().string(), 400),
                     error.message());
     }
-    return damaged;
+    return fail(ErrorCode::io,
+                "cannot rename the {} {}: {} older ones are beside it; delete those that you do not need",
+                is_folder ? "folder" : "damaged file", shown, kMost);
 }
 
 }  // namespace atlas

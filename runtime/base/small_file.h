@@ -18,8 +18,8 @@ Result<std::string> read_small_file(const std::filesystem::path& path, size_t ma
 /// or read now (no permission, no descriptor left, a bad disk). Such a file is not damaged and stays where it is.
 bool only_unreadable(const std::filesystem::path& path, const Error& error);
 
-/// Renames a damaged file to "<path>.damaged", so that the program can go on and the user can look at it; an older one
-/// of that name is replaced. Returns the new name. Fails: io.
+/// Renames a damaged file to "<path>.damaged" (".damaged.2", ... where that exists: it may be the user's work), so that
+/// the program can go on and the user can look at it. Returns the new name. Fails: io.
 Result<std::filesystem::path> set_aside(const std::filesystem::path& path);
 
 }  // namespace atlas

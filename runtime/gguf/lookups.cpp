@@ -86,7 +86,7 @@ Result<std::vector<int64_t>> File::integers(std::string_view key) const {
     } else if (const auto* one = std::get_if<uint64_t>(&entry->value)) {
         values = {one, 1};
     } else {
-        return wrong_type(parts_->name, *entry, "an array of whole numbers");
+        return wrong_type(parts_->name, *entry, "a whole number, or an array of them");
     }
     std::vector<int64_t> out;
     out.reserve(values.size());

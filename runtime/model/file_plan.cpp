@@ -2,6 +2,7 @@
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
+#include "runtime/gguf/file_error.h"
 
 namespace atlas {
 
@@ -51,7 +52,7 @@ Result<MemoryPlan> plan_file(const gguf::File& file, const SessionShape& shape) 
 Result<void> check_model_file(const gguf::File& file) {
     const auto found = resolve_file(file);
     if (found || found.error().code == ErrorCode::unsupported) return {};
-    return fail_in(in_quotes(file.path().string(), 400), found.error());
+    return gguf::fail_in_file(file.path(), found.error());
 }
 
 }  // namespace atlas

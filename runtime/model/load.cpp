@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "quant/codec.h"
+#include "runtime/gguf/file_error.h"
 #include "runtime/gguf/intact.h"
 #include "runtime/gguf/stream.h"
 #include "runtime/model/identity.h"
@@ -89,7 +90,7 @@ class Streamer {
 
 Result<std::shared_ptr<Model>> Model::prepare(const gguf::File& file, Backend& backend, const SessionShape& shape,
                                               const Architecture* architecture) {
-    const auto in_file = [&](Error error) { return fail_in(file.path().string(), std::move(error)); };
+    const auto in_file = [&](Error error) { return gguf::fail_in_file(file.path(), std::move(error)); };
     auto found = resolve_file(file, backend, architecture);
     if (!found) return in_file(std::move(found).error());
     if (const auto plan = plan_within(found->plan_input(backend), shape, room_on(backend)); !plan)

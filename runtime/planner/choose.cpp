@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
 
 namespace atlas {
@@ -165,7 +166,7 @@ std::string reason_of(const Catalogue& catalogue, const Score& score, const Plan
                             choice.draft->speedup_low, choice.draft->speedup_high);
     }
     if (!choice.runs)
-        text += fmt::format("; this version cannot run the architecture '{}' yet", choice.model->shape.arch);
+        text += fmt::format("; this version cannot run the architecture {} yet", in_quotes(choice.model->shape.arch));
     return text;
 }
 

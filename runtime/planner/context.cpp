@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/base/units.h"
+#include "runtime/gguf/file_error.h"
 #include "runtime/planner/choose.h"
 
 namespace atlas {
@@ -184,7 +185,7 @@ Result<ContextChoice> choose_context(const gguf::File& file, const Backend& back
     std::optional<ResolvedFile> draft;
     if (wish.draft != nullptr) {
         auto found = resolve_file(*wish.draft, backend);
-        if (!found) return fail_in(wish.draft->path().string(), found.error());
+        if (!found) return gguf::fail_in_file(wish.draft->path(), found.error());
         draft = std::move(*found);
     }
     return ContextChooser(file, std::move(target), std::move(draft), backend, wish, catalogue).choose();

@@ -5,6 +5,7 @@
 
 #include "quant/recipe.h"
 #include "runtime/base/in_quotes.h"
+#include "runtime/gguf/file_error.h"
 #include "runtime/model/file_plan.h"
 #include "runtime/planner/cache_loss.h"
 
@@ -65,7 +66,7 @@ Result<FileShape> read_shape(const gguf::File& file) {
 
 Result<FileShape> shape_of_file(const gguf::File& file) {
     auto shape = read_shape(file);
-    if (!shape) return fail_in(in_quotes(file.path().string(), 400), shape.error());
+    if (!shape) return gguf::fail_in_file(file.path(), shape.error());
     return shape;
 }
 

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/in_quotes.h"
+#include "runtime/gguf/file_error.h"
 #include "runtime/text/vocabulary.h"
 
 namespace atlas {
@@ -37,6 +39,7 @@ struct ChatPrompt::Parts {
     std::optional<ChatTemplate> plain;
     std::optional<ChatTemplate> with_tools;
     std::string bos_token, eos_token, note;
+    std::filesystem::path file;
 };
 
 ChatPrompt::ChatPrompt(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -45,7 +48,14 @@ ChatPrompt& ChatPrompt::operator=(ChatPrompt&&) noexcept = default;
 ChatPrompt::~ChatPrompt() = default;
 
 Result<ChatPrompt> ChatPrompt::open(const gguf::File& file, const TemplateLimits& limits) {
+    auto prompt = read(file, limits);
+    if (!prompt) return gguf::fail_in_file(file.path(), std::move(prompt).error());
+    return prompt;
+}
+
+Result<ChatPrompt> ChatPrompt::read(const gguf::File& file, const TemplateLimits& limits) {
     auto parts = std::make_unique<Parts>();
+    parts->file = file.path();
     ATLAS_TRY(parts->bos_token, special_token(file, "tokenizer.ggml.bos_token_id"));
     ATLAS_TRY(parts->eos_token, special_token(file, "tokenizer.ggml.eos_token_id"));
     ATLAS_TRY(parts->plain, named_template(file, "tokenizer.chat_template", limits));
@@ -78,7 +88,13 @@ Result<std::string> ChatPrompt::render(const Request& request) const {
         for (const auto& [name, value] : request.variables->items()) context[name] = value;
     }
     const ChatTemplate& chosen = has_tools && parts_->with_tools ? *parts_->with_tools : *parts_->plain;
-    return chosen.render(context, request.now);
+    auto text = chosen.render(context, request.now);
+    if (text) return text;
+    if (text.error().code != ErrorCode::invalid_argument)
+        return gguf::fail_in_file(parts_->file, std::move(text).error());
+    // raise_exception: what is asked for may be right, but this model does not take it.
+    return fail(ErrorCode::unsupported, "the chat template of {} refuses: {}", in_quotes(parts_->file.string(), 400),
+                text.error().message);
 }
 
 }  // namespace atlas

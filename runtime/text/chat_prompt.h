@@ -30,8 +30,8 @@ class ChatPrompt {
     };
 
     /// The prompt. Its special tokens are written out, BOS too where the template writes it: tokenize it with special
-    /// tokens recognized, and add no second BOS. Fails: invalid_argument (messages are not an array, or the template
-    /// refuses them: its message), corrupt, limit, unsupported.
+    /// tokens recognized, and add no second BOS. Fails: invalid_argument (messages are not an array), unsupported (the
+    /// template refuses them: its message), corrupt, limit.
     Result<std::string> render(const Request& request) const;
 
     /// A note for the user ("the file has no chat template; ChatML is used"); empty if there is nothing to report.
@@ -39,6 +39,7 @@ class ChatPrompt {
 
   private:
     struct Parts;
+    static Result<ChatPrompt> read(const gguf::File& file, const TemplateLimits& limits);
     explicit ChatPrompt(std::unique_ptr<Parts> parts);
     std::unique_ptr<Parts> parts_;
 };

@@ -1,6 +1,7 @@
 #include "runtime/text/tokenizer.h"
 
 #include "runtime/base/in_quotes.h"
+#include "runtime/gguf/file_error.h"
 #include "runtime/text/bpe.h"
 #include "runtime/text/plain_bpe.h"
 #include "runtime/text/spm.h"
@@ -10,7 +11,7 @@ namespace atlas {
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const gguf::File& file) {
     auto vocabulary = read_vocabulary(file);
-    if (!vocabulary) return fail_in(file.path().string(), std::move(vocabulary).error());
+    if (!vocabulary) return gguf::fail_in_file(file.path(), std::move(vocabulary).error());
     const std::string model = vocabulary->model;
     const auto make = [&]() -> Result<std::shared_ptr<const Tokenizer>> {
         if (model == "gpt2") return make_bpe_tokenizer(std::move(*vocabulary));
@@ -23,7 +24,7 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const gguf::File& file)
             in_quotes(model));
     };
     auto tokenizer = make();
-    if (!tokenizer) return fail_in(file.path().string(), std::move(tokenizer).error());
+    if (!tokenizer) return gguf::fail_in_file(file.path(), std::move(tokenizer).error());
     return tokenizer;
 }
 

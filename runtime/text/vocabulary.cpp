@@ -29,6 +29,9 @@ constexpr size_t kMaxVocab = size_t{1} << 24;          // sixteen times the larg
 constexpr size_t kMaxSpellingBytes = size_t{1} << 16;  // the longest known is a few hundred
 
 constexpr std::string_view kTokenTypeKey = "tokenizer.ggml.token_type";
+constexpr std::string_view kBosKey = "tokenizer.ggml.bos_token_id";
+constexpr std::string_view kEosKey = "tokenizer.ggml.eos_token_id";
+constexpr std::string_view kUnknownKey = "tokenizer.ggml.unknown_token_id";
 
 Result<std::optional<bool>> read_flag(const gguf::File& file, std::string_view key) {
     if (file.find(key) == nullptr) return std::optional<bool>{};
@@ -108,6 +111,14 @@ std::string lower(std::string_view text) {
 
 }  // namespace
 
+Result<void> check_token_ids(const gguf::File& file) {
+    if (file.find("tokenizer.ggml.tokens") == nullptr) return {};
+    ATLAS_TRY(const auto tokens, file.strings("tokenizer.ggml.tokens"));
+    for (const std::string_view key : {kBosKey, kEosKey, kUnknownKey})
+        ATLAS_TRY_VOID(read_token_id(file, key, tokens.size()).map([](const auto&) {}));
+    return read_ends(file, tokens.size()).map([](const auto&) {});
+}
+
 Result<Vocabulary> read_vocabulary(const gguf::File& file) {
     Vocabulary vocabulary;
     ATLAS_TRY(const auto model, file.string("tokenizer.ggml.model"));
@@ -125,9 +136,9 @@ Result<Vocabulary> read_vocabulary(const gguf::File& file) {
         vocabulary.merges.assign(merges.begin(), merges.end());
     }
     const size_t n_vocab = vocabulary.spellings.size();
-    ATLAS_TRY(vocabulary.bos, read_token_id(file, "tokenizer.ggml.bos_token_id", n_vocab));
-    ATLAS_TRY(vocabulary.eos, read_token_id(file, "tokenizer.ggml.eos_token_id", n_vocab));
-    ATLAS_TRY(vocabulary.unknown, read_token_id(file, "tokenizer.ggml.unknown_token_id", n_vocab));
+    ATLAS_TRY(vocabulary.bos, read_token_id(file, kBosKey, n_vocab));
+    ATLAS_TRY(vocabulary.eos, read_token_id(file, kEosKey, n_vocab));
+    ATLAS_TRY(vocabulary.unknown, read_token_id(file, kUnknownKey, n_vocab));
     ATLAS_TRY(vocabulary.add_bos, read_flag(file, "tokenizer.ggml.add_bos_token"));
     ATLAS_TRY(vocabulary.add_eos, read_flag(file, "tokenizer.ggml.add_eos_token"));
     ATLAS_TRY(vocabulary.add_space_prefix, read_flag(file, "tokenizer.ggml.add_space_prefix"));

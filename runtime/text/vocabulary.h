@@ -49,6 +49,10 @@ struct Vocabulary {
 /// Fails: corrupt (no such token).
 Result<std::optional<TokenId>> read_token_id(const gguf::File& file, std::string_view key, size_t n_vocab);
 
+/// Checks that the tokens which keys name by their ids (BOS, EOS, ends of turns, ...) are in the vocabulary, if the
+/// file has one: what read_vocabulary refuses for these keys, without reading the vocabulary. Fails: corrupt.
+Result<void> check_token_ids(const gguf::File& file);
+
 /// Fails: not_found (no tokens: not a model file with a vocabulary), corrupt (tables that disagree, ids out of range),
 /// limit.
 Result<Vocabulary> read_vocabulary(const gguf::File& file);

@@ -9,6 +9,7 @@
 #include "runtime/base/atomic_file.h"
 #include "runtime/base/checked.h"
 #include "runtime/base/in_quotes.h"
+#include "runtime/base/json_text.h"
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/small_file.h"
 #include "runtime/base/units.h"
@@ -19,7 +20,9 @@
 namespace atlas {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string read_all(const std::filesystem::path& path) {
     std::ifstream in(path, std::ios::binary);
@@ -77,6 +80,35 @@ TEST(AtomicFile, SweepsWhatKilledProcessesLeft) {
     EXPECT_EQ(read_all(dir.path() / "model.gguf"), "first");
 }
 
+TEST(AtomicFile, NamesWhatTheUserTypedWhereItCannotWrite) {
+    const TempDir dir;
+    const auto file = dir.path() / "file";
+    std::ofstream(file) << "x";
+    for (const auto& [path, words] : {std::pair(dir.path() / "none" / "x.json", "/none' does not exist"),
+                                      std::pair(file / "x.json", "/file' is a file, not a folder")}) {
+        const auto made = AtomicFile::create(path);
+        ASSERT_FALSE(made);
+        EXPECT_THAT(made.error().message, AllOf(HasSubstr(in_quotes(path.string(), 400)), HasSubstr(words)));
+        EXPECT_THAT(made.error().message, Not(HasSubstr(".tmp")));
+    }
+}
+
+TEST(AtomicFile, AHandlerRemovesWhatIsUnfinishedAndNothingElse) {
+    const TempDir dir;
+    auto whole = AtomicFile::create(dir.path() / "whole");
+    auto half = AtomicFile::create(dir.path() / "half");
+    ASSERT_TRUE(whole && half);
+    AtomicFile moved = std::move(*half);
+    ASSERT_TRUE(whole->write("x") && whole->commit() && moved.write("y"));
+    remove_unfinished_files();
+    size_t n_files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(dir.path())) {
+        EXPECT_EQ(entry.path().filename(), "whole");
+        ++n_files;
+    }
+    EXPECT_EQ(n_files, 1u);
+}
+
 TEST(SmallFile, ReadsRegularFilesOfBoundedLength) {
     const TempDir dir;
     const auto path = dir.path() / "note.json";
@@ -104,6 +136,17 @@ TEST(SmallFile, ADamagedOneIsSetAside) {
     EXPECT_FALSE(std::filesystem::exists(path));
     EXPECT_EQ(read_all(dir.path() / "note.json.damaged"), "{");
     EXPECT_EQ(set_aside(path).error().code, ErrorCode::io);
+    std::ofstream(path) << "[";
+    EXPECT_EQ(set_aside(path), dir.path() / "note.json.damaged.2");
+    EXPECT_EQ(read_all(dir.path() / "note.json.damaged"), "{") << "the first one is somebody's work";
+    EXPECT_EQ(read_all(dir.path() / "note.json.damaged.2"), "[");
+    std::filesystem::create_directory(path);
+    EXPECT_EQ(set_aside(path), dir.path() / "note.json.damaged.3");
+    for (int i = 4; i <= 100; ++i) std::ofstream(dir.path() / fmt::format("note.json.damaged.{}", i));
+    std::filesystem::create_directory(path);
+    const auto full = set_aside(path);
+    ASSERT_FALSE(full);
+    EXPECT_THAT(full.error().message, AllOf(HasSubstr("the folder"), HasSubstr("100 older ones")));
 }
 
 TEST(SmallFile, TwoNamesOfOneFile) {
@@ -122,6 +165,16 @@ TEST(Printable, DisarmsWithoutQuotes) {
     EXPECT_EQ(printable("Qwen\x1b[2J"), "Qwen\\x1b[2J");
     EXPECT_EQ(printable("abcdef", 3), "abc... (6 bytes)");
     EXPECT_EQ(printable(""), "");
+    // What would show the text in another order: mark, override, isolate, line separator.
+    EXPECT_EQ(printable("a\u061c\u200f\u202eb\u2066\u2028"), "a\\u061c\\u200f\\u202eb\\u2066\\u2028");
+    EXPECT_EQ(printable("\u202e", 2), "... (3 bytes)");
+    EXPECT_EQ(printable("\u200d\u2010\u2030\u2070"), "\u200d\u2010\u2030\u2070");  // joiner, hyphen, per mille, 0
+}
+
+TEST(JsonText, EscapesWhatATerminalObeysAndStaysTheSameJson) {
+    const nlohmann::json json = {"\u202e\x7f\u009b\x1b", "grüße"};
+    EXPECT_EQ(json_text(json), R"(["\u202e\u007f\u009b\u001b","grüße"])");
+    EXPECT_EQ(nlohmann::json::parse(json_text(json)), json);
 }
 
 TEST(InQuotes, KeepsTextAndDisarmsTheRest) {

@@ -297,6 +297,9 @@ class TypedCommands(Chat):
         terminal.expect("Begin a new conversation")
         terminal.send("/Hepl\r")
         terminal.expect("did you mean /help?")
+        for line in ("/undo 3", "/Clear x", "/bye foo", "/quit now"):
+            terminal.send(line + "\r")
+            terminal.expect(f"{line.split()[0].lower()} takes nothing after it, found '{line.split()[1]}'")
         terminal.send("/Bye\r")
         terminal.ends(0)
         self.assertEqual(terminal.kept(), [])

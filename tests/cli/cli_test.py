@@ -114,6 +114,13 @@ class Help(Cli):
         self.assertEqual(code, 0)
         self.assertRegex(out, r"^atlas-vk \d+\.\d+\.\d+")
 
+    def test_man_pages_go_into_a_folder(self):
+        self.fails(2, ["a file: expected the name of a folder"], "manual", self.file("f", b"x"))
+        code, _, err = atlas("manual", Path(self.folder.name) / "new")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(err, r"^atlas-vk: note: '.*/new' is a new folder")
+        self.assertEqual(atlas("manual", Path(self.folder.name) / "new")[::2], (0, ""))
+
     def test_man_pages_show_what_help_says(self):
         code, _, err = atlas("manual", self.folder.name)
         self.assertEqual(code, 0, err)
@@ -256,7 +263,7 @@ class Running(Cli):
         self.fails(2, ["prompt"], "run", "-m", TINY, stdin="")
 
     def test_not_enough_memory_says_needed_there_and_what_fits(self):
-        err = self.fails(1, [], "run", "-m", TINY, "--memory-limit", "2M", "x")
+        err = self.fails(1, [], "run", "-m", TINY, "--memory-limit", "32M", "x")
         self.assertRegex(err, r"\d+(\.\d+)? (MiB|GiB|KiB|bytes).*\d+(\.\d+)? (MiB|GiB|KiB|bytes)")
 
     def test_no_device(self):

@@ -200,13 +200,35 @@ class Damage(Files):
     def test_a_config_that_run_refuses_is_refused_by_all(self):
         whole = Path(cli_test.TINY).read_bytes()
         for name, value in (("llama.block_count", 0), ("llama.block_count", 1), ("llama.block_count", 99), ("llama.context_length", 0),
-                            ("llama.embedding_length", 0), ("llama.feed_forward_length", 0), ("llama.feed_forward_length", 8)):
+                            ("llama.embedding_length", 0), ("llama.feed_forward_length", 0), ("llama.feed_forward_length", 8), ("tokenizer.ggml.eos_token_id", 999999)):
             model = self.file("m.gguf", with_number(whole, name, value))
             for arguments in (["run", "-m", model, "x"], ["quantize", model, self.dir / "out.gguf", "Q8_0"], ["plan", "--card", "RTX 3090", "--file", model],
                               ["fit-cache", model, self.dir / "out.gguf"]):
                 with self.subTest(f"{name} {value}: {arguments[0]}"):
                     self.fails(1, ["m.gguf"], *arguments)
                     self.assertEqual(self.names(), ["m.gguf"])
+
+    def test_what_another_program_may_run_is_quantized_with_a_word(self):
+        model, _ = self.sparse("m.gguf", llama(arch="nosuch"), [("blk.0.attn_q.weight", 64, 64)])
+        code, _, err = atlas("quantize", model, self.dir / "out.gguf", "Q8_0", "--dry-run")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(err, r"(?m)^atlas-vk: note: .*m\.gguf.*nosuch.*this version will not run the result")
+
+    def test_an_error_of_a_key_names_the_file_once_and_what_was_expected(self):
+        keys = [key("llama.context_length", STRING, "512") if b"context_length" in one else one for one in llama()]
+        model, _ = self.sparse("m.gguf", keys, [("blk.0.attn_q.weight", 64, 64)])
+        for arguments in (["quantize", model, self.dir / "out.gguf", "Q8_0"], ["plan", "--card", "RTX 3090", "--file", model]):
+            err = self.fails(1, ["expected a whole number", "found string"], *arguments)
+            self.assertEqual(err.count("m.gguf"), 1, err)
+
+    def test_a_template_that_refuses_names_its_file(self):
+        whole = Path(cli_test.TINY).read_bytes()
+        name = text("tokenizer.chat_template")
+        at = whole.index(name) + len(name) + 4
+        length, = struct.unpack("<Q", whole[at:at + 8])
+        refuses = b"{{ raise_exception('no such role\x1b[31m') }}".ljust(length)
+        model = self.file("m.gguf", whole[:at + 8] + refuses + whole[at + 8 + length:])
+        self.fails(1, ["the chat template of", "m.gguf' refuses: no such role\\x1b[31m"], "run", "-m", model, "x")
 
     def test_no_token_is_spelt_in_two_ways(self):
         model = self.file("m.gguf", with_number(Path(cli_test.TINY).read_bytes(), "tokenizer.ggml.bos_token_id", 0xFFFFFFFF))
@@ -224,27 +246,29 @@ class Damage(Files):
             tensor = next(t for t in described["tensors"] if t["format"] == wanted)
             at = data + tensor["offset_bytes"]
             model = self.file("nan.gguf", whole[:at] + bad + whole[at + len(bad):])
-            for arguments in (["quantize", model, self.dir / "out.gguf", "Q8_0"], ["fit-cache", model, self.dir / "out.gguf"]):
+            for arguments in (["quantize", model, self.dir / "out.gguf", "Q8_0"], ["fit-cache", model, self.dir / "out.gguf"], ["run", "-m", model, "--raw", "-n", "1", "x"],
+                              ["perplexity", "-m", model, "-f", __file__, "--chunks", "1"]):
                 with self.subTest(f"{arguments[0]} {wanted}"):
-                    err = self.fails(1, [], *arguments)
+                    err = self.fails(1, ["nan.gguf"], *arguments)
                     if arguments[0] == "quantize":
                         self.assertIn(tensor["name"], err)
                     self.assertEqual(self.names(), ["nan.gguf"])
 
     def test_nothing_of_a_file_reaches_the_terminal_as_it_is(self):
-        nasty = f"x{ESCAPE}\x07\x9b"
+        nasty = f"x{ESCAPE}\x07\x9b\u202e"
         keys = llama(key("general.name", STRING, nasty), key(nasty, STRING, nasty), arch=nasty)
         model, _ = self.sparse(f"m{ESCAPE}.gguf", keys, [(f"{nasty}.weight", 256, 4)])
         words = self.file("w.txt", b"some words " * 50)
         out = self.dir / "out.gguf"
-        for arguments in (["inspect", model], ["inspect", "--keys", "--tensors", model], ["quantize", model, out, "Q8_0", "--dry-run"],
+        for arguments in (["inspect", model], ["inspect", "--keys", "--tensors", model], ["inspect", "--json", model],
+                          ["plan", "--card", "RTX 3090", "--file", model], ["plan", "--card", "RTX 3090", "--json", "--file", model], ["quantize", model, out, "Q8_0", "--dry-run"],
                           ["quantize", model, out, "Q8_0", "-v"], ["fit-cache", model, out], ["run", "-m", model, "x"], ["chat", "-m", model],
                           ["tokenize", "-m", model, "x"], ["perplexity", "-m", model, "-f", words], ["bench", "-m", model],
                           ["logits", "-m", model, "--tokens", "1", "-o", out], ["tune", "-m", model], ["run", "-m", nasty, "x"],
                           ["bench", "--shape", nasty], ["quantize", model, out, nasty], ["run", "-m", cli_test.TINY, "--device", nasty, "x"]):
             code, said, err = atlas(*arguments)
             with self.subTest(arguments[0]):
-                for control in ("\x1b", "\x07", "\x9b"):
+                for control in ("\x1b", "\x07", "\x9b", "\u202e"):
                     self.assertNotIn(control, said + err, arguments)
                 self.assertNotIn(code, (134, 139), err)
 
@@ -260,6 +284,18 @@ class Stopping(Files):
             self.assertEqual(process.returncode, expected, err)
             self.assertIn(b"nothing was written", err)
             self.assertNotIn(b"error", err)
+            self.assertEqual(self.names(), ["big.gguf"])
+
+    def test_a_hurry_leaves_nothing_either(self):
+        for signals in ((signal.SIGINT, signal.SIGTERM, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM)):
+            model, _ = self.big()
+            process = self.start("quantize", model, self.dir / "out.gguf", "Q4_K_M")
+            self.wait_for(self.is_writing)
+            for number in signals:
+                process.send_signal(number)
+                time.sleep(0.01)
+            _, err = process.communicate(timeout=120)
+            self.assertIn(process.returncode, (130, 143), err)
             self.assertEqual(self.names(), ["big.gguf"])
 
     def test_fit_cache_leaves_nothing_when_it_is_stopped(self):

@@ -351,6 +351,9 @@ class Answers(Cli):
             self.assertFalse(mine.exists())
             done = subprocess.run([cli_test.PROGRAM, "plan", "--vram", "8G"], env=environment, capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, ""), "it was said")
+        self.assertIn("X", mine.with_name("catalogue.json.damaged").read_text())  # each is the user's work
+        self.assertEqual(mine.with_name("catalogue.json.damaged.2").read_text(), "{")
+        self.assertIn("7", mine.with_name("catalogue.json.damaged.3").read_text())
 
     def test_a_damaged_speed_json_costs_a_measurement_and_a_word(self):
         cache = Path(self.folder.name) / "cache"

@@ -157,6 +157,12 @@ class ManyPrompts(Cli):
         lines, _ = self.lines(1, "--prompts", self.file("q.txt", ("word " * 400).encode()), "--ctx", "64")
         self.assertEqual(lines[0]["finish"], "failed")
 
+    def test_an_answer_that_cannot_be_written_is_none(self):
+        prompts = self.file("p.txt", b"one\ntwo\n")
+        done = subprocess.run(["bash", "-c", '"$0" "$@" >/dev/full', cli_test.PROGRAM, *map(str, run_flags("--prompts", prompts))], stderr=subprocess.PIPE, text=True, timeout=120)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("2 of 2 prompts have no whole answer: cannot write", done.stderr)
+
     def test_a_line_that_is_no_prompt_costs_no_other(self):
         bad = (b'{"prompt": "\\ud800"}', b'{"text": 1}', b'{"prompt": 1}', b"{", b'{"prompt": "\xff"}')
         for line in bad:
@@ -298,7 +304,16 @@ class Flags(Cli):
         for arguments in (["--temp", "0.5", "-s", "3", "-c", "256", "--n-predict", "8", "-p", "import"],
                           ["--temp=0.5", "--seed", "3", "--ctx-size=256", "--max-new-tokens", "8", "-f", self.file("p.txt", b"import")]):
             self.assertEqual(atlas("run", "-m", cli_test.TINY, "--raw", *arguments)[1], expected[1], arguments)
+        self.fails(2, ["files are always mapped"], "run", "-m", cli_test.TINY, "--no-mmap", "x")
         self.fails(1, ["hf:nobody/nothing"], "run", "-hf", "nobody/nothing", "x", env={"HF_ENDPOINT": "http://127.0.0.1:9", "XDG_CACHE_HOME": self.folder.name})
+
+    def test_a_file_that_is_not_there_is_named_with_its_flag(self):
+        for flag, arguments in (("--lookup", run_flags("--lookup", "nosuch", "x")), ("--file", run_flags("-f", "nosuch")), ("--prompts", run_flags("--prompts", "nosuch")),
+                                ("--importance", ["quantize", cli_test.TINY, "o.gguf", "Q8_0", "--importance", "nosuch"]), ("--kl-base", ["perplexity", "-m", cli_test.TINY, "--kl-base", "nosuch"])):
+            self.fails(1, [f"{flag}: there is no file 'nosuch'"], *arguments)
+
+    def test_a_memory_limit_for_no_model_at_all(self):
+        self.fails(1, ["--memory-limit 1K", "27.0 MiB", "give more"], *run_flags("--memory-limit", "1K", "x"))
 
     def test_seed_minus_one_is_a_new_one(self):
         answers = {atlas("run", "-m", cli_test.TINY, "--raw", "--temperature", "2", "--seed", "-1", "-n", "16", "import")[1] for _ in range(3)}

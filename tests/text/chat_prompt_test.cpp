@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/in_quotes.h"
 #include "runtime/gguf/writer.h"
 
 namespace atlas {
@@ -81,7 +82,11 @@ TEST(ChatPrompt, BadFilesAndRequests) {
     EXPECT_NE(no_token.error().message.find("eos_token_id"), std::string::npos) << no_token.error().message;
     const auto file = file_with("{{ raise_exception('no system role') }}", nullptr);
     const auto prompt = ChatPrompt::open(file).value();
-    EXPECT_EQ(prompt.render({.messages = kMessages}).error().message, "no system role");
+    const auto refused = prompt.render({.messages = kMessages});
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::unsupported) << "the program is used rightly";
+    EXPECT_EQ(refused.error().message,
+              "the chat template of " + in_quotes(file.path().string()) + " refuses: no system role");
     EXPECT_EQ(prompt.render({.messages = Json::object()}).error().code, ErrorCode::invalid_argument);
 }
 

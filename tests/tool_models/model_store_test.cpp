@@ -309,6 +309,7 @@ TEST_F(Pull, AnUnfinishedPullOfAnotherSourceIsNotTaken) {
     {
         const auto unfinished = PullFolder::enter(store, first, options_);
         ASSERT_TRUE(unfinished.has_value()) << unfinished.error().message;
+        std::ofstream(unfinished->path_of("x.Q4_0.gguf.part")) << "half";
     }
     const auto refused = pull_model(store, second, sites_, options_, {});
     ASSERT_FALSE(refused.has_value());
@@ -359,6 +360,19 @@ TEST_F(Pull, APageInPlaceOfAModelIsNotKept) {
         EXPECT_FALSE(fs::exists(store.folder() / "page" / "m.gguf"));
         EXPECT_FALSE(was_told("there already"));
     }
+}
+
+TEST_F(Pull, APullThatKeepsNothingLeavesNoFolder) {
+    const ModelStore store(folder_ / "models");
+    const Source source{server_->url("/absent/m.gguf"), "none", true};
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_FALSE(pull_model(store, source, sites_, options_, {}).has_value());
+        EXPECT_FALSE(fs::exists(store.folder() / "none"));
+    }
+    fs::create_directories(store.folder() / "none");
+    std::ofstream(store.folder() / "none" / "mine.txt") << "x";
+    EXPECT_FALSE(pull_model(store, source, sites_, options_, {}).has_value());
+    EXPECT_TRUE(fs::exists(store.folder() / "none" / "mine.txt")) << "what is not ours stays";
 }
 
 TEST_F(Pull, TheSameSourceUnderAnotherNameIsFound) {

@@ -119,6 +119,11 @@ Result<bool> Dialogue::command(const std::string& line) {
         print_error({ErrorCode::invalid_argument, fmt::format("{0} what? Write {0} {1}", name, known->argument)});
         return true;
     }
+    if (known->argument.empty() && !argument.empty()) {
+        print_error({ErrorCode::invalid_argument,
+                     fmt::format("{} takes nothing after it, found {}: nothing was done", name, in_quotes(argument))});
+        return true;
+    }
     return (this->*known->act)(argument);
 }
 
@@ -144,8 +149,9 @@ Result<bool> Dialogue::answer(const Conversation& before, const std::string& adv
     }
     if (!report) {
         const ErrorCode code = report.error().code;
-        const bool of_question =
-            code == ErrorCode::limit || code == ErrorCode::cancelled || code == ErrorCode::invalid_argument;
+        const bool of_question = code == ErrorCode::limit || code == ErrorCode::cancelled ||
+                                 code == ErrorCode::invalid_argument ||
+                                 code == ErrorCode::unsupported;  // the chat template refuses these messages
         const bool is_taken_back = of_question && conversation_.is_open() && !Interrupt::must_leave();
         if (is_taken_back) conversation_ = before;
         kept_.keep(conversation_, false);

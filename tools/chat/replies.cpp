@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "runtime/gguf/file_error.h"
 #include "tools/answer_report.h"
 #include "tools/fit_columns.h"
 #include "tools/interactive_backend.h"
@@ -22,9 +23,8 @@ bool is_terminal(std::FILE* file) { return isatty(fileno(file)) != 0; }
 }  // namespace
 
 Result<std::vector<TokenId>> Replies::prompt_of(const nlohmann::ordered_json& window) const {
-    auto text = chat_prompt_.render({.messages = window});
-    if (!text) return fail_in("the chat template", text.error());
-    return chat_tokens(*open_.tokenizer, *text);
+    ATLAS_TRY(const std::string text, chat_prompt_.render({.messages = window}));
+    return chat_tokens(*open_.tokenizer, text);
 }
 
 Result<void> Replies::check(const Conversation& conversation) const {
@@ -114,6 +114,7 @@ Result<GenerateReport> Replies::answer(Conversation& conversation, uint32_t n_re
         if (context_tokens() < open_.model->config().n_ctx_train)
             report.error().message += "; a larger --ctx holds more";
     }
+    if (!report) return gguf::fail_with_model(open_.file->path(), std::move(report).error());
     return report;
 }
 

@@ -1,5 +1,6 @@
 #include "tools/models/catalogue.h"
 
+#include "runtime/base/in_quotes.h"
 #include "runtime/base/user_dirs.h"
 #include "tools/models/environment.h"
 
@@ -11,7 +12,7 @@ Result<Catalogue> user_catalogue() {
     auto catalogue = load_catalogue(dirs ? dirs->config / "catalogue.json" : std::filesystem::path(), &damaged);
     if (!damaged.empty())
         fmt::print(stderr, "atlas-vk: warning: {}\n",
-                   damaged);  // as tools/messages.h, which this library does not have
+                   printable(damaged, 2000));  // as tools/messages.h, which this library does not have
     return catalogue;
 }
 

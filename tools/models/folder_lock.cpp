@@ -91,6 +91,16 @@ Result<FolderLock> FolderLock::take(const fs::path& folder, const std::function<
 FolderLock::FolderLock(FolderLock&& other) noexcept
     : folder_(std::move(other.folder_)), file_(std::exchange(other.file_, -1)) {}
 
+void FolderLock::remove_empty_folder() {
+    std::error_code ignored;  // a folder that stays does no harm
+    fs::directory_iterator entries(folder_, ignored);
+    for (const fs::directory_iterator end; !ignored && entries != end; entries.increment(ignored))
+        if (entries->path().filename() != ".lock") return;
+    if (ignored || fs::is_symlink(fs::symlink_status(folder_, ignored))) return;  // a link is the user's
+    fs::remove(folder_ / ".lock", ignored);
+    fs::remove(folder_, ignored);
+}
+
 FolderLock::~FolderLock() {
     if (file_ >= 0) ::close(file_);
 }

@@ -22,6 +22,9 @@ class FolderLock {
     static Result<std::optional<FolderLock>> try_take(const std::filesystem::path& folder);
 
     FolderLock(FolderLock&& other) noexcept;
+    /// Deletes the lock file and the folder, if nothing else is in it; a process that waits makes both anew.
+    void remove_empty_folder();
+    bool is_held() const { return file_ >= 0; }
     FolderLock& operator=(FolderLock&&) = delete;
     ~FolderLock();
 

@@ -45,11 +45,27 @@ Result<PullFolder> PullFolder::enter(const ModelStore& store, const Source& sour
                         in_quotes(source.name), in_quotes(claim->source, 200), source.name);
         }
         folder.claim_ = std::move(*claim);
+        folder.is_claimed_ = true;
     } else {
+        folder.is_claimed_ = true;
         folder.claim_.source = source.text;
         ATLAS_TRY_VOID(write_note(path / kClaim, folder.claim_));
     }
     return folder;
+}
+
+PullFolder::~PullFolder() {
+    if (!lock_.is_held() || !is_claimed_) return;
+    std::error_code ignored;
+    size_t n_others = 0;
+    fs::directory_iterator entries(lock_.folder(), ignored);
+    for (const fs::directory_iterator end; !ignored && entries != end; entries.increment(ignored)) {
+        const fs::path name = entries->path().filename();
+        n_others += name != ".lock" && name != kClaim ? 1 : 0;
+    }
+    if (ignored || n_others > 0) return;
+    fs::remove(path_of(kClaim), ignored);
+    lock_.remove_empty_folder();
 }
 
 Result<bool> PullFolder::holds(const std::string& file_name, const std::optional<std::string>& sha256,

@@ -36,6 +36,10 @@ class PullFolder {
     /// Makes the folder a stored model that is opened by `file_name`. Fails: io.
     Result<StoredModel> finish(const std::string& file_name);
 
+    PullFolder(PullFolder&&) = default;
+    /// Deletes a folder into which nothing was pulled.
+    ~PullFolder();
+
   private:
     PullFolder(const ModelStore& store, std::string name, FolderLock lock)
         : store_(&store), name_(std::move(name)), lock_(std::move(lock)) {}
@@ -43,6 +47,7 @@ class PullFolder {
     const ModelStore* store_;
     std::string name_;
     FolderLock lock_;
+    bool is_claimed_ = false;  // for this source
     std::optional<StoredModel> finished_;
     FolderNote claim_;
 };
