@@ -172,6 +172,20 @@ def plan(*arguments):
 
 
 class Answers(Cli):
+    def test_a_reason_names_the_scale_of_its_points(self):
+        for purpose, scale in (("coding", "SWE-bench Verified"), ("chat", "MMLU")):
+            choices = self.choices("--card", "RTX 3090", "--for", purpose, "--choices", "100")
+            self.assertGreater(len(choices), 5)
+            for choice in choices:
+                self.assertIn(scale, choice["reason"])
+                self.assertNotIn(" points", choice["reason"])
+
+    def test_what_no_model_gets_is_not_called_unused(self):
+        code, out, err = plan("--card", "RX 7900 XT", "--model", "qwen2.5-coder-7b", "--quant", "Q4_K_M", "--ctx", "8192", "--draft", "none")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out, r"\[W+K+S*\.+-+\]")
+        self.assertRegex(out, r"\. unused [\d.]+ GiB\s+- kept free [\d.]+ (MiB|GiB)\n")
+
     def choices(self, *arguments):
         code, out, err = plan(*arguments, "--json")
         self.assertEqual(code, 0, err)
