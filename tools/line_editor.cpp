@@ -235,9 +235,9 @@ LineEditor::Input LineEditor::read(const std::string& prompt, const std::string&
         const wchar_t* line = el_wgets(state.edit, &count);
         const bool stopped = state.stop.stop_requested();
         if (line == nullptr || count <= 0 || stopped) {
+            std::fputc('\n', state.output);
             if (!stopped) return {Event::end, {}, 0};
             el_reset(state.edit);
-            std::fputc('\n', state.output);
             return {Event::interrupted, input.text, 0};
         }
         std::wstring_view typed(line, static_cast<size_t>(count));

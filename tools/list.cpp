@@ -3,10 +3,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "quant/format.h"
+#include "quant/recipe.h"
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/json_text.h"
 #include "runtime/base/units.h"
@@ -28,8 +29,12 @@ struct Row {
     std::string architecture, quant, problem;
 };
 
-// The format that holds most of the bytes.
-std::string main_format(const gguf::File& file) {
+// The recipe that the file names, else the format that holds most of the bytes: the two differ where a model's rows do
+// not fit the recipe's blocks.
+std::string quant_of(const gguf::File& file) {
+    const uint32_t file_type = file.u32_or("general.file_type", std::numeric_limits<uint32_t>::max());
+    const auto recipe = std::ranges::find(recipes(), file_type, &Recipe::file_type);
+    if (recipe != recipes().end()) return std::string(recipe->name);
     std::map<std::string, uint64_t> bytes;
     for (const auto& tensor : file.tensors())
         if (tensor.format) bytes[std::string(info(*tensor.format).name)] += tensor.bytes;
@@ -45,7 +50,7 @@ Row describe(const StoredModel& model) {
         return row;
     }
     row.architecture = file->string_or("general.architecture", "?");
-    row.quant = main_format(*file);
+    row.quant = quant_of(*file);
     return row;
 }
 

@@ -152,6 +152,15 @@ std::vector<std::string> with_empty_values_apart(const App& command, const std::
     return apart;
 }
 
+// As wide as the terminal, through a pipe 80 columns: a pager would break words at any letter. CLI11 puts two blank
+// lines before some groups.
+void print_help(std::string text) {
+    for (size_t at = 0; (at = text.find("\n\n\n", at)) != std::string::npos;) text.erase(at, 1);
+    const size_t columns = atlas::tools::output_columns();
+    const std::string shown = atlas::tools::fit_columns(text, columns > 0 ? columns : 80);
+    std::fwrite(shown.data(), 1, shown.size(), stdout);
+}
+
 int parse(App& app, std::vector<std::string> arguments) {
     App* command = arguments.empty() ? nullptr : find_command(app, arguments.front());
     const std::string name = command != nullptr ? command->get_name() : "";
@@ -167,7 +176,7 @@ int parse(App& app, std::vector<std::string> arguments) {
     } catch (const CLI::Success& help) {
         std::ostringstream text;
         const int exit_code = app.exit(help, text, text);
-        atlas::tools::print_fitted(text.str());
+        print_help(text.str());
         return exit_code;
     } catch (const atlas::tools::NotThere& error) {
         return atlas::tools::print_error({atlas::ErrorCode::not_found, error.what()});

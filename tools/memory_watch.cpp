@@ -1,7 +1,5 @@
 #include "tools/memory_watch.h"
 
-#include <cstdio>
-
 #include "tools/messages.h"
 
 namespace atlas::tools {
@@ -25,18 +23,13 @@ BudgetWatch::GivenBack shrink(Session& session, Speculators* speculation, uint64
     return given;
 }
 
-void tell_of_memory(const std::string& line) {
-    std::fputc('\n', stderr);  // an answer may be on this line
-    print_warning(line);
-}
-
 }  // namespace
 
 std::unique_ptr<BudgetWatch> watch_memory(const Backend& backend, Session* session, Speculators* speculation) {
     BudgetWatch::GiveBack give_back;
     if (session != nullptr)
         give_back = [session, speculation](uint64_t bytes) { return shrink(*session, speculation, bytes); };
-    return std::make_unique<BudgetWatch>(backend, tell_of_memory, std::move(give_back));
+    return std::make_unique<BudgetWatch>(backend, print_warning, std::move(give_back));
 }
 
 }  // namespace atlas::tools

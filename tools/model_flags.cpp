@@ -3,8 +3,8 @@
 #include <charconv>
 #include <random>
 
-#include "runtime/model/limits.h"
 #include "runtime/model/memory_plan.h"
+#include "tools/context_size.h"
 #include "tools/flag_checks.h"
 #include "tools/offer_pull.h"
 
@@ -50,8 +50,9 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                        "Use this device: its index, a part of its name, or its UUID (see `atlas-vk devices`)");
     command
         .add_option("-c,--ctx", flags.n_ctx,
-                    "Set the context in tokens (default: as much as fits comfortably, at most the model's own)")
-        ->check(whole_number(1, kMaxContext), "");
+                    "Set the context in tokens: 16384, 16k (default: as much as fits comfortably, at most the model's "
+                    "own)")
+        ->transform(context_size(), "");
     add_kv_flags(command, flags.kv_type, flags.kv_rotation);
     constexpr uint32_t kMostCheckpoints = 4096;
     command

@@ -7,7 +7,9 @@
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
+#include "runtime/planner/sizes.h"
 #include "tools/model_path.h"
+#include "tools/models/catalogue.h"
 #include "tools/models/resolve.h"
 #include "tools/shown_pull.h"
 
@@ -16,10 +18,23 @@ namespace {
 
 bool is_at_terminal() { return isatty(STDIN_FILENO) != 0 && isatty(STDERR_FILENO) != 0; }
 
+// ", about 380 MiB" of a model that the catalogue knows; else nothing: asking the server would send something.
+std::string size_text(const Source& source) {
+    const auto catalogue = user_catalogue();
+    if (!catalogue) return "";
+    const std::string quant = source.text.substr(source.text.rfind(':') + 1);
+    for (const CatalogueModel& model : catalogue->models) {
+        if (!model.pull.empty() || source_of(model, quant) != source.text) continue;
+        const auto size = size_of(model.shape, quant, false);
+        return size ? ", about " + bytes_text(size->file_bytes) : "";
+    }
+    return "";
+}
+
 bool says_yes(const std::string& question) {
     fmt::print(stderr, "{} [y/N] ", question);
     std::string answer;
-    std::getline(std::cin, answer);
+    if (!std::getline(std::cin, answer)) fmt::print(stderr, "\n");  // Ctrl-D ends no line
     return answer == "y" || answer == "Y" || answer == "yes";
 }
 
@@ -41,7 +56,10 @@ Result<std::filesystem::path> find_or_pull(const std::string& name, bool pull) {
             return tl::unexpected(std::move(found.error));
         }
         const std::string from = printable(found.source->text, 200);
-        if (!says_yes(fmt::format("{} is not stored here. Pull it from {}?", in_quotes(name, 200), from)))
+        const std::string alike =
+            found.alike.empty() ? "" : fmt::format(" What is stored with such a name: {}.", found.alike);
+        if (!says_yes(fmt::format("{} is not stored here.{} Pull it from {}{}?", in_quotes(name, 200), alike, from,
+                                  size_text(*found.source))))
             return fail(ErrorCode::not_found, "{} is not stored, and nothing was pulled", in_quotes(name, 200));
     }
     ATLAS_TRY(const StoredModel model, shown_pull(*found.source));

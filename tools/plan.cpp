@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,9 +12,9 @@
 #include "runtime/base/units.h"
 #include "runtime/base/user_dirs.h"
 #include "runtime/gguf/file_error.h"
-#include "runtime/model/limits.h"
 #include "runtime/planner/file_shape.h"
 #include "runtime/text/vocabulary.h"
+#include "tools/context_size.h"
 #include "tools/fit_columns.h"
 #include "tools/flag_checks.h"
 #include "tools/messages.h"
@@ -47,18 +46,6 @@ struct Wishes {
     bool max_context = false;
     std::optional<KvFormats> kv;
 };
-
-Result<uint32_t> parse_context(const std::string& text) {
-    uint32_t n = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    const std::string_view rest(end, static_cast<size_t>(text.data() + text.size() - end));
-    if (error != std::errc() || n == 0 || !(rest.empty() || rest == "k" || rest == "K") ||
-        n > kMaxContext / (rest.empty() ? 1 : 1024)) {
-        return fail(ErrorCode::invalid_argument, "--ctx {}: expected a number of tokens such as 16384 or 16k, or 'max'",
-                    in_quotes(text));
-    }
-    return rest.empty() ? n : n * 1024;
-}
 
 int print_size(const CatalogueModel& model, const std::string& wanted, const PlanFlags& flags) {
     const std::string quant = !wanted.empty() ? wanted : !model.native_quant.empty() ? model.native_quant : "Q4_K_M";
@@ -194,7 +181,9 @@ Result<Wishes> check_flags(const PlanFlags& flags) {
     ATLAS_TRY(wishes.target, check_target(flags.target));
     wishes.max_context = flags.context == "max";
     if (!wishes.max_context && !flags.context.empty()) {
-        ATLAS_TRY(wishes.n_ctx, parse_context(flags.context));
+        const auto n_ctx = parse_context(flags.context);
+        if (!n_ctx) return fail(n_ctx.error().code, "--ctx: {}; max: as much as fits", n_ctx.error().message);
+        wishes.n_ctx = *n_ctx;
         if (const auto rounded = rounded_context_text(wishes.n_ctx); !rounded.empty()) print_note(rounded);
     }
     if (!flags.kv.empty()) {
@@ -271,7 +260,7 @@ void add_plan(CLI::App& app, int& exit_code) {
     command->add_option("--model", flags->model, "Consider only this model of the catalogue");
     command->add_option("--file", flags->file, "Plan this GGUF file (only its header is read)");
     command->add_option("--quant", flags->quant, "Consider only this quantization: Q4_K_M, Q8_0, ...");
-    command->add_option("--ctx", flags->context, "Set the context in tokens (16384, 16k), or max: as much as fits");
+    command->add_option("--ctx", flags->context, "Set the context in tokens: 16384, 16k, or max (as much as fits)");
     command->add_option("--kv", flags->kv, "Set the cache format: f16, q8_0, q4_0 ..., or two as K:V");
     command
         ->add_option("--parallel", flags->n_sequences,

@@ -143,8 +143,14 @@ std::string memory_picture(const PlanChoice& choice, const PlanTarget& target, s
         bar.resize(std::min(width, end), part.letter);
         add(fmt::format("{} {} {}", part.letter, part.name, bytes_text(part.bytes)));
     }
-    bar.resize(width, '.');
-    add(fmt::format(". free {}", bytes_text(total - used)));
+    // What no model gets comes last: it stays for the desktop, the driver and --keep-free.
+    const uint64_t left = total - used;
+    const uint64_t kept = std::min(left, total - std::min(total, target.available_bytes));
+    const auto kept_width = static_cast<size_t>(double(width) * double(kept) / double(total) + 0.5);
+    bar.resize(std::max(bar.size(), width - kept_width), '.');
+    bar.resize(width, '-');
+    if (left > kept) add(fmt::format(". unused {}", bytes_text(left - kept)));
+    if (kept > 0) add(fmt::format("- kept free {}", bytes_text(kept)));
     return fmt::format("  [{}]\n  {}\n", bar, legend);
 }
 

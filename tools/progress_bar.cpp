@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <mutex>
 #include <string_view>
+#include <utility>
 
 #include "runtime/base/in_quotes.h"
 #include "runtime/base/units.h"
@@ -124,6 +125,7 @@ namespace {
 std::mutex g_mutex;
 const ProgressBar* g_shown = nullptr;
 const ProgressBar* g_front = nullptr;
+bool g_is_in_text = false;  // the terminal's last line is an unfinished one of stdout
 constexpr std::chrono::milliseconds kRedraw{200};
 
 // Unlike fmt::print it does not throw when the terminal is closed.
@@ -138,7 +140,19 @@ void write_stderr(std::string_view text) {
     const std::scoped_lock lock(g_mutex);
     if (g_shown != nullptr) put("\r\033[K");
     g_shown = nullptr;
+    if (std::exchange(g_is_in_text, false) && isatty(STDERR_FILENO) != 0) put("\n");
     put(text);
+}
+
+bool write_stdout(std::string_view text) {
+    const std::scoped_lock lock(g_mutex);
+    if (!text.empty() && isatty(STDOUT_FILENO) != 0) {
+        if (g_shown != nullptr) put("\r\033[K");
+        g_shown = nullptr;
+        g_is_in_text = !text.ends_with('\n');
+    }
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return std::fflush(stdout) == 0;
 }
 
 ProgressBar::ProgressBar(std::string label, ProgressStyle style)
@@ -222,6 +236,7 @@ Progress ProgressBar::state() const {
 }
 
 void ProgressBar::draw() {
+    if (g_is_in_text) return;
     // The last column stays free: some terminals go to the next line when it is written.
     put("\r" + progress_line(state(), terminal_columns() - 1) + "\033[K");
     g_shown = this;

@@ -37,9 +37,14 @@ std::string progress_line(const Progress& progress, size_t columns);
 /// Columns of the terminal on stderr; 80 if unknown.
 size_t terminal_columns();
 
-/// Writes to stderr. A bar that is shown is wiped first and drawn again later. What cannot be written is dropped,
-/// because the work must continue when the terminal is closed.
+/// Writes to stderr. A bar that is shown is wiped first and drawn again later; a line of stdout's text that the
+/// terminal shows unfinished is ended first. What cannot be written is dropped, because the work must continue when the
+/// terminal is closed.
 void write_stderr(std::string_view text);
+
+/// Writes a part of an answer to stdout. Where that is a terminal, a bar that is shown is wiped first, and none is
+/// drawn before the text's line ends. False: it cannot be written.
+bool write_stdout(std::string_view text);
 
 /// Draws itself during the work, also between calls of show(), and wipes itself at its end. On a terminal only, or as
 /// lines elsewhere if the style says so. Only one is shown at a time.

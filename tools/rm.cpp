@@ -29,22 +29,27 @@ std::string question_of(const Removal& removal, const std::string& name) {
     return fmt::format("Delete {} ({}, {})?", printable(name), bytes_text(removal.bytes), folder);
 }
 
-Result<void> remove_model(const RmFlags& flags) {
+// False: the user says no.
+Result<bool> remove_model(const RmFlags& flags) {
     ATLAS_TRY(const auto store, user_store());
     if (!flags.yes) {
         ATLAS_TRY(const Removal removal, store.find_removal(flags.name));
         fmt::print(stderr, "{} [y/N] ", question_of(removal, stored_name(flags.name)));
         std::string answer;
-        std::getline(std::cin, answer);
-        if (answer != "y" && answer != "Y" && answer != "yes")
-            return fail(ErrorCode::not_found, "nothing was deleted (--yes does not ask)");
+        if (!std::getline(std::cin, answer)) fmt::print(stderr, "\n");  // Ctrl-D ends no line
+        if (answer != "y" && answer != "Y" && answer != "yes") {
+            note("nothing was deleted (--yes does not ask)");
+            return false;
+        }
     }
-    return store.remove(flags.name);
+    ATLAS_TRY_VOID(store.remove(flags.name));
+    return true;
 }
 
 int run(const RmFlags& flags) {
     const auto removed = remove_model(flags);
-    return removed ? 0 : print_error(removed.error());
+    if (!removed) return print_error(removed.error());
+    return *removed ? 0 : 1;
 }
 
 }  // namespace

@@ -48,8 +48,7 @@ class AnswerStream {
     explicit AnswerStream(const std::stop_token& interrupt) : chained_(interrupt, [this] { stop_.request_stop(); }) {}
 
     void write(std::string_view piece) {
-        std::fwrite(piece.data(), 1, piece.size(), stdout);
-        if (std::fflush(stdout) != 0) stop_.request_stop();
+        if (!write_stdout(piece)) stop_.request_stop();
         ends_with_newline_ = piece.ends_with('\n');
     }
     Result<void> finish() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/base/in_quotes.h"
+#include "tools/model_path.h"
 
 namespace atlas::tools {
 
@@ -39,6 +40,24 @@ std::string of_value(std::string_view text) {
     return std::string(text);
 }
 
+// What a person may give for --model.
+std::string missing_model() {
+    const auto store = user_store();
+    const auto models = store ? store->list() : tl::unexpected(store.error());
+    if (!models || models->empty())
+        return "--model is missing, and no model is stored: 'atlas-vk pull smollm2-135m' fetches a small one; -m also "
+               "takes the path of a .gguf file";
+    constexpr size_t kMostNamed = 3;
+    std::vector<std::string> names;
+    for (const StoredModel& model : *models) names.push_back(printable(model.name));
+    if (names.size() > kMostNamed) {
+        names.resize(kMostNamed);
+        names.emplace_back("...");
+    }
+    return fmt::format("--model is missing: give -m a stored name ({}) or the path of a .gguf file",
+                       fmt::join(names, ", "));
+}
+
 }  // namespace
 
 std::string usage_text(const CLI::ParseError& error, const CLI::App* command) {
@@ -55,7 +74,7 @@ std::string usage_text(const CLI::ParseError& error, const CLI::App* command) {
                                in_quotes(fmt::format("{}", fmt::join(extra, " "))));
     }
     if (is_missing && split(text, " is required", left, right))
-        return fmt::format("{} is missing: it is required", left);
+        return left == "--model" ? missing_model() : fmt::format("{} is missing: it is required", left);
     if (dynamic_cast<const CLI::ExcludesError*>(&error) != nullptr && split(text, " excludes ", left, right))
         return fmt::format("{} does not go with {}", left, right);
     if (dynamic_cast<const CLI::RequiresError*>(&error) != nullptr && split(text, " requires ", left, right))

@@ -142,15 +142,20 @@ Result<void> add_draft(const Catalogue& catalogue, const PlanRequest& request, c
     return {};
 }
 
-std::string points_text(const Score& score) {
+// A bare number of points would not say of what.
+std::string points_text(const Score& score, Purpose purpose) {
+    const std::string_view scale = purpose == Purpose::chat ? "MMLU" : "SWE-bench Verified";
     if (score.benchmark.empty())
-        return fmt::format("about {:.0f} points expected for its size, no score on a ranked benchmark", score.points);
+        return fmt::format("{} of about {:.0f} expected for its size, no score on a ranked benchmark", scale,
+                           score.points);
     if (score.from.empty()) return fmt::format("{:.1f} {}", score.points, score.benchmark);
-    return fmt::format("about {:.0f} points expected from {} {}", score.points, score.benchmark, score.from);
+    const std::string benchmark = score.benchmark == scale ? "" : score.benchmark + " ";
+    return fmt::format("{} of about {:.0f} expected from {}{}", scale, score.points, benchmark, score.from);
 }
 
-std::string reason_of(const Catalogue& catalogue, const Score& score, const PlanChoice& choice) {
-    std::string text = points_text(score);
+std::string reason_of(const Catalogue& catalogue, const Score& score, const PlanRequest& request,
+                      const PlanChoice& choice) {
+    std::string text = points_text(score, request.purpose);
     if (const auto loss = catalogue.weight_loss.find(choice.quant);
         loss != catalogue.weight_loss.end() && loss->second.perplexity_increase / catalogue.f16_perplexity >= 0.0005) {
         text += fmt::format("; {} adds {:.1f} % perplexity", choice.quant,
@@ -200,7 +205,7 @@ class Chooser {
         }));
         if (best) {
             ATLAS_TRY_VOID(add_draft(catalogue_, request_, *its_fit, *best));
-            best->reason = reason_of(catalogue_, scores_.of(model, request_.purpose), *best);
+            best->reason = reason_of(catalogue_, scores_.of(model, request_.purpose), request_, *best);
         }
         return best;
     }

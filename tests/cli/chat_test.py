@@ -355,6 +355,12 @@ class Stopping(Chat):
             terminal.ends(0, timeout=30)
             self.assertEqual(terminal.kept(), [])
 
+    def test_ctrl_d_leaves_the_shell_a_line_of_its_own(self):
+        terminal = self.open(*self.SHORT)
+        terminal.send("\x04")
+        terminal.ends(0, timeout=30)
+        self.assertRegex(terminal.output, rb"> [^\r\n]*\r?\n(\x1b\[[?\d;]*[a-zA-Z])*$")
+
     def test_ctrl_c_stops_the_answer_or_drops_the_line(self):
         terminal = self.open(*self.ENDLESS)
         terminal.send("tell\r")

@@ -172,6 +172,19 @@ def plan(*arguments):
 
 
 class Answers(Cli):
+    def test_a_reason_names_the_scale_of_its_points(self):
+        for purpose, scale in (("coding", "SWE-bench Verified"), ("chat", "MMLU")):
+            for model in ("qwen3.8-27b", "qwen2.5-coder-7b", "starcoder2-3b", "mistral-7b-instruct-v0.3"):  # of all kinds of figures, and of none
+                reason = self.choices("--card", "RTX 3090", "--for", purpose, "--model", model)[0]["reason"]
+                self.assertIn(scale, reason)
+                self.assertNotIn(" points", reason)
+
+    def test_what_no_model_gets_is_not_called_unused(self):
+        code, out, err = plan("--card", "RX 7900 XT", "--model", "qwen2.5-coder-7b", "--quant", "Q4_K_M", "--ctx", "8192", "--draft", "none")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out, r"\[W+K+S*\.+-+\]")
+        self.assertRegex(out, r"\. unused [\d.]+ GiB\s+- kept free [\d.]+ (MiB|GiB)\n")
+
     def choices(self, *arguments):
         code, out, err = plan(*arguments, "--json")
         self.assertEqual(code, 0, err)

@@ -134,6 +134,31 @@ class Models(unittest.TestCase):
         self.assertIn("is a directory", err)
         self.assertFalse(self.store.exists(), "nothing is pulled unasked")
 
+    def test_a_model_of_another_name_is_offered_before_a_pull(self):
+        stored = "qwen2.5-coder-0.5b-instruct-q4_k_m"
+        _, err = self.atlas("run", "hello", code=2)
+        self.assertIn("--model is missing, and no model is stored: 'atlas-vk pull ", err)
+        self.atlas("pull", TINY, "--name", stored)
+        self.atlas("pull", TINY, "--name", "qwen2.5-coder-7b-mine")
+        _, err = self.atlas("run", "hello", code=2)
+        self.assertIn(f"give -m a stored name ({stored}, qwen2.5-coder-7b-mine)", " ".join(err.split()))
+        _, err = self.atlas("run", "-m", "qwen2.5-coder-0.5b", "hello", code=1)
+        self.assertIn(f"is not stored here (what is: {stored}):", " ".join(err.split()))
+        code, shown = self.at_terminal("n", "run", "-m", "qwen2.5-coder-0.5b", "hello")
+        self.assertEqual(code, 1, shown)
+        self.assertRegex(shown, rf"What is stored with such a name: {stored}\. Pull it from hf:\S+, about 3\d\d(\.\d)? MiB\? \[y/N\]")
+
+    def test_a_no_is_no_error(self):
+        self.atlas("pull", TINY, "--name", "mine")
+        code, shown = self.at_terminal("n", "rm", "mine")
+        self.assertEqual(code, 1, shown)
+        self.assertIn("atlas-vk: note: nothing was deleted", shown)
+        self.assertNotIn("error", shown)
+
+    def test_list_names_the_recipe_of_the_file(self):
+        self.atlas("pull", TESTS / "models/atlas-tiny-Q4_K_M.gguf", "--name", "tiny")
+        self.assertRegex(self.atlas("list")[0], r"(?m)^tiny +\S+ \S+ +\S+ +Q4_K_M\b")
+
     def test_run_pulls_when_told(self):
         _, err = self.atlas("run", "-y", "-m", "a/x:Q4_0", "--raw", "-n", "4", "def f(")
         self.assertTrue((self.store / "a--x-q4_0/model.json").exists(), err)

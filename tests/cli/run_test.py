@@ -285,6 +285,17 @@ class Flags(Cli):
             self.assertEqual(err.count("atlas-vk: note: --ctx 3 gives 32 tokens of context"), 1, err)
         self.assertNotIn("gives", atlas(*run_flags("--ctx", "64", "x"))[2])
 
+    def test_a_context_may_be_given_in_k(self):
+        trained = json.loads(atlas("inspect", cli_test.TINY, "--json")[1])["keys"]["llama.context_length"]["value"]
+        for unit in "kK":
+            code, _, err = atlas(*run_flags("--ctx", f"{2 * trained // 1024}{unit}", "x"))
+            self.assertEqual(code, 0, err)
+            self.assertIn(f"--ctx {2 * trained} is more than the {trained} tokens", err)
+        for command in (["run"], ["perplexity"], ["plan"]):
+            for text in ("1g", "k", "0k", "9999999k", "1 k"):
+                err = self.fails(2, ["--ctx: expected a number of tokens from 1 to"], *command, "--ctx", text, *([] if command == ["plan"] else ["-m", cli_test.TINY]))
+                self.assertIn("16k", err)
+
     def test_a_bare_number_of_memory_means_gib_everywhere(self):
         for arguments in (["--memory-limit", "1"], ["--keep-free", "0.01"]):
             code, _, err = atlas(*run_flags(*arguments, "x"))

@@ -1,6 +1,12 @@
 #include "tools/progress_bar.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <thread>
 
 namespace atlas::tools {
 namespace {
@@ -52,6 +58,81 @@ TEST(ProgressLine, ForeignNamesAreEscapedAndWideCharactersCounted) {
     size_t columns = 0;
     for (const char c : line) columns += (c & 0xC0) == 0x80 ? 0 : (c & 0x80) != 0 ? 2 : 1;
     EXPECT_LE(columns, 40u);
+}
+
+// stdout and stderr, on a terminal while this lives.
+class OnTerminal {
+  public:
+    OnTerminal() : master_(posix_openpt(O_RDWR | O_NOCTTY)) {
+        if (master_ < 0 || grantpt(master_) != 0 || unlockpt(master_) != 0) return;
+        const int slave = open(ptsname(master_), O_RDWR | O_NOCTTY);
+        if (slave < 0) return;
+        std::fflush(nullptr);
+        for (size_t i = 0; i < kept_.size(); ++i) {
+            kept_[i] = dup(static_cast<int>(i) + 1);
+            dup2(slave, static_cast<int>(i) + 1);
+        }
+        close(slave);
+        is_open_ = true;
+    }
+    ~OnTerminal() {
+        restore();
+        if (master_ >= 0) close(master_);
+    }
+    OnTerminal(const OnTerminal&) = delete;
+    OnTerminal& operator=(const OnTerminal&) = delete;
+
+    bool is_open() const { return is_open_; }
+    /// Ends it. What was written; a terminal holds at least 4095 bytes.
+    std::string text() {
+        std::fflush(nullptr);
+        std::array<char, 4096> buffer{};
+        fcntl(master_, F_SETFL, O_NONBLOCK);
+        const ssize_t n = read(master_, buffer.data(), buffer.size());
+        restore();
+        return {buffer.data(), n > 0 ? static_cast<size_t>(n) : 0};
+    }
+
+  private:
+    void restore() {
+        for (size_t i = 0; is_open_ && i < kept_.size(); ++i) {
+            dup2(kept_[i], static_cast<int>(i) + 1);
+            close(kept_[i]);
+        }
+        is_open_ = false;
+    }
+    int master_;
+    std::array<int, 2> kept_{};
+    bool is_open_ = false;
+};
+
+void wait_for_two_redraws() { std::this_thread::sleep_for(std::chrono::milliseconds(450)); }
+
+// A kernel may be compiled in the middle of an answer.
+TEST(ProgressBar, IsNotDrawnOverAnUnfinishedLineOfText) {
+    OnTerminal terminal;
+    if (!terminal.is_open()) GTEST_SKIP() << "there is no pseudo-terminal";
+    {
+        ProgressBar bar("compiling", {.unit = "kernels", .quiet_for = {}});
+        bar.show(1, 2);
+        wait_for_two_redraws();
+        write_stdout("apple");
+        wait_for_two_redraws();
+        write_stdout(", pear\n");
+    }
+    const std::string text = terminal.text();
+    EXPECT_THAT(text, HasSubstr("\rcompiling"));
+    EXPECT_THAT(text, HasSubstr("\r\033[Kapple, pear"));
+}
+
+TEST(ProgressBar, AMessageHasALineOfItsOwn) {
+    OnTerminal terminal;
+    if (!terminal.is_open()) GTEST_SKIP() << "there is no pseudo-terminal";
+    write_stdout("apple");
+    write_stderr("a warning\n");
+    write_stdout("pear\n");
+    write_stderr("a note\n");
+    EXPECT_EQ(terminal.text(), "apple\r\na warning\r\npear\r\na note\r\n");
 }
 
 }  // namespace

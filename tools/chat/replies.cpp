@@ -65,9 +65,7 @@ Result<std::vector<TokenId>> Replies::make_room(Conversation& conversation, size
 
 void Replies::write(std::string_view piece) {
     text_ += piece;
-    const std::string shown = is_terminal(stdout) ? for_terminal(piece) : std::string(piece);
-    std::fwrite(shown.data(), 1, shown.size(), stdout);
-    std::fflush(stdout);
+    write_stdout(is_terminal(stdout) ? for_terminal(piece) : std::string(piece));
     open_.watch->tick();
 }
 
@@ -96,8 +94,7 @@ Result<GenerateReport> Replies::answer(Conversation& conversation, uint32_t n_re
     auto report = generate(*open_.session, open_.tokenizer, tokens, options, emit, progress);
     if (report) report->kernels_ms = kernels_ms() - kernels_before;
     reading.wipe();
-    if (!text_.empty() || report) std::fputs(text_.ends_with('\n') ? "" : "\n", stdout);
-    std::fflush(stdout);
+    if ((!text_.empty() || report) && !text_.ends_with('\n')) write_stdout("\n");
     if (report) explain_short_context(*report, *open_.session);
     if (n_left_out_ > 0 && (report || !text_.empty())) {
         const bool is_one = n_left_out_ == 1;
