@@ -102,6 +102,7 @@ Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_form
         KvLayer turned = cache;
         turned.rotate_k = turned.rotate_v = true;
         ops.rope_kv_write(q, k, v, rope, tables.positions, {}, turned, slots);
+        if (head_dim > kLargestRotatedHead) return ops.attention(q, cache, tables, params, y);
         turned.fitted_k = {matrices, shift, matrices, matrices};
         turned.fitted_v = {matrices, {}, matrices, matrices};
         ops.rope_kv_write(q, k, v, rope, tables.positions, {}, turned, slots);
@@ -119,6 +120,11 @@ Result<void> plan_all_attention(PlanBackend& backend) {
                     ATLAS_TRY_VOID(plan_attention(backend, format, format, head_dim, heads, n_tokens));
             }
         }
+    }
+    constexpr uint32_t kLargestHead = 512, kHeads = 8;  // of Gemma 4
+    for (const Format format : {Format::f16, Format::q8_0}) {
+        for (const uint32_t n_tokens : kWidths)
+            ATLAS_TRY_VOID(plan_attention(backend, format, format, kLargestHead, kHeads, n_tokens));
     }
     return {};
 }

@@ -44,14 +44,14 @@ TEST_F(Lines, WhatIsFinishedSurvivesAFailure) {
     EXPECT_EQ(all[0]["answer"], "A");
     EXPECT_EQ(all[2]["answer"], "C");
     for (const size_t i : {1, 3}) EXPECT_EQ(all[i]["error"], "the device was lost") << i;
-    EXPECT_EQ(lines_.n_failed(), 2u);
+    EXPECT_EQ(lines_.n_answered(), 2u);
 }
 
 TEST_F(Lines, APromptGetsOneLine) {
     lines_.put_failed(0, "too long");
     lines_.put(0, {{"answer", "A"}, {"finish", "complete"}});
     EXPECT_EQ(written().size(), 1u);
-    EXPECT_EQ(lines_.n_failed(), 1u);
+    EXPECT_EQ(lines_.n_answered(), 0u);
 }
 
 TEST_F(Lines, BytesThatAreNoUtf8DoNotEndTheProgram) {

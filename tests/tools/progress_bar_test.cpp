@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -83,14 +84,19 @@ class OnTerminal {
     OnTerminal& operator=(const OnTerminal&) = delete;
 
     bool is_open() const { return is_open_; }
-    /// Ends it. What was written; a terminal holds at least 4095 bytes.
+    /// Ends it. What was written: the terminal hands it on piece by piece.
     std::string text() {
         std::fflush(nullptr);
+        std::string all;
         std::array<char, 4096> buffer{};
-        fcntl(master_, F_SETFL, O_NONBLOCK);
-        const ssize_t n = read(master_, buffer.data(), buffer.size());
+        pollfd ready{master_, POLLIN, 0};
+        while (poll(&ready, 1, kQuietMs) > 0) {
+            const ssize_t n = read(master_, buffer.data(), buffer.size());
+            if (n <= 0) break;
+            all.append(buffer.data(), static_cast<size_t>(n));
+        }
         restore();
-        return {buffer.data(), n > 0 ? static_cast<size_t>(n) : 0};
+        return all;
     }
 
   private:
@@ -101,6 +107,7 @@ class OnTerminal {
         }
         is_open_ = false;
     }
+    static constexpr int kQuietMs = 300;
     int master_;
     std::array<int, 2> kept_{};
     bool is_open_ = false;
