@@ -93,7 +93,7 @@ Result<void> plan_attention(PlanBackend& backend, Format k_format, Format v_form
     RopeParams rope{.head_dim = head_dim, .n_rot = head_dim};
     return plan(backend, "attention", [&](Ops& ops) {
         ops.hadamard(q, hadamard_block(head_dim));
-        ops.rotate_heads(q, matrices, shift);
+        if (head_dim <= kLargestRotatedHead) ops.rotate_heads(q, matrices, shift);
         ops.kv_write(k, v, cache, slots);
         for (const auto pairing : {RopeParams::Pairing::adjacent, RopeParams::Pairing::halves}) {
             rope.pairing = pairing;
