@@ -252,13 +252,13 @@ class Answers(Cli):
     def test_wrong_usage_is_refused_with_what_was_expected_and_2(self):
         for words, arguments in ((["12G"], ("--vram", "0")), (["12G"], ("--vram", "nonsense")), (["0"], ("--vram", "8G", "--ctx", "0")),
                                  (["16384"], ("--vram", "8G", "--ctx", "many")), (["f16", "q8_0"], ("--vram", "8G", "--kv", "nonsense")),
-                                 (["1000000", "made for"], ("--vram", "8G", "--ctx", "1000000")), (["RTX 3090"], ("--card", "RTX 3091")),
+                                 (["10000000", "made for"], ("--vram", "8G", "--ctx", "10000000")), (["RTX 3090"], ("--card", "RTX 3091")),
                                  (["qwen2.5-coder"], ("--model", "qwen2.5-coder-15b")), (["one of them"], ("--vram", "8G", "--card", "RTX 3090")),
                                  (["Q4_K_M"], ("--vram", "8G", "--quant", "Q4_K_X")), (["--headless"], ("--headless",)), (["--vram"], ("--bandwidth", "500")),
                                  (["--tariff"], ("--vram", "8G", "--api-price", "1")), (["--size-of"], ("--vram", "8G", "--imatrix")),
                                  (["--measure"], ("--vram", "8G", "--measure")), (["--keep-free"], ("--vram", "8G", "--keep-free", "x"))):
             # Found before anything is opened: the file would be an error of its own.
-            for more in ((), ("--json",), ("--file", "/no/such.gguf") if "--model" not in arguments and "--quant" not in arguments and "1000000" not in arguments else ()):
+            for more in ((), ("--json",), ("--file", "/no/such.gguf") if "--model" not in arguments and "--quant" not in arguments and "10000000" not in arguments else ()):
                 code, out, err = plan(*arguments, *more)
                 self.assertEqual(code, 2, (arguments, err))
                 self.assertEqual(out, "")
