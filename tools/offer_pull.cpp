@@ -56,9 +56,9 @@ Result<std::filesystem::path> find_or_pull(const std::string& name, bool pull) {
             return tl::unexpected(std::move(found.error));
         }
         const std::string from = printable(found.source->text, 200);
-        const std::string alike =
-            found.alike.empty() ? "" : fmt::format(" What is stored with such a name: {}.", found.alike);
-        if (!says_yes(fmt::format("{} is not stored here.{} Pull it from {}{}?", in_quotes(name, 200), alike, from,
+        const std::string similar =
+            found.similar.empty() ? "" : fmt::format(" Stored with a similar name: {}.", found.similar);
+        if (!says_yes(fmt::format("{} is not stored here.{} Pull it from {}{}?", in_quotes(name, 200), similar, from,
                                   size_text(*found.source))))
             return fail(ErrorCode::not_found, "{} is not stored, and nothing was pulled", in_quotes(name, 200));
     }

@@ -133,6 +133,7 @@ struct ModelConfig {
     float logit_softcap = 0;          // c: logits become c * tanh(logit / c), after the scale; 0: off
     std::vector<LayerConfig> layers;  // at least one
     uint32_t n_per_layer = 0;         // width of what a token adds to each layer by a table of its own; 0: nothing
+    uint32_t per_layer_width = 0;     // of all layers together, also where a plan looks at some of them
     uint32_t n_draft_layers = 0;      // that a file has after them to draft tokens with; they are not loaded
 
     uint32_t n_layer() const { return static_cast<uint32_t>(layers.size()); }

@@ -13,10 +13,8 @@ namespace atlas {
 namespace {
 
 Result<DeltaNetConfig> read_delta_net(const KeyReader& keys) {
-    constexpr uint32_t kMostInputs = 64;
-    constexpr uint64_t kLargestState = 1u << 28;  // numbers: 1 GiB for each text, hundreds of times what models have
     DeltaNetConfig net;
-    ATLAS_TRY(net.conv_width, keys.count("ssm.conv_kernel", {1, kMostInputs}));
+    ATLAS_TRY(net.conv_width, keys.count("ssm.conv_kernel", {1, kMaxConvWidth}));
     ATLAS_TRY(net.head_dim, keys.count("ssm.state_size", {1, kMaxWidth}));
     ATLAS_TRY(net.n_k_heads, keys.count("ssm.group_count", {1, kMaxHeads}));
     ATLAS_TRY(net.n_v_heads, keys.count("ssm.time_step_rank", {1, kMaxHeads}));
@@ -29,9 +27,9 @@ Result<DeltaNetConfig> read_delta_net(const KeyReader& keys) {
                     net.n_k_heads, keys.full("ssm.group_count"), net.n_v_heads);
     }
     const uint64_t k_width = uint64_t{net.n_k_heads} * net.head_dim, v_width = uint64_t{net.n_v_heads} * net.head_dim;
-    if (v_width * net.head_dim + (2 * k_width + v_width) * net.conv_width > kLargestState) {
+    if (v_width * net.head_dim + (2 * k_width + v_width) * net.conv_width > kMaxStateNumbers) {
         return fail(ErrorCode::corrupt, "{}: {} heads of {} have a state of more than {} numbers",
-                    keys.full("ssm.time_step_rank"), net.n_v_heads, net.head_dim, kLargestState);
+                    keys.full("ssm.time_step_rank"), net.n_v_heads, net.head_dim, kMaxStateNumbers);
     }
     if (keys.has("ssm.inner_size")) {
         ATLAS_TRY_VOID(keys.count("ssm.inner_size", {net.v_width(), net.v_width()}));

@@ -17,8 +17,6 @@ using L = const LayerConfig&;
 constexpr WeightId kRouterGain{"ffn_gate_inp.scale"}, kDensePostNorm{"post_ffw_norm_1.weight"},
     kExpertsNorm{"pre_ffw_norm_2.weight"}, kExpertsPostNorm{"post_ffw_norm_2.weight"};
 
-uint64_t all_layers(M m) { return uint64_t{m.n_per_layer} * m.n_layer(); }
-
 // The last layer before `end` that has a window, or has none.
 std::optional<uint32_t> last_before(M config, uint32_t end, bool window) {
     for (uint32_t il = end; il-- > 0;)
@@ -84,11 +82,11 @@ WeightRules gemma4_model_weights(M config) {
     return join_rules({rules,
                        {{kPerLayerEmbd, Need::required,
                          [](M m, L) {
-                             return Dims{m.n_vocab, all_layers(m)};
+                             return Dims{m.n_vocab, m.per_layer_width};
                          }},
                         {kPerLayerProj, Need::required,
                          [](M m, L) {
-                             return Dims{all_layers(m), m.n_embd};
+                             return Dims{m.per_layer_width, m.n_embd};
                          }},
                         {kPerLayerProjNorm, Need::required, [](M m, L) { return Dims{m.n_per_layer}; }}}});
 }
@@ -189,11 +187,11 @@ void dense_and_experts(const Layer& layer, const Tensor& x, const Tensor& out, O
     ops.add(out, dense, out);
 }
 
-// [n_tokens, n_layer * n_per_layer], in scratch: half of each token's row of the table, half made of its embedding x.
+// [n_tokens, per_layer_width], in scratch: half of each token's row of the table, half made of its embedding x.
 Tensor per_layer_inputs(const ForwardInputs& in, const Tensor& x, Ops& ops) {
     const ModelConfig& c = in.config;
     if (c.n_per_layer == 0) return {};
-    const uint32_t width = c.n_per_layer * c.n_layer();
+    const uint32_t width = c.per_layer_width;
     const Tensor own = ops.scratch(x.rows, width, "per_layer_inputs");
     const ScratchScope scope(ops);
     const Tensor made = ops.scratch(x.rows, width, "per_layer_proj");

@@ -17,6 +17,8 @@ inline constexpr uint32_t kMaxHeads = 1024;
 inline constexpr uint32_t kMaxVocab = 1u << 22;
 inline constexpr uint32_t kMaxContext = 1u << 26;
 inline constexpr uint32_t kMaxExperts = 4096;
+inline constexpr uint32_t kMaxConvWidth = 64;           // inputs of a short convolution
+inline constexpr uint64_t kMaxStateNumbers = 1u << 28;  // 1 GiB for each text, hundreds of times what models have
 
 struct HeadCounts {
     uint32_t n_head = 0;

@@ -24,10 +24,8 @@ Tensor as_row(Tensor matrix) {
 }  // namespace
 
 Result<StateSpaceConfig> read_state_space(const KeyReader& keys) {
-    constexpr uint32_t kMostInputs = 64;
-    constexpr uint64_t kLargestState = 1u << 28;  // numbers: 1 GiB for each text, hundreds of times what models have
     StateSpaceConfig space;
-    ATLAS_TRY(space.conv_width, keys.count("ssm.conv_kernel", {1, kMostInputs}));
+    ATLAS_TRY(space.conv_width, keys.count("ssm.conv_kernel", {1, kMaxConvWidth}));
     ATLAS_TRY(space.n_state, keys.count("ssm.state_size", {1, kMaxWidth}));
     ATLAS_TRY(space.n_groups, keys.count("ssm.group_count", {1, kMaxHeads}));
     ATLAS_TRY(space.n_heads, keys.count("ssm.time_step_rank", {1, kMaxHeads}));
@@ -42,9 +40,9 @@ Result<StateSpaceConfig> read_state_space(const KeyReader& keys) {
     }
     space.head_dim = width / space.n_heads;
     const uint64_t channels = width + 2 * uint64_t{space.n_groups} * space.n_state;
-    if (uint64_t{width} * space.n_state + channels * space.conv_width > kLargestState) {
+    if (uint64_t{width} * space.n_state + channels * space.conv_width > kMaxStateNumbers) {
         return fail(ErrorCode::corrupt, "{}: {} channels with {} states each are more than {} numbers",
-                    keys.full("ssm.inner_size"), width, space.n_state, kLargestState);
+                    keys.full("ssm.inner_size"), width, space.n_state, kMaxStateNumbers);
     }
     return space;
 }

@@ -70,7 +70,9 @@ Result<ModelConfig> read_nemotron(const KeySource& source) {
     ATLAS_TRY_VOID(split_draft_layers(keys, config));
     config.activation = Activation::relu_squared;
     ATLAS_TRY_VOID(read_kinds(keys, config));
-    if (keys.has("expert_count")) ATLAS_TRY_VOID(read_widths(keys, config));
+    const bool has_experts =
+        std::any_of(config.layers.begin(), config.layers.end(), [](L l) { return l.experts.n > 0; });
+    if (has_experts) ATLAS_TRY_VOID(read_widths(keys, config));
     remove_ropes(config, [](uint32_t, L) { return true; });
     return config;
 }

@@ -1,5 +1,7 @@
 #include "runtime/model/short_conv.h"
 
+#include "runtime/model/limits.h"
+
 namespace atlas {
 
 namespace {
@@ -28,8 +30,7 @@ void short_conv(const Layer& layer, const Tensor& h, const Tensor& out, Ops& ops
 }  // namespace
 
 Result<void> read_short_convs(const KeyReader& keys, ModelConfig& config) {
-    constexpr uint32_t kMostInputs = 64;
-    ATLAS_TRY(const uint32_t width, keys.count("shortconv.l_cache", {2, kMostInputs}));
+    ATLAS_TRY(const uint32_t width, keys.count("shortconv.l_cache", {2, kMaxConvWidth}));
     for (LayerConfig& layer : config.layers) {
         if (layer.n_head_kv > 0) continue;
         layer.mixer = Mixer::short_conv;

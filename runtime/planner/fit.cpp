@@ -52,12 +52,12 @@ ModelShape stand_in(const ModelShape& model) {
     return two;
 }
 
-// `tokens_of`: how many tokens a layer with this cache counts with.
-template <class TokensOf>
-uint64_t sum_over_layers(const ModelConfig& config, const KvFormats& kv, TokensOf&& tokens_of) {
+// `cache_of`: the cache of a layer that counts; `tokens_of`: how many tokens it counts with.
+template <class CacheOf, class TokensOf>
+uint64_t sum_over_layers(const ModelConfig& config, const KvFormats& kv, CacheOf&& cache_of, TokensOf&& tokens_of) {
     uint64_t sum = 0;
     for (const LayerConfig& layer : config.layers) {
-        const CacheShape cache = layer.cache();
+        const CacheShape cache = cache_of(layer);
         const uint64_t row = (cache.k_width > 0 ? kv_row_bytes(kv.k, cache.k_width) : 0) +
                              (cache.v_width > 0 ? kv_row_bytes(kv.v, cache.v_width) : 0);
         sum += cache.state_bytes + tokens_of(cache) * row;
@@ -79,11 +79,15 @@ uint64_t cache_bytes(const ModelConfig& config, uint32_t n_ctx, const KvFormats&
     SessionShape shape;
     shape.n_batch = n_batch;
     const KvRows rows = kv_rows(config, shape, n_ctx);
-    return sum_over_layers(config, kv, [&](const CacheShape& cache) { return uint64_t{rows.of(cache)}; });
+    const auto own = [](const LayerConfig& layer) { return layer.cache(); };
+    return sum_over_layers(config, kv, own, [&](const CacheShape& cache) { return uint64_t{rows.of(cache)}; });
 }
 
 uint64_t cache_read_bytes(const ModelConfig& config, uint32_t n_tokens, const KvFormats& kv) {
-    return sum_over_layers(config, kv, [&](const CacheShape& cache) {
+    const auto read = [&](const LayerConfig& layer) {
+        return layer.kv_layer ? config.layers[*layer.kv_layer].cache() : layer.cache();
+    };
+    return sum_over_layers(config, kv, read, [&](const CacheShape& cache) {
         return uint64_t{cache.window > 0 ? std::min(n_tokens, cache.window) : n_tokens};
     });
 }

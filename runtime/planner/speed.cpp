@@ -25,7 +25,8 @@ Range around(double speed, const SpeedBand& band) { return {speed * band.low, sp
 SpeedBand widened(const SpeedBand& band, double by) { return {band.low / by, band.high * by}; }
 
 LayerKind layers_of(const ModelShape& model) {
-    if (model.has(Mixer::delta_net)) return LayerKind::recurrent;
+    for (const Mixer mixer : {Mixer::delta_net, Mixer::state_space, Mixer::short_conv})
+        if (model.has(mixer)) return LayerKind::recurrent;
     return model.experts().n > 0 ? LayerKind::experts : LayerKind::dense;
 }
 

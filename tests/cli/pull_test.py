@@ -143,10 +143,10 @@ class Models(unittest.TestCase):
         _, err = self.atlas("run", "hello", code=2)
         self.assertIn(f"give -m a stored name ({stored}, qwen2.5-coder-7b-mine)", " ".join(err.split()))
         _, err = self.atlas("run", "-m", "qwen2.5-coder-0.5b", "hello", code=1)
-        self.assertIn(f"is not stored here (what is: {stored}):", " ".join(err.split()))
+        self.assertIn(f"is not stored here (stored, with a similar name: {stored}):", " ".join(err.split()))
         code, shown = self.at_terminal("n", "run", "-m", "qwen2.5-coder-0.5b", "hello")
         self.assertEqual(code, 1, shown)
-        self.assertRegex(shown, rf"What is stored with such a name: {stored}\. Pull it from hf:\S+, about 3\d\d(\.\d)? MiB\? \[y/N\]")
+        self.assertRegex(shown, rf"Stored with a similar name: {stored}\. Pull it from hf:\S+, about 3\d\d(\.\d)? MiB\? \[y/N\]")
 
     def test_a_no_is_no_error(self):
         self.atlas("pull", TINY, "--name", "mine")

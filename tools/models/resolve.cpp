@@ -29,7 +29,7 @@ std::string models_in(const fs::path& directory) {
 }
 
 // Stored models whose names hold every word of this one.
-std::string stored_alike(const ModelStore& store, std::string_view name) {
+std::string stored_with_words_of(const ModelStore& store, std::string_view name) {
     std::vector<std::string> words(1);
     for (const char c : stored_name(name)) {
         if (c != '-' && c != '_')
@@ -75,13 +75,14 @@ ResolvedModel resolve_model(const ModelStore& store, const std::string& name) {
     if (source) {
         if (const auto model = store.find_source(source->text)) return {model->path, {}, {}, {}};
         const std::string from = source->text == name ? "" : " from " + printable(source->text, 200);
-        const std::string alike = stored_alike(store, name);
+        const std::string similar = stored_with_words_of(store, name);
         return {{},
                 *source,
-                alike,
+                similar,
                 {ErrorCode::not_found,
                  fmt::format("{} is not stored here{}: 'atlas-vk pull {}' fetches it{}", in_quotes(name, 200),
-                             alike.empty() ? "" : fmt::format(" (what is: {})", alike), printable(name, 200), from)}};
+                             similar.empty() ? "" : fmt::format(" (stored, with a similar name: {})", similar),
+                             printable(name, 200), from)}};
     }
     if (!is_plain)
         return unknown(ErrorCode::not_found, fmt::format("{}: no such file", in_quotes(name, kMostShownPath)));

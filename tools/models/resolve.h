@@ -11,7 +11,7 @@ namespace atlas::tools {
 struct ResolvedModel {
     std::filesystem::path path;    // of the file to open; empty: no such model is stored
     std::optional<Source> source;  // if path is empty: where to pull it from, if the name is that of a source
-    std::string alike;             // with a source: stored models whose names hold this name's words, "a, b"; or empty
+    std::string similar;           // with a source: stored models whose names hold this name's words, "a, b"; or empty
     Error error;                   // if path is empty: the message
 };
 

@@ -23,6 +23,7 @@ Result<ModelConfig> read_gemma4(const KeySource& source) {
     ATLAS_TRY(config.logit_softcap, keys.number_or("final_logit_softcapping", 0, 1e6f, 30));
     ATLAS_TRY(config.n_per_layer,
               keys.count_or("embedding_length_per_layer_input", {0, kMaxWidth / config.n_layer()}, 0));
+    config.per_layer_width = config.n_per_layer * config.n_layer();
     ATLAS_TRY(const auto n_ff, keys.per_layer("feed_forward_length", config.n_layer(), {1, kMaxWidth}));
     for (uint32_t il = 0; il < config.n_layer(); ++il) config.layers[il].n_ff = n_ff[il];  // beside experts, too
     ATLAS_TRY_VOID(read_windows(keys, 6, config));
